@@ -1,0 +1,104 @@
+"""Refusals at the boundary: every message names the argument, what was expected, what was found and what to do."""
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+
+class InputError(ValueError):
+    """Input that cannot be worked with. The command line prints it as one line and exits with code 2."""
+
+
+def bad_input(argument: str, expected: str, found: object, fix: str = "") -> InputError:
+    """The one form of every refusal.
+
+    >>> print(bad_input("tau", "a number in (0, 1]", 1.5, fix="use 0.4, the paper's value"))
+    tau: expected a number in (0, 1], found 1.5; use 0.4, the paper's value
+    """
+    return InputError(f"{argument}: expected {expected}, found {found}" + (f"; {fix}" if fix else ""))
+
+
+def check_choice(argument: str, value: str, choices: Iterable[str]) -> str:
+    """``value`` if it is one of ``choices``; InputError that lists them otherwise."""
+    choices = list(choices)
+    if value not in choices:
+        raise bad_input(argument, "one of " + ", ".join(choices), repr(value))
+    return value
+
+
+def check_number(argument: str, value: float, low: float, high: float, *, open_low: bool = False) -> float:
+    """``value`` as a float if low ≤ value ≤ high (low < value when ``open_low``); InputError otherwise."""
+    number = float(value)
+    if not (low <= number <= high) or (open_low and number == low):
+        raise bad_input(argument, f"a number in {'(' if open_low else '['}{low:g}, {high:g}]", value)
+    return number
+
+
+def check_positive(argument: str, value: int) -> int:
+    """``value`` if it is an integer ≥ 1; InputError otherwise."""
+    if isinstance(value, bool) or int(value) != value or value < 1:
+        raise bad_input(argument, "an integer ≥ 1", value)
+    return int(value)
+
+
+def check_targets(argument: str, targets, num_labels: int | None = None) -> Tensor:
+    """Targets (N, C) with values in {-1, 0, 1} as an int8 tensor on their own device.
+
+    −1 means unknown or difficult. Raises InputError for another rank, another number of labels or other values.
+    """
+    targets = torch.as_tensor(targets)
+    if targets.dim() != 2 or (num_labels is not None and targets.size(1) != num_labels):
+        width = "num_labels" if num_labels is None else num_labels
+        raise bad_input(argument, f"a matrix of shape (num_images, {width})", f"shape {tuple(targets.shape)}")
+    strange = (targets != 1) & (targets != 0)
+    if not (targets.dtype == torch.bool or targets.dtype == torch.uint8):
+        strange &= targets != -1
+    if strange.any():
+        row, column = strange.nonzero()[0].tolist()
+        raise bad_input(
+            argument, "values in {-1, 0, 1}", f"{targets[row, column].item()} at image {row}, label {column}",
+            fix="write 1 for present, 0 for absent, -1 for unknown",
+        )
+    return targets.to(torch.int8)
+
+
+def check_finite(argument: str, values: Tensor) -> None:
+    """InputError that counts and locates the first NaN or Inf row of ``values`` (N, ...)."""
+    if values.numel() == 0 or not values.is_floating_point():
+        return
+    bad_rows = ~values.flatten(1).isfinite().all(dim=1) if values.dim() > 1 else ~values.isfinite()
+    if bad_rows.any():
+        count, first = int(bad_rows.sum()), int(bad_rows.nonzero()[0])
+        raise bad_input(argument, "finite numbers", f"NaN or Inf in {count} of {len(bad_rows)} rows, the first is row {first}")
+
+
+def check_label_names(names: Sequence[str] | None, num_labels: int) -> tuple[str, ...]:
+    """Names as a tuple of C different strings; the numbers 0…C−1 where ``names`` is None."""
+    if names is None:
+        return tuple(str(i) for i in range(num_labels))
+    names = tuple(names)
+    if len(names) != num_labels:
+        raise bad_input("label_names", f"{num_labels} names, one per label", f"{len(names)}")
+    for name in names:
+        if not isinstance(name, str):
+            raise bad_input("label_names", "strings", f"{name!r} ({type(name).__name__})")
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise bad_input("label_names", "different names", f"{twice!r} twice")
+    return names
+
+
+def check_same_labels(argument: str, names: Sequence[str], expected: Sequence[str], where: str) -> None:
+    """InputError that names the first difference where two label lists disagree."""
+    names, expected = list(names), list(expected)
+    if names == expected:
+        return
+    if len(names) != len(expected):
+        found = f"{len(names)} labels"
+    elif sorted(names) == sorted(expected):
+        found = "the same labels in another order"
+    else:
+        k = next(k for k, (a, b) in enumerate(zip(names, expected, strict=True)) if a != b)
+        found = f"{names[k]!r} instead of {expected[k]!r} as label {k}"
+    raise bad_input(argument, f"the {len(expected)} labels of {where}", found, fix="build both from the same data set")

@@ -1,0 +1,87 @@
+r"""Which labels a generated scene has: a small Bayesian network whose probabilities are known exactly.
+
+Labels are drawn in the order below. A label is present with
+
+.. math::
+    P(L_c = 1 | \text{earlier}) = \Big(1 - (1 - b_c) \prod_{a\ \text{present}} (1 - w_{ac})\Big)
+    \prod_{a\ \text{present}} (1 - h_{ac})
+
+where b is its own rate, w_ac how strongly label a invites it (noisy-or), and h_ac how strongly a keeps it away.
+Invitations have a direction: a boat needs the sea far more than the sea needs a boat.
+"""
+
+from dataclasses import dataclass, field
+from functools import cache
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How often a label comes by itself, who invites it, and who keeps it away."""
+
+    rate: float
+    invited_by: dict[str, float] = field(default_factory=dict)
+    kept_away_by: dict[str, float] = field(default_factory=dict)
+
+
+RULES: dict[str, Rule] = {
+    "moon": Rule(0.25),
+    "sun": Rule(0.50, kept_away_by={"moon": 0.95}),
+    "star": Rule(0.01, {"moon": 0.75}, {"sun": 0.90}),
+    "cloud": Rule(0.20, {"sun": 0.30}),
+    "sea": Rule(0.35),
+    "boat": Rule(0.00, {"sea": 0.50}),
+    "mountain": Rule(0.25, kept_away_by={"sea": 0.60}),
+    "tree": Rule(0.15, {"mountain": 0.55}),
+    "house": Rule(0.30, kept_away_by={"sea": 0.60}),
+    "road": Rule(0.04, {"house": 0.55}, {"sea": 0.80}),
+    "car": Rule(0.01, {"road": 0.65}),
+    "bird": Rule(0.05, {"sea": 0.35, "tree": 0.20}),
+    "person": Rule(0.12, {"boat": 0.45, "car": 0.45, "house": 0.25}),
+    "dog": Rule(0.02, {"person": 0.35}),
+    "umbrella": Rule(0.01, {"person": 0.15, "sea": 0.15}, {"moon": 0.80}),
+    "kite": Rule(0.01, {"person": 0.20}, {"moon": 0.90}),
+}
+SCENE_LABELS = tuple(RULES)
+
+
+def presence(label: str, present: np.ndarray) -> np.ndarray:
+    """P(label | earlier labels) (N,) for scenes ``present`` (N, C) bool, of which only earlier columns are read."""
+    rule = RULES[label]
+    column = {name: present[:, k] for k, name in enumerate(SCENE_LABELS)}
+    absent = np.full(len(present), 1 - rule.rate)
+    for name, weight in rule.invited_by.items():
+        absent = absent * np.where(column[name], 1 - weight, 1.0)
+    kept = np.ones(len(present))
+    for name, weight in rule.kept_away_by.items():
+        kept = kept * np.where(column[name], 1 - weight, 1.0)
+    return (1 - absent) * kept
+
+
+def sample_labels(num_images: int, rng: np.random.Generator) -> np.ndarray:
+    """(num_images, C) bool, drawn label by label."""
+    present = np.zeros((num_images, len(SCENE_LABELS)), dtype=bool)
+    for c, label in enumerate(SCENE_LABELS):
+        present[:, c] = rng.random(num_images) < presence(label, present)
+    return present
+
+
+@cache
+def scene_probabilities() -> tuple[np.ndarray, np.ndarray]:
+    """The true P(L_i) (C,) and P(L_j | L_i) (C, C), summed over all 2^C scenes.
+
+    >>> marginal, conditional = scene_probabilities()
+    >>> sea, boat = SCENE_LABELS.index("sea"), SCENE_LABELS.index("boat")
+    >>> round(float(conditional[sea, boat]), 3), round(float(conditional[boat, sea]), 3)
+    (0.5, 1.0)
+    """
+    num_labels = len(SCENE_LABELS)
+    scenes = (np.arange(2**num_labels)[:, None] >> np.arange(num_labels)) & 1 == 1
+    weight = np.ones(len(scenes))
+    for c, label in enumerate(SCENE_LABELS):
+        given = presence(label, scenes)
+        weight = weight * np.where(scenes[:, c], given, 1 - given)
+    both = (scenes * weight[:, None]).T @ scenes
+    marginal = np.diag(both).copy()
+    return marginal, both / marginal[:, None]

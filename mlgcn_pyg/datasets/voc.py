@@ -1,0 +1,89 @@
+"""Pascal VOC 2007, and any data set that is laid out like it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mlgcn_pyg.checks import bad_input
+from mlgcn_pyg.datasets.base import LabeledImages
+
+VOC_LABELS = (
+    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+)
+# The files' marks, and what they are as targets: 0 marks an image whose only objects of the label are difficult.
+MARKS = {"1": 1, "-1": 0, "0": -1}
+
+
+class VOC2007(LabeledImages):
+    """VOC 2007 through its label files ``ImageSets/Main/<label>_<split>.txt``.
+
+    Args:
+        root: the folder that holds ``VOCdevkit/VOC2007``; ``VOCdevkit`` or ``VOC2007`` itself is understood too.
+        split: any split whose label files exist: ``"trainval"``, ``"test"``, …
+        transform: PIL image → tensor.
+
+    The label names are VOC's 20 unless a ``labels.txt`` (one name a line) lies beside the label files. An image is
+    present (1), absent (0) or, where all its objects of a label are difficult, unknown (−1).
+
+    Raises:
+        InputError: no such folder; a label file missing (the splits that exist are listed), malformed, or listing
+            other images than its neighbours.
+    """
+
+    def __init__(self, root: str | Path, split: str, transform: Callable | None = None):
+        folder = find_voc(root)
+        label_names = read_label_names(folder)
+        ids, targets = read_label_files(folder, split, label_names)
+        paths = [folder / "JPEGImages" / f"{name}.jpg" for name in ids]
+        super().__init__(paths, targets, label_names, ids, transform)
+        self.split = split
+
+
+def find_voc(root: str | Path) -> Path:
+    """The ``VOC2007`` folder at, in, or two levels below ``root``."""
+    root = Path(root)
+    for folder in (root / "VOCdevkit" / "VOC2007", root / "VOC2007", root):
+        if (folder / "ImageSets" / "Main").is_dir():
+            return folder
+    raise bad_input("root", "a folder with VOCdevkit/VOC2007/ImageSets/Main in it", f"{root} without it")
+
+
+def read_label_names(folder: Path) -> tuple[str, ...]:
+    """The names in ``ImageSets/Main/labels.txt``, or VOC's 20."""
+    listed = folder / "ImageSets" / "Main" / "labels.txt"
+    if not listed.is_file():
+        return VOC_LABELS
+    return tuple(line.strip() for line in listed.read_text(encoding="utf-8").splitlines() if line.strip())
+
+
+def read_label_files(folder: Path, split: str, label_names: tuple[str, ...]) -> tuple[list[str], Tensor]:
+    """Image ids (N) and targets (N, C) of a split, one label file per column."""
+    main = folder / "ImageSets" / "Main"
+    ids, columns = [], []
+    for name in label_names:
+        path = main / f"{name}_{split}.txt"
+        if not path.is_file():
+            known = sorted(file.name[len(name) + 1 : -4] for file in main.glob(f"{name}_*.txt"))
+            raise bad_input("split", f"one of {', '.join(known) or 'none'} (label files in {main})", f"no {path.name}")
+        named, column = _read_label_file(path)
+        if columns and named != ids:
+            raise bad_input("split", f"the same images in every label file of {split}", f"others in {path.name}")
+        ids = named
+        columns.append(column)
+    return ids, torch.tensor(columns, dtype=torch.int8).reshape(len(label_names), len(ids)).t().contiguous()
+
+
+def _read_label_file(path: Path) -> tuple[list[str], list[int]]:
+    ids, column = [], []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        parts = line.split()
+        if not parts:
+            continue
+        if len(parts) != 2 or parts[1] not in MARKS:
+            raise bad_input("split", "lines of an image id and 1, -1 or 0", f"line {number} of {path}: {line[:60]!r}")
+        ids.append(parts[0])
+        column.append(MARKS[parts[1]])
+    return ids, column

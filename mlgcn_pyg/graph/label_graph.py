@@ -1,0 +1,229 @@
+"""The label graph: which label makes which other label likely, as a PyTorch Geometric ``Data``."""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+from mlgcn_pyg.checks import InputError, bad_input, check_finite, check_label_names, check_number, check_targets
+from mlgcn_pyg.files import load_plain, save_plain
+from mlgcn_pyg.graph.counts import CooccurrenceCounter, checked_pair_counts, conditional_probabilities
+from mlgcn_pyg.graph.summary import GraphSummary, summarize
+from mlgcn_pyg.graph.weighting import reweight
+
+FORMAT = "mlgcn_pyg.label_graph"
+TENSORS = ("x", "edge_index", "edge_prob", "edge_weight", "self_weight", "label_counts")
+SETTINGS = ("label_names", "tau", "p", "weighting", "flow")
+
+
+class LabelGraph(Data):
+    r"""A directed graph over labels, mined from training annotations (`"Multi-Label Image Recognition with Graph
+    Convolutional Networks" <https://arxiv.org/abs/1904.03582>`_, Sec. 3.3).
+
+    An edge i → j says "where i appears, j is likely":
+
+    .. math::
+        P_{ij} = P(L_j | L_i) = M_{ij} / N_i, \qquad A_{ij} = [P_{ij} \ge \tau,\ i \ne j] \quad \text{(Eqs. 6, 7)}
+
+    and Â re-weights the edges (Eq. 8 for ``weighting="paper"``; see :mod:`mlgcn_pyg.graph.weighting`).
+    Self weights are a vector beside the edges, not self-loops. Build it with :meth:`from_targets`,
+    :meth:`from_counts` or :meth:`from_counter`; it remains an ordinary ``Data`` (``.to(device)``, ``to_networkx``, …).
+
+    Attributes:
+        x: (C, F) label embeddings, or None for one-hot embeddings (kept implicit, never C×C).
+        edge_index: (2, E); ``edge_index[0] = i`` the condition, ``edge_index[1] = j`` what it implies.
+        edge_prob: (E,) float64, P(L_j | L_i).
+        edge_weight: (E,), Â at the edges. self_weight: (C,), the diagonal of Â.
+        label_counts: (C,) int64, N_i. label_names: C strings.
+        tau, p, weighting: how the edges were chosen and weighted.
+        flow: who receives, in PyG's words: ``"target_to_source"`` (i from j), or ``"source_to_target"`` (``released``).
+
+    >>> graph = LabelGraph.from_targets([[1, 1], [1, 0], [1, 0]], label_names=["person", "tie"], tau=0.4, p=0.2)
+    >>> graph.edge_index.tolist(), graph.edge_prob.tolist()  # a tie implies a person, not the other way round
+    ([[1], [0]], [1.0])
+    >>> graph.to_dense()
+    tensor([[0.8000, 0.0000],
+            [0.2000, 0.8000]])
+    """
+
+    @classmethod
+    def from_targets(
+        cls, targets, *, label_names: Sequence[str] | None = None, x: Tensor | None = None,
+        tau: float = 0.4, p: float = 0.2, weighting: str = "paper",
+    ) -> "LabelGraph":
+        """The graph of targets (N, C) in {-1, 0, 1}; −1 leaves the denominator of P.
+
+        Args:
+            targets: tensor or array of shape (N, C); N may be 0.
+            label_names: C names; the numbers 0…C−1 by default.
+            x: (C, F) label embeddings; one-hot by default.
+            tau: τ in (0, 1], edges are the pairs with P ≥ τ.
+            p: share of the neighbours in [0, 1].
+            weighting: ``"paper"``, ``"released"``, ``"binary"`` or ``"none"``.
+
+        Raises:
+            InputError: anything else, with the argument named.
+        """
+        targets = check_targets("targets", targets)
+        counter = CooccurrenceCounter(targets.size(1)).update(targets)
+        return cls.from_counter(counter, label_names=label_names, x=x, tau=tau, p=p, weighting=weighting)
+
+    @classmethod
+    def from_counter(cls, counter: CooccurrenceCounter, **options) -> "LabelGraph":
+        """The graph of what a :class:`CooccurrenceCounter` has seen; options as in :meth:`from_targets`."""
+        return cls._from_probabilities(counter.probabilities(), counter.label_counts.clone(), **options)
+
+    @classmethod
+    def from_counts(cls, label_counts, pair_counts, **options) -> "LabelGraph":
+        """The graph of ready counts N (C,) and M (C, C), dense or sparse; options as in :meth:`from_targets`.
+
+        Raises InputError for counts that no set of images could have given, such as M_ij > N_i.
+
+        >>> LabelGraph.from_counts([10, 7], [[0, 7], [7, 0]], tau=0.7).edge_prob.tolist()  # 7/10 ≥ 0.7 holds
+        [0.7, 1.0]
+        """
+        label_counts = torch.as_tensor(label_counts)
+        if label_counts.dim() != 1 or len(label_counts) == 0:
+            raise bad_input("label_counts", "one count per label, shape (C,)", f"shape {tuple(label_counts.shape)}")
+        if not bool((label_counts.double() >= 0).all()) or bool((label_counts.long() != label_counts).any()):
+            raise bad_input("label_counts", "whole numbers ≥ 0", label_counts.tolist()[:5])
+        label_counts = label_counts.long().cpu()
+        pairs = checked_pair_counts(label_counts, pair_counts)
+        no_unknowns = pairs * 0
+        no_unknowns.eliminate_zeros()
+        return cls._from_probabilities(conditional_probabilities(label_counts, pairs, no_unknowns), label_counts, **options)
+
+    @classmethod
+    def _from_probabilities(
+        cls, probabilities, label_counts, *, label_names=None, x=None, tau=0.4, p=0.2, weighting="paper",
+    ) -> "LabelGraph":
+        tau = check_number("tau", tau, 0, 1, open_low=True)
+        coo = probabilities.tocoo()
+        keep = coo.data >= tau
+        edge_index = torch.stack([torch.from_numpy(k[keep]).long() for k in coo.coords])
+        order = (edge_index[0] * len(label_counts) + edge_index[1]).argsort()
+        graph = cls(edge_index=edge_index[:, order], edge_prob=torch.from_numpy(coo.data[keep])[order])
+        graph.num_nodes = len(label_counts)
+        graph.label_counts = label_counts
+        graph.label_names = check_label_names(label_names, len(label_counts))
+        if x is not None:
+            graph.x = torch.as_tensor(x)
+        graph.tau = tau
+        graph._set_weights(p, weighting)
+        graph.validate()
+        return graph
+
+    def _set_weights(self, p: float, weighting: str) -> None:
+        edge_weight, self_weight, self.flow = reweight(self.edge_index, self.num_labels, p, weighting)
+        self.edge_weight = edge_weight.to(torch.get_default_dtype())
+        self.self_weight = self_weight.to(torch.get_default_dtype())
+        self.p, self.weighting = float(p), weighting
+
+    @property
+    def num_labels(self) -> int:
+        """C, the number of labels (= nodes)."""
+        return self.num_nodes
+
+    @property
+    def embedding_dim(self) -> int:
+        """F, the width of the label embeddings; C where they are one-hot."""
+        return self.num_labels if self.x is None else self.x.size(1)
+
+    def to_dense(self) -> Tensor:
+        """Â (C, C), row = receiver: one propagation step is ``graph.to_dense() @ h``."""
+        source, target = self.edge_index
+        receiver, sender = (source, target) if self.flow == "target_to_source" else (target, source)
+        dense = torch.diag(self.self_weight)
+        dense[receiver, sender] = self.edge_weight
+        return dense
+
+    def reweighted(
+        self, *, p: float | None = None, tau: float | None = None, weighting: str | None = None
+    ) -> "LabelGraph":
+        """The same graph with another p, a higher τ or another weighting, without the targets.
+
+        Raises InputError for a τ below the graph's own: the edges between the two were not kept.
+        """
+        graph = self.clone()
+        if tau is not None:
+            graph.tau = check_number("tau", tau, 0, 1, open_low=True)
+            if graph.tau < self.tau:
+                raise bad_input(
+                    "tau", f"τ ≥ {self.tau:g}, at which this graph was built", tau,
+                    fix="weaker edges were not kept: build the graph from its targets or counts again",
+                )
+            keep = self.edge_prob >= graph.tau
+            graph.edge_index, graph.edge_prob = self.edge_index[:, keep], self.edge_prob[keep]
+        graph._set_weights(self.p if p is None else p, self.weighting if weighting is None else weighting)
+        return graph
+
+    def summary(self, num_strongest: int = 10) -> GraphSummary:
+        """Edges, isolated labels, hubs and their share, the strongest edges; ``print`` shows it as text."""
+        return summarize(self, num_strongest)
+
+    def validate(self, raise_on_error: bool = True) -> bool:
+        """True if every tensor has the shape and values a label graph must have; InputError (or a warning) if not."""
+        try:
+            self._check()
+        except InputError as error:
+            if raise_on_error:
+                raise
+            warnings.warn(str(error), stacklevel=2)
+            return False
+        return super().validate(raise_on_error)
+
+    def _check(self) -> None:
+        num_labels, num_edges = self.num_labels, self.edge_index.size(1)
+        shapes = {
+            "edge_prob": (num_edges,), "edge_weight": (num_edges,),
+            "self_weight": (num_labels,), "label_counts": (num_labels,),
+        }
+        for name, shape in shapes.items():
+            if tuple(self[name].shape) != shape:
+                raise bad_input(name, f"shape {shape}", f"shape {tuple(self[name].shape)}")
+            check_finite(name, self[name])
+        if num_edges and (int(self.edge_index.min()) < 0 or int(self.edge_index.max()) >= num_labels):
+            raise bad_input("edge_index", f"labels in 0…{num_labels - 1}", f"{int(self.edge_index.max())}")
+        if bool((self.edge_index[0] == self.edge_index[1]).any()):
+            raise bad_input("edge_index", "no self-loops (self_weight holds the diagonal)", "i → i")
+        if num_edges and (self.edge_prob.min() <= 0 or self.edge_prob.max() > 1):
+            raise bad_input("edge_prob", "probabilities in (0, 1]", f"up to {self.edge_prob.max():g}")
+        check_label_names(self.label_names, num_labels)
+        if self.x is not None:
+            if self.x.dim() != 2 or self.x.size(0) != num_labels or not self.x.is_floating_point():
+                found = f"shape {tuple(self.x.shape)}, {self.x.dtype}"
+                raise bad_input("x", f"a floating-point embedding per label, shape ({num_labels}, F)", found)
+            check_finite("x", self.x)
+
+    def state(self) -> dict:
+        """Everything as plain tensors, numbers and strings: readable with ``torch.load(weights_only=True)``."""
+        state = {"format": FORMAT, "version": 1, "num_labels": self.num_labels}
+        state |= {name: self[name].cpu() for name in TENSORS if name in self}
+        return state | {name: self[name] for name in SETTINGS}
+
+    @classmethod
+    def from_state(cls, state: dict, where: str = "state") -> "LabelGraph":
+        """The graph of a :meth:`state`; ``where`` names its origin in errors."""
+        if not isinstance(state, dict) or state.get("format") != FORMAT:
+            raise bad_input(where, "a label graph saved by LabelGraph.save", "something else")
+        if state.get("version") != 1:
+            raise bad_input(where, "format version 1", state.get("version"), fix="use a newer mlgcn_pyg")
+        missing = [name for name in (*TENSORS, *SETTINGS, "num_labels") if name not in state and name != "x"]
+        if missing:
+            raise bad_input(where, "a complete label graph", "no " + ", ".join(missing))
+        graph = cls(**{name: state[name] for name in (*TENSORS, *SETTINGS) if name in state})
+        graph.num_nodes = state["num_labels"]
+        graph.validate()
+        return graph
+
+    def save(self, path: str | Path) -> None:
+        """Writes the graph to ``path``, whole or not at all."""
+        save_plain(path, self.state())
+
+    @classmethod
+    def load(cls, path: str | Path) -> "LabelGraph":
+        """Reads a saved graph; nothing in the file can run code. Raises InputError for any other file."""
+        return cls.from_state(load_plain("graph", path), f"graph {path}")

@@ -1,0 +1,16 @@
+"""The network: the re-weighted convolution, the heads, and (loaded when asked for) the torchvision backbones."""
+
+from mlgcn_pyg.nn.conv import ReweightedConv
+from mlgcn_pyg.nn.head import LinearHead, MLGCNHead
+from mlgcn_pyg.nn.losses import multilabel_soft_margin
+from mlgcn_pyg.nn.mlgcn import MLGCN
+
+__all__ = ["MLGCN", "Backbone", "LinearHead", "MLGCNHead", "ReweightedConv", "multilabel_soft_margin"]
+
+
+def __getattr__(name: str):
+    if name == "Backbone":  # torchvision is slow to import and not needed for cached features
+        from mlgcn_pyg.nn.backbone import Backbone
+
+        return Backbone
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

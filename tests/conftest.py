@@ -1,0 +1,30 @@
+"""What several test files need: the folder of real data, and random graphs of the awkward kinds."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+SHARED = Path(os.environ.get("MLGCN_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data; tests that need it are skipped where it is absent."""
+    if not SHARED.is_dir():
+        pytest.skip(f"no real data in {SHARED}; set MLGCN_SHARED_DATA to a folder that has them")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def coco_targets(shared):
+    """The 82,081 × 80 training targets of COCO 2014 and their names, read from a plain NumPy archive."""
+    with np.load(shared / "coco2014" / "coco2014_multilabel.npz", allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
