@@ -1,9 +1,10 @@
 """Refusals at the boundary: every message names the argument, what was expected, what was found and what to do."""
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:  # the command line shows its help without loading torch
+    from torch import Tensor
 
 
 class InputError(ValueError):
@@ -42,11 +43,13 @@ def check_positive(argument: str, value: int) -> int:
     return int(value)
 
 
-def check_targets(argument: str, targets, num_labels: int | None = None) -> Tensor:
+def check_targets(argument: str, targets, num_labels: int | None = None) -> "Tensor":
     """Targets (N, C) with values in {-1, 0, 1} as an int8 tensor on their own device.
 
     −1 means unknown or difficult. Raises InputError for another rank, another number of labels or other values.
     """
+    import torch
+
     targets = torch.as_tensor(targets)
     if targets.dim() != 2 or (num_labels is not None and targets.size(1) != num_labels):
         width = "num_labels" if num_labels is None else num_labels
@@ -57,20 +60,24 @@ def check_targets(argument: str, targets, num_labels: int | None = None) -> Tens
     if strange.any():
         row, column = strange.nonzero()[0].tolist()
         raise bad_input(
-            argument, "values in {-1, 0, 1}", f"{targets[row, column].item()} at image {row}, label {column}",
+            argument,
+            "values in {-1, 0, 1}",
+            f"{targets[row, column].item()} at image {row}, label {column}",
             fix="write 1 for present, 0 for absent, -1 for unknown",
         )
     return targets.to(torch.int8)
 
 
-def check_finite(argument: str, values: Tensor) -> None:
+def check_finite(argument: str, values: "Tensor") -> None:
     """InputError that counts and locates the first NaN or Inf row of ``values`` (N, ...)."""
     if values.numel() == 0 or not values.is_floating_point():
         return
     bad_rows = ~values.flatten(1).isfinite().all(dim=1) if values.dim() > 1 else ~values.isfinite()
     if bad_rows.any():
         count, first = int(bad_rows.sum()), int(bad_rows.nonzero()[0])
-        raise bad_input(argument, "finite numbers", f"NaN or Inf in {count} of {len(bad_rows)} rows, the first is row {first}")
+        raise bad_input(
+            argument, "finite numbers", f"NaN or Inf in {count} of {len(bad_rows)} rows, the first is row {first}"
+        )
 
 
 def check_label_names(names: Sequence[str] | None, num_labels: int) -> tuple[str, ...]:

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
-
 from mlgcn_pyg.checks import bad_input
 
 
@@ -35,7 +33,9 @@ def existing_file(argument: str, path: str | Path) -> Path:
     """``path`` if it is a file that exists; InputError otherwise."""
     path = Path(path)
     if not path.is_file():
-        raise bad_input(argument, "a file that exists", "a folder: " + str(path) if path.is_dir() else f"no file {path}")
+        raise bad_input(
+            argument, "a file that exists", "a folder: " + str(path) if path.is_dir() else f"no file {path}"
+        )
     return path
 
 
@@ -47,6 +47,8 @@ def write_text(path: str | Path, text: str) -> None:
 
 def save_plain(path: str | Path, content: dict) -> None:
     """Writes tensors, numbers, strings and containers of them with ``torch.save``, whole or not at all."""
+    import torch
+
     with atomic_path(path) as partial:
         torch.save(content, partial)
 
@@ -56,6 +58,8 @@ def load_plain(argument: str, path: str | Path):
 
     Raises InputError where the file is missing, is no such file, or holds anything but plain content.
     """
+    import torch
+
     path = existing_file(argument, path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)

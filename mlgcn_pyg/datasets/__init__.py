@@ -8,6 +8,14 @@ from mlgcn_pyg.datasets.transforms import MultiScaleCrop, eval_transform, train_
 from mlgcn_pyg.datasets.voc import VOC2007, VOC_LABELS
 
 __all__ = [
-    "VOC2007", "VOC_LABELS", "ImageError", "LabeledImages", "MultiScaleCrop", "Scenes", "Table",
-    "eval_transform", "read_image", "train_transform",
+    "VOC2007",
+    "VOC_LABELS",
+    "ImageError",
+    "LabeledImages",
+    "MultiScaleCrop",
+    "Scenes",
+    "Table",
+    "eval_transform",
+    "read_image",
+    "train_transform",
 ]

@@ -25,8 +25,12 @@ class LabeledImages(Dataset):
     """
 
     def __init__(
-        self, image_paths: Sequence[str | Path], targets, label_names: Sequence[str],
-        ids: Sequence[str] | None = None, transform: Callable | None = None,
+        self,
+        image_paths: Sequence[str | Path],
+        targets,
+        label_names: Sequence[str],
+        ids: Sequence[str] | None = None,
+        transform: Callable | None = None,
     ):
         self.image_paths = [Path(path) for path in image_paths]
         self.targets: Tensor = check_targets("targets", targets)

@@ -29,7 +29,9 @@ class Pen:
 
     def bright(self) -> Colour:
         """Any strong colour."""
-        strong = self.rng.permutation([self.rng.integers(170, 256), self.rng.integers(0, 120), self.rng.integers(0, 256)])
+        strong = self.rng.permutation(
+            [self.rng.integers(170, 256), self.rng.integers(0, 120), self.rng.integers(0, 256)]
+        )
         return tuple(int(v) for v in strong)
 
     def _scale(self, points: Iterable[float]) -> list[float]:
@@ -66,7 +68,12 @@ def star(pen: Pen) -> None:
 
 
 def cloud(pen: Pen) -> None:
-    x, y, r, white = pen.between(0.1, 0.9), pen.between(0.08, 0.3), pen.between(0.04, 0.08), pen.colour(225, 228, 235, 20)
+    x, y, r, white = (
+        pen.between(0.1, 0.9),
+        pen.between(0.08, 0.3),
+        pen.between(0.04, 0.08),
+        pen.colour(225, 228, 235, 20),
+    )
     for dx in (-1.2, 0.0, 1.2):
         pen.ellipse(x + dx * r, y + pen.between(-0.3, 0.3) * r, 1.2 * r, 0.8 * r, white)
 
@@ -116,7 +123,17 @@ def boat(pen: Pen) -> None:
 def car(pen: Pen) -> None:
     x, y, s, paint = pen.between(0.15, 0.85), pen.between(0.75, 0.93), pen.between(0.07, 0.12), pen.bright()
     pen.box(x - s, y - 0.5 * s, x + s, y, paint)
-    pen.shape(x - 0.6 * s, y - 0.5 * s, x - 0.4 * s, y - 0.9 * s, x + 0.4 * s, y - 0.9 * s, x + 0.6 * s, y - 0.5 * s, fill=paint)
+    pen.shape(
+        x - 0.6 * s,
+        y - 0.5 * s,
+        x - 0.4 * s,
+        y - 0.9 * s,
+        x + 0.4 * s,
+        y - 0.9 * s,
+        x + 0.6 * s,
+        y - 0.5 * s,
+        fill=paint,
+    )
     for dx in (-0.55, 0.55):
         pen.ellipse(x + dx * s, y, 0.22 * s, 0.22 * s, (25, 25, 25))
 
@@ -156,9 +173,8 @@ def kite(pen: Pen) -> None:
 
 # from the back to the front
 LAYERS: dict[str, Callable[[Pen], None]] = {
-    draw.__name__: draw for draw in (
-        star, moon, sun, cloud, mountain, sea, road, house, tree, boat, bird, kite, car, umbrella, person, dog,
-    )
+    draw.__name__: draw
+    for draw in (star, moon, sun, cloud, mountain, sea, road, house, tree, boat, bird, kite, car, umbrella, person, dog)
 }
 
 
@@ -172,7 +188,13 @@ def draw_scene(labels: Iterable[str], size: int, rng: np.random.Generator) -> Im
     pen.box(0, 0, 1, 1, pen.colour(35, 40, 80, 15) if night else pen.colour(140, 185, 230, 30))
     pen.box(0, pen.between(0.53, 0.58), 1, 1, pen.colour(50, 75, 50, 20) if night else pen.colour(130, 165, 90, 40))
     for _ in range(rng.integers(0, 4)):
-        pen.ellipse(pen.between(0, 1), pen.between(0.6, 1), pen.between(0.02, 0.06), pen.between(0.02, 0.04), pen.colour(110, 110, 95, 50))
+        pen.ellipse(
+            pen.between(0, 1),
+            pen.between(0.6, 1),
+            pen.between(0.02, 0.06),
+            pen.between(0.02, 0.04),
+            pen.colour(110, 110, 95, 50),
+        )
     for label, draw in LAYERS.items():
         if label in labels:
             draw(pen)

@@ -31,7 +31,13 @@ class Scenes(VOC2007):
     """
 
     def __init__(
-        self, root: str | Path, num_images: int, seed: int = 0, *, split: str = "train", image_size: int = 64,
+        self,
+        root: str | Path,
+        num_images: int,
+        seed: int = 0,
+        *,
+        split: str = "train",
+        image_size: int = 64,
         transform: Callable | None = None,
     ):
         if num_images < 0:

@@ -38,9 +38,16 @@ class Table(LabeledImages):
     """
 
     def __init__(
-        self, path: str | Path, image_root: str | Path, *, image_column: str = "image",
-        labels_column: str | None = None, separator: str = ";", label_names: Sequence[str] | None = None,
-        split: str | None = None, transform: Callable | None = None,
+        self,
+        path: str | Path,
+        image_root: str | Path,
+        *,
+        image_column: str = "image",
+        labels_column: str | None = None,
+        separator: str = ";",
+        label_names: Sequence[str] | None = None,
+        split: str | None = None,
+        transform: Callable | None = None,
     ):
         table = read_table(path)
         _require(table, image_column, "image_column")
@@ -72,7 +79,9 @@ def read_table(path: str | Path) -> pd.DataFrame:
     try:
         table = readers[path.suffix.lower()](path)
     except ImportError as error:
-        raise bad_input("path", "pyarrow to read Parquet", "none installed", 'pip install "mlgcn_pyg[parquet]"') from error
+        raise bad_input(
+            "path", "pyarrow to read Parquet", "none installed", 'pip install "mlgcn_pyg[parquet]"'
+        ) from error
     except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
         raise bad_input("path", "a readable table", f"{path} ({str(error).splitlines()[0]})") from error
     return table.rename(columns=lambda name: str(name).strip())
@@ -97,9 +106,13 @@ def _image_paths(images: pd.Series, root: Path) -> list[Path]:
     if not root.is_dir():
         raise bad_input("image_root", "a folder that exists", str(root))
     if images.isna().any():
-        raise bad_input("image_column", "a file in every row", f"none in row {int(images.isna().to_numpy().argmax()) + 1}")
+        raise bad_input(
+            "image_column", "a file in every row", f"none in row {int(images.isna().to_numpy().argmax()) + 1}"
+        )
     if (twice := images[images.duplicated()]).size:
-        raise bad_input("image_column", "each image in one row", f"{twice.iloc[0]!r} twice", fix="join its labels in one row")
+        raise bad_input(
+            "image_column", "each image in one row", f"{twice.iloc[0]!r} twice", fix="join its labels in one row"
+        )
     paths, inside = [], root.resolve()
     for name in images.astype(str):
         path = (root / name).resolve()
@@ -118,7 +131,9 @@ def _names_found(found: list[list[str]], separator: str) -> tuple[str, ...]:
     names = tuple(sorted({name for row in found for name in row}))
     for name in names:
         if other := [mark for mark in ";,|" if mark in name and mark != separator]:
-            raise bad_input("separator", f"{separator!r} between label names", repr(name), fix=f"perhaps it is {other[0]!r}")
+            raise bad_input(
+                "separator", f"{separator!r} between label names", repr(name), fix=f"perhaps it is {other[0]!r}"
+            )
     return names
 
 
@@ -139,6 +154,10 @@ def _indicator_targets(table: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
         values = pd.to_numeric(table[name], errors="coerce")
         if (strange := ~values.isin([1, 0, -1])).any():
             row = int(strange.to_numpy().argmax())
-            raise bad_input(f"column {name!r}", "1, 0 or -1 in every row", f"{table[name].iloc[row]!r} in row {row + 1}",
-                            fix="write -1 where a label is unknown, or name the column of label names")
+            raise bad_input(
+                f"column {name!r}",
+                "1, 0 or -1 in every row",
+                f"{table[name].iloc[row]!r} in row {row + 1}",
+                fix="write -1 where a label is unknown, or name the column of label names",
+            )
     return table[list(names)].apply(pd.to_numeric).to_numpy().astype(np.int8)

@@ -39,7 +39,8 @@ class MultiScaleCrop(v2.Transform):
         return {
             "top": int(torch.randint(height - crop_height + 1, ())),
             "left": int(torch.randint(width - crop_width + 1, ())),
-            "height": crop_height, "width": crop_width,
+            "height": crop_height,
+            "width": crop_width,
         }
 
     def transform(self, inpt, params: dict[str, int]):

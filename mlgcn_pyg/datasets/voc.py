@@ -10,8 +10,26 @@ from mlgcn_pyg.checks import bad_input
 from mlgcn_pyg.datasets.base import LabeledImages
 
 VOC_LABELS = (
-    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
-    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+    "aeroplane",
+    "bicycle",
+    "bird",
+    "boat",
+    "bottle",
+    "bus",
+    "car",
+    "cat",
+    "chair",
+    "cow",
+    "diningtable",
+    "dog",
+    "horse",
+    "motorbike",
+    "person",
+    "pottedplant",
+    "sheep",
+    "sofa",
+    "train",
+    "tvmonitor",
 )
 # The files' marks, and what they are as targets: 0 marks an image whose only objects of the label are difficult.
 MARKS = {"1": 1, "-1": 0, "0": -1}

@@ -1,5 +1,6 @@
 """Numbers: the paper's metrics."""
 
 from mlgcn_pyg.evaluation.metrics import COUNT_METRICS, multilabel_metrics
+from mlgcn_pyg.evaluation.table1 import mean_and_std, table1_row
 
-__all__ = ["COUNT_METRICS", "multilabel_metrics"]
+__all__ = ["COUNT_METRICS", "mean_and_std", "multilabel_metrics", "table1_row"]

@@ -48,8 +48,15 @@ class FeatureCache:
 
     @classmethod
     def from_arrays(
-        cls, path: str | Path, features, targets, label_names: Sequence[str], *, ids: Sequence[str] | None = None,
-        dtype: str = "float16", meta: dict | None = None,
+        cls,
+        path: str | Path,
+        features,
+        targets,
+        label_names: Sequence[str],
+        *,
+        ids: Sequence[str] | None = None,
+        dtype: str = "float16",
+        meta: dict | None = None,
     ) -> "FeatureCache":
         """Writes features (N, D) or (N, V, D) of any origin to ``path`` and opens it.
 
@@ -97,7 +104,10 @@ class FeatureCache:
         return features, self.targets.to(device)
 
     def batches(
-        self, batch_size: int, shuffle: bool = False, generator: torch.Generator | None = None,
+        self,
+        batch_size: int,
+        shuffle: bool = False,
+        generator: torch.Generator | None = None,
         device: str | torch.device = "cpu",
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yields features (B, D) float32 of view 0 and targets (B, C) int8; every row once, the last batch shorter.
@@ -109,7 +119,9 @@ class FeatureCache:
 
     def __repr__(self) -> str:
         views = f"{self.num_views} view" + ("s" if self.num_views != 1 else "")
-        return f"FeatureCache({self.num_images} images, {views}, {self.num_features} features, {self.num_labels} labels)"
+        return (
+            f"FeatureCache({self.num_images} images, {views}, {self.num_features} features, {self.num_labels} labels)"
+        )
 
 
 def index_batches(
@@ -134,6 +146,10 @@ def storable(features: Tensor, dtype: str, ids: Sequence[str]) -> np.ndarray:
         row = int((~fits).nonzero()[0])
         worst = float(features[row].abs().max())
         fix = "store float32 instead" if np.isfinite(worst) else "check the weights and the image"
-        raise bad_input("features", f"finite values that {dtype} can hold (at most {limit:g})",
-                        f"{worst:g} in row {row} (image {ids[row]})", fix=fix)
+        raise bad_input(
+            "features",
+            f"finite values that {dtype} can hold (at most {limit:g})",
+            f"{worst:g} in row {row} (image {ids[row]})",
+            fix=fix,
+        )
     return features.detach().cpu().numpy().astype(dtype)

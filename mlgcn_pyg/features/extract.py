@@ -16,8 +16,15 @@ from mlgcn_pyg.files import atomic_path
 
 
 def extract_features(
-    backbone: torch.nn.Module, dataset: Dataset, path: str | Path, *, batch_size: int = 32,
-    device: str | torch.device = "cpu", dtype: str = "float16", num_workers: int = 0, on_error: str = "stop",
+    backbone: torch.nn.Module,
+    dataset: Dataset,
+    path: str | Path,
+    *,
+    batch_size: int = 32,
+    device: str | torch.device = "cpu",
+    dtype: str = "float16",
+    num_workers: int = 0,
+    on_error: str = "stop",
     progress: Callable[[int], None] | None = None,
 ) -> FeatureCache:
     """Writes the backbone's features of every image to an HDF5 file, whole or not at all.
@@ -120,7 +127,9 @@ def _broken_error(dataset: Dataset, broken: dict[int, str]) -> InputError:
     listed = ", ".join(named[:5]) + (", …" if len(named) > 5 else "")
     first = next(iter(broken.values()), "none when read again")
     return bad_input(
-        "dataset", f"{len(dataset)} images that decode", f"{len(broken)} that do not: {listed} (the first: {first})",
+        "dataset",
+        f"{len(dataset)} images that decode",
+        f"{len(broken)} that do not: {listed} (the first: {first})",
         fix="mend or remove them, or skip them with on_error='skip' (--on-error skip)",
     )
 

@@ -42,7 +42,12 @@ class Contents:
 
 
 def create(
-    path: Path, shape: tuple[int, int, int], dtype: str, targets, label_names: Sequence[str], ids: Sequence[str],
+    path: Path,
+    shape: tuple[int, int, int],
+    dtype: str,
+    targets,
+    label_names: Sequence[str],
+    ids: Sequence[str],
     meta: dict,
 ) -> h5py.Dataset:
     """A new file with all but its rows written; returns the open, allocated ``/features`` (``.file`` closes it)."""
@@ -84,8 +89,12 @@ def read(path: Path) -> Contents:
         if file.attrs.get("format") != FORMAT:
             raise bad_input("cache", "a feature file written by this package", f"another HDF5 file, {path}")
         if file.attrs.get("version") != VERSION:
-            raise bad_input("cache", f"format version {VERSION}", f"version {file.attrs.get('version')} in {path}",
-                            fix="use a newer mlgcn_pyg")
+            raise bad_input(
+                "cache",
+                f"format version {VERSION}",
+                f"version {file.attrs.get('version')} in {path}",
+                fix="use a newer mlgcn_pyg",
+            )
         missing = [name for name in ("features", "targets", "label_names", "ids") if name not in file]
         if missing or "meta" not in file.attrs:
             raise bad_input("cache", "a complete feature file", f"no {', '.join(missing) or 'meta'} in {path}")
@@ -100,7 +109,9 @@ def _read_contents(file: h5py.File, path: Path) -> Contents:
         found = f"shape {features.shape}, {features.dtype}" + (", chunked" if features.chunks else "")
         raise bad_input("cache", "contiguous features (N, V, D) in float16 or float32", f"{found} in {path}")
     return Contents(
-        shape=features.shape, dtype=features.dtype, offset=features.id.get_offset(),
+        shape=features.shape,
+        dtype=features.dtype,
+        offset=features.id.get_offset(),
         targets=file["targets"][...],
         label_names=tuple(file["label_names"].asstr()[...].tolist()),
         ids=tuple(file["ids"].asstr()[...].tolist()),

@@ -8,6 +8,12 @@ from mlgcn_pyg.graph.summary import GraphSummary
 from mlgcn_pyg.graph.weighting import WEIGHTINGS
 
 __all__ = [
-    "WEIGHTINGS", "CooccurrenceCounter", "GraphSummary", "LabelGraph",
-    "glove_embeddings", "one_hot", "read_array_pickle", "read_released_counts",
+    "WEIGHTINGS",
+    "CooccurrenceCounter",
+    "GraphSummary",
+    "LabelGraph",
+    "glove_embeddings",
+    "one_hot",
+    "read_array_pickle",
+    "read_released_counts",
 ]

@@ -76,7 +76,9 @@ class CooccurrenceCounter:
         return conditional_probabilities(self.label_counts, self.pair_counts, self.unknown_counts)
 
 
-def conditional_probabilities(label_counts: Tensor, pair_counts: "csr_array", unknown_counts: "csr_array") -> "csr_array":
+def conditional_probabilities(
+    label_counts: Tensor, pair_counts: "csr_array", unknown_counts: "csr_array"
+) -> "csr_array":
     """P_ij = M_ij / (N_i − U_ij) in float64 at the non-zero pairs: 7 of 10 is ≥ 0.7, as in exact arithmetic."""
     from scipy.sparse import csr_array
 
@@ -115,7 +117,8 @@ def checked_pair_counts(label_counts: Tensor, pair_counts) -> "csr_array":
     if len(beyond):
         k = beyond[0]
         raise bad_input(
-            "pair_counts", "at most as many images with both labels as with one (P ≤ 1)",
+            "pair_counts",
+            "at most as many images with both labels as with one (P ≤ 1)",
             f"M[{i[k]},{j[k]}] = {coo.data[k]} but label {i[k]} is in {int(label_counts[i[k]])} images",
             fix="count pairs and labels over the same images, each image once",
         )

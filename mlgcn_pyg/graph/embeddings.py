@@ -12,11 +12,7 @@ from mlgcn_pyg.checks import bad_input, check_positive
 from mlgcn_pyg.files import existing_file
 
 # Label names that are no words of a word-vector file, and what they mean.
-ALIASES: dict[str, str] = {
-    "diningtable": "dining table",
-    "pottedplant": "potted plant",
-    "tvmonitor": "tv monitor",
-}
+ALIASES: dict[str, str] = {"diningtable": "dining table", "pottedplant": "potted plant", "tvmonitor": "tv monitor"}
 
 
 def one_hot(num_labels: int) -> Tensor:
@@ -39,9 +35,7 @@ def label_words(name: str, aliases: Mapping[str, str] = ALIASES) -> list[str]:
     return [word for word in re.split(r"[\s_\-/]+", name.lower()) if word]
 
 
-def glove_embeddings(
-    label_names: Sequence[str], path: str | Path, aliases: Mapping[str, str] = ALIASES
-) -> Tensor:
+def glove_embeddings(label_names: Sequence[str], path: str | Path, aliases: Mapping[str, str] = ALIASES) -> Tensor:
     """One embedding per label from a GloVe text file: the mean of its words' vectors (Sec. 4.2).
 
     Only the vectors that are needed are kept, whatever the size of the file.
@@ -70,10 +64,14 @@ def glove_embeddings(
     if empty:
         raise bad_input("label_names", "names with at least one word", f"{empty[0]!r}")
     wanted = {word for parts in words.values() for word in parts}
-    vectors = {word: vector for word, vector in read_vectors(path, wanted)}
+    vectors = dict(read_vectors(path, wanted))
     if missing := sorted(wanted - vectors.keys()):
-        raise bad_input("embeddings", f"every word of the labels in {path}", _unknown(missing, path),
-                        fix="add an alias for the label, e.g. {'tvmonitor': 'tv monitor'}")
+        raise bad_input(
+            "embeddings",
+            f"every word of the labels in {path}",
+            _unknown(missing, path),
+            fix="add an alias for the label, e.g. {'tvmonitor': 'tv monitor'}",
+        )
     return torch.stack([torch.stack([vectors[word] for word in words[name]]).mean(dim=0) for name in label_names])
 
 

@@ -51,8 +51,14 @@ class LabelGraph(Data):
 
     @classmethod
     def from_targets(
-        cls, targets, *, label_names: Sequence[str] | None = None, x: Tensor | None = None,
-        tau: float = 0.4, p: float = 0.2, weighting: str = "paper",
+        cls,
+        targets,
+        *,
+        label_names: Sequence[str] | None = None,
+        x: Tensor | None = None,
+        tau: float = 0.4,
+        p: float = 0.2,
+        weighting: str = "paper",
     ) -> "LabelGraph":
         """The graph of targets (N, C) in {-1, 0, 1}; −1 leaves the denominator of P.
 
@@ -94,11 +100,13 @@ class LabelGraph(Data):
         pairs = checked_pair_counts(label_counts, pair_counts)
         no_unknowns = pairs * 0
         no_unknowns.eliminate_zeros()
-        return cls._from_probabilities(conditional_probabilities(label_counts, pairs, no_unknowns), label_counts, **options)
+        return cls._from_probabilities(
+            conditional_probabilities(label_counts, pairs, no_unknowns), label_counts, **options
+        )
 
     @classmethod
     def _from_probabilities(
-        cls, probabilities, label_counts, *, label_names=None, x=None, tau=0.4, p=0.2, weighting="paper",
+        cls, probabilities, label_counts, *, label_names=None, x=None, tau=0.4, p=0.2, weighting="paper"
     ) -> "LabelGraph":
         tau = check_number("tau", tau, 0, 1, open_low=True)
         coo = probabilities.tocoo()
@@ -152,7 +160,9 @@ class LabelGraph(Data):
             graph.tau = check_number("tau", tau, 0, 1, open_low=True)
             if graph.tau < self.tau:
                 raise bad_input(
-                    "tau", f"τ ≥ {self.tau:g}, at which this graph was built", tau,
+                    "tau",
+                    f"τ ≥ {self.tau:g}, at which this graph was built",
+                    tau,
                     fix="weaker edges were not kept: build the graph from its targets or counts again",
                 )
             keep = self.edge_prob >= graph.tau
@@ -178,8 +188,10 @@ class LabelGraph(Data):
     def _check(self) -> None:
         num_labels, num_edges = self.num_labels, self.edge_index.size(1)
         shapes = {
-            "edge_prob": (num_edges,), "edge_weight": (num_edges,),
-            "self_weight": (num_labels,), "label_counts": (num_labels,),
+            "edge_prob": (num_edges,),
+            "edge_weight": (num_edges,),
+            "self_weight": (num_labels,),
+            "label_counts": (num_labels,),
         }
         for name, shape in shapes.items():
             if tuple(self[name].shape) != shape:

@@ -28,10 +28,7 @@ def _from_buffer(buffer, dtype: np.dtype, shape: tuple[int, ...], order: str, ax
 class _ArraysOnly(pickle.Unpickler):
     """Admits NumPy arrays and scalars beside the built-in containers; every other name is refused unseen."""
 
-    _array_parts = {
-        "_reconstruct": np.zeros(0).__reduce__()[0],
-        "scalar": np.float64(0).__reduce__()[0],
-    }
+    _array_parts = {"_reconstruct": np.zeros(0).__reduce__()[0], "scalar": np.float64(0).__reduce__()[0]}
 
     def find_class(self, module: str, name: str):
         if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name in self._array_parts:

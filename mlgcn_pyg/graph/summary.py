@@ -71,13 +71,13 @@ def summarize(graph: "LabelGraph", num_strongest: int = 10) -> GraphSummary:
     return GraphSummary(
         num_labels=num_labels,
         num_edges=graph.edge_index.size(1),
-        tau=graph.tau, p=graph.p, weighting=graph.weighting,
+        tau=graph.tau,
+        p=graph.p,
+        weighting=graph.weighting,
         without_outgoing=named(out_degree == 0),
         without_incoming=named(in_degree == 0),
         isolated=named(degree == 0),
         without_positives=named(counts == 0),
         hubs=tuple((names[k], int(degree[k]), int(degree[k]) / len(source)) for k in busiest if degree[k] > 1),
-        strongest=tuple(
-            (names[source[e]], names[target[e]], float(prob[e]), int(counts[source[e]])) for e in order
-        ),
+        strongest=tuple((names[source[e]], names[target[e]], float(prob[e]), int(counts[source[e]])) for e in order),
     )

@@ -107,12 +107,14 @@ def _load(model: torch.nn.Module, path: str | Path, name: str) -> None:
     missing = [key for key in missing if not key.endswith("num_batches_tracked")]
     shaped = [
         f"{key} {tuple(state[key].shape)} instead of {tuple(expected[key].shape)}"
-        for key in sorted(expected.keys() & state.keys()) if state[key].shape != expected[key].shape
+        for key in sorted(expected.keys() & state.keys())
+        if state[key].shape != expected[key].shape
     ]
     if missing or strange or shaped:
         parts = [
             f"{len(keys)} {what} (first: {keys[0]})"
-            for what, keys in (("missing keys", missing), ("unknown keys", strange), ("other shapes", shaped)) if keys
+            for what, keys in (("missing keys", missing), ("unknown keys", strange), ("other shapes", shaped))
+            if keys
         ]
         raise bad_input("weights", f"a state dict of torchvision's {name}", f"{path} with " + ", ".join(parts))
     model.load_state_dict(state, strict=False)

@@ -52,7 +52,7 @@ class ReweightedConv(MessagePassing):
 
     def reset_parameters(self) -> None:
         """U(−1/√out, 1/√out), as in the released code (Glorot's range would give 4 times its first logits)."""
-        bound = self.out_channels ** -0.5
+        bound = self.out_channels**-0.5
         torch.nn.init.uniform_(self.weight, -bound, bound)
         if self.bias is not None:
             torch.nn.init.uniform_(self.bias, -bound, bound)

@@ -73,10 +73,18 @@ FAMILIES: list[tuple[tuple[type, ...], Callable[[nn.Module], nn.Module]]] = [
     ((models.ShuffleNetV2,), lambda m: _named(m, "conv1", "maxpool", "stage2", "stage3", "stage4", "conv5")),
     ((models.MNASNet,), lambda m: m.layers),
     ((models.GoogLeNet, models.Inception3), _inception),
-    ((
-        models.AlexNet, models.ConvNeXt, models.EfficientNet, models.MobileNetV2, models.MobileNetV3,
-        models.SqueezeNet, models.VGG,
-    ), lambda m: m.features),
+    (
+        (
+            models.AlexNet,
+            models.ConvNeXt,
+            models.EfficientNet,
+            models.MobileNetV2,
+            models.MobileNetV3,
+            models.SqueezeNet,
+            models.VGG,
+        ),
+        lambda m: m.features,
+    ),
 ]
 
 

@@ -46,7 +46,11 @@ class MLGCNHead(torch.nn.Module):
     """
 
     def __init__(
-        self, graph: LabelGraph, num_features: int = 2048, hidden_channels: Sequence[int] = (1024,), *,
+        self,
+        graph: LabelGraph,
+        num_features: int = 2048,
+        hidden_channels: Sequence[int] = (1024,),
+        *,
         negative_slope: float = 0.2,
     ):
         super().__init__()

@@ -26,7 +26,9 @@ class MLGCN(torch.nn.Module):
         super().__init__()
         if backbone.num_features != head.num_features:
             raise bad_input(
-                "head", f"num_features = {backbone.num_features}, as the backbone has", head.num_features,
+                "head",
+                f"num_features = {backbone.num_features}, as the backbone has",
+                head.num_features,
                 fix="build the head with num_features=backbone.num_features",
             )
         self.backbone = backbone

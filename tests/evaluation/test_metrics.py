@@ -8,16 +8,8 @@ from sklearn.metrics import average_precision_score
 from mlgcn_pyg.checks import InputError
 from mlgcn_pyg.evaluation import COUNT_METRICS, multilabel_metrics
 
-LOGITS = torch.tensor([
-    [2.0, 1.0, -1.0, 0.5],
-    [-1.0, 3.0, 2.0, 1.0],
-    [0.1, -0.2, -0.3, -0.4],
-])
-TARGETS = torch.tensor([
-    [1, 0, 0, 0],
-    [0, 1, 0, 0],
-    [1, 1, 1, 0],
-])
+LOGITS = torch.tensor([[2.0, 1.0, -1.0, 0.5], [-1.0, 3.0, 2.0, 1.0], [0.1, -0.2, -0.3, -0.4]])
+TARGETS = torch.tensor([[1, 0, 0, 0], [0, 1, 0, 0], [1, 1, 1, 0]])
 
 
 def by_loops(logits, targets, top_k=None):
@@ -149,12 +141,15 @@ def test_one_image():
     assert metrics["mAP"] == 1.0 and metrics["OF1"] == 1.0
 
 
-@pytest.mark.parametrize("logits, targets, top_k, message", [
-    (torch.zeros(2, 3), torch.zeros(2, 2), None, r"logits: expected the shape of targets, \(2, 2\)"),
-    (torch.full((1, 2), torch.nan), torch.zeros(1, 2), None, "logits: expected finite numbers"),
-    (torch.zeros(1, 2), torch.full((1, 2), 2), None, r"values in \{-1, 0, 1\}"),
-    (torch.zeros(1, 2), torch.zeros(1, 2), 0, "top_k: expected an integer ≥ 1, found 0"),
-])
+@pytest.mark.parametrize(
+    "logits, targets, top_k, message",
+    [
+        (torch.zeros(2, 3), torch.zeros(2, 2), None, r"logits: expected the shape of targets, \(2, 2\)"),
+        (torch.full((1, 2), torch.nan), torch.zeros(1, 2), None, "logits: expected finite numbers"),
+        (torch.zeros(1, 2), torch.full((1, 2), 2), None, r"values in \{-1, 0, 1\}"),
+        (torch.zeros(1, 2), torch.zeros(1, 2), 0, "top_k: expected an integer ≥ 1, found 0"),
+    ],
+)
 def test_refusals(logits, targets, top_k, message):
     with pytest.raises(InputError, match=message):
         multilabel_metrics(logits, targets, top_k)

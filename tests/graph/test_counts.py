@@ -73,13 +73,16 @@ def test_any_dtype_of_targets(dtype):
     assert CooccurrenceCounter(2).update(targets).probabilities().toarray().tolist() == [[0, 0.5], [1, 0]]
 
 
-@pytest.mark.parametrize("targets, message", [
-    ([[0, 2]], r"targets: expected values in \{-1, 0, 1\}, found 2 at image 0, label 1"),
-    ([[0.0, float("nan")]], "found nan at image 0, label 1"),
-    ([[0.5, 1.0]], "found 0.5 at image 0, label 0"),
-    ([0, 1], r"found shape \(2,\)"),
-    ([[0, 1, 1]], r"\(num_images, 2\), found shape \(1, 3\)"),
-])
+@pytest.mark.parametrize(
+    "targets, message",
+    [
+        ([[0, 2]], r"targets: expected values in \{-1, 0, 1\}, found 2 at image 0, label 1"),
+        ([[0.0, float("nan")]], "found nan at image 0, label 1"),
+        ([[0.5, 1.0]], "found 0.5 at image 0, label 0"),
+        ([0, 1], r"found shape \(2,\)"),
+        ([[0, 1, 1]], r"\(num_images, 2\), found shape \(1, 3\)"),
+    ],
+)
 def test_refused_targets(targets, message):
     with pytest.raises(InputError, match=message):
         CooccurrenceCounter(2).update(targets)
@@ -90,16 +93,19 @@ def test_merging_other_labels_is_refused():
         CooccurrenceCounter(2).merge(CooccurrenceCounter(3))
 
 
-@pytest.mark.parametrize("nums, pairs, message", [
-    ([4, 4], [[0, 5], [5, 0]], r"P ≤ 1\), found M\[0,1\] = 5 but label 0 is in 4 images"),
-    ([4, 4], [[0, 2], [1, 0]], r"a symmetric matrix, found M\[0,1\] = 2, M\[1,0\] = 1"),
-    ([4, 4], [[0, -1], [-1, 0]], "whole numbers ≥ 0"),
-    ([4, 4], [[0, 0.5], [0.5, 0]], "whole numbers ≥ 0"),
-    ([4, 4], [[0, float("nan")], [0, 0]], "whole numbers ≥ 0"),
-    ([4, 4], [[0, 1, 1]], r"shape \(2, 2\), found shape \(1, 3\)"),
-    ([4, -4], [[0, 1], [1, 0]], "label_counts: expected whole numbers"),
-    ([[4, 4]], [[0, 1], [1, 0]], "label_counts: expected one count per label"),
-])
+@pytest.mark.parametrize(
+    "nums, pairs, message",
+    [
+        ([4, 4], [[0, 5], [5, 0]], r"P ≤ 1\), found M\[0,1\] = 5 but label 0 is in 4 images"),
+        ([4, 4], [[0, 2], [1, 0]], r"a symmetric matrix, found M\[0,1\] = 2, M\[1,0\] = 1"),
+        ([4, 4], [[0, -1], [-1, 0]], "whole numbers ≥ 0"),
+        ([4, 4], [[0, 0.5], [0.5, 0]], "whole numbers ≥ 0"),
+        ([4, 4], [[0, float("nan")], [0, 0]], "whole numbers ≥ 0"),
+        ([4, 4], [[0, 1, 1]], r"shape \(2, 2\), found shape \(1, 3\)"),
+        ([4, -4], [[0, 1], [1, 0]], "label_counts: expected whole numbers"),
+        ([[4, 4]], [[0, 1], [1, 0]], "label_counts: expected one count per label"),
+    ],
+)
 def test_refused_counts(nums, pairs, message):
     with pytest.raises(InputError, match=message):
         LabelGraph.from_counts(nums, pairs)
@@ -109,8 +115,15 @@ def test_counts_may_be_dense_or_sparse_and_carry_a_diagonal():
     dense = np.array([[4, 3], [3, 5]])
     graphs = [
         LabelGraph.from_counts([4, 5], pairs)
-        for pairs in (dense, dense.tolist(), sp.csr_matrix(dense), sp.coo_array(dense), torch.tensor(dense),
-                      torch.tensor(dense).to_sparse(), dense - np.diag([4, 5]))
+        for pairs in (
+            dense,
+            dense.tolist(),
+            sp.csr_matrix(dense),
+            sp.coo_array(dense),
+            torch.tensor(dense),
+            torch.tensor(dense).to_sparse(),
+            dense - np.diag([4, 5]),
+        )
     ]
     for graph in graphs:
         assert graph.edge_prob.tolist() == [0.75, 0.6]

@@ -51,7 +51,9 @@ def test_released_differs_from_paper_as_measured(shared):
 @settings(max_examples=40, deadline=None)
 @given(
     arrays(np.int8, st.tuples(st.integers(0, 10), st.integers(1, 6)), elements=st.integers(-1, 1)),
-    st.sampled_from(list(WEIGHTINGS)), st.sampled_from([0.0, 0.2, 0.75]), st.sampled_from([0.01, 0.4, 1.0]),
+    st.sampled_from(list(WEIGHTINGS)),
+    st.sampled_from([0.0, 0.2, 0.75]),
+    st.sampled_from([0.01, 0.4, 1.0]),
 )
 def test_random_targets_equal_the_dense_formula(targets, weighting, p, tau):
     present, known = (targets == 1).astype(int), (targets != -1).astype(int)
@@ -176,18 +178,21 @@ def test_foreign_and_damaged_files_are_refused(tmp_path):
         LabelGraph.from_state(incomplete)
 
 
-@pytest.mark.parametrize("options, message", [
-    ({"tau": 0}, r"tau: expected a number in \(0, 1\], found 0"),
-    ({"tau": float("nan")}, "tau"),
-    ({"p": -0.1}, r"p: expected a number in \[0, 1\], found -0.1"),
-    ({"p": 1.0, "weighting": "released"}, "p < 1 for weighting 'released'"),
-    ({"weighting": "gcn"}, "weighting: expected one of paper, released, binary, none, found 'gcn'"),
-    ({"label_names": ["a"]}, "label_names: expected 2 names, one per label, found 1"),
-    ({"label_names": ["a", "a"]}, "different names, found 'a' twice"),
-    ({"label_names": ["a", 1]}, r"strings, found 1 \(int\)"),
-    ({"x": torch.zeros(3, 4)}, r"shape \(2, F\), found shape \(3, 4\)"),
-    ({"x": torch.full((2, 4), torch.nan)}, "x: expected finite numbers, found NaN or Inf in 2 of 2 rows"),
-])
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"tau": 0}, r"tau: expected a number in \(0, 1\], found 0"),
+        ({"tau": float("nan")}, "tau"),
+        ({"p": -0.1}, r"p: expected a number in \[0, 1\], found -0.1"),
+        ({"p": 1.0, "weighting": "released"}, "p < 1 for weighting 'released'"),
+        ({"weighting": "gcn"}, "weighting: expected one of paper, released, binary, none, found 'gcn'"),
+        ({"label_names": ["a"]}, "label_names: expected 2 names, one per label, found 1"),
+        ({"label_names": ["a", "a"]}, "different names, found 'a' twice"),
+        ({"label_names": ["a", 1]}, r"strings, found 1 \(int\)"),
+        ({"x": torch.zeros(3, 4)}, r"shape \(2, F\), found shape \(3, 4\)"),
+        ({"x": torch.full((2, 4), torch.nan)}, "x: expected finite numbers, found NaN or Inf in 2 of 2 rows"),
+    ],
+)
 def test_refused_options(options, message):
     with pytest.raises(InputError, match=message):
         LabelGraph.from_targets([[1, 1], [1, 0]], **options)

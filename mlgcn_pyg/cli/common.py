@@ -1,0 +1,115 @@
+"""What the commands share: clean errors, progress bars, options that open a data set."""
+
+import functools
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from mlgcn_pyg.checks import InputError, bad_input, check_choice
+from mlgcn_pyg.files import write_text
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def clean_errors(command: Callable) -> Callable:
+    """Turns refused input and failing files into one line on stderr and exit code 2."""
+
+    @functools.wraps(command)
+    def wrapped(*args, **kwargs):
+        try:
+            return command(*args, **kwargs)
+        except (InputError, OSError) as error:
+            typer.echo(f"mlgcn: error: {' '.join(str(error).split())}", err=True)
+            raise typer.Exit(2) from error
+
+    return wrapped
+
+
+def show_table(table: Table) -> None:
+    """Prints a table whole: a narrow terminal wraps its lines, but no number is cut to an ellipsis."""
+    width = table.__rich_measure__(out, out.options.update(width=1000)).maximum
+    out.print(table, width=max(out.width, width), crop=False, soft_wrap=True)
+
+
+@contextmanager
+def progress_bar(what: str, total: int) -> Iterator[Callable[..., None]]:
+    """A bar on stderr; yields ``update(completed, note="")``."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=err) as progress:
+        task = progress.add_task(what, total=total, note="")
+        yield lambda completed, note="": progress.update(task, completed=completed, note=note)
+
+
+def write_json(path: Path, content: dict) -> None:
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def pick_device(name: str) -> str:
+    """``auto`` is CUDA where there is a GPU; any other name must be a device that torch has here."""
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise bad_input("device", "auto, cpu or a device of this machine", repr(name)) from error
+    return name
+
+
+Dataset = Annotated[str, typer.Option(help="voc2007 (its layout) or table (CSV or Parquet).")]
+Root = Annotated[Path, typer.Option(help="Folder of VOCdevkit/VOC2007, or of the table's photographs.")]
+Split = Annotated[str | None, typer.Option(help="voc2007: trainval, test, …; table: value of its column 'split'.")]
+Labels = Annotated[Path | None, typer.Option(help="The table of labels, for --dataset table.")]
+ImageColumn = Annotated[str, typer.Option(help="Table: column of image files.")]
+LabelsColumn = Annotated[str | None, typer.Option(help="Table: column of separated label names.")]
+Separator = Annotated[str, typer.Option(help="Table: what separates label names.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")]
+
+DATASETS = ("voc2007", "table")
+
+
+def open_dataset(
+    dataset: str,
+    root: Path,
+    split: str | None,
+    labels: Path | None,
+    image_column: str,
+    labels_column: str | None,
+    separator: str,
+    transform=None,
+    label_names=None,
+):
+    """The data set that the options describe."""
+    from mlgcn_pyg.datasets import VOC2007, Table
+
+    if check_choice("dataset", dataset, DATASETS) == "voc2007":
+        if split is None:
+            raise bad_input("split", "a split such as trainval or test", "none", fix="give --split")
+        return VOC2007(root, split, transform)
+    if labels is None:
+        raise bad_input("labels", "the table of labels", "none", fix="give --labels photos.csv")
+    return Table(
+        labels,
+        root,
+        image_column=image_column,
+        labels_column=labels_column,
+        separator=separator,
+        split=split,
+        label_names=label_names,
+        transform=transform,
+    )

@@ -1,0 +1,37 @@
+"""``mlgcn evaluate``: the paper's metrics of trained heads on a feature file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mlgcn_pyg.checks import bad_input
+from mlgcn_pyg.cli import common
+
+
+def evaluate(
+    checkpoint: Annotated[list[Path], typer.Option(help="A checkpoint, or a folder of them; may be repeated.")],
+    cache: Annotated[Path, typer.Option(help="Feature file to score on.")],
+    json_out: Annotated[Path | None, typer.Option("--json", help="Also write the numbers to this file.")] = None,
+    device: common.Device = "auto",
+) -> None:
+    """Score trained heads on cached features."""
+    from mlgcn_pyg.evaluation import mean_and_std, table1_row
+    from mlgcn_pyg.features import FeatureCache
+    from mlgcn_pyg.report import table1
+    from mlgcn_pyg.training import load_head, score
+
+    files = [file for path in checkpoint for file in (sorted(path.glob("*.pt")) if path.is_dir() else [path])]
+    if not files:
+        raise bad_input("checkpoint", "at least one .pt file", f"none in {', '.join(map(str, checkpoint))}")
+    data, device, rows = FeatureCache(cache), common.pick_device(device), {}
+    for file in files:
+        head = load_head(file)
+        rows[str(file)] = table1_row(*score(head, data, device), head.label_names)
+    shown = {
+        Path(name).stem: dict(zip(("mean", "std"), mean_and_std([row]), strict=True)) for name, row in rows.items()
+    }
+    common.show_table(table1(shown, f"{cache.name}, {len(data)} images"))
+    if json_out is not None:
+        common.write_json(json_out, {"cache": str(cache), "images": len(data), "checkpoints": rows})
+        common.out.print(f"wrote {json_out}", soft_wrap=True)

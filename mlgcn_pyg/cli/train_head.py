@@ -1,0 +1,123 @@
+"""``mlgcn train-head``: heads on cached features, seed by seed, in one table."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mlgcn_pyg.checks import bad_input, check_choice
+from mlgcn_pyg.cli import common
+
+
+def train_head(
+    train: Annotated[Path, typer.Option(help="Feature file to train on.")],
+    val: Annotated[Path, typer.Option(help="Feature file to score on.")],
+    out: Annotated[Path, typer.Option(help="Folder for metrics.json, checkpoints and histories.")],
+    graph: Annotated[Path | None, typer.Option(help="Label graph of the ML-GCN head (mlgcn graph).")] = None,
+    head: Annotated[str, typer.Option(help="mlgcn, linear or both, one beside the other.")] = "both",
+    epochs: Annotated[int, typer.Option(help="Passes over the training images.")] = 100,
+    lr: Annotated[float, typer.Option(help="Learning rate.")] = 0.01,
+    lr_step: Annotated[int, typer.Option(help="Epochs between steps of the learning rate to a tenth.")] = 40,
+    batch_size: Annotated[int, typer.Option(help="Images per step.")] = 32,
+    weight_decay: Annotated[float, typer.Option(help="Weight decay.")] = 1e-4,
+    hidden: Annotated[str, typer.Option(help="Widths between the GCN's layers, e.g. 1024 or 1024,1024.")] = "1024",
+    seeds: Annotated[int, typer.Option(help="How many runs of each head.")] = 1,
+    device: common.Device = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results of another setup in --out.")] = False,
+) -> None:
+    """Train heads on cached features and print the paper's table; the linear baseline stands beside ML-GCN."""
+    from mlgcn_pyg.experiments.compare_heads import HEADS, compare_heads, describe_setup, summarize_heads
+    from mlgcn_pyg.features import FeatureCache
+    from mlgcn_pyg.graph import LabelGraph
+    from mlgcn_pyg.report import table1
+    from mlgcn_pyg.training import HeadConfig
+
+    kinds = HEADS if check_choice("head", head, (*HEADS, "both")) == "both" else (head,)
+    label_graph = None
+    if "mlgcn" in kinds:
+        if graph is None:
+            raise bad_input("graph", "the label graph of the ML-GCN head", "none", fix="give --graph, or --head linear")
+        label_graph = LabelGraph.load(graph)
+    config = HeadConfig(lr=lr, epochs=epochs, lr_step=lr_step, batch_size=batch_size, weight_decay=weight_decay)
+    train_cache, val_cache, widths = FeatureCache(train), FeatureCache(val), _widths(hidden)
+    setup = describe_setup(train_cache, val_cache, config, seeds)
+    own = {kind: _own_setup(kind, label_graph, widths) for kind in kinds}
+    earlier = _earlier_results(out / "metrics.json", setup, own, overwrite)
+
+    with common.progress_bar("training", len(kinds) * seeds * epochs) as update:
+        done = 0
+
+        def report(kind: str, seed: int, record: dict) -> None:
+            nonlocal done
+            done += 1
+            update(done, f"{kind} seed {seed} loss {record['loss']:.4f} mAP {record.get('mAP', float('nan')):.3f}")
+
+        fitted = compare_heads(
+            train_cache,
+            val_cache,
+            label_graph,
+            kinds=kinds,
+            seeds=seeds,
+            config=config,
+            hidden_channels=widths,
+            device=common.pick_device(device),
+            progress=report,
+        )
+    save_heads(out, fitted, label_graph)
+    results = summarize_heads(fitted)
+    heads = {kind: {"setup": own[kind], **results[kind]} for kind in kinds}
+    heads = {kind: (earlier | heads)[kind] for kind in HEADS if kind in earlier | heads}
+    common.write_json(out / "metrics.json", {"setup": setup, "heads": heads})
+    common.show_table(
+        table1(heads, f"{val_cache.path.name}, {len(val_cache)} images, last of {epochs} epochs, {seeds} seed(s)")
+    )
+    common.out.print(f"wrote {out / 'metrics.json'} and checkpoints beside it", soft_wrap=True)
+
+
+def save_heads(out: Path, fitted, graph) -> None:
+    """One checkpoint and one history (JSON lines) per fitted head."""
+    from mlgcn_pyg.files import write_text
+    from mlgcn_pyg.training import save_head
+
+    for one in fitted:
+        name = out / f"{one.kind}-seed{one.seed}"
+        save_head(f"{name}.pt", one.head, graph=graph, config={"seed": one.seed, **one.history.last})
+        write_text(f"{name}.jsonl", "".join(json.dumps(record) + "\n" for record in one.history.epochs))
+
+
+def _widths(hidden: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(width) for width in hidden.split(",") if width.strip())
+    except ValueError as error:
+        raise bad_input("hidden", "widths such as 1024 or 1024,1024", repr(hidden)) from error
+
+
+def _own_setup(kind: str, graph, widths: tuple[int, ...]) -> dict:
+    if kind == "linear":
+        return {}
+    settings = {name: graph[name] for name in ("tau", "p", "weighting")}
+    edges = {"edges": graph.edge_index.size(1), "embedding_dim": graph.embedding_dim, "one_hot": graph.x is None}
+    return settings | edges | {"hidden_channels": list(widths)}
+
+
+def _earlier_results(path: Path, setup: dict, own: dict[str, dict], overwrite: bool) -> dict[str, dict]:
+    """Heads in ``path`` that were trained the same way, to stand beside the new ones; refuses to lose others."""
+    if overwrite or not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        heads = content["heads"]
+        same = content["setup"] == setup and all(heads[k]["setup"] == own[k] for k in own if k in heads)
+    except (ValueError, KeyError, TypeError) as error:
+        raise bad_input(
+            "out", "a folder of this command", f"another file {path}", fix="choose another --out"
+        ) from error
+    if not same:
+        raise bad_input(
+            "out",
+            "a new folder, or one of the same data, recipe and graph",
+            f"results of another setup in {path}",
+            fix="choose another --out, or --overwrite them",
+        )
+    return heads

@@ -1,0 +1,102 @@
+"""Does the graph help at all? ML-GCN and the fair linear baseline on the same features, seed by seed (Table 1)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import torch
+
+from mlgcn_pyg.checks import bad_input, check_choice, check_positive
+from mlgcn_pyg.evaluation import mean_and_std, table1_row
+from mlgcn_pyg.features import FeatureCache
+from mlgcn_pyg.graph import LabelGraph
+from mlgcn_pyg.nn import LinearHead, MLGCNHead
+from mlgcn_pyg.training import HeadConfig, History, fit_head, score
+
+HEADS = ("mlgcn", "linear")
+
+
+@dataclass
+class FittedHead:
+    """One head after one run. ``row`` holds its metrics after the last epoch, as :func:`table1_row` has them."""
+
+    kind: str
+    seed: int
+    head: torch.nn.Module
+    history: History
+    row: dict
+
+
+def compare_heads(
+    train: FeatureCache,
+    val: FeatureCache,
+    graph: LabelGraph | None = None,
+    *,
+    kinds: Sequence[str] = HEADS,
+    seeds: int = 3,
+    config: HeadConfig | None = None,
+    hidden_channels: Sequence[int] = (1024,),
+    device: str | torch.device = "cpu",
+    progress: Callable[[str, int, dict], None] | None = None,
+) -> list[FittedHead]:
+    """Fits every kind of head once per seed on ``train`` and scores its last epoch on ``val``.
+
+    Args:
+        train, val: feature caches over the same labels.
+        graph: the label graph, needed for ``"mlgcn"``.
+        kinds: of ``"mlgcn"`` and ``"linear"``.
+        seeds: how many; seed s draws the initial weights and the order of images.
+        config: the recipe; its own seed is replaced by s.
+        hidden_channels: of the ML-GCN head.
+        device: where to train.
+        progress: called with (kind, seed, epoch record).
+
+    Raises:
+        InputError: an unknown kind, no graph for ``"mlgcn"``, labels that disagree.
+    """
+    config = config or HeadConfig()
+    fitted = []
+    for kind in kinds:
+        for seed in range(check_positive("seeds", seeds)):
+            torch.manual_seed(seed)
+            head = build_head(kind, train, graph, hidden_channels)
+            report = None if progress is None else (lambda record, k=kind, s=seed: progress(k, s, record))
+            history = fit_head(head, train, val, replace(config, seed=seed), device=device, progress=report)
+            row = table1_row(*score(head, val, device), head.label_names)
+            fitted.append(FittedHead(kind, seed, head, history, row))
+    return fitted
+
+
+def build_head(
+    kind: str, train: FeatureCache, graph: LabelGraph | None, hidden_channels: Sequence[int]
+) -> torch.nn.Module:
+    """A fresh head of ``kind`` for the features and labels of ``train``."""
+    if check_choice("head", kind, HEADS) == "linear":
+        return LinearHead(train.num_labels, train.num_features, train.label_names)
+    if graph is None:
+        raise bad_input("graph", "a label graph for the ML-GCN head", None)
+    return MLGCNHead(graph, train.num_features, hidden_channels)
+
+
+def summarize_heads(fitted: Sequence[FittedHead]) -> dict[str, dict]:
+    """``{kind: {"seeds": [...], "mean": row, "std": row}}``, plain enough for JSON."""
+    summary = {}
+    for kind in dict.fromkeys(one.kind for one in fitted):
+        runs = [one for one in fitted if one.kind == kind]
+        mean, std = mean_and_std([one.row for one in runs])
+        seeds = [
+            {"seed": one.seed, **one.row, "last_epoch": one.history.last, "best_epoch": one.history.best}
+            for one in runs
+        ]
+        summary[kind] = {"seeds": seeds, "mean": mean, "std": std}
+    return summary
+
+
+def describe_setup(train: FeatureCache, val: FeatureCache, config: HeadConfig, seeds: int) -> dict:
+    """What the heads of one table share, plain enough for JSON."""
+    recipe = {name: value for name, value in asdict(config).items() if name != "seed"}
+    return {"config": recipe, "seeds": seeds, "train": _describe_cache(train), "val": _describe_cache(val)}
+
+
+def _describe_cache(cache: FeatureCache) -> dict:
+    told = ("backbone", "weights_sha256", "pool", "image_size", "dtype", "split", "created")
+    return {"file": cache.path.name, "images": len(cache)} | {name: cache.meta.get(name) for name in told}

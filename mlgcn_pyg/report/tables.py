@@ -1,0 +1,58 @@
+"""Tables on the terminal."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from rich import box
+from rich.table import Table
+
+from mlgcn_pyg.evaluation import COUNT_METRICS
+from mlgcn_pyg.graph import LabelGraph
+
+
+def table1(summary: Mapping[str, dict], title: str) -> Table:
+    """The paper's Table 1 in per cent: one row per head, all predictions on the left, top three on the right.
+
+    ``summary`` maps a name to ``{"mean": row, "std": row}`` with rows of
+    :func:`mlgcn_pyg.evaluation.table1_row`; 13 columns fit into 80 characters.
+    """
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=0, show_edge=False, title_justify="left")
+    table.add_column("head", no_wrap=True)
+    table.add_column("mAP", justify="right", no_wrap=True)
+    for name in (*COUNT_METRICS, *(f"{name}³" for name in COUNT_METRICS)):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, values in summary.items():
+        mean, std = values["mean"], values["std"]
+        spread = std["all"]["mAP"]
+        first = percent(mean["all"]["mAP"]) + ("" if spread is None else f" ±{100 * spread:.1f}")
+        cells = [percent(mean[part][metric]) for part in ("all", "top3") for metric in COUNT_METRICS]
+        table.add_row(name, first, *cells)
+    table.caption = (
+        "per cent; columns with ³ count the top-3 labels of an image; ± is the standard deviation over seeds"
+    )
+    table.caption_justify = "left"
+    return table
+
+
+def percent(fraction: float | None) -> str:
+    return "–" if fraction is None else f"{100 * fraction:.1f}"
+
+
+def edge_table(graph: LabelGraph, true_probabilities: np.ndarray, rows: int = 10) -> Table:
+    """The strongest edges with their estimated and true probabilities and the standard error of the estimate."""
+    table = Table(title="strongest edges, estimated against true", box=box.SIMPLE_HEAD, title_justify="left")
+    for column in ("i → j", "P estimated", "P true", "standard error", "N"):
+        table.add_column(column, justify="left" if column == "i → j" else "right", no_wrap=True)
+    for i, j, estimate, count in strongest(graph, rows):
+        truth = float(true_probabilities[i, j])
+        error = (truth * (1 - truth) / count) ** 0.5
+        name = f"{graph.label_names[i]} → {graph.label_names[j]}"
+        table.add_row(name, f"{estimate:.3f}", f"{truth:.3f}", f"{error:.3f}", str(count))
+    return table
+
+
+def strongest(graph: LabelGraph, rows: int) -> Sequence[tuple[int, int, float, int]]:
+    """(i, j, P, N_i) of the edges with the largest probabilities."""
+    order = graph.edge_prob.argsort(descending=True, stable=True)[:rows].tolist()
+    source, target = graph.edge_index.tolist()
+    return [(source[e], target[e], float(graph.edge_prob[e]), int(graph.label_counts[source[e]])) for e in order]
