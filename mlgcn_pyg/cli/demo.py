@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mlgcn_pyg.cli import common
-from mlgcn_pyg.cli.train_head import save_heads
+from mlgcn_pyg.cli.heads import fit_with_bar, save_heads
 
 
 def demo(
@@ -15,7 +15,7 @@ def demo(
     num_train: Annotated[int, typer.Option(help="Training scenes.")] = 2000,
     num_test: Annotated[int, typer.Option(help="Test scenes.")] = 1000,
     image_size: Annotated[int, typer.Option(help="Side of a scene in pixels.")] = 64,
-    epochs: Annotated[int, typer.Option(help="Epochs of backbone and head together.")] = 6,
+    epochs: Annotated[int, typer.Option(help="Epochs of backbone and head together.")] = 8,
     head_epochs: Annotated[int, typer.Option(help="Epochs of the heads on cached features.")] = 30,
     seeds: Annotated[int, typer.Option(help="Runs of each head.")] = 3,
     device: common.Device = "auto",
@@ -99,19 +99,12 @@ def _extract(backbone, data, path: Path, device: str):
 
 
 def _retrain(graph, train, test, out: Path, epochs: int, seeds: int, device: str) -> dict:
-    from mlgcn_pyg.experiments.compare_heads import HEADS, compare_heads, describe_setup, summarize_heads
+    from mlgcn_pyg.experiments.compare_heads import HEADS, describe_setup, summarize_heads
     from mlgcn_pyg.report import table1
     from mlgcn_pyg.training import HeadConfig
 
-    config, done = HeadConfig(lr=0.05, epochs=epochs, lr_step=max(1, round(0.7 * epochs))), 0
-    with common.progress_bar("retraining heads", len(HEADS) * seeds * epochs) as update:
-
-        def report(kind: str, seed: int, record: dict) -> None:
-            nonlocal done
-            done += 1
-            update(done, f"{kind} seed {seed} mAP {record['mAP']:.3f}")
-
-        fitted = compare_heads(train, test, graph, seeds=seeds, config=config, device=device, progress=report)
+    config = HeadConfig(lr=0.05, epochs=epochs, lr_step=max(1, round(0.7 * epochs)))
+    fitted = fit_with_bar(train, test, graph, HEADS, seeds, config, device=device)
     save_heads(out, fitted, graph)
     heads = summarize_heads(fitted)
     common.write_json(out / "metrics.json", {"setup": describe_setup(train, test, config, seeds), "heads": heads})

@@ -18,8 +18,9 @@ def evaluate(
     """Score trained heads on cached features."""
     from mlgcn_pyg.evaluation import mean_and_std, table1_row
     from mlgcn_pyg.features import FeatureCache
+    from mlgcn_pyg.nn import load_head
     from mlgcn_pyg.report import table1
-    from mlgcn_pyg.training import load_head, score
+    from mlgcn_pyg.training import score
 
     files = [file for path in checkpoint for file in (sorted(path.glob("*.pt")) if path.is_dir() else [path])]
     if not files:

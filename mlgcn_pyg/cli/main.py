@@ -1,5 +1,6 @@
 """``mlgcn``: one file per command."""
 
+import warnings
 from typing import Annotated
 
 import typer
@@ -11,6 +12,9 @@ from mlgcn_pyg.cli.evaluate import evaluate
 from mlgcn_pyg.cli.extract import extract
 from mlgcn_pyg.cli.graph import graph
 from mlgcn_pyg.cli.train_head import train_head
+
+# PyG scripts some functions; that newer torch versions find this outdated is no news for who runs a command
+warnings.filterwarnings("ignore", message=".*torch.jit.script.*")
 
 app = typer.Typer(
     help="Multi-label image recognition with graph convolutional networks (ML-GCN).",

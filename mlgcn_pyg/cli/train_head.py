@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from mlgcn_pyg.checks import bad_input, check_choice
+from mlgcn_pyg.checks import bad_input, check_choice, check_positive
 from mlgcn_pyg.cli import common
+from mlgcn_pyg.cli.heads import fit_with_bar, save_heads
 
 
 def train_head(
@@ -27,63 +28,38 @@ def train_head(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results of another setup in --out.")] = False,
 ) -> None:
     """Train heads on cached features and print the paper's table; the linear baseline stands beside ML-GCN."""
-    from mlgcn_pyg.experiments.compare_heads import HEADS, compare_heads, describe_setup, summarize_heads
+    from mlgcn_pyg.experiments.compare_heads import HEADS, describe_setup, summarize_heads
     from mlgcn_pyg.features import FeatureCache
     from mlgcn_pyg.graph import LabelGraph
     from mlgcn_pyg.report import table1
     from mlgcn_pyg.training import HeadConfig
 
     kinds = HEADS if check_choice("head", head, (*HEADS, "both")) == "both" else (head,)
-    label_graph = None
-    if "mlgcn" in kinds:
-        if graph is None:
-            raise bad_input("graph", "the label graph of the ML-GCN head", "none", fix="give --graph, or --head linear")
-        label_graph = LabelGraph.load(graph)
+    if "mlgcn" in kinds and graph is None:
+        raise bad_input("graph", "the label graph of the ML-GCN head", "none", fix="give --graph, or --head linear")
+    label_graph = LabelGraph.load(graph) if "mlgcn" in kinds else None
     config = HeadConfig(lr=lr, epochs=epochs, lr_step=lr_step, batch_size=batch_size, weight_decay=weight_decay)
     train_cache, val_cache, widths = FeatureCache(train), FeatureCache(val), _widths(hidden)
-    setup = describe_setup(train_cache, val_cache, config, seeds)
+    setup = describe_setup(train_cache, val_cache, config, check_positive("seeds", seeds))
     own = {kind: _own_setup(kind, label_graph, widths) for kind in kinds}
     earlier = _earlier_results(out / "metrics.json", setup, own, overwrite)
-
-    with common.progress_bar("training", len(kinds) * seeds * epochs) as update:
-        done = 0
-
-        def report(kind: str, seed: int, record: dict) -> None:
-            nonlocal done
-            done += 1
-            update(done, f"{kind} seed {seed} loss {record['loss']:.4f} mAP {record.get('mAP', float('nan')):.3f}")
-
-        fitted = compare_heads(
-            train_cache,
-            val_cache,
-            label_graph,
-            kinds=kinds,
-            seeds=seeds,
-            config=config,
-            hidden_channels=widths,
-            device=common.pick_device(device),
-            progress=report,
-        )
-    save_heads(out, fitted, label_graph)
-    results = summarize_heads(fitted)
-    heads = {kind: {"setup": own[kind], **results[kind]} for kind in kinds}
-    heads = {kind: (earlier | heads)[kind] for kind in HEADS if kind in earlier | heads}
-    common.write_json(out / "metrics.json", {"setup": setup, "heads": heads})
-    common.show_table(
-        table1(heads, f"{val_cache.path.name}, {len(val_cache)} images, last of {epochs} epochs, {seeds} seed(s)")
+    fitted = fit_with_bar(
+        train_cache,
+        val_cache,
+        label_graph,
+        kinds,
+        seeds,
+        config,
+        hidden_channels=widths,
+        device=common.pick_device(device),
     )
+    save_heads(out, fitted, label_graph)
+    heads = earlier | {kind: {"setup": own[kind], **result} for kind, result in summarize_heads(fitted).items()}
+    heads = {kind: heads[kind] for kind in HEADS if kind in heads}
+    common.write_json(out / "metrics.json", {"setup": setup, "heads": heads})
+    title = f"{val_cache.path.name}, {len(val_cache)} images, last of {epochs} epochs, {seeds} seed(s)"
+    common.show_table(table1(heads, title))
     common.out.print(f"wrote {out / 'metrics.json'} and checkpoints beside it", soft_wrap=True)
-
-
-def save_heads(out: Path, fitted, graph) -> None:
-    """One checkpoint and one history (JSON lines) per fitted head."""
-    from mlgcn_pyg.files import write_text
-    from mlgcn_pyg.training import save_head
-
-    for one in fitted:
-        name = out / f"{one.kind}-seed{one.seed}"
-        save_head(f"{name}.pt", one.head, graph=graph, config={"seed": one.seed, **one.history.last})
-        write_text(f"{name}.jsonl", "".join(json.dumps(record) + "\n" for record in one.history.epochs))
 
 
 def _widths(hidden: str) -> tuple[int, ...]:

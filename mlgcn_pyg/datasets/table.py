@@ -123,7 +123,7 @@ def _image_paths(images: pd.Series, root: Path) -> list[Path]:
 
 
 def _split_names(column: pd.Series, separator: str) -> list[list[str]]:
-    cells = column.fillna("").astype(str)
+    cells = column.astype(object).where(column.notna(), "").astype(str)
     return [[name.strip() for name in cell.split(separator) if name.strip()] for cell in cells]
 
 

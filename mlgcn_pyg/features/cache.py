@@ -94,6 +94,9 @@ class FeatureCache:
     def __len__(self) -> int:
         return self.num_images
 
+    def __reduce__(self):
+        return type(self), (self.path,)  # the other process maps the file itself
+
     def load(self, device: str | torch.device = "cpu") -> tuple[Tensor, Tensor]:
         """Features (N, V, D) as stored and targets (N, C) int8 on ``device``, in one pass over the file.
 

@@ -1,11 +1,21 @@
 """The network: the re-weighted convolution, the heads, and (loaded when asked for) the torchvision backbones."""
 
+from mlgcn_pyg.nn.checkpoint import load_head, save_head
 from mlgcn_pyg.nn.conv import ReweightedConv
 from mlgcn_pyg.nn.head import LinearHead, MLGCNHead
 from mlgcn_pyg.nn.losses import multilabel_soft_margin
 from mlgcn_pyg.nn.mlgcn import MLGCN
 
-__all__ = ["MLGCN", "Backbone", "LinearHead", "MLGCNHead", "ReweightedConv", "multilabel_soft_margin"]
+__all__ = [
+    "MLGCN",
+    "Backbone",
+    "LinearHead",
+    "MLGCNHead",
+    "ReweightedConv",
+    "load_head",
+    "multilabel_soft_margin",
+    "save_head",
+]
 
 
 def __getattr__(name: str):

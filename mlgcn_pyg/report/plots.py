@@ -17,61 +17,47 @@ def plot_label_graph(graph: LabelGraph, path: str | Path, title: str | None = No
     Labels without any edge stand in a block of their own below. Raises InputError without the extra ``plot``.
     """
     plt, nx = _libraries()
-    source, target = graph.edge_index.tolist()
-    names, num_labels = graph.label_names, graph.num_labels
     network = nx.DiGraph()
-    network.add_edges_from(zip(source, target, strict=True))
-    isolated = [k for k in range(num_labels) if k not in network]
-    side = 6 + 0.09 * network.number_of_nodes()
+    network.add_edges_from(zip(*graph.edge_index.tolist(), strict=True))
+    isolated = [graph.label_names[k] for k in range(graph.num_labels) if k not in network]
+    rows = [", ".join(isolated[start : start + 8]) for start in range(0, len(isolated), 8)]
+    heights = (6 + 0.09 * network.number_of_nodes(), 0.5 + 0.2 * len(rows))
     figure, (top, bottom) = plt.subplots(
-        2,
-        1,
-        figsize=(side * 1.25, side + 0.3 + 0.22 * (len(isolated) // 8 + 1)),
-        height_ratios=(side, 0.4 + 0.22 * (len(isolated) // 8 + 1)),
-        layout="constrained",
+        2, 1, figsize=(1.25 * heights[0], sum(heights)), height_ratios=heights, layout="constrained"
     )
     if network:
-        place = _layout(nx, network)
-        counts = graph.label_counts.double()
-        share = (counts / counts.max().clamp(min=1)).tolist()
-        sizes = [120 + 1200 * share[k] for k in network]
-        nx.draw_networkx_nodes(network, place, ax=top, node_size=sizes, node_color="#cfe3f1", edgecolors=ACCENT)
-        prob = dict(zip(zip(source, target, strict=True), graph.edge_prob.tolist(), strict=True))
-        shade = plt.get_cmap("Blues")
-        nx.draw_networkx_edges(
-            network,
-            place,
-            ax=top,
-            node_size=sizes,
-            arrowsize=9,
-            connectionstyle="arc3,rad=0.08",
-            edge_color=[shade(0.35 + 0.65 * prob[edge]) for edge in network.edges],
-            width=[0.5 + 2 * prob[edge] for edge in network.edges],
-        )
-        texts = {k: names[k] for k in network}
-        nx.draw_networkx_labels(
-            network,
-            place,
-            texts,
-            ax=top,
-            font_size=8,
-            font_color=INK,
-            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.6, "pad": 0.6},
-        )
-    top.set_title(
-        title or f"{len(source)} edges i → j where P(j | i) ≥ {graph.tau:g}; node area: images with the label",
-        fontsize=10,
-        color=INK,
-        loc="left",
-    )
-    rows = [", ".join(names[k] for k in isolated[s : s + 8]) for s in range(0, len(isolated), 8)]
+        _draw_network(plt, nx, network, graph, top)
+    edges = f"{network.number_of_edges()} edges i → j where P(j | i) ≥ {graph.tau:g}; node area: images with the label"
+    top.set_title(title or edges, fontsize=10, color=INK, loc="left")
     if isolated:
-        bottom.text(
-            0, 1, f"{len(isolated)} labels without edges:\n" + "\n".join(rows), va="top", fontsize=8, color=QUIET
-        )
+        text = f"{len(isolated)} labels without edges:\n" + "\n".join(rows)
+        bottom.text(0, 1, text, va="top", fontsize=8, color=QUIET)
     for axes in (top, bottom):
         axes.axis("off")
     _save(plt, figure, path)
+
+
+def _draw_network(plt, nx, network, graph: LabelGraph, axes) -> None:
+    place = _layout(nx, network)
+    counts = graph.label_counts.double()
+    share = (counts / counts.max().clamp(min=1)).tolist()
+    sizes = [120 + 1200 * share[k] for k in network]
+    nx.draw_networkx_nodes(network, place, ax=axes, node_size=sizes, node_color="#cfe3f1", edgecolors=ACCENT)
+    pairs = zip(*graph.edge_index.tolist(), strict=True)
+    prob, shade = dict(zip(pairs, graph.edge_prob.tolist(), strict=True)), plt.get_cmap("Blues")
+    nx.draw_networkx_edges(
+        network,
+        place,
+        ax=axes,
+        node_size=sizes,
+        arrowsize=9,
+        connectionstyle="arc3,rad=0.08",
+        edge_color=[shade(0.35 + 0.65 * prob[edge]) for edge in network.edges],
+        width=[0.5 + 2 * prob[edge] for edge in network.edges],
+    )
+    behind = {"facecolor": "white", "edgecolor": "none", "alpha": 0.6, "pad": 0.6}
+    texts = {k: graph.label_names[k] for k in network}
+    nx.draw_networkx_labels(network, place, texts, ax=axes, font_size=8, font_color=INK, bbox=behind)
 
 
 def plot_per_class_ap(average_precision: Mapping[str, Mapping[str, float | None]], path: str | Path) -> None:

@@ -1,22 +1,11 @@
-"""Fitting: a head on cached features, or a model end to end (loaded when asked for), and checkpoints of heads."""
+"""Fitting: a head on cached features, or a model end to end (loaded when asked for)."""
 
-from mlgcn_pyg.training.checkpoint import load_head, save_head
 from mlgcn_pyg.training.config import HeadConfig, ModelConfig
 from mlgcn_pyg.training.heads import fit_head
 from mlgcn_pyg.training.history import History
 from mlgcn_pyg.training.scoring import head_logits, score
 
-__all__ = [
-    "HeadConfig",
-    "History",
-    "ModelConfig",
-    "fit_head",
-    "fit_model",
-    "head_logits",
-    "load_head",
-    "save_head",
-    "score",
-]
+__all__ = ["HeadConfig", "History", "ModelConfig", "fit_head", "fit_model", "head_logits", "score"]
 
 
 def __getattr__(name: str):

@@ -7,7 +7,7 @@ import torch
 from mlgcn_pyg.checks import bad_input
 from mlgcn_pyg.files import load_plain, save_plain
 from mlgcn_pyg.graph import LabelGraph
-from mlgcn_pyg.nn import LinearHead, MLGCNHead
+from mlgcn_pyg.nn.head import LinearHead, MLGCNHead
 
 FORMAT = "mlgcn_pyg.head"
 

@@ -1,0 +1,5 @@
+"""``python -m mlgcn_pyg`` is ``mlgcn``."""
+
+from mlgcn_pyg.cli.main import app
+
+app()

@@ -1,0 +1,34 @@
+"""Fitting heads with a bar and keeping them: what ``train-head`` and ``demo`` share."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from mlgcn_pyg.cli import common
+from mlgcn_pyg.files import write_text
+
+
+def fit_with_bar(train, val, graph, kinds: Sequence[str], seeds: int, config, **options) -> list:
+    """:func:`mlgcn_pyg.experiments.compare_heads` under a progress bar, one tick an epoch."""
+    from mlgcn_pyg.experiments import compare_heads
+
+    done = 0
+    with common.progress_bar("training heads", len(kinds) * seeds * config.epochs) as update:
+
+        def report(kind: str, seed: int, record: dict) -> None:
+            nonlocal done
+            done += 1
+            update(done, f"{kind} seed {seed} loss {record['loss']:.4f} mAP {record['mAP']:.3f}")
+
+        options |= {"kinds": kinds, "seeds": seeds, "config": config, "progress": report}
+        return compare_heads(train, val, graph, **options)
+
+
+def save_heads(out: Path, fitted, graph) -> None:
+    """One checkpoint and one history (JSON lines) per fitted head."""
+    from mlgcn_pyg.nn import save_head
+
+    for one in fitted:
+        name = out / f"{one.kind}-seed{one.seed}"
+        save_head(f"{name}.pt", one.head, graph=graph, config={"seed": one.seed, **one.history.last})
+        write_text(f"{name}.jsonl", "".join(json.dumps(record) + "\n" for record in one.history.epochs))

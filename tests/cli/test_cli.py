@@ -1,0 +1,234 @@
+"""The commands as a person runs them, in this process, on real and on generated data."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+from mlgcn_pyg import LabelGraph
+from mlgcn_pyg.cli.main import app
+from mlgcn_pyg.datasets import Scenes
+from mlgcn_pyg.evaluation import COUNT_METRICS
+from mlgcn_pyg.features import FeatureCache
+
+SMALL = ("--backbone", "resnet18", "--weights", "none", "--image-size", "64")
+
+
+def run(*words, code=0):
+    """Runs ``mlgcn words…``; returns what it printed, stdout and stderr."""
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def refused(*words):
+    """The one line that a refusal prints."""
+    output = run(*words, code=2)
+    line = output.strip().splitlines()[-1]
+    assert line.startswith("mlgcn: error: ") and "Traceback" not in output
+    return line
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    root = tmp_path_factory.mktemp("cli")
+    for split, count in (("train", 40), ("test", 30)):
+        Scenes(root, count, split=split)
+    return root
+
+
+@pytest.fixture(scope="module")
+def made(scenes):
+    """A graph and two caches, made by the commands."""
+    run("graph", "--dataset", "voc2007", "--root", scenes, "--split", "train", "--out", scenes / "g.pt")
+    for split in ("train", "test"):
+        run(
+            "extract",
+            "--dataset",
+            "voc2007",
+            "--root",
+            scenes,
+            "--split",
+            split,
+            "--out",
+            scenes / f"{split}.h5",
+            *SMALL,
+        )
+    return scenes
+
+
+def train_words(made, out, *more):
+    caches = ("--graph", made / "g.pt", "--train", made / "train.h5", "--val", made / "test.h5")
+    return ("train-head", *caches, "--epochs", 2, "--hidden", 16, "--out", out, *more)
+
+
+def test_version_and_help():
+    assert run("--version").startswith("mlgcn_pyg ")
+    for command in ("demo", "graph", "extract", "train-head", "evaluate"):
+        assert "--help" in run(command, "--help")
+
+
+def test_graph_prints_its_summary_and_draws(scenes, tmp_path):
+    output = run("graph", "--dataset", "voc2007", "--root", scenes, "--split", "train", "--out", tmp_path / "g.pt",
+                 "--weighting", "released", "--plot", tmp_path / "g.png")  # fmt: skip
+    graph = LabelGraph.load(tmp_path / "g.pt")
+    assert f"{graph.edge_index.size(1)} directed edges" in output and "boat → sea" in output
+    assert graph.weighting == "released"
+    with Image.open(tmp_path / "g.png") as picture:
+        assert min(picture.size) > 500 and len(picture.convert("RGB").getcolors(1 << 20)) > 50
+
+
+def test_extract_train_and_evaluate_agree(made, tmp_path):
+    output = run(*train_words(made, tmp_path / "run", "--seeds", 2))
+    results = json.loads((tmp_path / "run/metrics.json").read_text())
+    assert list(results["heads"]) == ["mlgcn", "linear"] and results["setup"]["config"]["epochs"] == 2
+    for kind, result in results["heads"].items():
+        assert [seed["seed"] for seed in result["seeds"]] == [0, 1]
+        assert set(result["mean"]["all"]) == {"mAP", *COUNT_METRICS} and set(result["mean"]["top3"]) == set(
+            COUNT_METRICS
+        )
+        values = [seed["all"]["mAP"] for seed in result["seeds"]]
+        assert result["mean"]["all"]["mAP"] == pytest.approx(sum(values) / 2)
+        assert result["std"]["all"]["mAP"] == pytest.approx(abs(values[0] - values[1]) / 2**0.5)
+        assert f"{100 * result['mean']['all']['mAP']:.1f} ±" in output
+        for seed in result["seeds"]:
+            history = (tmp_path / f"run/{kind}-seed{seed['seed']}.jsonl").read_text().splitlines()
+            assert len(history) == 2 and json.loads(history[-1]) == seed["last_epoch"]
+    run("evaluate", "--checkpoint", tmp_path / "run", "--cache", made / "test.h5", "--json", tmp_path / "e.json")
+    scored = json.loads((tmp_path / "e.json").read_text())["checkpoints"]
+    assert len(scored) == 4
+    for kind, result in results["heads"].items():
+        for seed in result["seeds"]:
+            row = scored[str(tmp_path / f"run/{kind}-seed{seed['seed']}.pt")]
+            assert row == {part: seed[part] for part in row}
+
+
+def test_heads_trained_one_by_one_stand_beside_each_other(made, tmp_path):
+    run(*train_words(made, tmp_path / "both"))
+    run(*train_words(made, tmp_path / "one", "--head", "linear"))
+    output = run(*train_words(made, tmp_path / "one", "--head", "mlgcn"))
+    assert "linear" in output
+    both, one = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("both", "one"))
+    assert both == one
+
+
+def test_results_of_another_setup_are_not_lost(made, tmp_path):
+    run(*train_words(made, tmp_path, "--head", "linear"))
+    before = (tmp_path / "metrics.json").read_text()
+    line = refused(*train_words(made, tmp_path, "--head", "mlgcn", "--lr", 0.5))
+    assert "out: expected a new folder" in line and "--overwrite" in line
+    assert (tmp_path / "metrics.json").read_text() == before
+    run(*train_words(made, tmp_path, "--head", "mlgcn", "--lr", 0.5, "--overwrite"))
+    assert list(json.loads((tmp_path / "metrics.json").read_text())["heads"]) == ["mlgcn"]
+
+
+def test_a_table_goes_the_same_way(scenes, tmp_path):
+    data = Scenes(tmp_path / "s", 12)
+    rows = [";".join(n for n, y in zip(data.label_names, row, strict=True) if y == 1) for row in data.targets.tolist()]
+    lines = [f"{path.name},{names}" for path, names in zip(data.image_paths, rows, strict=True)]
+    (tmp_path / "t.csv").write_text("image,labels\n" + "\n".join(lines) + "\n")
+    words = ("--dataset", "table", "--root", data.image_paths[0].parent, "--labels", tmp_path / "t.csv")
+    run("graph", *words, "--out", tmp_path / "g.pt")
+    run("extract", *words, "--graph", tmp_path / "g.pt", "--out", tmp_path / "t.h5", *SMALL)
+    graph, cache = LabelGraph.load(tmp_path / "g.pt"), FeatureCache(tmp_path / "t.h5")
+    assert cache.label_names == graph.label_names and len(cache) == 12
+    present = (data.targets == 1).sum(dim=0)
+    assert graph.label_counts.tolist() == [int(present[data.label_names.index(n)]) for n in graph.label_names]
+
+
+def test_broken_images_stop_or_are_skipped(tmp_path):
+    data = Scenes(tmp_path, 5)
+    data.image_paths[2].write_bytes(b"")
+    words = (
+        "extract",
+        "--dataset",
+        "voc2007",
+        "--root",
+        tmp_path,
+        "--split",
+        "train",
+        "--out",
+        tmp_path / "x.h5",
+        *SMALL,
+    )
+    line = refused(*words)
+    assert "1 that do not: train_000002" in line and "--on-error skip" in line and not (tmp_path / "x.h5").exists()
+    assert "skipped 1 images that do not decode: train_000002" in run(*words, "--on-error", "skip")
+
+
+def test_refusals_are_one_line_each(made, tmp_path):
+    voc = ("--dataset", "voc2007", "--root", made)
+    torch.save({}, tmp_path / "other.pt")
+    small = FeatureCache.from_arrays(tmp_path / "s.h5", torch.zeros(2, 4), torch.zeros(2, 2), ["a", "b"])
+    table = [
+        (("graph", *voc, "--split", "val", "--out", tmp_path / "g"), "split: expected one of test, train"),
+        (("graph", *voc, "--out", tmp_path / "g"), "split: expected a split such as trainval"),
+        (("graph", "--dataset", "coco", "--root", made, "--out", tmp_path / "g"), "one of voc2007, table"),
+        (("graph", *voc, "--split", "train", "--out", tmp_path / "g", "--tau", 0), "tau: expected a number in (0, 1]"),
+        (("graph", *voc, "--split", "train", "--out", tmp_path / "g", "--weighting", "gcn"), "paper, released, binary"),
+        (("graph", *voc, "--split", "train", "--out", tmp_path / "g", "--embeddings", tmp_path / "no"), "no file"),
+        (("graph", *voc, "--split", "train", "--out", tmp_path), "a file name, found the folder"),
+        (("graph", "--dataset", "table", "--root", made, "--out", tmp_path / "g"), "give --labels"),
+        (("extract", *voc, "--split", "train", "--out", tmp_path / "x", "--backbone", "resnet"), "one of alexnet"),
+        (("extract", *voc, "--split", "train", "--out", tmp_path / "x", "--weights", "w.pth"), "a file that exists"),
+        (("extract", *voc, "--split", "train", "--out", tmp_path / "x", *SMALL, "--device", "tpu"), "device: expected"),
+        (("evaluate", "--checkpoint", tmp_path / "other.pt", "--cache", made / "test.h5"), "a head written by"),
+        (("evaluate", "--checkpoint", tmp_path / "none", "--cache", made / "test.h5"), "a file that exists"),
+        (train_words(made, tmp_path / "r", "--head", "gcn"), "head: expected one of mlgcn, linear, both"),
+        (train_words(made, tmp_path / "r", "--hidden", "wide"), "hidden: expected widths"),
+        (train_words(made, tmp_path / "r", "--seeds", 0), "seeds: expected an integer ≥ 1"),
+        (train_words(made, tmp_path / "r", "--train", small.path), "labels"),
+        (("train-head", "--train", small.path, "--val", small.path, "--out", tmp_path / "r"), "give --graph"),
+    ]
+    for words, message in table:
+        assert message in refused(*words), words
+
+
+def test_a_file_where_a_folder_should_be_is_one_line(made, tmp_path):
+    (tmp_path / "file").touch()
+    assert "file" in refused(*train_words(made, tmp_path / "file" / "run", "--head", "linear"))
+
+
+def test_the_installed_program_ends_with_2_and_no_traceback(tmp_path):
+    words = [sys.executable, "-m", "mlgcn_pyg", "graph", "--dataset", "voc2007", "--root", str(tmp_path), "--out", "g"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1
+
+
+def test_demo_small(tmp_path):
+    sizes = ("--num-train", 60, "--num-test", 40, "--image-size", 32, "--epochs", 1, "--head-epochs", 2, "--seeds", 2)
+    output = run("demo", "--out", tmp_path / "demo", *sizes, "--device", "cpu")
+    assert "boat → sea" in output and "mlgcn" in output and "linear" in output
+    names = {path.name for path in (tmp_path / "demo").iterdir()}
+    wanted = {
+        "graph.pt",
+        "train.h5",
+        "test.h5",
+        "metrics.json",
+        "label_graph.png",
+        "per_class_ap.png",
+        "mlgcn-seed1.pt",
+    }
+    assert wanted <= names
+    assert json.loads((tmp_path / "demo/metrics.json").read_text())["heads"].keys() == {"mlgcn", "linear"}
+
+
+def test_the_whole_path_on_real_photographs(shared, tmp_path):
+    """The README's commands at a small image size; their table is at 448 pixels."""
+    root, weights = shared / "voc2007", shared / "weights/mobilenet_v2-b0353104.pth"
+    voc = ("--dataset", "voc2007", "--root", root)
+    glove = shared / "glove/glove.6B.50d.12k.txt"
+    run("graph", *voc, "--split", "trainval", "--embeddings", glove, "--out", tmp_path / "g.pt")
+    for split in ("sample_trainval", "sample_test"):
+        run("extract", *voc, "--split", split, "--backbone", "mobilenet_v2", "--weights", weights,
+            "--image-size", 192, "--out", tmp_path / f"{split}.h5")  # fmt: skip
+    caches = ("--train", tmp_path / "sample_trainval.h5", "--val", tmp_path / "sample_test.h5")
+    out = tmp_path / "run"
+    run("train-head", "--graph", tmp_path / "g.pt", *caches, "--epochs", 25, "--lr", 0.05, "--out", out)
+    heads = json.loads((out / "metrics.json").read_text())["heads"]
+    prevalence = 0.08
+    assert all(heads[kind]["mean"]["all"]["mAP"] > 5 * prevalence for kind in heads)

@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mlgcn_pyg.checks import InputError
+from mlgcn_pyg.datasets import ImageError, MultiScaleCrop, eval_transform, read_image, train_transform
+
+
+def test_awkward_pictures_are_rgb(tmp_path):
+    ramp = np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)
+    pictures = {
+        "one.png": Image.new("RGB", (1, 1)),
+        "cmyk.jpg": Image.new("CMYK", (8, 8)),
+        "palette.png": Image.new("P", (8, 8)),
+        "alpha.png": Image.new("RGBA", (8, 8)),
+        "grey.png": Image.new("L", (8, 8)),
+        "sixteen.png": Image.fromarray(ramp),
+    }
+    for name, picture in pictures.items():
+        picture.save(tmp_path / name)
+        image = read_image(tmp_path / name)
+        assert image.mode == "RGB" and image.size == picture.size
+        assert eval_transform(32)(image).shape == (3, 32, 32)
+        assert train_transform(32)(image).shape == (3, 32, 32)
+    grey = np.asarray(read_image(tmp_path / "sixteen.png"))[..., 0]
+    assert np.abs(grey.astype(int) - ramp // 257).max() <= 1  # scaled, not clipped at 255
+
+
+def test_photographs_stand_upright_by_their_exif_orientation(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (8, 4)).save(tmp_path / "turned.jpg", exif=exif)
+    assert read_image(tmp_path / "turned.jpg").size == (4, 8)
+
+
+def test_no_picture_is_an_error_that_names_it(tmp_path, monkeypatch):
+    (tmp_path / "text.jpg").write_text("no picture")
+    (tmp_path / "empty.jpg").touch()
+    for name in ("text.jpg", "empty.jpg", "absent.jpg"):
+        with pytest.raises(ImageError, match=name):
+            read_image(tmp_path / name)
+    Image.new("L", (100, 100)).save(tmp_path / "bomb.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(InputError, match="bomb.png .*DecompressionBombError"):
+        read_image(tmp_path / "bomb.png")
+
+
+def test_crops_keep_to_the_scales_and_to_max_distort():
+    crop = MultiScaleCrop((32, 32), scales=(1.0, 0.5, 0.25), max_distort=1)
+    seen = set()
+    for _ in range(200):
+        params = crop.make_params([Image.new("RGB", (80, 40))])
+        assert 0 <= params["top"] <= 40 - params["height"] and 0 <= params["left"] <= 80 - params["width"]
+        seen.add((params["height"], params["width"]))
+    assert seen == {(40, 40), (40, 20), (20, 40), (20, 20), (20, 10), (10, 20), (10, 10)}
+
+
+def test_evaluation_is_the_whole_image_normalised():
+    red = eval_transform((16, 24))(Image.new("RGB", (50, 10), (255, 0, 0)))
+    assert red.shape == (3, 16, 24)
+    expected = (torch.tensor([1.0, 0.0, 0.0]) - torch.tensor([0.485, 0.456, 0.406])) / torch.tensor(
+        [0.229, 0.224, 0.225]
+    )
+    assert torch.allclose(red.mean(dim=(1, 2)), expected, atol=1e-5)
+
+
+def test_training_transform_varies_and_is_seeded():
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8))
+    torch.manual_seed(3)
+    first, second = train_transform(16)(noise), train_transform(16)(noise)
+    torch.manual_seed(3)
+    assert torch.equal(train_transform(16)(noise), first) and not torch.equal(first, second)
+
+
+def test_refused_size():
+    with pytest.raises(InputError, match="image_size: expected an integer ≥ 1, found 0"):
+        eval_transform(0)

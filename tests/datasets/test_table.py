@@ -1,0 +1,94 @@
+import pandas as pd
+import pytest
+from PIL import Image
+
+from mlgcn_pyg.checks import InputError
+from mlgcn_pyg.datasets import Table
+
+
+@pytest.fixture
+def photos(tmp_path):
+    for name in ("a.png", "b.png", "c.png"):
+        Image.new("RGB", (8, 8)).save(tmp_path / name)
+    return tmp_path
+
+
+def csv(folder, text):
+    (folder / "t.csv").write_text(text)
+    return folder / "t.csv"
+
+
+def test_a_column_of_names(photos):
+    data = Table(csv(photos, "image,labels\na.png,sea;traffic light\nb.png,\nc.png, sea \n"), photos)
+    assert data.label_names == ("sea", "traffic light")
+    assert data.targets.tolist() == [[1, 1], [0, 0], [1, 0]]
+    image, target, index = data[1]
+    assert image.size == (8, 8) and target.tolist() == [0, 0] and index == 1 and data.ids == ["a.png", "b.png", "c.png"]
+
+
+def test_a_column_per_label(photos):
+    data = Table(csv(photos, "image,dog,cat\na.png,1,0\nb.png,0,-1\nc.png,1,1\n"), photos)
+    assert data.label_names == ("dog", "cat") and data.targets.tolist() == [[1, 0], [0, -1], [1, 1]]
+    ordered = Table(photos / "t.csv", photos, label_names=["cat", "dog"])
+    assert ordered.targets.tolist() == [[0, 1], [-1, 0], [1, 1]]
+
+
+def test_parquet_and_tsv_equal_csv(photos):
+    text = "image,labels\na.png,x|y\nb.png,y\n"
+    expected = Table(csv(photos, text), photos, separator="|")
+    pd.read_csv(photos / "t.csv").to_parquet(photos / "t.parquet")
+    (photos / "t.tsv").write_text(text.replace(",", "\t"))
+    for name in ("t.parquet", "t.tsv"):
+        assert (
+            Table(photos / name, photos, separator="|").targets.tolist()
+            == expected.targets.tolist()
+            == [[1, 1], [0, 1]]
+        )
+
+
+def test_splits_share_their_labels(photos):
+    path = csv(photos, "image,labels,split\na.png,x,train\nb.png,y,test\nc.png,x,train\n")
+    train, test = Table(path, photos, split="train"), Table(path, photos, split="test")
+    assert len(train) == 2 and len(test) == 1 and train.label_names == test.label_names == ("x", "y")
+    with pytest.raises(InputError, match="split: expected one of test, train, found 'val'"):
+        Table(path, photos, split="val")
+
+
+@pytest.mark.parametrize(
+    "text, options, message",
+    [
+        ("image,labels\na.png,x\na.png,y\n", {}, "each image in one row, found 'a.png' twice; join its labels"),
+        ("image,labels\n,x\n", {}, "image_column: expected a file in every row, found none in row 1"),
+        ("image,labels\n../a.png,x\n", {}, "files below .*found '../a.png'"),
+        ("image,labels\n/etc/passwd,x\n", {}, "files below .*found '/etc/passwd'"),
+        (
+            "image,labels\na.png,x|y\n",
+            {},
+            r"separator: expected ';' between label names, found 'x\|y'; perhaps it is '\|'",
+        ),
+        ("image,labels\na.png,x;q\n", {"label_names": ["x"]}, r"every label of the table, found no 'q' \(row 1\)"),
+        ("image,dog\na.png,1\nb.png,2\n", {}, "column 'dog': expected 1, 0 or -1 in every row, found .*2.* in row 2"),
+        ("image,dog\na.png,\n", {}, "column 'dog': expected 1, 0 or -1 in every row, found .*nan.* in row 1"),
+        ("image,dog\na.png,yes\n", {}, "found 'yes' in row 1"),
+        ("photo,dog\na.png,1\n", {}, "image_column: expected one of the columns photo, dog, found 'image'"),
+        ("image,dog\na.png,1\n", {"labels_column": "tags"}, "labels_column: expected one of the columns"),
+        ("image,labels\na.png,\n", {}, "a table with at least one label"),
+        ("", {}, "path: expected a readable table"),
+    ],
+)
+def test_refused_tables(photos, text, options, message):
+    with pytest.raises(InputError, match=message):
+        Table(csv(photos, text), photos, **options)
+
+
+def test_refused_files(photos):
+    with pytest.raises(InputError, match="path: expected a file that exists"):
+        Table(photos / "absent.csv", photos)
+    (photos / "t.xls").touch()
+    with pytest.raises(InputError, match="a table that ends in .csv, .tsv, .parquet"):
+        Table(photos / "t.xls", photos)
+    (photos / "t.parquet").write_text("no parquet")
+    with pytest.raises(InputError, match="a readable table"):
+        Table(photos / "t.parquet", photos)
+    with pytest.raises(InputError, match="image_root: expected a folder that exists"):
+        Table(csv(photos, "image,labels\na.png,x\n"), photos / "absent")

@@ -1,0 +1,80 @@
+import pytest
+import torch
+from PIL import Image
+
+from mlgcn_pyg.checks import InputError
+from mlgcn_pyg.datasets import VOC2007, VOC_LABELS, eval_transform
+
+MAIN = "VOCdevkit/VOC2007/ImageSets/Main"
+
+
+def write_voc(root, lines, names=("cat", "dog"), split="train"):
+    main = root / MAIN
+    main.mkdir(parents=True, exist_ok=True)
+    (main / "labels.txt").write_text("\n".join(names))
+    for name in names:
+        (main / f"{name}_{split}.txt").write_text(lines[name])
+
+
+def test_the_real_splits_have_the_published_sizes(shared):
+    root = shared / "voc2007"
+    trainval, test = VOC2007(root, "trainval"), VOC2007(root, "test")
+    assert (len(trainval), len(test)) == (5011, 4952) and trainval.label_names == VOC_LABELS
+    assert (trainval.targets == 1).sum().item() / 5011 == pytest.approx(1.458, abs=5e-4)
+
+
+def test_items_are_image_target_index(shared):
+    data = VOC2007(shared / "voc2007", "sample_test", eval_transform(64))
+    image, target, index = data[7]
+    assert image.shape == (3, 64, 64) and image.dtype == torch.float32
+    assert torch.equal(target, data.targets[7]) and index == 7 and len(data) == 120
+
+
+def test_root_may_be_the_parent_vocdevkit_or_voc2007(shared):
+    root = shared / "voc2007"
+    for folder in (root, root / "VOCdevkit", root / "VOCdevkit" / "VOC2007"):
+        assert len(VOC2007(folder, "sample_test")) == 120
+
+
+def test_marks_are_present_absent_and_difficult(tmp_path):
+    write_voc(tmp_path, {"cat": "a  1\nb -1\nc  0\n", "dog": "a -1\nb  0\nc  1\n"})
+    data = VOC2007(tmp_path, "train")
+    assert data.targets.tolist() == [[1, 0], [0, -1], [-1, 1]] and data.ids == ["a", "b", "c"]
+
+
+def test_photographs_are_not_needed_for_labels_but_named_when_missing(tmp_path):
+    write_voc(tmp_path, {"cat": "a 1\n", "dog": "a 1\n"})
+    with pytest.raises(InputError, match=r"image: expected a picture that decodes, found .*a\.jpg \(missing file\)"):
+        VOC2007(tmp_path, "train")[0]
+
+
+def test_no_image(tmp_path):
+    write_voc(tmp_path, {"cat": "", "dog": "\n"})
+    assert VOC2007(tmp_path, "train").targets.shape == (0, 2)
+
+
+def test_refusals(tmp_path, shared):
+    with pytest.raises(InputError, match="root: expected a folder with VOCdevkit/VOC2007/ImageSets/Main"):
+        VOC2007(tmp_path, "train")
+    with pytest.raises(InputError, match="split: expected one of sample_test, sample_trainval, test, trainval .*"
+                                         "found no aeroplane_val.txt"):  # fmt: skip
+        VOC2007(shared / "voc2007", "val")
+    write_voc(tmp_path, {"cat": "a 1\n", "dog": "b 1\n"})
+    with pytest.raises(InputError, match="the same images in every label file of train, found others in dog_train.txt"):
+        VOC2007(tmp_path, "train")
+    write_voc(tmp_path, {"cat": "a 2\n", "dog": "a 1\n"})
+    with pytest.raises(InputError, match="lines of an image id and 1, -1 or 0, found line 1"):
+        VOC2007(tmp_path, "train")
+
+
+def test_a_picture_that_does_not_decode_is_named(tmp_path):
+    write_voc(tmp_path, {"cat": "a 1\nb 1\n", "dog": "a 1\nb 1\n"})
+    folder = tmp_path / "VOCdevkit/VOC2007/JPEGImages"
+    folder.mkdir()
+    Image.new("RGB", (64, 64), "red").save(folder / "a.jpg")
+    content = (folder / "a.jpg").read_bytes()
+    (folder / "b.jpg").write_bytes(content[: len(content) // 2])
+    data = VOC2007(tmp_path, "train")
+    assert data[0][0].size == (64, 64)
+    with pytest.raises(InputError, match="b.jpg"):
+        data[1]

@@ -1,0 +1,149 @@
+import pickle
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from mlgcn_pyg.checks import InputError
+from mlgcn_pyg.features import FeatureCache
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    features = torch.randn(7, 2, 5)
+    targets = torch.randint(-1, 2, (7, 3))
+    return FeatureCache.from_arrays(tmp_path / "t.h5", features, targets, ["a", "b", "ü"]), features, targets
+
+
+def test_written_and_read_is_equal_to_float16_rounding(tiny, tmp_path):
+    cache, features, targets = tiny
+    stored, known = cache.load()
+    assert torch.equal(stored, features.half()) and torch.equal(known.long(), targets)
+    assert cache.label_names == ("a", "b", "ü") and cache.ids == tuple("0123456")
+    assert (cache.num_images, cache.num_views, cache.num_features, cache.num_labels) == (7, 2, 5, 3)
+    exact = FeatureCache.from_arrays(tmp_path / "e.h5", features, targets, ["a", "b", "c"], dtype="float32")
+    assert torch.equal(exact.load()[0], features)
+
+
+def test_any_hdf5_reader_sees_the_documented_file(tiny):
+    cache, features, targets = tiny
+    with h5py.File(cache.path) as file:
+        assert file.attrs["format"] == "mlgcn_pyg.features" and file.attrs["version"] == 1
+        assert file["features"].chunks is None and file["features"].dtype == np.float16
+        assert (file["features"][...] == features.half().numpy()).all()
+
+
+def test_features_are_mapped_and_read_only(tiny):
+    cache, features, _ = tiny
+    assert isinstance(cache.features, np.memmap)
+    with pytest.raises(ValueError):
+        cache.features[0] = 0
+
+
+def test_a_cache_travels_to_another_process_as_its_path(tiny):
+    sent = pickle.dumps(tiny[0])
+    assert len(sent) < 1000 and (pickle.loads(sent).features == tiny[0].features).all()
+
+
+def test_batches_show_every_row_once(tiny):
+    cache, features, targets = tiny
+    plain = list(cache.batches(3))
+    assert [len(f) for f, _ in plain] == [3, 3, 1]
+    assert torch.equal(torch.cat([f for f, _ in plain]), features[:, 0].half().float())
+    shuffled = list(cache.batches(3, shuffle=True, generator=torch.Generator().manual_seed(1)))
+    again = list(cache.batches(3, shuffle=True, generator=torch.Generator().manual_seed(1)))
+    rows = torch.cat([f for f, _ in shuffled])
+    assert torch.equal(rows, torch.cat([f for f, _ in again]))
+    assert not torch.equal(rows, features[:, 0].half().float())
+    order = [next(n for n in range(7) if torch.equal(features[n, 0].half().float(), row)) for row in rows]
+    assert sorted(order) == list(range(7))
+    assert torch.equal(torch.cat([t for _, t in shuffled]).long(), targets[order])
+
+
+def test_no_image(tmp_path):
+    cache = FeatureCache.from_arrays(tmp_path / "n.h5", torch.zeros(0, 4), torch.zeros(0, 2), ["a", "b"])
+    assert len(cache) == 0 and cache.load()[0].shape == (0, 1, 4)
+    assert list(cache.batches(2)) == list(cache.batches(2, shuffle=True)) == []
+
+
+@pytest.mark.parametrize(
+    "value, dtype, message",
+    [
+        (70000.0, "float16", r"at most 65504\), found 70000 in row 1 \(image 1\); store float32 instead"),
+        (float("nan"), "float16", r"found nan in row 1 \(image 1\)"),
+        (float("inf"), "float32", r"found inf in row 1"),
+    ],
+)
+def test_values_that_do_not_fit_are_refused_and_no_file_is_left(tmp_path, value, dtype, message):
+    features = torch.zeros(3, 2)
+    features[1, 1] = value
+    with pytest.raises(InputError, match=message):
+        FeatureCache.from_arrays(tmp_path / "x.h5", features, torch.zeros(3, 1), ["a"], dtype=dtype)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nan_in_a_finished_file_is_noticed_when_it_is_loaded(tiny):
+    cache, _, _ = tiny
+    with h5py.File(cache.path, "r+") as file:
+        file["features"][4, 0, 2] = np.nan
+    with pytest.raises(InputError, match="NaN or Inf in 1 of 7 rows, the first is row 4"):
+        cache.load()
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ((torch.zeros(3), torch.zeros(3, 1), ["a"]), r"shape \(N, D\) or \(N, V, D\), found shape \(3,\)"),
+        ((torch.zeros(3, 2), torch.zeros(2, 1), ["a"]), "targets: expected 3 rows, one per image, found 2"),
+        ((torch.zeros(3, 2), torch.full((3, 1), 2), ["a"]), r"values in \{-1, 0, 1\}"),
+        ((torch.zeros(3, 2), torch.zeros(3, 2), ["a"]), "label_names: expected 2 names"),
+    ],
+)
+def test_arrays_that_do_not_fit_together(tmp_path, arguments, message):
+    with pytest.raises(InputError, match=message):
+        FeatureCache.from_arrays(tmp_path / "x.h5", *arguments)
+    with pytest.raises(InputError, match="a different id for every image, found 1 repeated"):
+        FeatureCache.from_arrays(tmp_path / "x.h5", torch.zeros(2, 1), torch.zeros(2, 1), ["a"], ids=["i", "i"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def damage(path, change):
+    with h5py.File(path, "r+") as file:
+        change(file)
+
+
+def replace(name, value):
+    def change(file):
+        del file[name]
+        file[name] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda f: f.attrs.__setitem__("format", "other"), "a feature file written by this package"),
+        (lambda f: f.attrs.__setitem__("version", 99), "format version 1, found version 99"),
+        (lambda f: f.__delitem__("targets"), "found no targets"),
+        (lambda f: f.attrs.__delitem__("meta"), "found no meta"),
+        (replace("features", np.zeros((7, 5), np.float16)), r"features \(N, V, D\)"),
+        (replace("features", np.zeros((7, 1, 5), np.int32)), "float16 or float32, found shape"),
+        (replace("features", np.zeros((6, 1, 5), np.float16)), "that fit the features, found targets"),
+        (replace("targets", np.full((7, 3), 5, np.int8)), r"values in \{-1, 0, 1\}, found 5"),
+    ],
+)
+def test_foreign_newer_and_inconsistent_files(tiny, change, message):
+    damage(tiny[0].path, change)
+    with pytest.raises(InputError, match=message):
+        FeatureCache(tiny[0].path)
+
+
+def test_files_that_are_no_cache(tmp_path, tiny):
+    (tmp_path / "text.h5").write_text("no HDF5")
+    content = tiny[0].path.read_bytes()
+    (tmp_path / "cut.h5").write_bytes(content[:-20])
+    for name in ("text.h5", "cut.h5", "absent.h5", "."):
+        with pytest.raises(InputError, match="cache"):
+            FeatureCache(tmp_path / name)

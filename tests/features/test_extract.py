@@ -1,0 +1,135 @@
+import numpy as np
+import pytest
+import torch
+
+from mlgcn_pyg.checks import InputError
+from mlgcn_pyg.datasets import VOC2007, Scenes, eval_transform
+from mlgcn_pyg.features import FeatureCache, extract_features
+from mlgcn_pyg.nn import Backbone
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    return Scenes(tmp_path_factory.mktemp("scenes"), 10, transform=eval_transform(64))
+
+
+@pytest.fixture(scope="module")
+def backbone():
+    torch.manual_seed(0)
+    return Backbone("resnet18")
+
+
+def live(backbone, data, batch_size):
+    images = torch.stack([data[n][0] for n in range(len(data))])
+    with torch.inference_mode():
+        return torch.cat([backbone.eval()(batch) for batch in images.split(batch_size)])
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_cache_read_back_equals_live_features_to_float16_rounding(tmp_path, scenes, backbone, num_workers):
+    backbone.train()
+    done = []
+    cache = extract_features(
+        backbone, scenes, tmp_path / "s.h5", batch_size=4, num_workers=num_workers, progress=done.append
+    )
+    assert backbone.training and done == [4, 8, 10]
+    features, targets = cache.load()
+    assert torch.equal(features[:, 0], live(backbone, scenes, 4).half())
+    assert torch.equal(targets, scenes.targets) and cache.ids == tuple(scenes.ids)
+    assert cache.label_names == scenes.label_names
+
+
+def test_float32_is_exact(tmp_path, scenes, backbone):
+    cache = extract_features(backbone, scenes, tmp_path / "s.h5", batch_size=5, dtype="float32")
+    assert torch.equal(cache.load()[0][:, 0], live(backbone, scenes, 5))
+
+
+def test_provenance_tells_where_features_come_from(tmp_path, scenes, backbone):
+    meta = extract_features(backbone, scenes, tmp_path / "s.h5", batch_size=4).meta
+    assert meta["backbone"] == "resnet18" and meta["weights_sha256"] == backbone.digest() and meta["pool"] == "max"
+    assert meta["image_size"] == [64, 64] and "Resize" in meta["transform"] and meta["split"] == "train"
+    assert meta["batch_size"] == 4 and meta["dtype"] == "float16" and meta["versions"]["torch"] in torch.__version__
+
+
+class Interrupted(Backbone):
+    """A real backbone that is interrupted at its third batch."""
+
+    calls = 0
+
+    def forward(self, images):
+        self.calls += 1
+        if self.calls == 4:  # the first call found num_features
+            raise KeyboardInterrupt
+        return super().forward(images)
+
+
+def test_an_interrupted_extraction_leaves_no_file_and_no_litter(tmp_path, scenes):
+    with pytest.raises(KeyboardInterrupt):
+        extract_features(Interrupted("squeezenet1_1"), scenes, tmp_path / "s.h5", batch_size=3)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_extraction_keeps_the_earlier_file(tmp_path, scenes, backbone):
+    before = extract_features(backbone, scenes, tmp_path / "s.h5", batch_size=4).path.read_bytes()
+    with pytest.raises(KeyboardInterrupt):
+        extract_features(Interrupted("squeezenet1_1"), scenes, tmp_path / "s.h5", batch_size=3)
+    assert (tmp_path / "s.h5").read_bytes() == before
+
+
+class TooLarge(Backbone):
+    def forward(self, images):
+        return super().forward(images) + 1e5 * (len(images) == 2)  # the last batch only
+
+
+def test_values_beyond_float16_are_refused_with_the_image_named(tmp_path, scenes):
+    with pytest.raises(InputError, match=r"at most 65504\), found 1000.* in row 0 \(image train_000008\)"):
+        extract_features(TooLarge("squeezenet1_1"), scenes, tmp_path / "s.h5", batch_size=4)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_image(tmp_path, backbone):
+    data = Scenes(tmp_path / "none", 0, transform=eval_transform(64))
+    cache = extract_features(backbone, data, tmp_path / "s.h5", batch_size=4)
+    assert len(cache) == 0 and cache.num_features == 512
+
+
+@pytest.fixture
+def broken(tmp_path):
+    data = Scenes(tmp_path / "broken", 6, transform=eval_transform(64))
+    data.image_paths[1].write_bytes(b"no picture")
+    data.image_paths[4].unlink()
+    return data
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_broken_images_stop_the_run_named_and_counted(tmp_path, broken, backbone, num_workers):
+    with pytest.raises(InputError, match="6 images that decode, found 2 that do not: train_000001, train_000004"):
+        extract_features(backbone, broken, tmp_path / "s.h5", batch_size=2, num_workers=num_workers)
+    assert not (tmp_path / "s.h5").exists()
+
+
+def test_broken_images_can_be_skipped(tmp_path, broken, backbone):
+    cache = extract_features(backbone, broken, tmp_path / "s.h5", batch_size=2, on_error="skip")
+    assert cache.meta["skipped"] == ["train_000001", "train_000004"]
+    assert cache.ids == ("train_000000", "train_000002", "train_000003", "train_000005")
+    assert torch.equal(cache.targets, broken.targets[[0, 2, 3, 5]])
+    whole = extract_features(backbone, Scenes(tmp_path / "whole", 6, transform=eval_transform(64)), tmp_path / "w.h5")
+    kept = whole.features[[0, 2, 3, 5]]
+    assert np.allclose(kept, cache.features, rtol=2e-3, atol=2e-3)  # other batches, the same images
+
+
+def test_refused_arguments(tmp_path, scenes, backbone):
+    for options, message in [
+        ({"dtype": "float64"}, "dtype: expected one of float16, float32"),
+        ({"on_error": "ignore"}, "on_error: expected one of stop, skip"),
+        ({"batch_size": 0}, "batch_size: expected an integer ≥ 1"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            extract_features(backbone, scenes, tmp_path / "s.h5", **options)
+
+
+def test_real_photographs(tmp_path, shared):
+    backbone = Backbone("mobilenet_v2", shared / "weights" / "mobilenet_v2-b0353104.pth")
+    data = VOC2007(shared / "voc2007", "sample_test", eval_transform(96))
+    cache = FeatureCache(extract_features(backbone, data, tmp_path / "v.h5", batch_size=40).path)
+    assert torch.equal(cache.load()[0][:, 0], live(backbone, data, 40).half())
