@@ -9,10 +9,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from mlgcn_pyg._version import __version__
 from mlgcn_pyg.checks import InputError, bad_input, check_choice, check_positive
 from mlgcn_pyg.features import format
 from mlgcn_pyg.features.cache import FeatureCache, storable
 from mlgcn_pyg.files import atomic_path
+
+LIBRARIES = ("torch", "torchvision", "h5py", "pillow")
 
 
 def extract_features(
@@ -147,7 +150,7 @@ def provenance(backbone: torch.nn.Module, dataset: Dataset, batch_size: int, dty
         "batch_size": batch_size,
         "dataset": repr(dataset),
         "split": getattr(dataset, "split", None),
-        "versions": {name: version(name) for name in ("mlgcn_pyg", "torch", "torchvision", "h5py", "pillow")},
+        "versions": {"mlgcn_pyg": __version__} | {name: version(name) for name in LIBRARIES},
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

@@ -30,7 +30,8 @@ def fresh(kind, seed=0):
 def test_a_head_learns_far_beyond_chance(kind):
     head, (features, targets) = fresh(kind), problem(seed=1)
     history = fit_head(head, problem(), (features, targets), HeadConfig(lr=0.1, epochs=30))
-    assert history.last["mAP"] > 0.85 > 2 * float(targets.float().mean())
+    chance = float(targets.float().mean())
+    assert history.last["mAP"] > max(0.85, chance + 0.3)
     assert history.epochs[0]["loss"] > history.last["loss"] and len(history.epochs) == 30
     assert history.best["mAP"] == max(record["mAP"] for record in history.epochs)
 
