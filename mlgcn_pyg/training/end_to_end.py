@@ -74,7 +74,6 @@ def fit_model(
         if val_set is not None:
             record["mAP"] = multilabel_metrics(*_score(wrapped, val_set, config, accelerator))["mAP"]
         history.epochs.append(record)
-    accelerator.unwrap_model(wrapped)
     return history
 
 
@@ -83,9 +82,8 @@ def _score(model, dataset: Dataset, config: ModelConfig, accelerator: Accelerato
     """Logits and targets (N, C) of a data set; every image counted once, whatever the number of processes."""
     model.eval()
     loader = accelerator.prepare(DataLoader(dataset, config.batch_size, num_workers=config.num_workers))
-    scored = [(model(images).float(), targets) for images, targets, _ in loader]
+    scored = [accelerator.gather_for_metrics((model(images).float(), targets)) for images, targets, _ in loader]
     if not scored:
         return torch.zeros(dataset.targets.shape), dataset.targets
-    logits, targets = (torch.cat(parts) for parts in zip(*scored, strict=True))
-    logits, targets = accelerator.gather((logits, targets))
-    return logits[: len(dataset)].cpu(), targets[: len(dataset)].cpu()
+    logits, targets = (torch.cat(parts).cpu() for parts in zip(*scored, strict=True))
+    return logits, targets
