@@ -20,6 +20,12 @@ def bad_input(argument: str, expected: str, found: object, fix: str = "") -> Inp
     return InputError(f"{argument}: expected {expected}, found {found}" + (f"; {fix}" if fix else ""))
 
 
+def first_line(error: BaseException) -> str:
+    """What an exception says, on one line and not too long."""
+    said = (str(error).strip().splitlines() or [""])[0][:120]
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
 def check_choice(argument: str, value: str, choices: Iterable[str]) -> str:
     """``value`` if it is one of ``choices``; InputError that lists them otherwise."""
     choices = list(choices)
@@ -40,6 +46,13 @@ def check_positive(argument: str, value: int) -> int:
     """``value`` if it is an integer ≥ 1; InputError otherwise."""
     if isinstance(value, bool) or int(value) != value or value < 1:
         raise bad_input(argument, "an integer ≥ 1", value)
+    return int(value)
+
+
+def check_count(argument: str, value: int) -> int:
+    """``value`` if it is an integer ≥ 0; InputError otherwise."""
+    if isinstance(value, bool) or int(value) != value or value < 0:
+        raise bad_input(argument, "an integer ≥ 0", value)
     return int(value)
 
 

@@ -1,12 +1,16 @@
 """Files that are whole or absent: written beside their final name, synced, then renamed."""
 
+import hashlib
 import os
-import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mlgcn_pyg.checks import bad_input
+from mlgcn_pyg.checks import bad_input, first_line
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @contextmanager
@@ -63,6 +67,19 @@ def load_plain(argument: str, path: str | Path):
     path = existing_file(argument, path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        first_line = str(error).strip().partition("\n")[0][:120]
-        raise bad_input(argument, "a file of plain tensors written by torch.save", f"{path} ({first_line})") from error
+    except Exception as error:  # a damaged or foreign file may raise nearly anything
+        raise bad_input(
+            argument, "a file of plain tensors written by torch.save", f"{path} ({first_line(error)})"
+        ) from error
+
+
+def tensor_digest(tensors: Mapping[str, "Tensor"]) -> str:
+    """sha256 over names, types, shapes and bytes: it changes when anything does."""
+    import torch
+
+    sha = hashlib.sha256()
+    for name, value in tensors.items():
+        value = value.detach().cpu().contiguous()
+        sha.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        sha.update(value.flatten().view(torch.uint8).numpy())
+    return sha.hexdigest()

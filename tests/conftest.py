@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # read when Triton is first imported: its kernels then run on the CPU
+
 SHARED = Path(os.environ.get("MLGCN_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 

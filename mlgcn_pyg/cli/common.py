@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +16,9 @@ from rich.table import Table
 from mlgcn_pyg.checks import InputError, bad_input, check_choice
 from mlgcn_pyg.files import write_text
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+# no markup: a label may be called "dog [small]"
+out = Console(highlight=False, markup=False)
+err = Console(stderr=True, highlight=False, markup=False)
 
 
 def clean_errors(command: Callable) -> Callable:
@@ -36,26 +38,47 @@ def clean_errors(command: Callable) -> Callable:
 def show_table(table: Table) -> None:
     """Prints a table whole: a narrow terminal wraps its lines, but no number is cut to an ellipsis."""
     width = table.__rich_measure__(out, out.options.update(width=1000)).maximum
-    out.print(table, width=max(out.width, width), crop=False, soft_wrap=True)
+    Console(width=max(out.width, width), highlight=False, markup=False).print(table)
 
 
 @contextmanager
 def progress_bar(what: str, total: int) -> Iterator[Callable[..., None]]:
     """A bar on stderr; yields ``update(completed, note="")``."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=err) as progress:
         task = progress.add_task(what, total=total, note="")
         yield lambda completed, note="": progress.update(task, completed=completed, note=note)
 
 
+def to_json(content, indent: int | None = None) -> str:
+    """JSON in which an undefined number (NaN: an mAP without positives) is null."""
+    return json.dumps(_defined(content), indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _defined(content):
+    if isinstance(content, dict):
+        return {name: _defined(value) for name, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_defined(value) for value in content]
+    return None if isinstance(content, float) and math.isnan(content) else content
+
+
 def write_json(path: Path, content: dict) -> None:
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, to_json(content, indent=2))
+
+
+def make_folder(argument: str, path: Path) -> None:
+    """Makes the folder that results go to, before any work is done."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise bad_input(argument, "a folder that can be written", f"{path} ({error.strerror})") from error
 
 
 def pick_device(name: str) -> str:
@@ -65,8 +88,8 @@ def pick_device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError) as error:
+        torch.zeros(1, device=name).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise bad_input("device", "auto, cpu or a device of this machine", repr(name)) from error
     return name
 

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
+from mlgcn_pyg.checks import bad_input, check_choice, check_positive
 from mlgcn_pyg.cli import common
-from mlgcn_pyg.cli.heads import fit_with_bar, save_heads
+from mlgcn_pyg.cli.heads import fit_with_bar, remove_heads, save_heads
 
 
 def demo(
@@ -23,14 +24,21 @@ def demo(
     """Draw scenes, mine their label graph, train, cache features, retrain heads, and show the paper's table."""
     started = time.perf_counter()
     from mlgcn_pyg.report.plots import plot_label_graph, plot_per_class_ap
+    from mlgcn_pyg.training import HeadConfig
 
-    device = common.pick_device(device)
+    device = common.pick_device(check_choice("device", device, ("auto", "cpu", "cuda")))
+    for argument, value in (("num-train", num_train), ("num-test", num_test), ("seeds", seeds), ("epochs", epochs)):
+        check_positive(argument, value)
+    if (out / "metrics.json").is_file() and not (out / "scenes").is_dir():
+        raise bad_input("out", "a new folder or one of an earlier demo", f"other results in {out}")
+    head_config = HeadConfig(lr=0.05, epochs=head_epochs, lr_step=max(1, round(0.7 * head_epochs)))
+    common.make_folder("out", out)
     train_set, test_set = _draw(out / "scenes", num_train, num_test, image_size)
     graph = _mine(train_set, out)
     plot_label_graph(graph, out / "label_graph.png", title="Labels of the generated scenes: i → j where P(j | i) ≥ 0.4")
     model = _train(graph, train_set, test_set, epochs, device)
     train, test = (_extract(model.backbone, data, out / f"{data.split}.h5", device) for data in (train_set, test_set))
-    heads = _retrain(graph, train, test, out, head_epochs, seeds, device)
+    heads = _retrain(graph, train, test, out, head_config, seeds, device)
     plot_per_class_ap({kind: heads[kind]["mean"]["AP"] for kind in heads}, out / "per_class_ap.png")
     common.out.print(
         f"wrote {out}: label_graph.png, per_class_ap.png, metrics.json, graph.pt, the feature files and the heads "
@@ -98,14 +106,13 @@ def _extract(backbone, data, path: Path, device: str):
         return extract_features(backbone, data, path, batch_size=64, device=device, progress=update)
 
 
-def _retrain(graph, train, test, out: Path, epochs: int, seeds: int, device: str) -> dict:
+def _retrain(graph, train, test, out: Path, config, seeds: int, device: str) -> dict:
     from mlgcn_pyg.experiments.compare_heads import HEADS, describe_setup, summarize_heads
     from mlgcn_pyg.report import table1
-    from mlgcn_pyg.training import HeadConfig
 
-    config = HeadConfig(lr=0.05, epochs=epochs, lr_step=max(1, round(0.7 * epochs)))
     fitted = fit_with_bar(train, test, graph, HEADS, seeds, config, device=device)
-    save_heads(out, fitted, graph)
+    remove_heads(out)
+    save_heads(out, fitted, config)
     heads = summarize_heads(fitted)
     common.write_json(out / "metrics.json", {"setup": describe_setup(train, test, config, seeds), "heads": heads})
     common.show_table(table1(heads, f"heads retrained on cached features, {len(test)} test scenes, {seeds} seed(s)"))

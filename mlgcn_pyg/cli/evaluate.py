@@ -22,15 +22,19 @@ def evaluate(
     from mlgcn_pyg.report import table1
     from mlgcn_pyg.training import score
 
-    files = [file for path in checkpoint for file in (sorted(path.glob("*.pt")) if path.is_dir() else [path])]
+    files = [file for path in checkpoint for file in (sorted(path.glob("*-seed*.pt")) if path.is_dir() else [path])]
     if not files:
-        raise bad_input("checkpoint", "at least one .pt file", f"none in {', '.join(map(str, checkpoint))}")
+        raise bad_input(
+            "checkpoint", "at least one head (*-seed*.pt in a folder)", f"none in {', '.join(map(str, checkpoint))}"
+        )
     data, device, rows = FeatureCache(cache), common.pick_device(device), {}
     for file in files:
         head = load_head(file)
         rows[str(file)] = table1_row(*score(head, data, device), head.label_names)
+    short = len({Path(name).stem for name in rows}) == len(rows)
     shown = {
-        Path(name).stem: dict(zip(("mean", "std"), mean_and_std([row]), strict=True)) for name, row in rows.items()
+        Path(name).stem if short else name: dict(zip(("mean", "std"), mean_and_std([row]), strict=True))
+        for name, row in rows.items()
     }
     common.show_table(table1(shown, f"{cache.name}, {len(data)} images"))
     if json_out is not None:

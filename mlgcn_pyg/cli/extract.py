@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from mlgcn_pyg.checks import bad_input, first_line
 from mlgcn_pyg.cli import common
 
 
@@ -40,7 +41,8 @@ def extract(
     transform = eval_transform(image_size)
     data = common.open_dataset(dataset, root, split, labels, image_column, labels_column, separator, transform, names)
     model = Backbone(backbone, None if weights == "none" else weights, pool)
-    with common.progress_bar(f"extracting {backbone}", len(data)) as update:
+    _try_once(model, image_size)
+    with common.progress_bar(backbone, len(data)) as update:
         cache = extract_features(
             model,
             data,
@@ -55,3 +57,17 @@ def extract(
     if skipped := cache.meta["skipped"]:
         common.out.print(f"skipped {len(skipped)} images that do not decode: {', '.join(skipped)}", soft_wrap=True)
     common.out.print(f"wrote {out}: {cache}", soft_wrap=True)
+
+
+def _try_once(backbone, image_size: int) -> None:
+    """One blank image through the backbone, before any photograph is decoded."""
+    import torch
+
+    try:
+        with torch.inference_mode():
+            backbone.eval()(torch.zeros(1, 3, image_size, image_size))
+    except (RuntimeError, IndexError) as error:
+        found = f"{image_size} ({first_line(error)})"
+        raise bad_input(
+            "image_size", f"an image that {backbone.name} can take", found, fix="take 224 or more"
+        ) from error

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from mlgcn_pyg.checks import bad_input
 from mlgcn_pyg.cli import common
 
 
@@ -14,6 +15,10 @@ def graph(
     out: Annotated[Path, typer.Option(help="File for the label graph (.pt).")],
     split: common.Split = None,
     embeddings: Annotated[Path | None, typer.Option(help="GloVe text file; one-hot embeddings without it.")] = None,
+    alias: Annotated[
+        list[str] | None,
+        typer.Option(help="What a label's name means in words, e.g. 'tvmonitor=tv monitor'; repeatable."),
+    ] = None,
     tau: Annotated[float, typer.Option(help="Edges are the pairs with P(L_j|L_i) ≥ tau.")] = 0.4,
     p: Annotated[float, typer.Option(help="Share of the neighbours in the propagation (Eq. 8).")] = 0.2,
     weighting: Annotated[str, typer.Option(help="paper, released, binary or none.")] = "paper",
@@ -25,12 +30,13 @@ def graph(
 ) -> None:
     """Build a label graph from training annotations; no photograph is opened."""
     from mlgcn_pyg.graph import LabelGraph, glove_embeddings
+    from mlgcn_pyg.graph.embeddings import ALIASES
 
     data = common.open_dataset(dataset, root, split, labels, image_column, labels_column, separator)
     x = None
     if embeddings is not None:
         with common.err.status(f"reading {embeddings.name}"):
-            x = glove_embeddings(data.label_names, embeddings)
+            x = glove_embeddings(data.label_names, embeddings, ALIASES | _aliases(alias or []))
     built = LabelGraph.from_targets(data.targets, label_names=data.label_names, x=x, tau=tau, p=p, weighting=weighting)
     built.save(out)
     common.out.print(f"{len(data)} images\n{built.summary()}", soft_wrap=True)
@@ -40,3 +46,14 @@ def graph(
 
         plot_label_graph(built, plot)
         common.out.print(f"wrote {plot}", soft_wrap=True)
+
+
+def _aliases(pairs: list[str]) -> dict[str, str]:
+    """``["tvmonitor=tv monitor"]`` as a table."""
+    table = {}
+    for pair in pairs:
+        name, sign, words = pair.partition("=")
+        if not (sign and name.strip() and words.strip()):
+            raise bad_input("alias", "label=words, e.g. 'tvmonitor=tv monitor'", repr(pair))
+        table[name.strip()] = words.strip()
+    return table

@@ -1,7 +1,7 @@
 """Fitting heads with a bar and keeping them: what ``train-head`` and ``demo`` share."""
 
-import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from mlgcn_pyg.cli import common
@@ -24,11 +24,17 @@ def fit_with_bar(train, val, graph, kinds: Sequence[str], seeds: int, config, **
         return compare_heads(train, val, graph, **options)
 
 
-def save_heads(out: Path, fitted, graph) -> None:
+def remove_heads(out: Path) -> None:
+    """Takes away the checkpoints and histories of an earlier run, which would be taken for this one's."""
+    for old in (*out.glob("*-seed*.pt"), *out.glob("*-seed*.jsonl")):
+        old.unlink()
+
+
+def save_heads(out: Path, fitted, config) -> None:
     """One checkpoint and one history (JSON lines) per fitted head."""
     from mlgcn_pyg.nn import save_head
 
     for one in fitted:
         name = out / f"{one.kind}-seed{one.seed}"
-        save_head(f"{name}.pt", one.head, graph=graph, config={"seed": one.seed, **one.history.last})
-        write_text(f"{name}.jsonl", "".join(json.dumps(record) + "\n" for record in one.history.epochs))
+        save_head(f"{name}.pt", one.head, config=asdict(config) | {"seed": one.seed})
+        write_text(f"{name}.jsonl", "".join(common.to_json(record) for record in one.history.epochs))

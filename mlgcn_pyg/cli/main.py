@@ -1,9 +1,11 @@
 """``mlgcn``: one file per command."""
 
+import sys
 import warnings
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from mlgcn_pyg._version import __version__
 from mlgcn_pyg.cli.common import clean_errors
@@ -16,9 +18,27 @@ from mlgcn_pyg.cli.train_head import train_head
 # PyG scripts some functions; that newer torch versions find this outdated is no news for who runs a command
 warnings.filterwarnings("ignore", message=".*torch.jit.script.*")
 
+
+class OneLineErrors(TyperGroup):
+    """Says what is wrong with an option in one line, as every other refusal is said."""
+
+    def main(self, *args, standalone_mode: bool = True, **extra):
+        try:
+            code = super().main(*args, standalone_mode=False, **extra)
+        except typer.Abort:
+            typer.echo("mlgcn: stopped", err=True)
+            code = 130
+        except Exception as error:
+            if not hasattr(error, "format_message"):
+                raise
+            typer.echo(f"mlgcn: error: {' '.join(error.format_message().split())}", err=True)
+            code = 2
+        sys.exit(code if isinstance(code, int) else 0)
+
+
 app = typer.Typer(
     help="Multi-label image recognition with graph convolutional networks (ML-GCN).",
-    no_args_is_help=True,
+    cls=OneLineErrors,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -32,10 +52,12 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def main(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())

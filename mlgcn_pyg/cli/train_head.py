@@ -8,7 +8,7 @@ import typer
 
 from mlgcn_pyg.checks import bad_input, check_choice, check_positive
 from mlgcn_pyg.cli import common
-from mlgcn_pyg.cli.heads import fit_with_bar, save_heads
+from mlgcn_pyg.cli.heads import fit_with_bar, remove_heads, save_heads
 
 
 def train_head(
@@ -43,17 +43,14 @@ def train_head(
     setup = describe_setup(train_cache, val_cache, config, check_positive("seeds", seeds))
     own = {kind: _own_setup(kind, label_graph, widths) for kind in kinds}
     earlier = _earlier_results(out / "metrics.json", setup, own, overwrite)
+    device = common.pick_device(device)
+    common.make_folder("out", out)
     fitted = fit_with_bar(
-        train_cache,
-        val_cache,
-        label_graph,
-        kinds,
-        seeds,
-        config,
-        hidden_channels=widths,
-        device=common.pick_device(device),
+        train_cache, val_cache, label_graph, kinds, seeds, config, hidden_channels=widths, device=device
     )
-    save_heads(out, fitted, label_graph)
+    if not earlier:
+        remove_heads(out)
+    save_heads(out, fitted, config)
     heads = earlier | {kind: {"setup": own[kind], **result} for kind, result in summarize_heads(fitted).items()}
     heads = {kind: heads[kind] for kind in HEADS if kind in heads}
     common.write_json(out / "metrics.json", {"setup": setup, "heads": heads})
@@ -74,7 +71,7 @@ def _own_setup(kind: str, graph, widths: tuple[int, ...]) -> dict:
         return {}
     settings = {name: graph[name] for name in ("tau", "p", "weighting")}
     edges = {"edges": graph.edge_index.size(1), "embedding_dim": graph.embedding_dim, "one_hot": graph.x is None}
-    return settings | edges | {"hidden_channels": list(widths)}
+    return settings | edges | {"hidden_channels": list(widths), "graph_sha256": graph.digest()}
 
 
 def _earlier_results(path: Path, setup: dict, own: dict[str, dict], overwrite: bool) -> dict[str, dict]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from mlgcn_pyg.checks import InputError
+from mlgcn_pyg.checks import InputError, first_line
 
 
 class ImageError(InputError):
@@ -15,14 +15,32 @@ class ImageError(InputError):
 def read_image(path: str | Path) -> Image.Image:
     """The photograph as RGB, upright by its EXIF orientation; 16-bit grey is scaled to 8 bits, alpha is dropped.
 
-    Raises ImageError, naming the file, where it is missing, damaged or suspiciously huge (a decompression bomb).
+    Raises ImageError, naming the file, where it is missing, damaged, suspiciously huge (a decompression bomb), or of
+    32-bit numbers, whose scale nobody knows.
     """
     try:
         with Image.open(path) as image:
-            image = ImageOps.exif_transpose(image)
-            if image.mode.startswith("I"):  # convert() would clip 16 bits at 255
-                return Image.fromarray((np.asarray(image) // 257).clip(0, 255).astype(np.uint8)).convert("RGB")
-            return image.convert("RGB")
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        what = "missing file" if isinstance(error, FileNotFoundError) else f"{type(error).__name__}: {error}"
+            image.load()
+            return _rgb(_upright(image))
+    except Exception as error:  # decoders of damaged files raise nearly anything
+        what = "missing file" if isinstance(error, FileNotFoundError) else first_line(error)
         raise ImageError(f"image: expected a picture that decodes, found {path} ({what})") from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # the picture is good, only its notes are not
+        return image
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):  # convert() would clip at 255
+        image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
+    elif image.mode in ("I", "F"):
+        pixels = np.asarray(image)
+        if image.mode == "F" or pixels.min() < 0 or pixels.max() > 65535:
+            raise ValueError(f"32-bit pixels from {pixels.min()} to {pixels.max()}, of unknown scale")
+        # 16-bit PNGs were opened in this mode by older Pillow versions
+        image = Image.fromarray((pixels // 257 if pixels.max() > 255 else pixels).astype(np.uint8))
+    return image.convert("RGB")

@@ -45,10 +45,14 @@ class Scenes(VOC2007):
         folder = Path(root) / "VOCdevkit" / "VOC2007"
         main, images = folder / "ImageSets" / "Main", folder / "JPEGImages"
         names = main / "labels.txt"
-        if main.is_dir() and not (names.is_file() and names.read_text(encoding="utf-8").split() == list(SCENE_LABELS)):
+        ours = names.is_file() and names.read_text(encoding="utf-8").split() == list(SCENE_LABELS)
+        if not ours and (main.is_dir() or images.is_dir()):
             raise bad_input("root", "an empty folder or one with scenes", f"another data set in {folder}")
         images.mkdir(parents=True, exist_ok=True)
-        for old in images.glob(f"{split}_*.jpg"):
+        # the label files go first and come last: no label ever stands beside another scene's picture
+        for label in SCENE_LABELS:
+            (main / f"{label}_{split}.txt").unlink(missing_ok=True)
+        for old in images.glob(f"{split}_{'[0-9]' * 6}.jpg"):
             old.unlink()
         write_text(names, "\n".join(SCENE_LABELS) + "\n")
         rng = np.random.default_rng([seed, *split.encode()])

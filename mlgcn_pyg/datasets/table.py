@@ -1,12 +1,13 @@
 """The user's own data: a folder of photographs and a table of labels."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from mlgcn_pyg.checks import bad_input, check_label_names
+from mlgcn_pyg.checks import bad_input, check_label_names, first_line
 from mlgcn_pyg.datasets.base import LabeledImages
 from mlgcn_pyg.files import existing_file
 
@@ -18,8 +19,9 @@ class Table(LabeledImages):
         path: the table (``.csv``, ``.tsv``, ``.parquet``).
         image_root: folder that the image column is relative to.
         image_column: column of image files.
-        labels_column: column of separated label names (``"cat;dog"``, empty for none). By default a column called
-            ``labels``, if there is one; otherwise every other column is a label with values 1, 0 or −1 (unknown).
+        labels_column: column of separated label names (``"cat;dog"``, empty for none) or, in Parquet, of lists. By
+            default a column called ``labels``, if there is one; otherwise every other column is a label with values
+            1, 0 or −1 (unknown).
         separator: between names in ``labels_column``.
         label_names: which labels, in which order; by default those found, sorted, or the label columns in their order.
         split: keep the rows with this value in the column ``split``.
@@ -65,26 +67,39 @@ class Table(LabeledImages):
         if not names:
             raise bad_input("path", "a table with at least one label", f"none in {path}")
         keep = _rows_of_split(table, split)
-        images = table[image_column][keep]
+        images = _texts(table[image_column]).iloc[keep]
         super().__init__(_image_paths(images, Path(image_root)), targets[keep], names, list(images), transform)
         self.split = split
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """The table as text and numbers, as pandas reads it."""
+    """The table with rows numbered from 0. A CSV is read as text, so that no label is taken for a number or a gap."""
     path = existing_file("path", path)
-    readers = {".csv": pd.read_csv, ".tsv": lambda p: pd.read_csv(p, sep="\t"), ".parquet": pd.read_parquet}
+    readers = {
+        ".csv": lambda: _read_text(path, ","),
+        ".tsv": lambda: _read_text(path, "\t"),
+        ".parquet": lambda: pd.read_parquet(path).reset_index(drop=True),
+    }
     if path.suffix.lower() not in readers:
         raise bad_input("path", "a table that ends in " + ", ".join(readers), str(path))
     try:
-        table = readers[path.suffix.lower()](path)
+        table = readers[path.suffix.lower()]()
     except ImportError as error:
-        raise bad_input(
-            "path", "pyarrow to read Parquet", "none installed", 'pip install "mlgcn_pyg[parquet]"'
-        ) from error
-    except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
-        raise bad_input("path", "a readable table", f"{path} ({str(error).splitlines()[0]})") from error
-    return table.rename(columns=lambda name: str(name).strip())
+        fix = 'pip install "mlgcn_pyg[parquet]"'
+        raise bad_input("path", "pyarrow to read Parquet", "none installed", fix) from error
+    except Exception as error:  # parsers of damaged files raise nearly anything
+        raise bad_input("path", "a readable table", f"{path} ({first_line(error)})") from error
+    table = table.rename(columns=lambda name: str(name).strip())
+    if table.columns.has_duplicates:
+        twice = table.columns[table.columns.duplicated()][0]
+        raise bad_input("path", "columns of different names", f"{twice!r} twice in {path}")
+    return table
+
+
+def _read_text(path: Path, separator: str) -> pd.DataFrame:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)  # more fields than columns: not to be cut off silently
+        return pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, index_col=False)
 
 
 def _require(table: pd.DataFrame, column: str, argument: str) -> None:
@@ -96,35 +111,43 @@ def _rows_of_split(table: pd.DataFrame, split: str | None) -> np.ndarray:
     if split is None:
         return np.arange(len(table))
     _require(table, "split", "split")
-    keep = np.flatnonzero(table["split"].astype(str) == split)
+    values = _texts(table["split"])
+    keep = np.flatnonzero(values == split)
     if not len(keep):
-        raise bad_input("split", "one of " + ", ".join(sorted(set(table["split"].astype(str)))), repr(split))
+        raise bad_input("split", "one of " + ", ".join(sorted(set(values))), repr(split))
     return keep
+
+
+def _texts(column: pd.Series) -> pd.Series:
+    """The cells as stripped text, gaps as empty text."""
+    return column.astype(object).where(column.notna(), "").astype(str).str.strip()
 
 
 def _image_paths(images: pd.Series, root: Path) -> list[Path]:
     if not root.is_dir():
         raise bad_input("image_root", "a folder that exists", str(root))
-    if images.isna().any():
-        raise bad_input(
-            "image_column", "a file in every row", f"none in row {int(images.isna().to_numpy().argmax()) + 1}"
-        )
-    if (twice := images[images.duplicated()]).size:
-        raise bad_input(
-            "image_column", "each image in one row", f"{twice.iloc[0]!r} twice", fix="join its labels in one row"
-        )
-    paths, inside = [], root.resolve()
-    for name in images.astype(str):
+    paths, inside, rows = [], root.resolve(), {}
+    for row, name in enumerate(images, start=1):
+        if not name:
+            raise bad_input("image_column", "a file in every row", f"none in row {row}")
         path = (root / name).resolve()
         if not path.is_relative_to(inside):
             raise bad_input("image_column", f"files below {root}", repr(name))
+        if path in rows:
+            found = f"{name!r} in rows {rows[path]} and {row}"
+            raise bad_input("image_column", "each image in one row", found, fix="join its labels in one row")
+        rows[path] = row
         paths.append(path)
     return paths
 
 
 def _split_names(column: pd.Series, separator: str) -> list[list[str]]:
-    cells = column.astype(object).where(column.notna(), "").astype(str)
-    return [[name.strip() for name in cell.split(separator) if name.strip()] for cell in cells]
+    if not separator:
+        raise bad_input("separator", "a character between label names", "none")
+    lists = [list(cell) if isinstance(cell, list | tuple | np.ndarray) else None for cell in column]
+    texts = _texts(column.where([names is None for names in lists], ""))
+    cells = [text.split(separator) if names is None else names for names, text in zip(lists, texts, strict=True)]
+    return [[str(name).strip() for name in cell if str(name).strip()] for cell in cells]
 
 
 def _names_found(found: list[list[str]], separator: str) -> tuple[str, ...]:
@@ -160,4 +183,4 @@ def _indicator_targets(table: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
                 f"{table[name].iloc[row]!r} in row {row + 1}",
                 fix="write -1 where a label is unknown, or name the column of label names",
             )
-    return table[list(names)].apply(pd.to_numeric).to_numpy().astype(np.int8)
+    return table[list(names)].apply(pd.to_numeric).to_numpy().astype(np.int8).reshape(len(table), len(names))

@@ -74,7 +74,14 @@ def read_label_names(folder: Path) -> tuple[str, ...]:
     listed = folder / "ImageSets" / "Main" / "labels.txt"
     if not listed.is_file():
         return VOC_LABELS
-    return tuple(line.strip() for line in listed.read_text(encoding="utf-8").splitlines() if line.strip())
+    return tuple(line.strip() for line in _lines(listed) if line.strip())
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise bad_input("root", "label files in UTF-8", f"other bytes in {path}") from error
 
 
 def read_label_files(folder: Path, split: str, label_names: tuple[str, ...]) -> tuple[list[str], Tensor]:
@@ -87,6 +94,8 @@ def read_label_files(folder: Path, split: str, label_names: tuple[str, ...]) -> 
             known = sorted(file.name[len(name) + 1 : -4] for file in main.glob(f"{name}_*.txt"))
             raise bad_input("split", f"one of {', '.join(known) or 'none'} (label files in {main})", f"no {path.name}")
         named, column = _read_label_file(path)
+        if len(set(named)) != len(named):
+            raise bad_input("split", f"each image once in {path.name}", f"{len(named) - len(set(named))} repeated")
         if columns and named != ids:
             raise bad_input("split", f"the same images in every label file of {split}", f"others in {path.name}")
         ids = named
@@ -96,7 +105,7 @@ def read_label_files(folder: Path, split: str, label_names: tuple[str, ...]) -> 
 
 def _read_label_file(path: Path) -> tuple[list[str], list[int]]:
     ids, column = [], []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(_lines(path), start=1):
         parts = line.split()
         if not parts:
             continue

@@ -40,6 +40,7 @@ def multilabel_metrics(logits: Tensor, targets: Tensor, top_k: int | None = None
     [1.0, 0.75, 1.0, 0.667, 1.0]
     """
     logits = torch.as_tensor(logits)
+    logits = logits if logits.is_floating_point() else logits.double()
     targets = check_targets("targets", targets).to(logits.device)
     if logits.shape != targets.shape:
         raise bad_input("logits", f"the shape of targets, {tuple(targets.shape)}", f"shape {tuple(logits.shape)}")

@@ -6,11 +6,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from mlgcn_pyg._version import __version__
-from mlgcn_pyg.checks import InputError, bad_input, check_choice, check_positive
+from mlgcn_pyg.checks import InputError, bad_input, check_choice, check_count, check_positive
 from mlgcn_pyg.features import format
 from mlgcn_pyg.features.cache import FeatureCache, storable
 from mlgcn_pyg.files import atomic_path
@@ -28,7 +29,7 @@ def extract_features(
     dtype: str = "float16",
     num_workers: int = 0,
     on_error: str = "stop",
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int, str], None] | None = None,
 ) -> FeatureCache:
     """Writes the backbone's features of every image to an HDF5 file, whole or not at all.
 
@@ -42,7 +43,7 @@ def extract_features(
         num_workers: processes that decode images.
         on_error: what to do where images do not decode: ``"stop"`` with an error that names and counts them, or
             ``"skip"`` them and list them in ``meta["skipped"]`` (every image is decoded once more to find them first).
-        progress: called with the number of finished images after each batch.
+        progress: called after each batch with the number of finished images and what is being done to them.
 
     Returns:
         The finished :class:`FeatureCache`.
@@ -53,10 +54,13 @@ def extract_features(
     check_choice("on_error", on_error, ("stop", "skip"))
     check_choice("dtype", dtype, format.DTYPES)
     check_positive("batch_size", batch_size)
+    check_count("num_workers", num_workers)
     keep, skipped = list(range(len(dataset))), []
-    if on_error == "skip" and (broken := broken_images(dataset, num_workers)):
+    if on_error == "skip" and (broken := broken_images(dataset, num_workers, progress)):
         keep = [row for row in keep if row not in broken]
         skipped = [dataset.ids[row] for row in broken]
+        if not keep:
+            raise _broken_error(dataset, broken)
     ids = [dataset.ids[row] for row in keep]
     shape = (len(keep), 1, backbone.num_features)
     with atomic_path(path) as partial:
@@ -68,9 +72,9 @@ def extract_features(
                     stop = start + len(features)
                     rows[start:stop, 0] = storable(features, dtype, ids[start:stop])
                     if progress:
-                        progress(stop)
+                        progress(stop, "extracting")
             except ImageBatchError as error:
-                raise _broken_error(dataset, broken_images(dataset, num_workers)) from error
+                raise _broken_error(dataset, broken_images(dataset, num_workers, progress)) from error
     return FeatureCache(path)
 
 
@@ -119,10 +123,17 @@ class _Problems(Dataset):
         return None
 
 
-def broken_images(dataset: Dataset, num_workers: int = 0) -> dict[int, str]:
+def broken_images(
+    dataset: Dataset, num_workers: int = 0, progress: Callable[[int, str], None] | None = None
+) -> dict[int, str]:
     """The items that cannot be read, {index: reason}; every image is decoded to find out."""
-    loader = DataLoader(_Problems(dataset), batch_size=None, num_workers=num_workers)
-    return {row: reason for row, reason in enumerate(loader) if reason is not None}
+    broken = {}
+    for row, reason in enumerate(DataLoader(_Problems(dataset), batch_size=None, num_workers=num_workers)):
+        if reason is not None:
+            broken[row] = reason
+        if progress:
+            progress(row + 1, f"looking for images that do not decode: {len(broken)}")
+    return broken
 
 
 def _broken_error(dataset: Dataset, broken: dict[int, str]) -> InputError:
@@ -156,8 +167,10 @@ def provenance(backbone: torch.nn.Module, dataset: Dataset, batch_size: int, dty
 
 
 def _image_size(dataset: Dataset) -> list[int] | None:
-    """(height, width) that the transform resizes to, read from the transform itself."""
-    for step in getattr(getattr(dataset, "transform", None), "transforms", ()):
-        if size := getattr(step, "size", None):
-            return list(size)
-    return None
+    """(height, width) that comes out of the transform, found by giving it a blank picture."""
+    transform = getattr(dataset, "transform", None)
+    if transform is None:
+        return None
+    with torch.random.fork_rng(devices=[]):
+        shape = getattr(transform(Image.new("RGB", (64, 64))), "shape", None)
+    return None if shape is None else list(shape[-2:])

@@ -22,7 +22,15 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from mlgcn_pyg.checks import bad_input, check_choice, check_label_names, check_positive, check_targets
+from mlgcn_pyg.checks import (
+    InputError,
+    bad_input,
+    check_choice,
+    check_label_names,
+    check_positive,
+    check_targets,
+    first_line,
+)
 
 FORMAT, VERSION = "mlgcn_pyg.features", 1
 DTYPES = ("float16", "float32")
@@ -83,8 +91,7 @@ def read(path: Path) -> Contents:
     try:
         file = h5py.File(path, "r")
     except OSError as error:
-        reason = str(error).splitlines()[0]
-        raise bad_input("cache", "an HDF5 feature file", f"{path} ({reason})") from error
+        raise bad_input("cache", "an HDF5 feature file", f"{path} ({first_line(error)})") from error
     with file:
         if file.attrs.get("format") != FORMAT:
             raise bad_input("cache", "a feature file written by this package", f"another HDF5 file, {path}")
@@ -98,14 +105,21 @@ def read(path: Path) -> Contents:
         missing = [name for name in ("features", "targets", "label_names", "ids") if name not in file]
         if missing or "meta" not in file.attrs:
             raise bad_input("cache", "a complete feature file", f"no {', '.join(missing) or 'meta'} in {path}")
-        contents = _read_contents(file, path)
-    _check(contents, path)
+        try:
+            contents = _read_contents(file, path)
+            _check(contents, path)
+        except InputError:
+            raise
+        except Exception as error:  # parts of other kinds than the format's
+            raise bad_input(
+                "cache", "a feature file as the format describes", f"{path} ({first_line(error)})"
+            ) from error
     return contents
 
 
 def _read_contents(file: h5py.File, path: Path) -> Contents:
     features = file["features"]
-    if features.ndim != 3 or features.dtype.name not in DTYPES or features.chunks is not None:
+    if features.ndim != 3 or features.dtype not in (np.dtype("<f2"), np.dtype("<f4")) or features.chunks is not None:
         found = f"shape {features.shape}, {features.dtype}" + (", chunked" if features.chunks else "")
         raise bad_input("cache", "contiguous features (N, V, D) in float16 or float32", f"{found} in {path}")
     return Contents(

@@ -70,7 +70,7 @@ def glove_embeddings(label_names: Sequence[str], path: str | Path, aliases: Mapp
             "embeddings",
             f"every word of the labels in {path}",
             _unknown(missing, path),
-            fix="add an alias for the label, e.g. {'tvmonitor': 'tv monitor'}",
+            fix="say what it means: aliases={'tvmonitor': 'tv monitor'} (--alias 'tvmonitor=tv monitor')",
         )
     return torch.stack([torch.stack([vectors[word] for word in words[name]]).mean(dim=0) for name in label_names])
 

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from mlgcn_pyg.checks import InputError, bad_input, check_finite, check_label_names, check_number, check_targets
-from mlgcn_pyg.files import load_plain, save_plain
+from mlgcn_pyg.checks import InputError, bad_input, check_label_names, check_number, check_targets, first_line
+from mlgcn_pyg.files import load_plain, save_plain, tensor_digest
 from mlgcn_pyg.graph.counts import CooccurrenceCounter, checked_pair_counts, conditional_probabilities
 from mlgcn_pyg.graph.summary import GraphSummary, summarize
+from mlgcn_pyg.graph.validation import check_graph
 from mlgcn_pyg.graph.weighting import reweight
 
 FORMAT = "mlgcn_pyg.label_graph"
@@ -118,7 +119,8 @@ class LabelGraph(Data):
         graph.label_counts = label_counts
         graph.label_names = check_label_names(label_names, len(label_counts))
         if x is not None:
-            graph.x = torch.as_tensor(x)
+            x = torch.as_tensor(x)
+            graph.x = x.to(torch.get_default_dtype()) if x.is_floating_point() else x
         graph.tau = tau
         graph._set_weights(p, weighting)
         graph.validate()
@@ -177,7 +179,7 @@ class LabelGraph(Data):
     def validate(self, raise_on_error: bool = True) -> bool:
         """True if every tensor has the shape and values a label graph must have; InputError (or a warning) if not."""
         try:
-            self._check()
+            check_graph(self)
         except InputError as error:
             if raise_on_error:
                 raise
@@ -185,30 +187,11 @@ class LabelGraph(Data):
             return False
         return super().validate(raise_on_error)
 
-    def _check(self) -> None:
-        num_labels, num_edges = self.num_labels, self.edge_index.size(1)
-        shapes = {
-            "edge_prob": (num_edges,),
-            "edge_weight": (num_edges,),
-            "self_weight": (num_labels,),
-            "label_counts": (num_labels,),
-        }
-        for name, shape in shapes.items():
-            if tuple(self[name].shape) != shape:
-                raise bad_input(name, f"shape {shape}", f"shape {tuple(self[name].shape)}")
-            check_finite(name, self[name])
-        if num_edges and (int(self.edge_index.min()) < 0 or int(self.edge_index.max()) >= num_labels):
-            raise bad_input("edge_index", f"labels in 0…{num_labels - 1}", f"{int(self.edge_index.max())}")
-        if bool((self.edge_index[0] == self.edge_index[1]).any()):
-            raise bad_input("edge_index", "no self-loops (self_weight holds the diagonal)", "i → i")
-        if num_edges and (self.edge_prob.min() <= 0 or self.edge_prob.max() > 1):
-            raise bad_input("edge_prob", "probabilities in (0, 1]", f"up to {self.edge_prob.max():g}")
-        check_label_names(self.label_names, num_labels)
-        if self.x is not None:
-            if self.x.dim() != 2 or self.x.size(0) != num_labels or not self.x.is_floating_point():
-                found = f"shape {tuple(self.x.shape)}, {self.x.dtype}"
-                raise bad_input("x", f"a floating-point embedding per label, shape ({num_labels}, F)", found)
-            check_finite("x", self.x)
+    def digest(self) -> str:
+        """sha256 of every tensor and setting: it changes when the graph does in any way."""
+        settings = repr([tuple(self.label_names), self.tau, self.p, self.weighting]).encode()
+        tensors = {name: self[name] for name in TENSORS if name in self}
+        return tensor_digest(tensors | {"settings": torch.frombuffer(bytearray(settings), dtype=torch.uint8)})
 
     def state(self) -> dict:
         """Everything as plain tensors, numbers and strings: readable with ``torch.load(weights_only=True)``."""
@@ -226,9 +209,14 @@ class LabelGraph(Data):
         missing = [name for name in (*TENSORS, *SETTINGS, "num_labels") if name not in state and name != "x"]
         if missing:
             raise bad_input(where, "a complete label graph", "no " + ", ".join(missing))
-        graph = cls(**{name: state[name] for name in (*TENSORS, *SETTINGS) if name in state})
-        graph.num_nodes = state["num_labels"]
-        graph.validate()
+        try:
+            graph = cls(**{name: state[name] for name in (*TENSORS, *SETTINGS) if name in state})
+            graph.num_nodes = state["num_labels"]
+            graph.validate()
+        except InputError:
+            raise
+        except Exception as error:  # tensors of other kinds than a graph has
+            raise bad_input(where, "a complete label graph", first_line(error)) from error
         return graph
 
     def save(self, path: str | Path) -> None:

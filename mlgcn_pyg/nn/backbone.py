@@ -1,6 +1,5 @@
 """Backbones: torchvision's classification models up to their last feature map, then one global pooling."""
 
-import hashlib
 from pathlib import Path
 
 import torch
@@ -9,7 +8,7 @@ from torch import Tensor
 from torchvision.models import get_model, list_models
 
 from mlgcn_pyg.checks import bad_input, check_choice
-from mlgcn_pyg.files import load_plain
+from mlgcn_pyg.files import load_plain, tensor_digest
 from mlgcn_pyg.nn.feature_maps import feature_map
 
 # MaxViT's window grid fits one image size only.
@@ -67,13 +66,8 @@ class Backbone(torch.nn.Module):
         return width
 
     def digest(self) -> str:
-        """sha256 over the names, types, shapes and bytes of all weights: it changes when any weight does."""
-        sha = hashlib.sha256()
-        for key, value in self.features.state_dict().items():
-            value = value.detach().cpu().contiguous()
-            sha.update(f"{key} {value.dtype} {tuple(value.shape)}\n".encode())
-            sha.update(value.flatten().view(torch.uint8).numpy())
-        return sha.hexdigest()
+        """sha256 of all weights: it changes when any weight does."""
+        return tensor_digest(self.features.state_dict())
 
     def extra_repr(self) -> str:
         return f"{self.name!r}, pool={self.pool!r}, num_features={self.num_features}"

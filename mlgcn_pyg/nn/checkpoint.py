@@ -4,17 +4,16 @@ from pathlib import Path
 
 import torch
 
-from mlgcn_pyg.checks import bad_input
+from mlgcn_pyg.checks import bad_input, first_line
 from mlgcn_pyg.files import load_plain, save_plain
 from mlgcn_pyg.graph import LabelGraph
-from mlgcn_pyg.nn.head import LinearHead, MLGCNHead
+from mlgcn_pyg.nn.head import MLGCNHead
+from mlgcn_pyg.nn.linear_head import LinearHead
 
 FORMAT = "mlgcn_pyg.head"
 
 
-def save_head(
-    path: str | Path, head: torch.nn.Module, *, graph: LabelGraph | None = None, config: dict | None = None
-) -> None:
+def save_head(path: str | Path, head: torch.nn.Module, *, config: dict | None = None) -> None:
     """Writes ``head`` with its label names, its label graph (for an MLGCNHead) and the config it was trained with."""
     content = {
         "format": FORMAT,
@@ -25,13 +24,13 @@ def save_head(
         "state_dict": {name: value.detach().cpu() for name, value in head.state_dict().items()},
     }
     if isinstance(head, MLGCNHead):
-        if graph is None:
-            raise bad_input("graph", "the label graph that the head was built from", None)
         content |= {
             "head": "mlgcn",
-            "graph": graph.state(),
+            "graph": head.label_graph().state(),
             "hidden_channels": head.hidden_channels,
             "negative_slope": head.negative_slope,
+            "learn_edges": head.learn_edges,
+            "learn_p": head.learn_p,
         }
     else:
         content |= {"head": "linear", "bias": head.linear.bias is not None}
@@ -52,11 +51,13 @@ def load_head(path: str | Path) -> MLGCNHead | LinearHead:
                 content["num_features"],
                 content["hidden_channels"],
                 negative_slope=content["negative_slope"],
+                learn_edges=content["learn_edges"],
+                learn_p=content["learn_p"],
             )
         else:
             names = content["label_names"]
             head = LinearHead(len(names), content["num_features"], names, bias=content["bias"])
         head.load_state_dict(content["state_dict"])
-    except (KeyError, RuntimeError) as error:
-        raise bad_input("checkpoint", "a complete head", f"{path} ({str(error).splitlines()[0]})") from error
+    except Exception as error:  # whatever a damaged or foreign content leads to
+        raise bad_input("checkpoint", "a complete head", f"{path} ({first_line(error)})") from error
     return head

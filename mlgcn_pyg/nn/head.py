@@ -1,4 +1,4 @@
-"""Heads: one classifier per label, applied to image features."""
+"""The ML-GCN head: a GCN makes one classifier per label, and the classifiers are applied to image features."""
 
 from collections.abc import Sequence
 
@@ -6,15 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mlgcn_pyg.checks import bad_input, check_label_names, check_positive
+from mlgcn_pyg.checks import bad_input, check_positive
 from mlgcn_pyg.graph import LabelGraph
 from mlgcn_pyg.nn.conv import ReweightedConv
-
-
-def check_features(features: Tensor, num_features: int) -> None:
-    """InputError unless ``features`` has the shape (B, num_features)."""
-    if features.dim() != 2 or features.size(1) != num_features:
-        raise bad_input("features", f"shape (batch, {num_features})", f"shape {tuple(features.shape)}")
+from mlgcn_pyg.nn.kernels import Adjacency, propagate
+from mlgcn_pyg.nn.learned_edges import LearnedEdges
+from mlgcn_pyg.nn.linear_head import check_features, fold
+from mlgcn_pyg.nn.order import features_first
 
 
 class MLGCNHead(torch.nn.Module):
@@ -27,17 +25,24 @@ class MLGCNHead(torch.nn.Module):
 
     with LeakyReLU between the layers and nothing after the last (Eqs. 2 and 4). There is no bias.
 
+    The work is counted and done the cheap way: propagation on the narrower side of W, the constant ÂX of the first
+    layer once, and (X Wᵀ)(ÂH)ᵀ in place of X (ÂH W)ᵀ where that is less. ``forward`` always computes with the present
+    parameters; :meth:`to_linear` is the folded path.
+
     Args:
         graph: the label graph; its embeddings, edges and weights become buffers of the head.
         num_features: D, the width of an image feature (``backbone.num_features``).
         hidden_channels: widths between the layers: ``(1024,)`` for two layers, ``(1024, 1024)`` for three (Table 3).
         negative_slope: of the LeakyReLU (0.2 in the paper).
+        learn_edges, learn_p: learn the edges' weights, and one p per label (:class:`LearnedEdges`); weighting
+            ``"paper"`` only.
 
     Shapes:
         - **features:** (B, D) → **logits:** (B, C)
 
     Raises:
-        InputError: a label graph that does not validate, widths below 1, features of another width.
+        InputError: a label graph that does not validate, widths below 1, features of another width, learning with
+            another weighting.
 
     >>> graph = LabelGraph.from_targets([[1, 1, 0], [1, 0, 1]], x=torch.randn(3, 5))
     >>> head = MLGCNHead(graph, num_features=8, hidden_channels=(4,))
@@ -52,20 +57,44 @@ class MLGCNHead(torch.nn.Module):
         hidden_channels: Sequence[int] = (1024,),
         *,
         negative_slope: float = 0.2,
+        learn_edges: bool = False,
+        learn_p: bool = False,
     ):
         super().__init__()
         graph.validate()
         self.label_names = tuple(graph.label_names)
         self.num_features = check_positive("num_features", num_features)
         self.hidden_channels = tuple(check_positive("hidden_channels", width) for width in hidden_channels)
-        self.negative_slope = negative_slope
+        self.negative_slope, self.learn_edges, self.learn_p = negative_slope, learn_edges, learn_p
+        self._graph = graph.clone().to("cpu")
         for name in ("x", "edge_index", "edge_weight", "self_weight"):
             value = getattr(graph, name)  # x may be None: one-hot
             self.register_buffer(name, None if value is None else value.detach().clone())
+        self.learned = LearnedEdges(graph, learn_edges, learn_p) if learn_edges or learn_p else None
         widths = [graph.embedding_dim, *self.hidden_channels, num_features]
         self.convs = torch.nn.ModuleList(
             ReweightedConv(a, b, flow=graph.flow) for a, b in zip(widths[:-1], widths[1:], strict=True)
         )
+        self._derive()
+        self.register_load_state_dict_post_hook(lambda head, _: head._derive())
+
+    def _derive(self) -> None:
+        """What follows from the buffers alone: the sorted adjacency, and ÂX where nothing in it learns."""
+        self.adjacency = Adjacency(self.edge_index, self.num_labels, self._graph.flow)
+        self._propagate_constant()
+
+    @torch.no_grad()
+    def _propagate_constant(self) -> None:
+        constant = self.x is not None and self.learned is None
+        value = propagate(self.x, self.adjacency, self.edge_weight, self.self_weight) if constant else None
+        self.register_buffer("propagated_x", value, persistent=False)
+
+    def _apply(self, fn, recurse: bool = True):
+        dtype = self.edge_weight.dtype
+        super()._apply(fn, recurse)
+        if self.edge_weight.dtype != dtype:
+            self._propagate_constant()  # in the new precision, not rounded to the old one
+        return self
 
     @property
     def num_labels(self) -> int:
@@ -75,79 +104,105 @@ class MLGCNHead(torch.nn.Module):
         for conv in self.convs:
             conv.reset_parameters()
 
+    def weights(self) -> tuple[Tensor, Tensor]:
+        """``edge_weight`` (E,) and ``self_weight`` (C,): the present entries of Â."""
+        return (self.edge_weight, self.self_weight) if self.learned is None else self.learned()
+
+    def _factors(self) -> tuple[Tensor, Tensor | None]:
+        """(H, W) with W_cls = H W, H (C, N) and W (N, D); (W_cls, None) where one-hot labels have a single layer."""
+        weights, last = (self.adjacency, *self.weights()), self.convs[-1]
+        h = self.x
+        for layer, conv in enumerate(self.convs):
+            if layer > 0:
+                h = F.leaky_relu(h, self.negative_slope)
+            if h is None:
+                h = conv(None, *weights)
+                if conv is last:
+                    return h, None
+            elif conv is last:
+                h = self.propagated_x if h is self.x and self.propagated_x is not None else propagate(h, *weights)
+            elif h is self.x and self.propagated_x is not None:
+                h = self.propagated_x @ conv.weight
+            else:
+                h = conv(h, *weights)
+        return h, last.weight
+
     def classifiers(self) -> Tensor:
         """W_cls (C, D): one classifier per label."""
-        h = self.x
-        for k, conv in enumerate(self.convs):
-            if k > 0:
-                h = F.leaky_relu(h, self.negative_slope)
-            h = conv(h, self.edge_index, self.edge_weight, self.self_weight)
-        return h
+        h, weight = self._factors()
+        return h if weight is None else h @ weight
 
     def forward(self, features: Tensor) -> Tensor:
         check_features(features, self.num_features)
-        return features @ self.classifiers().t()
+        h, weight = self._factors()
+        if weight is None:
+            return features @ h.t()
+        train_head = torch.is_grad_enabled() and weight.requires_grad
+        train_features = torch.is_grad_enabled() and features.requires_grad
+        sizes = (len(features), *h.shape, self.num_features)
+        if features_first(*sizes, train_head=train_head, train_features=train_features):
+            return (features @ weight.t()) @ h.t()
+        return features @ (h @ weight).t()
 
     @torch.no_grad()
     def to_linear(self) -> torch.nn.Linear:
         """The whole head folded into one ``nn.Linear(D, C, bias=False)``, exact for the present parameters."""
-        return _linear(self.classifiers())
+        return fold(self.classifiers())
+
+    @torch.no_grad()
+    def topk(self, features: Tensor, k: int, label_chunk: int = 65_536) -> tuple[Tensor, Tensor]:
+        """The k highest logits (B, k) of each image and their labels (B, k), without ever forming (B, C).
+
+        Args:
+            features: (B, D). k: at most C. label_chunk: labels scored at a time; (B, label_chunk) is formed.
+        """
+        check_features(features, self.num_features)
+        if check_positive("k", k) > self.num_labels:
+            raise bad_input("k", f"at most {self.num_labels}, the number of labels", k)
+        h, weight = self._factors()
+        projected = features if weight is None else features @ weight.t()
+        values = labels = None
+        for start in range(0, self.num_labels, check_positive("label_chunk", label_chunk)):
+            scores = projected @ h[start : start + label_chunk].t()
+            top = scores.topk(min(k, scores.size(1)), dim=1)
+            found = top.indices + start
+            if values is not None:
+                found, joined = torch.cat([labels, found], 1), torch.cat([values, top.values], 1)
+                top = joined.topk(min(k, joined.size(1)), dim=1)
+                found = found.gather(1, top.indices)
+            values, labels = top.values, found
+        return values, labels
+
+    @torch.no_grad()
+    def label_graph(self) -> LabelGraph:
+        """The label graph with the present, perhaps learned, weights."""
+        graph = self._graph.clone()
+        graph.edge_index = self.edge_index.cpu().clone()
+        if self.x is not None:
+            graph.x = self.x.cpu().clone()
+        graph.edge_weight, graph.self_weight = (value.detach().cpu().clone() for value in self.weights())
+        return graph
+
+    @torch.no_grad()
+    def with_graph(self, graph: LabelGraph) -> "MLGCNHead":
+        """A head on another label graph (more, fewer or unseen labels) with this one's trained GCN weights.
+
+        W₁, W₂, … are shared by all labels, so that only the width of the embeddings must agree. Learned edges and p
+        are taken over where labels of the same names have them, and start at Eq. 8 elsewhere.
+        """
+        if (self.x is None) != (graph.x is None) or graph.embedding_dim != self.convs[0].in_channels:
+            expected = "one-hot" if self.x is None else "given"
+            found = f"{graph.embedding_dim}" + (" (one-hot)" if graph.x is None else "")
+            raise bad_input("graph", f"{expected} embeddings of width {self.convs[0].in_channels}", found)
+        head = MLGCNHead(
+            graph, self.num_features, self.hidden_channels,
+            negative_slope=self.negative_slope, learn_edges=self.learn_edges, learn_p=self.learn_p,
+        ).to(self.convs[0].weight)  # fmt: skip
+        for ours, theirs in zip(self.convs, head.convs, strict=True):
+            theirs.weight.copy_(ours.weight)
+        if head.learned is not None:
+            head.learned.take_over(self.learned, self._graph, graph)
+        return head
 
     def extra_repr(self) -> str:
         return f"num_labels={self.num_labels}, num_edges={self.edge_index.size(1)}, num_features={self.num_features}"
-
-
-class LinearHead(torch.nn.Module):
-    """The fair baseline, one free classifier per label and no graph, with the face of :class:`MLGCNHead`.
-
-    .. math:: \\text{logits} = \\mathbf{X} \\, \\mathbf{W}_{cls}^{\\top} + \\mathbf{b}
-
-    Args:
-        num_labels: C. num_features: D.
-        label_names: C names; the numbers 0…C−1 by default.
-        bias: learn an additive bias.
-
-    Shapes:
-        - **features:** (B, D) → **logits:** (B, C)
-
-    >>> LinearHead(3, num_features=8)(torch.randn(2, 8)).shape
-    torch.Size([2, 3])
-    """
-
-    def __init__(
-        self, num_labels: int, num_features: int = 2048, label_names: Sequence[str] | None = None, *, bias: bool = True
-    ):
-        super().__init__()
-        self.label_names = check_label_names(label_names, check_positive("num_labels", num_labels))
-        self.num_features = check_positive("num_features", num_features)
-        self.linear = torch.nn.Linear(num_features, num_labels, bias=bias)
-
-    @property
-    def num_labels(self) -> int:
-        return len(self.label_names)
-
-    def reset_parameters(self) -> None:
-        self.linear.reset_parameters()
-
-    def classifiers(self) -> Tensor:
-        """W_cls (C, D), without the bias."""
-        return self.linear.weight
-
-    def forward(self, features: Tensor) -> Tensor:
-        check_features(features, self.num_features)
-        return self.linear(features)
-
-    @torch.no_grad()
-    def to_linear(self) -> torch.nn.Linear:
-        """A copy of the linear layer."""
-        return _linear(self.linear.weight, self.linear.bias)
-
-
-def _linear(weight: Tensor, bias: Tensor | None = None) -> torch.nn.Linear:
-    linear = torch.nn.Linear(
-        weight.size(1), weight.size(0), bias=bias is not None, device=weight.device, dtype=weight.dtype
-    )
-    linear.weight.copy_(weight)
-    if bias is not None:
-        linear.bias.copy_(bias)
-    return linear

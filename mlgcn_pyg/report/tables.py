@@ -1,6 +1,6 @@
 """Tables on the terminal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from rich import box
@@ -43,16 +43,9 @@ def edge_table(graph: LabelGraph, true_probabilities: np.ndarray, rows: int = 10
     table = Table(title="strongest edges, estimated against true", box=box.SIMPLE_HEAD, title_justify="left")
     for column in ("i → j", "P estimated", "P true", "standard error", "N"):
         table.add_column(column, justify="left" if column == "i → j" else "right", no_wrap=True)
-    for i, j, estimate, count in strongest(graph, rows):
-        truth = float(true_probabilities[i, j])
+    row = {name: k for k, name in enumerate(graph.label_names)}
+    for i, j, estimate, count in graph.summary(rows).strongest:
+        truth = float(true_probabilities[row[i], row[j]])
         error = (truth * (1 - truth) / count) ** 0.5
-        name = f"{graph.label_names[i]} → {graph.label_names[j]}"
-        table.add_row(name, f"{estimate:.3f}", f"{truth:.3f}", f"{error:.3f}", str(count))
+        table.add_row(f"{i} → {j}", f"{estimate:.3f}", f"{truth:.3f}", f"{error:.3f}", str(count))
     return table
-
-
-def strongest(graph: LabelGraph, rows: int) -> Sequence[tuple[int, int, float, int]]:
-    """(i, j, P, N_i) of the edges with the largest probabilities."""
-    order = graph.edge_prob.argsort(descending=True, stable=True)[:rows].tolist()
-    source, target = graph.edge_index.tolist()
-    return [(source[e], target[e], float(graph.edge_prob[e]), int(graph.label_counts[source[e]])) for e in order]

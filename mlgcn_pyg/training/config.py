@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mlgcn_pyg.checks import bad_input, check_number, check_positive
+from mlgcn_pyg.checks import bad_input, check_choice, check_count, check_number, check_positive
 
 
 @dataclass(frozen=True)
@@ -63,4 +63,6 @@ class ModelConfig(HeadConfig):
 
     def __post_init__(self):
         super().__post_init__()
+        check_choice("mixed_precision", self.mixed_precision, ("no", "bf16", "fp16"))
+        check_count("num_workers", self.num_workers)
         check_number("backbone_lr_factor", self.backbone_lr_factor, 0, float("inf"))

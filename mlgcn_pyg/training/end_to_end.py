@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -45,6 +46,7 @@ def fit_model(
     if not len(train_set):
         raise bad_input("train_set", "at least one image", "none")
     set_seed(config.seed)
+    AcceleratorState._reset_state(reset_partial_state=True)  # an earlier call may have had another precision or device
     accelerator = Accelerator(mixed_precision=config.mixed_precision, cpu=config.cpu)
     optimizer = torch.optim.SGD(
         model.param_groups(config.lr, config.backbone_lr_factor),
@@ -52,7 +54,7 @@ def fit_model(
         weight_decay=config.weight_decay,
     )
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, config.lr_step, config.lr_gamma)
-    loader = DataLoader(train_set, config.batch_size, shuffle=True, num_workers=config.num_workers)
+    loader = _train_loader(train_set, config)
     wrapped, optimizer, loader = accelerator.prepare(model, optimizer, loader)
     history = History()
     for epoch in range(1, config.epochs + 1):
@@ -74,7 +76,14 @@ def fit_model(
         if val_set is not None:
             record["mAP"] = multilabel_metrics(*_score(wrapped, val_set, config, accelerator))["mAP"]
         history.epochs.append(record)
+    accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False)  # the model is again as it was given
     return history
+
+
+def _train_loader(train_set: Dataset, config: ModelConfig) -> DataLoader:
+    # BatchNorm has nothing to normalise by in a last batch of one image
+    lone = len(train_set) > 1 and len(train_set) % config.batch_size == 1
+    return DataLoader(train_set, config.batch_size, shuffle=True, num_workers=config.num_workers, drop_last=lone)
 
 
 @torch.inference_mode()

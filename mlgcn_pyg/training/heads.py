@@ -50,6 +50,8 @@ def fit_head(
     if not len(features):
         raise bad_input("train", "at least one image", "none")
     validation = None if val is None else in_memory(val, head, "val", device)
+    if validation is not None and not len(validation[0]):
+        raise bad_input("val", "at least one image", "none")
     optimizer = torch.optim.SGD(
         head.parameters(), lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay
     )

@@ -182,6 +182,34 @@ def test_refusals_are_one_line_each(made, tmp_path):
         (train_words(made, tmp_path / "r", "--hidden", "wide"), "hidden: expected widths"),
         (train_words(made, tmp_path / "r", "--seeds", 0), "seeds: expected an integer ≥ 1"),
         (train_words(made, tmp_path / "r", "--train", small.path), "labels"),
+        (("graph", *voc, "--split", "train"), "Missing option '--out'"),
+        (("graph", *voc, "--split", "train", "--out", tmp_path / "g", "--tau", "abc"), "Invalid value for '--tau'"),
+        (("mine",), "No such command 'mine'"),
+        (
+            (
+                "extract",
+                *voc,
+                "--split",
+                "train",
+                "--out",
+                tmp_path / "x",
+                "--backbone",
+                "vgg11",
+                "--weights",
+                "none",
+                "--image-size",
+                16,
+            ),
+            "image_size: expected an image that vgg11 can take",
+        ),
+        (("extract", *voc, "--split", "train", "--out", tmp_path / "x", *SMALL, "--num-workers", -1), "num_workers"),
+        (
+            ("extract", *voc, "--split", "train", "--out", tmp_path / "x", *SMALL, "--device", "meta"),
+            "device: expected",
+        ),
+        (train_words(made, tmp_path / "r", "--graph", made / "train.h5"), "graph: expected a file of plain tensors"),
+        (("demo", "--out", tmp_path / "d", "--seeds", 0), "seeds: expected an integer ≥ 1"),
+        (("demo", "--out", tmp_path / "d", "--head-epochs", 0), "epochs: expected an integer ≥ 1"),
         (("train-head", "--train", small.path, "--val", small.path, "--out", tmp_path / "r"), "give --graph"),
     ]
     for words, message in table:
@@ -190,7 +218,9 @@ def test_refusals_are_one_line_each(made, tmp_path):
 
 def test_a_file_where_a_folder_should_be_is_one_line(made, tmp_path):
     (tmp_path / "file").touch()
-    assert "file" in refused(*train_words(made, tmp_path / "file" / "run", "--head", "linear"))
+    for out in (tmp_path / "file", tmp_path / "file" / "run"):
+        output = run(*train_words(made, out, "--head", "linear"), code=2)
+        assert "out: expected a folder that can be written" in output and "training" not in output
 
 
 def test_the_installed_program_ends_with_2_and_no_traceback(tmp_path):
@@ -232,3 +262,57 @@ def test_the_whole_path_on_real_photographs(shared, tmp_path):
     heads = json.loads((out / "metrics.json").read_text())["heads"]
     prevalence = 0.08
     assert all(heads[kind]["mean"]["all"]["mAP"] > 5 * prevalence for kind in heads)
+
+
+def test_another_graph_of_the_same_size_is_another_setup(made, tmp_path):
+    run(*train_words(made, tmp_path / "r", "--head", "mlgcn"))
+    graph = LabelGraph.load(made / "g.pt")
+    graph.label_counts = graph.label_counts + 1
+    graph.save(tmp_path / "g2.pt")
+    assert "results of another setup" in refused(
+        *train_words(made, tmp_path / "r", "--head", "mlgcn"), "--graph", tmp_path / "g2.pt"
+    )
+
+
+def test_an_undefined_map_is_null_and_costs_nothing(made, tmp_path):
+    cache = FeatureCache(made / "test.h5")
+    nothing = torch.zeros_like(cache.targets)
+    FeatureCache.from_arrays(tmp_path / "n.h5", cache.load()[0], nothing, cache.label_names)
+    run(*train_words(made, tmp_path / "r", "--head", "linear"), "--val", tmp_path / "n.h5")
+    seed = json.loads((tmp_path / "r/metrics.json").read_text())["heads"]["linear"]["seeds"][0]
+    assert seed["all"]["mAP"] is None and seed["last_epoch"]["mAP"] is None and seed["best_epoch"] is None
+    assert "NaN" not in (tmp_path / "r/linear-seed0.jsonl").read_text()
+
+
+def test_checkpoints_hold_their_recipe_and_old_ones_do_not_linger(made, tmp_path):
+    run(*train_words(made, tmp_path, "--seeds", 2, "--lr", 0.05))
+    content = torch.load(tmp_path / "mlgcn-seed1.pt", weights_only=True)
+    assert content["config"]["seed"] == 1 and content["config"]["lr"] == 0.05 and content["config"]["epochs"] == 2
+    run(*train_words(made, tmp_path, "--head", "linear", "--overwrite"))
+    assert [path.name for path in tmp_path.glob("*.pt")] == ["linear-seed0.pt"]
+
+
+def test_evaluate_shows_every_checkpoint_of_several_runs(made, tmp_path):
+    for name in ("a", "b"):
+        run(*train_words(made, tmp_path / name, "--head", "linear"))
+    words = ("--checkpoint", tmp_path / "a", "--checkpoint", tmp_path / "b", "--cache", made / "test.h5")
+    output = run("evaluate", *words)
+    assert "a/linear-seed0.pt" in output and "b/linear-seed0.pt" in output
+
+
+def test_label_names_with_brackets_are_shown_as_they_are(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "t.csv").write_text("image,labels\na.png,dog [small];[/b]\n")
+    words = ("--dataset", "table", "--root", tmp_path, "--labels", tmp_path / "t.csv")
+    assert "dog [small] → [/b]" in run("graph", *words, "--out", tmp_path / "[/x]" / "g.pt")
+
+
+def test_aliases_give_names_their_words(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "t.csv").write_text("image,labels\na.png,tvset\n")
+    (tmp_path / "v.txt").write_text("tv 1 0\nset 0 1\n")
+    words = ("graph", "--dataset", "table", "--root", tmp_path, "--labels", tmp_path / "t.csv", "--out", tmp_path / "g")
+    assert "--alias" in refused(*words, "--embeddings", tmp_path / "v.txt")
+    run(*words, "--embeddings", tmp_path / "v.txt", "--alias", "tvset=tv set")
+    assert LabelGraph.load(tmp_path / "g").x.tolist() == [[0.5, 0.5]]
+    assert "alias: expected label=words" in refused(*words, "--embeddings", tmp_path / "v.txt", "--alias", "tvset")

@@ -76,3 +76,21 @@ def test_training_transform_varies_and_is_seeded():
 def test_refused_size():
     with pytest.raises(InputError, match="image_size: expected an integer ≥ 1, found 0"):
         eval_transform(0)
+
+
+def test_a_damaged_exif_does_not_cost_the_picture(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (8, 4)).save(tmp_path / "e.jpg", exif=exif)
+    content = bytearray((tmp_path / "e.jpg").read_bytes())
+    content[content.index(b"Exif\0\0") + 6 + 17] = 0
+    (tmp_path / "e.jpg").write_bytes(content)
+    assert sorted(read_image(tmp_path / "e.jpg").size) == [4, 8]
+
+
+def test_32_bit_greys_are_scaled_where_their_scale_is_known_and_refused_elsewhere(tmp_path):
+    Image.fromarray(np.full((4, 4), 200, np.int32)).save(tmp_path / "i.tiff")
+    assert np.asarray(read_image(tmp_path / "i.tiff")).max() == 200
+    Image.fromarray(np.full((4, 4), 0.8, np.float32)).save(tmp_path / "f.tiff")
+    with pytest.raises(ImageError, match="32-bit pixels from 0.8"):
+        read_image(tmp_path / "f.tiff")

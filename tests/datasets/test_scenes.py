@@ -72,3 +72,15 @@ def test_another_data_set_is_not_overwritten(tmp_path):
     with pytest.raises(InputError, match="root: expected an empty folder or one with scenes"):
         Scenes(tmp_path, 1)
     assert (main / "cat_train.txt").read_text() == "a 1\n"
+
+
+def test_other_splits_and_foreign_pictures_survive(tmp_path):
+    hard = Scenes(tmp_path, 3, split="train_hard")
+    Scenes(tmp_path, 3, split="train")
+    assert all(path.is_file() for path in hard.image_paths)
+    mine = tmp_path / "mine/VOCdevkit/VOC2007/JPEGImages/train_mine.jpg"
+    mine.parent.mkdir(parents=True)
+    mine.touch()
+    with pytest.raises(InputError, match="root: expected an empty folder"):
+        Scenes(tmp_path / "mine", 1)
+    assert mine.exists()

@@ -57,7 +57,11 @@ def test_splits_share_their_labels(photos):
 @pytest.mark.parametrize(
     "text, options, message",
     [
-        ("image,labels\na.png,x\na.png,y\n", {}, "each image in one row, found 'a.png' twice; join its labels"),
+        (
+            "image,labels\na.png,x\na.png,y\n",
+            {},
+            "each image in one row, found 'a.png' in rows 1 and 2; join its labels",
+        ),
         ("image,labels\n,x\n", {}, "image_column: expected a file in every row, found none in row 1"),
         ("image,labels\n../a.png,x\n", {}, "files below .*found '../a.png'"),
         ("image,labels\n/etc/passwd,x\n", {}, "files below .*found '/etc/passwd'"),
@@ -68,7 +72,7 @@ def test_splits_share_their_labels(photos):
         ),
         ("image,labels\na.png,x;q\n", {"label_names": ["x"]}, r"every label of the table, found no 'q' \(row 1\)"),
         ("image,dog\na.png,1\nb.png,2\n", {}, "column 'dog': expected 1, 0 or -1 in every row, found .*2.* in row 2"),
-        ("image,dog\na.png,\n", {}, "column 'dog': expected 1, 0 or -1 in every row, found .*nan.* in row 1"),
+        ("image,dog\na.png,\n", {}, "column 'dog': expected 1, 0 or -1 in every row, found '' in row 1"),
         ("image,dog\na.png,yes\n", {}, "found 'yes' in row 1"),
         ("photo,dog\na.png,1\n", {}, "image_column: expected one of the columns photo, dog, found 'image'"),
         ("image,dog\na.png,1\n", {"labels_column": "tags"}, "labels_column: expected one of the columns"),
@@ -92,3 +96,44 @@ def test_refused_files(photos):
         Table(photos / "t.parquet", photos)
     with pytest.raises(InputError, match="image_root: expected a folder that exists"):
         Table(csv(photos, "image,labels\na.png,x\n"), photos / "absent")
+
+
+def test_a_shuffled_parquet_table_keeps_images_and_labels_together(photos):
+    table = pd.DataFrame({"image": ["a.png", "b.png", "c.png"], "labels": ["x", "y", "z"], "split": ["u", "v", "u"]})
+    for name, changed in (("s", table.iloc[[2, 0, 1]]), ("t", table[1:])):
+        changed.to_parquet(photos / f"{name}.parquet")
+        data = Table(photos / f"{name}.parquet", photos, label_names=["x", "y", "z"])
+        found = {k: data.label_names[row.index(1)] for k, row in zip(data.ids, data.targets.tolist(), strict=True)}
+        assert found == dict(zip(changed["image"], changed["labels"], strict=True))
+    rest = Table(photos / "s.parquet", photos, split="u", label_names=["x", "y", "z"])
+    assert rest.ids == ["c.png", "a.png"] and rest.targets.tolist() == [[0, 0, 1], [1, 0, 0]]
+
+
+def test_no_label_is_taken_for_a_number_or_a_gap(photos):
+    for name in ("000012", "7"):
+        Image.new("RGB", (8, 8)).save(photos / f"{name}.png")
+        (photos / f"{name}.png").rename(photos / name)
+    data = Table(csv(photos, "image,labels,split\n000012,NA;007,1\n7,None,\na.png,,1\n"), photos)
+    assert data.label_names == ("007", "NA", "None") and data.ids == ["000012", "7", "a.png"]
+    assert Table(photos / "t.csv", photos, split="1").ids == ["000012", "a.png"]
+
+
+def test_lists_of_names_in_parquet(photos):
+    pd.DataFrame({"image": ["a.png", "b.png"], "labels": [["sea", "tall ship"], []]}).to_parquet(photos / "l.parquet")
+    data = Table(photos / "l.parquet", photos)
+    assert data.label_names == ("sea", "tall ship") and data.targets.tolist() == [[1, 1], [0, 0]]
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("image,labels\na.png,x,more\n", "a readable table"),
+        ("image, image\na.png,b.png\n", "columns of different names, found 'image' twice"),
+        ("image,labels\n./a.png,x\na.png,y\n", "each image in one row, found 'a.png' in rows 1 and 2"),
+    ],
+)
+def test_tables_that_would_be_misread(photos, text, message):
+    with pytest.raises(InputError, match=message):
+        Table(csv(photos, text), photos)
+    with pytest.raises(InputError, match="separator: expected a character"):
+        Table(csv(photos, "image,labels\na.png,x\n"), photos, separator="")

@@ -78,3 +78,12 @@ def test_a_picture_that_does_not_decode_is_named(tmp_path):
     assert data[0][0].size == (64, 64)
     with pytest.raises(InputError, match="b.jpg"):
         data[1]
+
+
+def test_repeated_images_and_other_encodings_are_refused(tmp_path):
+    write_voc(tmp_path, {"cat": "a 1\na 1\nb 1\n", "dog": "a 1\na 1\nb 1\n"})
+    with pytest.raises(InputError, match="each image once in cat_train.txt, found 1 repeated"):
+        VOC2007(tmp_path, "train")
+    (tmp_path / MAIN / "cat_train.txt").write_bytes("é 1\n".encode("latin-1"))
+    with pytest.raises(InputError, match="label files in UTF-8"):
+        VOC2007(tmp_path, "train")

@@ -153,3 +153,8 @@ def test_one_image():
 def test_refusals(logits, targets, top_k, message):
     with pytest.raises(InputError, match=message):
         multilabel_metrics(logits, targets, top_k)
+
+
+def test_integer_logits():
+    metrics = multilabel_metrics(torch.tensor([[2, -1, 1], [1, 3, 2]]), torch.tensor([[1, 0, 1], [0, 1, -1]]), top_k=1)
+    assert metrics["OP"] == 1.0

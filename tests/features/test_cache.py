@@ -132,6 +132,10 @@ def replace(name, value):
         (replace("features", np.zeros((7, 1, 5), np.int32)), "float16 or float32, found shape"),
         (replace("features", np.zeros((6, 1, 5), np.float16)), "that fit the features, found targets"),
         (replace("targets", np.full((7, 3), 5, np.int8)), r"values in \{-1, 0, 1\}, found 5"),
+        (replace("label_names", [1, 2, 3]), "a feature file as the format describes"),
+        (replace("features", np.zeros((7, 1, 5), ">f4")), "float16 or float32, found shape"),
+        (lambda f: f.attrs.__setitem__("meta", "{"), "a feature file as the format describes"),
+        (lambda f: (f.__delitem__("features"), f.create_group("features")), "a feature file as the format describes"),
     ],
 )
 def test_foreign_newer_and_inconsistent_files(tiny, change, message):

@@ -30,7 +30,12 @@ def test_a_cache_read_back_equals_live_features_to_float16_rounding(tmp_path, sc
     backbone.train()
     done = []
     cache = extract_features(
-        backbone, scenes, tmp_path / "s.h5", batch_size=4, num_workers=num_workers, progress=done.append
+        backbone,
+        scenes,
+        tmp_path / "s.h5",
+        batch_size=4,
+        num_workers=num_workers,
+        progress=lambda n, what: done.append(n),
     )
     assert backbone.training and done == [4, 8, 10]
     features, targets = cache.load()
@@ -133,3 +138,12 @@ def test_real_photographs(tmp_path, shared):
     data = VOC2007(shared / "voc2007", "sample_test", eval_transform(96))
     cache = FeatureCache(extract_features(backbone, data, tmp_path / "v.h5", batch_size=40).path)
     assert torch.equal(cache.load()[0][:, 0], live(backbone, data, 40).half())
+
+
+def test_nothing_left_after_skipping_is_an_error(tmp_path, backbone):
+    data = Scenes(tmp_path / "gone", 3, transform=eval_transform(64))
+    for path in data.image_paths:
+        path.unlink()
+    with pytest.raises(InputError, match="found 3 that do not"):
+        extract_features(backbone, data, tmp_path / "s.h5", on_error="skip")
+    assert not (tmp_path / "s.h5").exists()

@@ -209,3 +209,36 @@ def test_validate_notices_what_was_changed_by_hand():
     graph.edge_index = torch.tensor([[0, 5], [1, 0]])
     with pytest.raises(InputError, match="edge_index: expected labels in 0…1, found 5"):
         graph.validate()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"flow": "foo"}, {"flow": "source_to_target"}, {"weighting": "zzz"}, {"p": "zzz"}, {"tau": 7.0},
+        {"edge_index": torch.zeros(2, 2)}, {"edge_index": None}, {"edge_index": torch.tensor([[0, 0], [1, 1]])},
+        {"label_names": 3}, {"num_labels": 1},
+    ],
+)  # fmt: skip
+def test_states_that_no_graph_has(change):
+    state = LabelGraph.from_targets([[1, 1], [1, 0]], tau=0.1).state()
+    with pytest.raises(InputError):
+        LabelGraph.from_state(state | change)
+
+
+def test_files_that_start_like_a_pickle_are_refused_without_a_traceback(tmp_path):
+    for start in (b"the 0.1 0.2", b"R", b"K", b".", b"PK\x03\x04", b"\x80\x02"):
+        (tmp_path / "x").write_bytes(start)
+        with pytest.raises(InputError, match="graph: expected a file of plain tensors"):
+            LabelGraph.load(tmp_path / "x")
+
+
+def test_digest_changes_with_anything():
+    graph = LabelGraph.from_targets([[1, 1], [1, 0]], x=torch.ones(2, 3))
+    assert graph.digest() == graph.clone().digest()
+    other = LabelGraph.from_targets([[1, 1], [1, 0]], x=torch.ones(2, 3) + 1e-3)
+    renamed = LabelGraph.from_targets([[1, 1], [1, 0]], x=torch.ones(2, 3), label_names=["a", "b"])
+    assert len({graph.digest(), other.digest(), renamed.digest(), graph.reweighted(p=0.3).digest()}) == 4
+
+
+def test_double_precision_embeddings_become_the_default_type():
+    assert LabelGraph.from_targets([[1, 1]], x=torch.ones(2, 3).double()).x.dtype == torch.float32

@@ -48,3 +48,19 @@ def test_labels_that_disagree_are_refused(scenes):
         InputError, match="train_set: expected the 16 labels of the model, found the same labels in another"
     ):
         fit_model(net, scenes[0], config=ModelConfig(epochs=1, cpu=True))
+
+
+def test_a_second_run_may_have_another_precision_and_leaves_the_model_as_it_was(scenes):
+    net = model(scenes[0])
+    for precision in ("bf16", "no"):
+        fit_model(net, scenes[0], config=ModelConfig(epochs=1, batch_size=48, mixed_precision=precision, cpu=True))
+        images = torch.stack([scenes[1][n][0] for n in range(2)])
+        net.eval()
+        assert torch.equal(net(images), net.head(net.backbone(images)))
+    with pytest.raises(InputError, match="mixed_precision: expected one of no, bf16, fp16"):
+        ModelConfig(mixed_precision="int4")
+
+
+def test_a_last_batch_of_one_image(scenes, tmp_path):
+    data = Scenes(tmp_path, 17, image_size=32, transform=eval_transform(32))
+    assert len(fit_model(model(data), data, config=ModelConfig(epochs=1, batch_size=16, cpu=True)).epochs) == 1

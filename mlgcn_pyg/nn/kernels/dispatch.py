@@ -1,0 +1,91 @@
+"""One propagation step, whichever kernel does it."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from mlgcn_pyg.checks import bad_input, check_choice
+from mlgcn_pyg.nn.kernels.adjacency import Adjacency
+from mlgcn_pyg.nn.kernels.bag import bag
+from mlgcn_pyg.nn.kernels.choice import choose_kernel, installed
+from mlgcn_pyg.nn.kernels.plain import dense, gather_scatter, segment
+
+
+def triton(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_weight: Tensor) -> Tensor:
+    """The fused kernel; on a CPU it runs in Triton's interpreter (``TRITON_INTERPRET=1``) only."""
+    if not installed("triton"):
+        raise bad_input(
+            "kernel", "Triton for kernel 'triton'", "none installed", "pip install triton, or kernel='auto'"
+        )
+    from mlgcn_pyg.nn.kernels.fused import fused, interpreted
+
+    if not x.is_cuda and not interpreted():
+        fix = "move the tensors to a GPU, take kernel='auto', or set TRITON_INTERPRET=1 to test"
+        raise bad_input("kernel", "CUDA tensors for kernel 'triton'", f"tensors on {x.device}", fix)
+    return fused(x, adjacency, edge_weight, self_weight)
+
+
+KERNELS: dict[str, Callable[[Tensor, Adjacency, Tensor, Tensor], Tensor]] = {
+    "gather_scatter": gather_scatter,
+    "segment": segment,
+    "dense": dense,
+    "bag": bag,
+    "triton": triton,
+}
+
+
+def propagate(
+    x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_weight: Tensor | None = None, kernel: str = "auto"
+) -> Tensor:
+    r"""One step over the label graph, with gradients for features, edge weights and self weights:
+
+    .. math:: \mathbf{y}_i = s_i \mathbf{x}_i + \sum_{e:\ \text{receiver}(e) = i} w_e \mathbf{x}_{\text{sender}(e)}
+
+    Args:
+        x: (C, F) float32, float64 or bfloat16; need not be contiguous.
+        adjacency: the pattern (:class:`Adjacency`); build it once.
+        edge_weight: (E,) w, in the order of the ``edge_index`` that the adjacency was built from.
+        self_weight: (C,) s; zeros if None.
+        kernel: ``"gather_scatter"`` (PyG's way), ``"segment"`` (torch-scatter), ``"dense"``, ``"bag"``, ``"triton"``
+            (CUDA), or ``"auto"`` (see :func:`choose_kernel`). All agree to rounding.
+
+    Returns:
+        (C, F).
+
+    Raises:
+        InputError: an unknown kernel, or one whose library or device is missing; shapes, types or devices that do not
+            fit; on a CPU, NaN or Inf weights.
+
+    >>> adjacency = Adjacency(torch.tensor([[0], [1]]), num_nodes=2)  # 0 hears from 1
+    >>> propagate(torch.tensor([[1.0], [10.0]]), adjacency, torch.tensor([0.5]), torch.tensor([0.5, 0.5]))
+    tensor([[5.5000],
+            [5.0000]])
+    """
+    if self_weight is None:
+        self_weight = edge_weight.new_zeros(adjacency.num_nodes)
+    if not torch.compiler.is_compiling():
+        _check(x, adjacency, edge_weight, self_weight)
+    if kernel == "auto":
+        kernel = choose_kernel(x, adjacency, edge_weight, self_weight).kernel
+    return KERNELS[check_choice("kernel", kernel, KERNELS)](x, adjacency, edge_weight, self_weight)
+
+
+def _check(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_weight: Tensor) -> None:
+    if x.dim() != 2 or x.size(0) != adjacency.num_nodes:
+        raise bad_input("x", f"shape ({adjacency.num_nodes}, num_features)", f"shape {tuple(x.shape)}")
+    device = adjacency.rowptr.device
+    for name, weight, size in (
+        ("edge_weight", edge_weight, adjacency.num_edges),
+        ("self_weight", self_weight, adjacency.num_nodes),
+    ):
+        if tuple(weight.shape) != (size,):
+            raise bad_input(name, f"shape ({size},)", f"shape {tuple(weight.shape)}")
+        if weight.dtype != x.dtype:
+            raise bad_input(name, f"the type of x, {x.dtype}", weight.dtype, fix=f"{name}.to(x.dtype)")
+        if weight.device != x.device or x.device != device:
+            found = f"x on {x.device}, {name} on {weight.device}, adjacency on {device}"
+            raise bad_input(name, "everything on one device", found, fix="move them with .to(device)")
+        # on CUDA, looking at the weights would wait for the device
+        if not weight.is_cuda and not torch.isfinite(weight.detach()).all():
+            raise bad_input(name, "finite weights", "NaN or Inf")

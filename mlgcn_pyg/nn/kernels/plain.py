@@ -1,0 +1,32 @@
+"""Kernels that torch and PyTorch Geometric give: message and scatter, dense matrix, segment sums."""
+
+import torch
+from torch import Tensor
+from torch_geometric.utils import scatter
+
+from mlgcn_pyg.checks import bad_input
+from mlgcn_pyg.nn.kernels.adjacency import Adjacency
+
+
+def gather_scatter(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_weight: Tensor) -> Tensor:
+    """PyG's message and aggregate: an (E, F) message for every edge, scattered onto the receivers."""
+    messages = edge_weight.view(-1, 1) * x.index_select(0, adjacency.sender)
+    gathered = scatter(messages, adjacency.receiver, dim=0, dim_size=adjacency.num_nodes, reduce="sum")
+    return gathered + self_weight.view(-1, 1) * x
+
+
+def dense(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_weight: Tensor) -> Tensor:
+    """Â as a C×C matrix: for graphs of a few hundred labels."""
+    matrix = torch.diag(self_weight).index_put((adjacency.receiver, adjacency.sender), edge_weight, accumulate=True)
+    return matrix @ x
+
+
+def segment(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_weight: Tensor) -> Tensor:
+    """torch_scatter's ``segment_csr``: an (E + C, F) message for every entry, summed row by row."""
+    try:
+        from torch_scatter import segment_csr
+    except ImportError as error:
+        fix = "pip install --no-build-isolation --no-cache-dir torch-scatter, or take kernel='auto'"
+        raise bad_input("kernel", "torch-scatter for kernel 'segment'", "none installed", fix) from error
+    weight = torch.cat([edge_weight, self_weight]).index_select(0, adjacency.perm)
+    return segment_csr(weight.view(-1, 1) * x.index_select(0, adjacency.col), adjacency.rowptr, reduce="sum")
