@@ -1,14 +1,17 @@
 """Counting which labels occur together, sparsely and in any number of pieces."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checks import bad_input, check_positive, check_targets
+from mlgcn_pyg.checks import bad_input, check_positive
+from mlgcn_pyg.graph.edges import EdgeRule, join_edges, mine_edges
+from mlgcn_pyg.graph.targets import from_label_ids, present_and_unknown
 
-if TYPE_CHECKING:  # SciPy is loaded where it is used: importing the package stays light
+if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 
@@ -20,7 +23,8 @@ class CooccurrenceCounter:
         P_{ij} = M_{ij} / \#\{i\ \text{present}, j\ \text{known}\}
 
     A target of −1 (unknown, difficult) is no evidence either way: it leaves numerator and denominator.
-    Counts of different images add up, so counters that saw different images can be merged.
+    What is kept are the ids of the labels seen, a few bytes each; pairs are counted when they are asked for. Counts of
+    different images add up, so counters that saw different images, in other processes, can be merged.
 
     Args:
         num_labels: C ≥ 1.
@@ -28,8 +32,6 @@ class CooccurrenceCounter:
     Attributes:
         num_images: images seen.
         label_counts: (C,) int64, N_i.
-        pair_counts: (C, C) sparse int64, M_ij with an empty diagonal.
-        unknown_counts: (C, C) sparse int64, images with i present and j unknown.
 
     >>> counter = CooccurrenceCounter(3).update([[1, 1, 0], [1, 0, 0], [1, -1, 1]])
     >>> counter.label_counts.tolist()
@@ -39,63 +41,93 @@ class CooccurrenceCounter:
     """
 
     def __init__(self, num_labels: int):
-        from scipy.sparse import csr_array
-
         self.num_labels = check_positive("num_labels", num_labels)
         self.num_images = 0
         self.label_counts = torch.zeros(num_labels, dtype=torch.int64)
-        self.pair_counts = csr_array((num_labels, num_labels), dtype=np.int64)
-        self.unknown_counts = csr_array((num_labels, num_labels), dtype=np.int64)
+        self._present: list[csr_array] = []
+        self._unknown: list[csr_array] = []
 
     def update(self, targets) -> "CooccurrenceCounter":
-        """Adds the images of ``targets`` (B, C) in {-1, 0, 1}; B may be 0. Raises InputError for anything else."""
+        """Adds the images of ``targets`` (B, C) in {-1, 0, 1}, dense or SciPy sparse; B may be 0.
+
+        Raises InputError for anything else.
+        """
+        return self._add(*present_and_unknown(targets, self.num_labels))
+
+    def update_ids(self, rows: Sequence[Sequence[int]]) -> "CooccurrenceCounter":
+        """Adds images given as lists of the ids of their labels; all other labels are absent."""
         from scipy.sparse import csr_array
 
-        targets = check_targets("targets", targets, self.num_labels).cpu().numpy()
-        present = csr_array(targets == 1, dtype=np.int64)
-        self.num_images += len(targets)
-        self.label_counts += torch.from_numpy(present.sum(axis=0))
-        self.pair_counts = self.pair_counts + _without_diagonal(present.T @ present)
-        unknown = csr_array(targets == -1, dtype=np.int64)
-        if unknown.nnz:
-            self.unknown_counts = self.unknown_counts + (present.T @ unknown).tocsr()
+        present = from_label_ids(rows, self.num_labels)
+        return self._add(present, csr_array(present.shape, dtype=np.int32))
+
+    def _add(self, present: "csr_array", unknown: "csr_array") -> "CooccurrenceCounter":
+        self.num_images += present.shape[0]
+        self.label_counts += torch.from_numpy(np.bincount(present.indices, minlength=self.num_labels))
+        self._present.append(present)
+        self._unknown.append(unknown)
         return self
 
     def merge(self, other: "CooccurrenceCounter") -> "CooccurrenceCounter":
-        """Adds the counts of another counter over the same labels."""
+        """Adds what another counter over the same labels has seen."""
         if other.num_labels != self.num_labels:
             raise bad_input("other", f"a counter over {self.num_labels} labels", f"one over {other.num_labels}")
-        self.num_images += other.num_images
-        self.label_counts += other.label_counts
-        self.pair_counts = self.pair_counts + other.pair_counts
-        self.unknown_counts = self.unknown_counts + other.unknown_counts
-        return self
+        return self._add(other._all_present(), other._all_unknown())
+
+    def _all_present(self) -> "csr_array":
+        self._present = [_stacked(self._present, self.num_labels)]
+        return self._present[0]
+
+    def _all_unknown(self) -> "csr_array":
+        self._unknown = [_stacked(self._unknown, self.num_labels)]
+        return self._unknown[0]
+
+    @property
+    def pair_counts(self) -> "csr_array":
+        """(C, C) sparse int64, M_ij with an empty diagonal; all pairs at once (see :meth:`edges` for many labels)."""
+        present = self._all_present()
+        return _without_diagonal(present.T.tocsr() @ present).astype(np.int64)
+
+    @property
+    def unknown_counts(self) -> "csr_array":
+        """(C, C) sparse int64, images with i present and j unknown."""
+        return (self._all_present().T.tocsr() @ self._all_unknown()).astype(np.int64)
 
     def probabilities(self) -> "csr_array":
         """P (C, C) in float64, sparse: P_ij = P(L_j | L_i); rows of labels never seen are empty."""
-        return conditional_probabilities(self.label_counts, self.pair_counts, self.unknown_counts)
+        from scipy.sparse import csr_array
+
+        pairs = self.pair_counts.tocoo()
+        rows, columns = pairs.coords
+        known = self.label_counts.numpy()[rows]
+        if (unknown := self.unknown_counts).nnz:
+            known = known - unknown[rows, columns]
+        return csr_array((pairs.data / known.astype(np.float64), (rows, columns)), shape=pairs.shape)
+
+    def edges(self, rule: EdgeRule | None = None, max_entries: int = 1 << 26) -> tuple[Tensor, Tensor]:
+        """``edge_index`` (2, E) and P (E,) of the pairs that ``rule`` takes, in bounded memory.
+
+        ``max_entries`` is how many pair counts may exist at a time (about 16 bytes each).
+        """
+        present, unknown = self._all_present(), self._all_unknown()
+        return mine_edges(present, unknown, rule or EdgeRule(), check_positive("max_entries", max_entries))
 
 
-def conditional_probabilities(
-    label_counts: Tensor, pair_counts: "csr_array", unknown_counts: "csr_array"
-) -> "csr_array":
-    """P_ij = M_ij / (N_i − U_ij) in float64 at the non-zero pairs: 7 of 10 is ≥ 0.7, as in exact arithmetic."""
-    from scipy.sparse import csr_array
-
-    pairs = pair_counts.tocoo()
-    rows, columns = pairs.coords
-    known = label_counts.numpy()[rows]
-    if unknown_counts.nnz:
-        known = known - unknown_counts.tocsr()[rows, columns]
-    return csr_array((pairs.data / known.astype(np.float64), (rows, columns)), shape=pairs.shape)
-
-
-def checked_pair_counts(label_counts: Tensor, pair_counts) -> "csr_array":
-    """Pair counts from a dense or sparse (C, C) matrix, refused where no set of images could have given them.
+def edges_of_counts(label_counts: Tensor, pair_counts, rule: EdgeRule) -> tuple[Tensor, Tensor]:
+    """``edge_index`` (2, E) and P (E,) from ready counts, dense or sparse (C, C), refused where no images gave them.
 
     The diagonal may be zero or hold N_i; it is dropped. Raises InputError for another shape, negative or fractional
     counts, an asymmetric matrix, or M_ij > N_i (a probability above 1).
     """
+    pairs = checked_pair_counts(label_counts, pair_counts).tocoo()
+    row, column = (k.astype(np.int64) for k in pairs.coords)
+    order = np.argsort(row, kind="stable")
+    row, column, together = row[order], column[order], pairs.data[order]
+    return join_edges([rule.select(row, column, together, label_counts.numpy()[row])])
+
+
+def checked_pair_counts(label_counts: Tensor, pair_counts) -> "csr_array":
+    """Pair counts (C, C) without their diagonal, if some set of images could have given them."""
     from scipy.sparse import csr_array, issparse
 
     if isinstance(pair_counts, Tensor):
@@ -132,3 +164,11 @@ def _without_diagonal(matrix) -> "csr_array":
     row, column = coo.coords
     keep = (row != column) & (coo.data != 0)
     return csr_array((coo.data[keep], (row[keep], column[keep])), shape=coo.shape)
+
+
+def _stacked(parts: list, num_labels: int) -> "csr_array":
+    from scipy.sparse import csr_array, vstack
+
+    if not parts:
+        return csr_array((0, num_labels), dtype=np.int32)
+    return parts[0] if len(parts) == 1 else csr_array(vstack(parts, format="csr"))

@@ -1,23 +1,24 @@
 """The label graph: which label makes which other label likely, as a PyTorch Geometric ``Data``."""
 
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from mlgcn_pyg.checks import InputError, bad_input, check_label_names, check_number, check_targets, first_line
+from mlgcn_pyg.checks import InputError, bad_input, check_label_names, check_number, first_line
 from mlgcn_pyg.files import load_plain, save_plain, tensor_digest
-from mlgcn_pyg.graph.counts import CooccurrenceCounter, checked_pair_counts, conditional_probabilities
+from mlgcn_pyg.graph.counts import CooccurrenceCounter, edges_of_counts
+from mlgcn_pyg.graph.edges import EdgeRule
 from mlgcn_pyg.graph.summary import GraphSummary, summarize
 from mlgcn_pyg.graph.validation import check_graph
 from mlgcn_pyg.graph.weighting import reweight
 
+MAX_DENSE = 16_384
 FORMAT = "mlgcn_pyg.label_graph"
 TENSORS = ("x", "edge_index", "edge_prob", "edge_weight", "self_weight", "label_counts")
-SETTINGS = ("label_names", "tau", "p", "weighting", "flow")
+SETTINGS = ("label_names", "tau", "probability", "p", "weighting", "flow")
 
 
 class LabelGraph(Data):
@@ -36,7 +37,7 @@ class LabelGraph(Data):
     Attributes:
         x: (C, F) label embeddings, or None for one-hot embeddings (kept implicit, never C×C).
         edge_index: (2, E); ``edge_index[0] = i`` the condition, ``edge_index[1] = j`` what it implies.
-        edge_prob: (E,) float64, P(L_j | L_i).
+        edge_prob: (E,) float64, P(L_j | L_i), or with ``probability="wilson"`` its lower confidence bound.
         edge_weight: (E,), Â at the edges. self_weight: (C,), the diagonal of Â.
         label_counts: (C,) int64, N_i. label_names: C strings.
         tau, p, weighting: how the edges were chosen and weighted.
@@ -51,40 +52,45 @@ class LabelGraph(Data):
     """
 
     @classmethod
-    def from_targets(
-        cls,
-        targets,
-        *,
-        label_names: Sequence[str] | None = None,
-        x: Tensor | None = None,
-        tau: float = 0.4,
-        p: float = 0.2,
-        weighting: str = "paper",
-    ) -> "LabelGraph":
+    def from_targets(cls, targets, *, num_labels: int | None = None, **options) -> "LabelGraph":
         """The graph of targets (N, C) in {-1, 0, 1}; −1 leaves the denominator of P.
 
         Args:
-            targets: tensor or array of shape (N, C); N may be 0.
+            targets: (N, C), dense (tensor, array) or SciPy sparse; N may be 0. Or, with ``num_labels``, one list of
+                label ids per image.
+            num_labels: C, for lists of label ids.
             label_names: C names; the numbers 0…C−1 by default.
             x: (C, F) label embeddings; one-hot by default.
-            tau: τ in (0, 1], edges are the pairs with P ≥ τ.
-            p: share of the neighbours in [0, 1].
-            weighting: ``"paper"``, ``"released"``, ``"binary"`` or ``"none"``.
+            tau: τ in (0, 1], edges are the pairs with P ≥ τ (0.4).
+            p: share of the neighbours in [0, 1] (0.2).
+            weighting: ``"paper"`` (default), ``"released"``, ``"binary"`` or ``"none"``.
+            probability, min_count, top_k: see :class:`~mlgcn_pyg.graph.edges.EdgeRule`.
+            max_entries: pair counts that may exist at a time, which bounds the memory (about 16 bytes each).
 
         Raises:
             InputError: anything else, with the argument named.
         """
-        targets = check_targets("targets", targets)
-        counter = CooccurrenceCounter(targets.size(1)).update(targets)
-        return cls.from_counter(counter, label_names=label_names, x=x, tau=tau, p=p, weighting=weighting)
+        if num_labels is not None:
+            return cls.from_counter(CooccurrenceCounter(num_labels).update_ids(targets), **options)
+        if not hasattr(targets, "shape"):
+            targets = torch.as_tensor(targets)
+        if len(targets.shape) != 2:
+            raise bad_input("targets", "a matrix of shape (num_images, num_labels)", f"shape {tuple(targets.shape)}")
+        return cls.from_counter(CooccurrenceCounter(targets.shape[1]).update(targets), **options)
 
     @classmethod
-    def from_counter(cls, counter: CooccurrenceCounter, **options) -> "LabelGraph":
+    def from_counter(
+        cls, counter: CooccurrenceCounter, *, tau=0.4, probability="ratio", min_count=1, top_k=None,
+        max_entries=1 << 26, **options,
+    ) -> "LabelGraph":  # fmt: skip
         """The graph of what a :class:`CooccurrenceCounter` has seen; options as in :meth:`from_targets`."""
-        return cls._from_probabilities(counter.probabilities(), counter.label_counts.clone(), **options)
+        rule = EdgeRule(tau, probability, min_count, top_k)
+        return cls._from_edges(*counter.edges(rule, max_entries), counter.label_counts.clone(), rule, **options)
 
     @classmethod
-    def from_counts(cls, label_counts, pair_counts, **options) -> "LabelGraph":
+    def from_counts(
+        cls, label_counts, pair_counts, *, tau=0.4, probability="ratio", min_count=1, top_k=None, **options
+    ) -> "LabelGraph":
         """The graph of ready counts N (C,) and M (C, C), dense or sparse; options as in :meth:`from_targets`.
 
         Raises InputError for counts that no set of images could have given, such as M_ij > N_i.
@@ -92,36 +98,27 @@ class LabelGraph(Data):
         >>> LabelGraph.from_counts([10, 7], [[0, 7], [7, 0]], tau=0.7).edge_prob.tolist()  # 7/10 ≥ 0.7 holds
         [0.7, 1.0]
         """
+        rule = EdgeRule(tau, probability, min_count, top_k)
         label_counts = torch.as_tensor(label_counts)
         if label_counts.dim() != 1 or len(label_counts) == 0:
             raise bad_input("label_counts", "one count per label, shape (C,)", f"shape {tuple(label_counts.shape)}")
         if not bool((label_counts.double() >= 0).all()) or bool((label_counts.long() != label_counts).any()):
             raise bad_input("label_counts", "whole numbers ≥ 0", label_counts.tolist()[:5])
         label_counts = label_counts.long().cpu()
-        pairs = checked_pair_counts(label_counts, pair_counts)
-        no_unknowns = pairs * 0
-        no_unknowns.eliminate_zeros()
-        return cls._from_probabilities(
-            conditional_probabilities(label_counts, pairs, no_unknowns), label_counts, **options
-        )
+        return cls._from_edges(*edges_of_counts(label_counts, pair_counts, rule), label_counts, rule, **options)
 
     @classmethod
-    def _from_probabilities(
-        cls, probabilities, label_counts, *, label_names=None, x=None, tau=0.4, p=0.2, weighting="paper"
+    def _from_edges(
+        cls, edge_index, edge_prob, label_counts, rule, *, label_names=None, x=None, p=0.2, weighting="paper"
     ) -> "LabelGraph":
-        tau = check_number("tau", tau, 0, 1, open_low=True)
-        coo = probabilities.tocoo()
-        keep = coo.data >= tau
-        edge_index = torch.stack([torch.from_numpy(k[keep]).long() for k in coo.coords])
-        order = (edge_index[0] * len(label_counts) + edge_index[1]).argsort()
-        graph = cls(edge_index=edge_index[:, order], edge_prob=torch.from_numpy(coo.data[keep])[order])
+        graph = cls(edge_index=edge_index, edge_prob=edge_prob)
         graph.num_nodes = len(label_counts)
         graph.label_counts = label_counts
         graph.label_names = check_label_names(label_names, len(label_counts))
         if x is not None:
             x = torch.as_tensor(x)
             graph.x = x.to(torch.get_default_dtype()) if x.is_floating_point() else x
-        graph.tau = tau
+        graph.tau, graph.probability = float(rule.tau), rule.probability
         graph._set_weights(p, weighting)
         graph.validate()
         return graph
@@ -143,7 +140,12 @@ class LabelGraph(Data):
         return self.num_labels if self.x is None else self.x.size(1)
 
     def to_dense(self) -> Tensor:
-        """Â (C, C), row = receiver: one propagation step is ``graph.to_dense() @ h``."""
+        """Â (C, C), row = receiver: one propagation step is ``graph.to_dense() @ h``.
+
+        Raises InputError above 16,384 labels (1 GiB).
+        """
+        if self.num_labels > MAX_DENSE:
+            raise bad_input("to_dense", f"at most {MAX_DENSE} labels", self.num_labels, fix="use the edges as they are")
         source, target = self.edge_index
         receiver, sender = (source, target) if self.flow == "target_to_source" else (target, source)
         dense = torch.diag(self.self_weight)
@@ -189,7 +191,7 @@ class LabelGraph(Data):
 
     def digest(self) -> str:
         """sha256 of every tensor and setting: it changes when the graph does in any way."""
-        settings = repr([tuple(self.label_names), self.tau, self.p, self.weighting]).encode()
+        settings = repr([tuple(self.label_names), self.tau, self.probability, self.p, self.weighting]).encode()
         tensors = {name: self[name] for name in TENSORS if name in self}
         return tensor_digest(tensors | {"settings": torch.frombuffer(bytearray(settings), dtype=torch.uint8)})
 
@@ -206,6 +208,7 @@ class LabelGraph(Data):
             raise bad_input(where, "a label graph saved by LabelGraph.save", "something else")
         if state.get("version") != 1:
             raise bad_input(where, "format version 1", state.get("version"), fix="use a newer mlgcn_pyg")
+        state = {"probability": "ratio"} | state  # graphs saved before there was a choice
         missing = [name for name in (*TENSORS, *SETTINGS, "num_labels") if name not in state and name != "x"]
         if missing:
             raise bad_input(where, "a complete label graph", "no " + ", ".join(missing))

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from mlgcn_pyg.checks import bad_input, check_choice, check_finite, check_label_names, check_number
+from mlgcn_pyg.graph.edges import PROBABILITIES
 from mlgcn_pyg.graph.weighting import WEIGHTINGS
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def _check_settings(graph: "LabelGraph") -> None:
         raise bad_input(
             "flow", f"{WEIGHTINGS[graph.weighting][1]!r} for weighting {graph.weighting!r}", repr(graph.flow)
         )
+    check_choice("probability", graph.probability, PROBABILITIES)
     check_number("p", graph.p, 0, 1)
     check_number("tau", graph.tau, 0, 1, open_low=True)
     if graph.edge_index.dim() != 2 or graph.edge_index.size(0) != 2 or graph.edge_index.dtype != torch.int64:

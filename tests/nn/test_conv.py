@@ -1,9 +1,10 @@
 import pytest
 import torch
-from torch_geometric.nn import MessagePassing
+from torch_geometric.nn import MessagePassing, Sequential
 
-from mlgcn_pyg import ReweightedConv
+from mlgcn_pyg import LabelGraph, ReweightedConv
 from mlgcn_pyg.checks import InputError
+from mlgcn_pyg.nn.kernels import Adjacency
 from tests.nn.oracle import awkward_graphs
 
 
@@ -89,3 +90,48 @@ def test_refused_arguments():
         ReweightedConv(1, 1, flow="both")
     with pytest.raises(InputError, match="out_channels: expected an integer ≥ 1, found 0"):
         ReweightedConv(1, 0)
+
+
+@pytest.mark.parametrize("in_channels, out_channels", [(3, 2), (2, 3), (None, 2)])
+def test_an_adjacency_gives_what_an_edge_index_gives(in_channels, out_channels):
+    for name, graph in awkward_graphs(in_channels):
+        conv = ReweightedConv(in_channels or graph.num_labels, out_channels, bias=True, flow=graph.flow)
+        weights = (graph.edge_weight, graph.self_weight)
+        adjacency = Adjacency(graph.edge_index, graph.num_labels, graph.flow)
+        a, b = conv(graph.x, graph.edge_index, *weights), conv(graph.x, adjacency, *weights)
+        assert torch.allclose(a, b, atol=1e-5), name
+
+
+def test_an_adjacency_of_the_other_flow_is_refused():
+    adjacency = Adjacency(torch.tensor([[0], [1]]), 2, "source_to_target")
+    with pytest.raises(InputError, match="an adjacency with flow 'target_to_source', found 'source_to_target'"):
+        ReweightedConv(3, 2)(torch.zeros(2, 3), adjacency, torch.zeros(1), torch.zeros(2))
+
+
+def test_inside_pyg_sequential():
+    graph = LabelGraph.from_targets([[1, 1, 0], [1, 0, 1]], x=torch.randn(3, 5))
+    arguments = "x, edge_index, edge_weight, self_weight"
+    layers = [
+        (ReweightedConv(5, 4), f"{arguments} -> x"),
+        torch.nn.LeakyReLU(0.2),
+        (ReweightedConv(4, 2), f"{arguments} -> x"),
+    ]
+    net = Sequential(arguments, layers)
+    adjacency = Adjacency(graph.edge_index, 3)
+    weights = (graph.edge_weight, graph.self_weight)
+    expected = net(graph.x, graph.edge_index, *weights)
+    assert expected.shape == (3, 2) and torch.allclose(net(graph.x, adjacency, *weights), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("sorted_once", [False, True])
+def test_inside_torch_compile(sorted_once):
+    graph = LabelGraph.from_targets([[1, 1, 0], [1, 0, 1]], x=torch.randn(3, 5))
+    conv = ReweightedConv(5, 4)
+    pattern = Adjacency(graph.edge_index, 3) if sorted_once else graph.edge_index
+    inputs = (graph.x, pattern, graph.edge_weight, graph.self_weight)
+    out = torch.compile(conv)(*inputs)
+    assert torch.allclose(out, conv(*inputs), atol=1e-6)
+    out.sum().backward()
+    compiled, conv.weight.grad = conv.weight.grad, None
+    conv(*inputs).sum().backward()
+    assert torch.allclose(compiled, conv.weight.grad, atol=1e-6)

@@ -3,7 +3,8 @@ import torch
 
 from mlgcn_pyg import MLGCN, LabelGraph, MLGCNHead
 from mlgcn_pyg.checks import InputError
-from mlgcn_pyg.nn import LinearHead, multilabel_soft_margin
+from mlgcn_pyg.nn import LinearHead, load_head, multilabel_soft_margin, save_head
+from mlgcn_pyg.nn.order import features_first
 from tests.nn.oracle import awkward_graphs, dense_logits
 
 DEPTHS = [(), (4,), (4, 3), (4, 3, 5)]  # Table 3 has 2, 3 and 4 layers
@@ -24,6 +25,165 @@ def test_logits_and_gradients_equal_the_dense_reference(hidden, x_width):
         expected.backward(signal)
         for conv, weight in zip(head.convs, weights, strict=True):
             assert torch.allclose(conv.weight.grad, weight.grad, rtol=1e-10, atol=1e-12), name
+
+
+def test_both_orders_of_the_last_product_are_taken_and_agree():
+    graph = LabelGraph.from_targets(torch.eye(4)[:, [0, 0, 1, 2]], x=torch.randn(4, 3))
+    head = MLGCNHead(graph, 6, (5,)).double()
+    features = torch.randn(40, 6, dtype=torch.float64)
+    orders = {features_first(n, 4, 5, 6, train_head=True, train_features=False) for n in (1, 40)}
+    assert orders == {True, False}
+    assert torch.allclose(torch.cat([head(row[None]) for row in features]), head(features), rtol=1e-12)
+
+
+def test_counting_multiplications_by_hand():
+    # C = 80, N = 1024, D = 2048, B = 32, training: 3·CND + 2·BCD against 2·BND + 3·BCN
+    labels_first, images_first = 3 * 80 * 1024 * 2048 + 2 * 32 * 80 * 2048, 2 * 32 * 1024 * 2048 + 3 * 32 * 80 * 1024
+    assert images_first < labels_first
+    for batch in (1, 32, 100, 200, 400, 4096):
+        first = 3 * 80 * 1024 * 2048 + 2 * batch * 80 * 2048
+        second = 2 * batch * 1024 * 2048 + 3 * batch * 80 * 1024
+        assert features_first(batch, 80, 1024, 2048, train_head=True, train_features=False) == (second < first)
+
+
+def test_a_head_follows_the_parameters_it_has_now():
+    """Fused optimisers do not announce their steps: nothing folded may be kept between calls."""
+    head = MLGCNHead(LabelGraph.from_targets([[1, 1, 0], [1, 0, 1]], x=torch.randn(3, 5)), 6, (4,))
+    features = torch.randn(2, 6)
+    optimizer = torch.optim.SGD(head.parameters(), lr=0.1, fused=True)
+    for _ in range(2):
+        head(features).sum().backward()
+        optimizer.step()
+        expected = dense_logits(head.label_graph(), [conv.weight for conv in head.convs], features)
+        assert torch.allclose(head(features), expected, atol=1e-5)
+        assert torch.allclose(head.to_linear()(features), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("learn", [{"learn_edges": True}, {"learn_p": True}, {"learn_edges": True, "learn_p": True}])
+@pytest.mark.parametrize("x_width", [3, None])
+def test_learned_edges_start_at_equation_8_and_have_right_gradients(learn, x_width):
+    for name, graph in awkward_graphs(x_width):
+        if graph.weighting != "paper":
+            with pytest.raises(InputError, match="weighting 'paper'"):
+                MLGCNHead(graph, 3, (2,), **learn)
+            continue
+        torch.manual_seed(0)
+        head = MLGCNHead(graph, 3, (2,), **learn).double()
+        torch.manual_seed(0)
+        fixed = MLGCNHead(graph, 3, (2,)).double()
+        features = torch.randn(2, 3, dtype=torch.float64)
+        assert torch.allclose(head(features), fixed(features), atol=1e-7), name
+        names = [n for n, _ in head.named_parameters()]
+
+        def run(*values, head=head, names=names, features=features):
+            return torch.func.functional_call(head, dict(zip(names, values, strict=True)), (features,))
+
+        moved = [(p.detach() + 0.3 * torch.randn_like(p)).requires_grad_() for p in head.parameters()]
+        assert torch.autograd.gradcheck(run, moved), name
+
+
+def test_learned_rows_keep_the_sum_1_and_isolated_labels_keep_1_minus_p():
+    targets = torch.tensor([[1, 1, 1, 0], [1, 1, 0, 0], [1, 0, 1, 0], [0, 0, 0, 1]])
+    head = MLGCNHead(LabelGraph.from_targets(targets, tau=0.5, p=0.3), 4, learn_edges=True, learn_p=True)
+    with torch.no_grad():
+        head.learned.edge_logits.normal_()
+        head.learned.p_logits.normal_()
+    rows = head.label_graph().to_dense().sum(dim=1)
+    assert torch.allclose(rows[:3], torch.ones(3)) and rows[3].item() == pytest.approx(0.7)
+    assert head.label_graph().validate()
+
+
+def test_learned_edges_learn(tmp_path):
+    graph = LabelGraph.from_targets([[1, 1, 1], [1, 1, 0], [1, 0, 1]], tau=0.5)
+    head = MLGCNHead(graph, 4, (8,), learn_edges=True, learn_p=True)
+    optimizer = torch.optim.SGD(head.parameters(), lr=1.0)
+    features, targets = torch.randn(16, 4), torch.randint(0, 2, (16, 3))
+    before = head.label_graph().to_dense()
+    for _ in range(20):
+        optimizer.zero_grad()
+        multilabel_soft_margin(head(features), targets).backward()
+        optimizer.step()
+    learned = head.label_graph()
+    assert not torch.allclose(before, learned.to_dense(), atol=1e-3)
+    expected = dense_logits(learned, [conv.weight for conv in head.convs], features)
+    assert torch.allclose(head(features), expected, atol=1e-5)
+    save_head(tmp_path / "h.pt", head)
+    assert torch.equal(load_head(tmp_path / "h.pt")(features), head(features))
+    as_fixed = MLGCNHead(learned, 4, (8,))  # the learned graph, frozen, in another head
+    for ours, theirs in zip(as_fixed.convs, head.convs, strict=True):
+        ours.load_state_dict(theirs.state_dict())
+    assert torch.allclose(as_fixed(features), head(features), atol=1e-6)
+
+
+def test_learning_p_needs_a_start_inside_0_and_1():
+    for p in (0.0, 1.0):
+        with pytest.raises(InputError, match="0 < p < 1 to start from"):
+            MLGCNHead(LabelGraph.from_targets([[1, 1]], p=p), 4, learn_p=True)
+
+
+def test_trained_weights_on_another_graph():
+    """The GCN's weights know no label: with more labels, the old ones keep their logits where no new edge reaches them."""
+    x = torch.randn(4, 5)
+    targets = torch.tensor([[1, 1, 0], [1, 0, 0], [0, 1, 1]])
+    head = MLGCNHead(LabelGraph.from_targets(targets, x=x[:3], label_names=list("abc")), 6, (4,))
+    more = torch.cat([targets, torch.zeros(3, 1)], dim=1)
+    wider = head.with_graph(LabelGraph.from_targets(more, x=x, label_names=list("abcd")))
+    features = torch.randn(2, 6)
+    assert wider(features).shape == (2, 4) and torch.allclose(wider(features)[:, :3], head(features), atol=1e-6)
+    order = [2, 0, 1]
+    turned = LabelGraph.from_targets(targets[:, order], x=x[order], label_names=list("cab"))
+    assert torch.allclose(head.with_graph(turned)(features), head(features)[:, order], atol=1e-6)
+    for other in (LabelGraph.from_targets(more, x=torch.randn(4, 3)), LabelGraph.from_targets(more)):
+        with pytest.raises(InputError, match="graph: expected given embeddings of width 5"):
+            head.with_graph(other)
+
+
+def test_learned_edges_follow_their_labels_to_another_graph():
+    targets = torch.tensor([[1, 1, 1], [1, 1, 0], [1, 0, 1]])
+    x = torch.randn(3, 5)
+    graph = LabelGraph.from_targets(targets, x=x, tau=0.5, label_names=list("abc"))
+    head = MLGCNHead(graph, 6, (4,), learn_edges=True, learn_p=True)
+    with torch.no_grad():
+        head.learned.edge_logits.normal_()
+        head.learned.p_logits.normal_()
+    order = [1, 2, 0]
+    turned = LabelGraph.from_targets(targets[:, order], x=x[order], tau=0.5, label_names=list("bca"))
+    features = torch.randn(2, 6)
+    assert torch.allclose(head.with_graph(turned)(features), head(features)[:, order], atol=1e-6)
+
+
+@pytest.mark.parametrize("x_width, hidden", [(3, (4,)), (None, (4,)), (None, ())])
+@pytest.mark.parametrize("label_chunk", [1, 3, 100])
+def test_topk_in_chunks_equals_topk_of_all(x_width, hidden, label_chunk):
+    targets = torch.cat([torch.ones(7, 1), torch.eye(7)], dim=1)
+    graph = LabelGraph.from_targets(targets, x=None if x_width is None else torch.randn(8, x_width))
+    head, features = MLGCNHead(graph, 6, hidden), torch.randn(5, 6)
+    for k in (1, 4, 8):
+        values, labels = head.topk(features, k, label_chunk)
+        expected = head(features).topk(k, dim=1)
+        assert torch.allclose(values, expected.values, atol=1e-5) and torch.equal(labels, expected.indices)
+    with pytest.raises(InputError, match="k: expected at most 8, the number of labels, found 9"):
+        head.topk(features, 9)
+
+
+def test_loading_a_state_loads_its_graph_too():
+    targets = torch.tensor([[1, 1, 0], [1, 0, 1]])
+    one = LabelGraph.from_targets(targets, x=torch.randn(3, 5))
+    other = LabelGraph.from_targets(targets[:, [2, 0, 1]], x=torch.randn(3, 5))
+    assert one.edge_index.shape == other.edge_index.shape and not torch.equal(one.edge_index, other.edge_index)
+    head, target = MLGCNHead(one, 6, (4,)), MLGCNHead(other, 6, (4,))
+    target.load_state_dict(head.state_dict())
+    features = torch.randn(2, 6)
+    assert torch.equal(target(features), head(features))
+
+
+@pytest.mark.parametrize("learn", [False, True])
+def test_inside_torch_compile(learn):
+    graph = LabelGraph.from_targets([[1, 1, 0], [1, 0, 1]], x=torch.randn(3, 5))
+    head = MLGCNHead(graph, 6, (4,), learn_edges=learn)
+    features = torch.randn(2, 6)
+    out = torch.compile(head)(features)
+    assert torch.allclose(out, head(features), atol=1e-6)
 
 
 def test_gradients_equal_finite_differences():

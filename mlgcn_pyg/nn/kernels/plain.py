@@ -5,6 +5,7 @@ from torch import Tensor
 from torch_geometric.utils import scatter
 
 from mlgcn_pyg.checks import bad_input
+from mlgcn_pyg.graph.label_graph import MAX_DENSE
 from mlgcn_pyg.nn.kernels.adjacency import Adjacency
 
 
@@ -16,7 +17,10 @@ def gather_scatter(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_we
 
 
 def dense(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_weight: Tensor) -> Tensor:
-    """Â as a C×C matrix: for graphs of a few hundred labels."""
+    """Â as a C×C matrix: for graphs of a few hundred labels, refused above 16,384 (1 GiB)."""
+    if adjacency.num_nodes > MAX_DENSE:
+        fix = "take kernel='auto'"
+        raise bad_input("kernel", f"at most {MAX_DENSE} labels for kernel 'dense'", adjacency.num_nodes, fix)
     matrix = torch.diag(self_weight).index_put((adjacency.receiver, adjacency.sender), edge_weight, accumulate=True)
     return matrix @ x
 
