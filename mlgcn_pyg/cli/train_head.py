@@ -23,6 +23,8 @@ def train_head(
     batch_size: Annotated[int, typer.Option(help="Images per step.")] = 32,
     weight_decay: Annotated[float, typer.Option(help="Weight decay.")] = 1e-4,
     hidden: Annotated[str, typer.Option(help="Widths between the GCN's layers, e.g. 1024 or 1024,1024.")] = "1024",
+    learn_edges: Annotated[bool, typer.Option("--learn-edges", help="Learn the weights of the graph's edges.")] = False,
+    learn_p: Annotated[bool, typer.Option("--learn-p", help="Learn one p per label.")] = False,
     seeds: Annotated[int, typer.Option(help="How many runs of each head.")] = 1,
     device: common.Device = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results of another setup in --out.")] = False,
@@ -39,15 +41,14 @@ def train_head(
         raise bad_input("graph", "the label graph of the ML-GCN head", "none", fix="give --graph, or --head linear")
     label_graph = LabelGraph.load(graph) if "mlgcn" in kinds else None
     config = HeadConfig(lr=lr, epochs=epochs, lr_step=lr_step, batch_size=batch_size, weight_decay=weight_decay)
-    train_cache, val_cache, widths = FeatureCache(train), FeatureCache(val), _widths(hidden)
+    train_cache, val_cache = FeatureCache(train), FeatureCache(val)
+    shape = {"hidden_channels": _widths(hidden), "learn_edges": learn_edges, "learn_p": learn_p}
     setup = describe_setup(train_cache, val_cache, config, check_positive("seeds", seeds))
-    own = {kind: _own_setup(kind, label_graph, widths) for kind in kinds}
+    own = {kind: _own_setup(kind, label_graph, shape) for kind in kinds}
     earlier = _earlier_results(out / "metrics.json", setup, own, overwrite)
     device = common.pick_device(device)
     common.make_folder("out", out)
-    fitted = fit_with_bar(
-        train_cache, val_cache, label_graph, kinds, seeds, config, hidden_channels=widths, device=device
-    )
+    fitted = fit_with_bar(train_cache, val_cache, label_graph, kinds, seeds, config, device=device, **shape)
     if not earlier:
         remove_heads(out)
     save_heads(out, fitted, config)
@@ -66,12 +67,13 @@ def _widths(hidden: str) -> tuple[int, ...]:
         raise bad_input("hidden", "widths such as 1024 or 1024,1024", repr(hidden)) from error
 
 
-def _own_setup(kind: str, graph, widths: tuple[int, ...]) -> dict:
+def _own_setup(kind: str, graph, shape: dict) -> dict:
     if kind == "linear":
         return {}
     settings = {name: graph[name] for name in ("tau", "p", "weighting")}
     edges = {"edges": graph.edge_index.size(1), "embedding_dim": graph.embedding_dim, "one_hot": graph.x is None}
-    return settings | edges | {"hidden_channels": list(widths), "graph_sha256": graph.digest()}
+    shape = shape | {"hidden_channels": list(shape["hidden_channels"])}  # as JSON gives it back
+    return settings | edges | shape | {"graph_sha256": graph.digest()}
 
 
 def _earlier_results(path: Path, setup: dict, own: dict[str, dict], overwrite: bool) -> dict[str, dict]:

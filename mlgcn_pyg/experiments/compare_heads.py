@@ -35,6 +35,8 @@ def compare_heads(
     seeds: int = 3,
     config: HeadConfig | None = None,
     hidden_channels: Sequence[int] = (1024,),
+    learn_edges: bool = False,
+    learn_p: bool = False,
     device: str | torch.device = "cpu",
     progress: Callable[[str, int, dict], None] | None = None,
 ) -> list[FittedHead]:
@@ -46,7 +48,7 @@ def compare_heads(
         kinds: of ``"mlgcn"`` and ``"linear"``.
         seeds: how many; seed s draws the initial weights and the order of images.
         config: the recipe; its own seed is replaced by s.
-        hidden_channels: of the ML-GCN head.
+        hidden_channels, learn_edges, learn_p: of the ML-GCN head.
         device: where to train.
         progress: called with (kind, seed, epoch record).
 
@@ -58,7 +60,7 @@ def compare_heads(
     for kind in kinds:
         for seed in range(check_positive("seeds", seeds)):
             torch.manual_seed(seed)
-            head = build_head(kind, train, graph, hidden_channels)
+            head = build_head(kind, train, graph, hidden_channels, learn_edges=learn_edges, learn_p=learn_p)
             report = None if progress is None else (lambda record, k=kind, s=seed: progress(k, s, record))
             history = fit_head(head, train, val, replace(config, seed=seed), device=device, progress=report)
             row = table1_row(*score(head, val, device), head.label_names)
@@ -67,14 +69,14 @@ def compare_heads(
 
 
 def build_head(
-    kind: str, train: FeatureCache, graph: LabelGraph | None, hidden_channels: Sequence[int]
+    kind: str, train: FeatureCache, graph: LabelGraph | None, hidden_channels: Sequence[int], **learn: bool
 ) -> torch.nn.Module:
     """A fresh head of ``kind`` for the features and labels of ``train``."""
     if check_choice("head", kind, HEADS) == "linear":
         return LinearHead(train.num_labels, train.num_features, train.label_names)
     if graph is None:
         raise bad_input("graph", "a label graph for the ML-GCN head", None)
-    return MLGCNHead(graph, train.num_features, hidden_channels)
+    return MLGCNHead(graph, train.num_features, hidden_channels, **learn)
 
 
 def summarize_heads(fitted: Sequence[FittedHead]) -> dict[str, dict]:

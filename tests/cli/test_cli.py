@@ -14,6 +14,7 @@ from mlgcn_pyg.cli.main import app
 from mlgcn_pyg.datasets import Scenes
 from mlgcn_pyg.evaluation import COUNT_METRICS
 from mlgcn_pyg.features import FeatureCache
+from mlgcn_pyg.nn import load_head
 
 SMALL = ("--backbone", "resnet18", "--weights", "none", "--image-size", "64")
 
@@ -316,3 +317,13 @@ def test_aliases_give_names_their_words(tmp_path):
     run(*words, "--embeddings", tmp_path / "v.txt", "--alias", "tvset=tv set")
     assert LabelGraph.load(tmp_path / "g").x.tolist() == [[0.5, 0.5]]
     assert "alias: expected label=words" in refused(*words, "--embeddings", tmp_path / "v.txt", "--alias", "tvset")
+
+
+def test_learned_edges_from_the_command_line(made, tmp_path):
+    run(*train_words(made, tmp_path / "r", "--head", "mlgcn", "--learn-edges", "--learn-p", "--lr", 1.0))
+    head = load_head(tmp_path / "r/mlgcn-seed0.pt")
+    assert head.learned is not None and not torch.equal(head.label_graph().edge_weight, head.edge_weight)
+    assert "another setup" in refused(*train_words(made, tmp_path / "r", "--head", "mlgcn", "--lr", 1.0))
+    LabelGraph.load(made / "g.pt").reweighted(weighting="binary").save(tmp_path / "b.pt")
+    words = train_words(made, tmp_path / "b", "--head", "mlgcn", "--learn-edges")
+    assert "weighting 'paper'" in refused(*words, "--graph", tmp_path / "b.pt")

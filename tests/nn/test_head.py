@@ -122,7 +122,7 @@ def test_learning_p_needs_a_start_inside_0_and_1():
 
 
 def test_trained_weights_on_another_graph():
-    """The GCN's weights know no label: with more labels, the old ones keep their logits where no new edge reaches them."""
+    """The weights know no label: with more labels, the old ones keep their logits where no new edge reaches them."""
     x = torch.randn(4, 5)
     targets = torch.tensor([[1, 1, 0], [1, 0, 0], [0, 1, 1]])
     head = MLGCNHead(LabelGraph.from_targets(targets, x=x[:3], label_names=list("abc")), 6, (4,))

@@ -1,0 +1,177 @@
+"""Mining a label graph against SciPy's product of the targets with themselves, up to millions of labels.
+
+    python benchmarks/graph_build.py [--quick] [--data shared/data/coco2014/coco2014_multilabel.npz]
+
+The large shapes are generated: labels drawn from a Zipf law with exponent 1, as many per image as the data set of that
+name has on average. Each contender runs in a process of its own, so that its peak memory is its own.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import harness
+import numpy as np
+import scipy.sparse as sp
+
+from mlgcn_pyg import LabelGraph
+
+SHAPES = {  # images, labels, labels per image
+    "AmazonCat-13K": (1_186_239, 13_330, 5.04),
+    "Wiki-500K": (1_813_391, 501_070, 4.77),
+    "Amazon-3M": (1_717_899, 2_812_281, 36.17),
+}
+QUICK = {"small": (20_000, 1_000, 5.0)}
+CONTENDERS = ("LabelGraph", "SciPy")
+
+
+def zipf_targets(images: int, labels: int, average: float) -> sp.csr_array:
+    """Sparse 0/1 targets with labels drawn from a Zipf law; repeated draws of a label in an image count once."""
+    rng = np.random.default_rng(0)
+    cumulative = np.cumsum(1 / np.arange(1, labels + 1))
+    lengths = rng.poisson(average - 1, images) + 1
+    ids = np.empty(lengths.sum(), np.int32)
+    for start in range(0, len(ids), 1 << 22):
+        drawn = rng.random(len(ids[start : start + (1 << 22)])) * cumulative[-1]
+        ids[start : start + (1 << 22)] = np.searchsorted(cumulative, drawn)
+    pointer = np.concatenate([[0], lengths.cumsum()]).astype(np.int32)
+    targets = sp.csr_array((np.ones(len(ids), np.int8), ids, pointer), shape=(images, labels))
+    targets.sum_duplicates()
+    targets.data[:] = 1
+    return targets
+
+
+def coco_targets(path: str | None) -> np.ndarray:
+    """COCO's training targets (82,081 × 80) from an archive with ``train_y``, else generated ones of that shape."""
+    if path is not None:
+        with np.load(path, allow_pickle=False) as archive:
+            return archive["train_y"]
+    return np.ascontiguousarray(zipf_targets(82_081, 80, 2.937).toarray())
+
+
+def prove(quick: bool) -> None:
+    """The mined edges are those of SciPy's product."""
+    targets = zipf_targets(5_000, 300, 5.0)
+    graph = LabelGraph.from_targets(targets, tau=0.05, max_entries=1_000)
+    wide = targets.astype(np.int64)
+    pairs = (wide.T @ wide).toarray()
+    prob = pairs / np.maximum(np.diag(pairs), 1)[:, None]
+    np.fill_diagonal(prob, 0)
+    i, j = np.nonzero(prob >= 0.05)
+    same = np.array_equal(np.stack([i, j]), graph.edge_index.numpy())
+    if not (same and np.array_equal(prob[i, j], graph.edge_prob.numpy())):
+        raise SystemExit("the mined graph differs from SciPy's product")
+
+
+def coco(args, path) -> None:
+    """Dense int8 targets in memory to a graph, against SciPy's product of the same targets, given as CSR."""
+    dense = coco_targets(args.data)
+    sparse = sp.csr_array(dense.astype(np.int32))
+    contenders = {"LabelGraph": lambda: LabelGraph.from_targets(dense), "SciPy": lambda: sparse.T @ sparse}
+    seconds, status = harness.interleave(contenders, budget=0.5 if args.quick else 5.0)
+    rows = [row("COCO", dense.shape, name, status[name], t, t / seconds["SciPy"], None) for name, t in seconds.items()]
+    finish(path, rows)
+
+
+def row(shape_name, shape, contender, status, seconds, over_scipy, peak, edges="") -> dict:
+    return {
+        "shape": shape_name, "images": shape[0], "labels": shape[1], "contender": contender, "status": status,
+        "seconds": "" if seconds is None else f"{seconds:.4f}",
+        "over_scipy": "" if over_scipy is None else f"{over_scipy:.3f}",
+        "peak_GB": "" if peak is None else f"{peak / 1e9:.2f}", "edges": edges,
+    }  # fmt: skip
+
+
+def finish(path, rows: list[dict]) -> None:
+    for r in rows:
+        print(", ".join(f"{name} {value}" for name, value in r.items() if value != ""), flush=True)
+    harness.append(path, rows)
+
+
+def one(name: str, images: int, labels: int, average: float) -> None:
+    """Runs one contender in this process and prints what happened as JSON."""
+    harness.limit_memory()
+    targets = zipf_targets(images, labels, average)
+    wide = targets.astype(np.int32) if name == "SciPy" else targets
+    runs = {
+        "LabelGraph": lambda: LabelGraph.from_targets(targets).edge_index.size(1),
+        "SciPy": lambda: (wide.T @ wide).nnz,
+    }
+    start = time.perf_counter()
+    count, status = harness.attempt(runs[name])
+    seconds = time.perf_counter() - start
+    print(json.dumps({"status": status, "seconds": seconds, "peak": harness.peak_memory(), "count": count}))
+
+
+def large(args, path) -> None:
+    for shape_name, (images, labels, average) in (QUICK if args.quick else SHAPES).items():
+        results = {}
+        for name in CONTENDERS:
+            words = [sys.executable, __file__, "--one", name, str(images), str(labels), str(average)]
+            done = subprocess.run(words, capture_output=True, text=True, env=os.environ)
+            crashed = {"status": "out of memory", "seconds": None, "peak": None, "count": None}
+            results[name] = json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else crashed
+        base = results["SciPy"]["seconds"] if results["SciPy"]["status"] == "ok" else None
+        finish(path, [
+            row(
+                shape_name, (images, labels), name, r["status"], r["seconds"] if r["status"] == "ok" else None,
+                r["seconds"] / base if base and r["status"] == "ok" else None, r["peak"],
+                r["count"] if name == "LabelGraph" else "",
+            )
+            for name, r in results.items()
+        ])  # fmt: skip
+
+
+def plot(path: Path) -> None:
+    """Seconds per shape and contender, as bars, from the last run in the CSV."""
+    import csv
+
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    with path.open(encoding="utf-8") as file:
+        last = {(r["shape"], r["contender"]): r for r in csv.DictReader(file)}
+    shapes = list(dict.fromkeys(shape for shape, _ in last))
+    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    for k, name in enumerate(CONTENDERS):
+        heights = [float(last[shape, name]["seconds"] or "nan") for shape in shapes]
+        places = [s + 0.4 * k for s in range(len(shapes))]
+        axes.bar(places, heights, width=0.38, label=name, color=("#2a7fb8", "#e08a2e")[k])
+        for place, shape in zip(places, shapes, strict=True):
+            if last[shape, name]["status"] != "ok":
+                axes.text(place, axes.get_ylim()[0], last[shape, name]["status"], rotation=90, ha="center", fontsize=8)
+    axes.set(yscale="log", ylabel="seconds", xticks=[s + 0.2 for s in range(len(shapes))], xticklabels=shapes)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    figure.savefig(path.with_suffix(".png"), dpi=130)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="small shapes, within a minute")
+    parser.add_argument("--data", default=None, help="archive with COCO's train_y; generated without it")
+    parser.add_argument("--out", default=None, help="CSV to append to")
+    parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    if args.one:
+        name, images, labels, average = args.one
+        return one(name, int(images), int(labels), float(average))
+    path = Path(args.out or harness.results_file("graph_build", "cpu", args.quick))
+    print(harness.device_name("cpu"))
+    prove(args.quick)
+    coco(args, path)
+    large(args, path)
+    plot(path)
+    print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    main()

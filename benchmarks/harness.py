@@ -1,0 +1,145 @@
+"""What the benchmarks share: fair timing, floors measured on the same machine, results as CSV.
+
+Contenders are first proved to agree, then warmed up, then timed in turn, round by round, so that whatever else the
+machine does falls on all of them; medians are reported. Running out of memory and "not supported" are results.
+"""
+
+import csv
+import datetime
+import platform
+import re
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+RESULTS = Path(__file__).parent / "results"
+STATUSES = {"ok", "out of memory", "unsupported", "skipped"}
+
+
+class Unsupported(Exception):
+    """A contender that cannot do a cell."""
+
+
+def device_name(device: str) -> str:
+    """The GPU's name, or the processor's with its number of threads."""
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name()
+    model = platform.processor() or platform.machine()
+    try:
+        info = Path("/proc/cpuinfo").read_text()
+        model = re.search(r"model name\s*:\s*(.+)", info).group(1).strip()
+    except (OSError, AttributeError):
+        pass
+    return f"{model} {torch.get_num_threads()} threads"
+
+
+def limit_memory(share: float = 0.8) -> None:
+    """Makes allocations beyond ``share`` of the machine's memory fail as errors, not by the system ending us."""
+    total = int(re.search(r"MemTotal:\s*(\d+)", Path("/proc/meminfo").read_text()).group(1)) * 1024
+    resource.setrlimit(resource.RLIMIT_DATA, (int(total * share), resource.RLIM_INFINITY))
+
+
+def attempt(run: Callable) -> tuple[object, str]:
+    """(result, status) of one call."""
+    try:
+        return run(), "ok"
+    except Unsupported:
+        return None, "unsupported"
+    except (torch.OutOfMemoryError, MemoryError):
+        return None, "out of memory"
+    except RuntimeError as error:
+        text = str(error).lower()
+        if "memory" in text or "alloc" in text:
+            return None, "out of memory"
+        if "not implemented" in text or "not supported" in text or "unsupported" in text or "only support" in text:
+            return None, "unsupported"
+        raise
+    except NotImplementedError:
+        return None, "unsupported"
+
+
+def synchronized(run: Callable, device: str) -> float:
+    """Seconds of one call, with the device idle before and after."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    run()
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def interleave(
+    contenders: dict[str, Callable], device: str = "cpu", budget: float = 1.0, max_rounds: int = 200
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Median seconds and status of every contender; ``budget`` seconds of rounds, and never fewer than three.
+
+    A contender over ten times slower than the fastest is timed in the first round only.
+    """
+    status, first = {}, {}
+    for name, run in contenders.items():
+        _, status[name] = attempt(run)
+        if status[name] == "ok":
+            first[name] = synchronized(run, device)
+    times = {name: [] for name in first}
+    start, rounds = time.perf_counter(), 0
+    while rounds < 3 or (time.perf_counter() - start < budget and rounds < max_rounds):
+        for name in times:
+            if rounds < 1 or first[name] <= 10 * min(first.values()):
+                times[name].append(synchronized(contenders[name], device))
+        rounds += 1
+    return {name: statistics.median(values) for name, values in times.items()}, status
+
+
+def agree(results: dict[str, list[torch.Tensor]], rtol: float, reference: str) -> None:
+    """Ends the benchmark unless every contender's tensors are the reference's within ``rtol`` of its largest value."""
+    for name, tensors in results.items():
+        for k, (a, b) in enumerate(zip(tensors, results[reference], strict=True)):
+            scale = float(b.abs().max()) if b.numel() else 1.0
+            worst = float((a.double() - b.double()).abs().max()) if b.numel() else 0.0
+            if not worst <= rtol * max(scale, 1e-30):
+                raise SystemExit(f"{name} disagrees with {reference} in tensor {k}: {worst:g} of {scale:g}")
+
+
+def copy_bandwidth(device: str, megabytes: int = 256) -> float:
+    """Bytes per second, read and written, of the best of ten large copies into memory that exists."""
+    source = torch.ones(megabytes * 2**18, device=device)
+    target = torch.empty_like(source)
+    best = min(synchronized(lambda: target.copy_(source), device) for _ in range(10))
+    return 2 * source.numel() * 4 / best
+
+
+def matmul_rate(device: str, size: int = 2048, dtype: torch.dtype = torch.float32) -> float:
+    """Multiply-adds per second of the best of five square matrix products."""
+    a = torch.randn(size, size, device=device).to(dtype)
+    best = min(synchronized(lambda: a @ a, device) for _ in range(5))
+    return size**3 / best
+
+
+def results_file(script: str, device: str, quick: bool) -> Path:
+    """``results/<script>-<device>-torch<version>.csv``, or one with ``-quick`` in its name."""
+    name = re.sub(r"[^A-Za-z0-9]+", "-", device_name(device)).strip("-")
+    version = torch.__version__.split("+")[0]
+    return RESULTS / f"{script}-{name}-torch{version}{'-quick' if quick else ''}.csv"
+
+
+def append(path: Path, rows: list[dict]) -> None:
+    """Adds rows to a CSV, each with the time of day; the columns are those of the first row ever written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    now = datetime.datetime.now().isoformat(timespec="seconds")
+    rows = [{"when": now} | row for row in rows]
+    new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        if new:
+            writer.writeheader()
+        writer.writerows(rows)
+
+
+def peak_memory() -> int:
+    """The most bytes that this process has ever held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,218 @@
+"""A training step of the head against the released order written out and a plain linear layer; and folded scoring.
+
+python benchmarks/head_step.py [--quick] [--device cuda]
+"""
+
+import argparse
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+
+import harness
+import torch
+import torch.nn.functional as F
+from propagation import random_edges
+
+from mlgcn_pyg import LabelGraph, MLGCNHead
+from mlgcn_pyg.nn import LinearHead, multilabel_soft_margin
+
+EMBEDDING, HIDDEN = 300, 1024
+LABELS, BATCHES, FEATURES = (20, 80, 500, 9_605), (8, 32, 128, 1024), 2048
+CONTENDERS = ("head", "released order", "linear")
+
+
+class ReleasedOrder(torch.nn.Module):
+    """Â(XW) in every layer, then all classifiers, then the logits: the order of the released code.
+
+    Â is a dense matrix up to 1,000 labels, and CSR above, which the released code is not: it multiplies dense C×C
+    matrices in every step, and at 9,605 labels would take minutes.
+    """
+
+    def __init__(self, graph: LabelGraph, head: MLGCNHead):
+        super().__init__()
+        self.weights = torch.nn.ParameterList(conv.weight.detach().clone() for conv in head.convs)
+        i, j = torch.cat([graph.edge_index, torch.arange(graph.num_labels).expand(2, -1)], dim=1)
+        values = torch.cat([graph.edge_weight, graph.self_weight])
+        matrix = torch.sparse_coo_tensor(torch.stack([i, j]), values, (graph.num_labels,) * 2)
+        self.a = matrix.to_dense() if graph.num_labels <= 1000 else matrix.to_sparse_csr()
+        self.x = graph.x
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        h = F.leaky_relu(self.a @ (self.x @ self.weights[0]), 0.2)
+        return features @ (self.a @ (h @ self.weights[1])).t()
+
+    def _apply(self, fn, recurse=True):
+        self.a, self.x = fn(self.a), fn(self.x)
+        return super()._apply(fn, recurse)
+
+
+def make_graph(labels: int) -> LabelGraph:
+    """A random graph of degree about 5 with weighting ``paper``, without counting anything."""
+    torch.manual_seed(0)
+    edge_index = random_edges(labels, 5)
+    edge_index = edge_index[:, (edge_index[0] * labels + edge_index[1]).argsort()]
+    graph = LabelGraph.from_targets(torch.zeros(0, labels), x=torch.randn(labels, EMBEDDING))
+    graph.edge_index = edge_index
+    graph.edge_prob = torch.full((edge_index.size(1),), 0.5, dtype=torch.float64)
+    return graph.reweighted(tau=0.4)
+
+
+def make_step(name: str, labels: int, batch: int, features: int, device: str) -> tuple[torch.nn.Module, Callable]:
+    """A module and one of its training steps: forward, loss, backward, update."""
+    graph = make_graph(labels)
+    torch.manual_seed(1)
+    head = MLGCNHead(graph, features, (HIDDEN,))
+    modules = {
+        "head": lambda: head,
+        "released order": lambda: ReleasedOrder(graph, head),
+        "linear": lambda: LinearHead(labels, features, bias=False),
+    }
+    module = modules[name]().to(device)
+    options = {"lr": 1e-3, "momentum": 0.9, "weight_decay": 1e-4}
+    # the released code steps with plain SGD; a fused one is as free to the linear layer as to us
+    optimizer = torch.optim.SGD(module.parameters(), **options, fused=name != "released order")
+    x = torch.randn(batch, features, device=device)
+    targets = (torch.rand(batch, labels, device=device) < 0.03).float()
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        multilabel_soft_margin(module(x), targets).backward()
+        optimizer.step()
+
+    return module, step
+
+
+def prove(labels: int, batch: int, features: int, device: str) -> None:
+    """Head and released order have the same logits and gradients before the first step, and after three."""
+    (head, step), (released, step_released) = (make_step(n, labels, batch, features, device) for n in CONTENDERS[:2])
+    x = torch.randn(batch, features, device=device)
+    for steps in (0, 3):
+        for _ in range(steps):
+            step()
+            step_released()
+        results = {}
+        for name, module in (("head", head), ("released order", released)):
+            parameters = list(module.parameters())
+            logits = module(x)
+            results[name] = [logits.detach(), *torch.autograd.grad(logits.square().mean(), parameters)]
+        harness.agree(results, 1e-3, "released order")
+
+
+def memory(name: str, labels: int, batch: int, features: int) -> float:
+    """Peak bytes of three steps beyond what the process held before them, measured in a process of its own."""
+    arguments = [sys.executable, __file__, "--memory-of", name, str(labels), str(batch), str(features)]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    return float(done.stdout.split()[-1])
+
+
+def print_memory(name: str, labels: int, batch: int, features: int) -> None:
+    _, step = make_step(name, labels, batch, features, "cpu")
+    before = harness.peak_memory()
+    for _ in range(3):
+        step()
+    print(harness.peak_memory() - before)
+
+
+def floor_seconds(labels: int, batch: int, features: int, rate: float) -> float:
+    """The multiply-adds that the cheaper order cannot avoid, at the machine's rate for matrix products."""
+    first = 2 * labels * EMBEDDING * HIDDEN
+    images_first = 2 * batch * HIDDEN * features + 3 * batch * labels * HIDDEN
+    labels_first = 3 * labels * HIDDEN * features + 2 * batch * labels * features
+    return (first + min(images_first, labels_first)) / rate
+
+
+def training(args, path) -> list[dict]:
+    grid = [(20, 8), (80, 32)] if args.quick else [(c, b) for c in LABELS for b in BATCHES]
+    features, rate, everything = 256 if args.quick else FEATURES, harness.matmul_rate(args.device), []
+    for labels, batch in grid:
+        prove(labels, batch, features, args.device)
+        steps = {name: make_step(name, labels, batch, features, args.device)[1] for name in CONTENDERS}
+        seconds, status = harness.interleave(steps, args.device, 0.2 if args.quick else args.budget)
+        with_memory = args.device == "cpu" and (labels, batch) in ((80, 32), (9_605, 128)) and not args.quick
+        rows = []
+        for name in CONTENDERS:
+            time = seconds.get(name, float("nan"))
+            rows.append({
+                "what": "training step", "labels": labels, "batch": batch, "features": features, "contender": name,
+                "status": status[name], "ms": f"{1e3 * time:.3f}",
+                "released_over_this": f"{seconds['released order'] / time:.3f}",
+                "over_floor": "" if name == "linear" else f"{time / floor_seconds(labels, batch, features, rate):.2f}",
+                "peak_MB": f"{memory(name, labels, batch, features) / 1e6:.0f}" if with_memory else "",
+            })  # fmt: skip
+        told = ", ".join(f"{r['contender']} {r['ms']} ({r['released_over_this']}×) {r['peak_MB']}" for r in rows)
+        print(f"step C={labels} B={batch}: {told}", flush=True)
+        harness.append(path, rows)
+        everything += rows
+    return everything
+
+
+def scoring(args, path) -> None:
+    """A pass over a validation set through ``to_linear()``, folding included, against a plain ``nn.Linear``."""
+    images, features = (2_000, 256) if args.quick else (40_137, FEATURES)
+    x = torch.randn(images, features, device=args.device)
+    head = make_step("head", 80, 32, features, args.device)[0]
+    plain = torch.nn.Linear(features, 80, bias=False, device=args.device)
+    with torch.no_grad():
+        plain.weight.copy_(head.classifiers())
+
+    @torch.no_grad()
+    def run(make: Callable) -> torch.Tensor:
+        linear = make()
+        return torch.cat([linear(block) for block in x.split(1024)])
+
+    contenders = {"to_linear": lambda: run(head.to_linear), "nn.Linear": lambda: run(lambda: plain)}
+    harness.agree({name: [f()] for name, f in contenders.items()}, 1e-4, "nn.Linear")
+    seconds, status = harness.interleave(contenders, args.device, 0.2 if args.quick else 4 * args.budget)
+    rows = [{
+        "what": "scoring", "labels": 80, "batch": images, "features": features, "contender": name,
+        "status": status[name], "ms": f"{1e3 * time:.3f}", "released_over_this": "",
+        "over_floor": f"{time / seconds['nn.Linear']:.3f}", "peak_MB": "",
+    } for name, time in seconds.items()]  # fmt: skip
+    print("scoring: " + ", ".join(f"{r['contender']} {r['ms']} ms ({r['over_floor']}× nn.Linear)" for r in rows))
+    harness.append(path, rows)
+
+
+def plot(rows: list[dict], path) -> None:
+    """How many times faster than the released order, over the batch, one line per number of labels."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
+    for labels in dict.fromkeys(r["labels"] for r in rows):
+        mine = [r for r in rows if r["labels"] == labels and r["contender"] == "head"]
+        speed = [float(r["released_over_this"]) for r in mine]
+        axes.plot([r["batch"] for r in mine], speed, marker="o", label=f"{labels:,} labels")
+    axes.axhline(1, color="#9aa7b1", linewidth=1)
+    axes.set(xscale="log", xlabel="batch", ylabel="times faster than the released order")
+    axes.grid(color="#e6eaed")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=130)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a small grid, within a minute")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--budget", type=float, default=1.5, help="seconds of rounds per cell")
+    parser.add_argument("--out", default=None, help="CSV to append to")
+    parser.add_argument("--memory-of", nargs=4, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    if args.memory_of:
+        name, *sizes = args.memory_of
+        return print_memory(name, *map(int, sizes))
+    harness.limit_memory()
+    path = harness.Path(args.out or harness.results_file("head_step", args.device, args.quick))
+    print(harness.device_name(args.device))
+    rows = training(args, path)
+    scoring(args, path)
+    plot(rows, path.with_suffix(".png"))
+    print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+"""Propagation kernels against each other, torch.sparse and PyG's EdgeIndex, from 20 labels to a million.
+
+python benchmarks/propagation.py [--quick] [--device cuda] [--labels 80 500] [--dtypes float32 bfloat16]
+"""
+
+import argparse
+import warnings
+from collections.abc import Callable
+
+import harness
+import torch
+from torch_geometric import EdgeIndex
+
+from mlgcn_pyg.nn.kernels import KERNELS, Adjacency, choose_kernel, propagate
+
+GRADIENTS = ("none", "x", "all")
+# labels → degrees
+GRID = {20: (2, 10), 80: (2, 10), 500: (2, 10), 9_605: (10, 20), 100_000: (10,), 1_000_000: (5,)}
+WIDTHS = (300, 1024)
+MAX_NUMBERS = 1 << 27  # of features: 512 MiB in float32
+TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 3e-2}
+
+
+def random_edges(labels: int, degree: int) -> torch.Tensor:
+    """About ``degree`` different edges per label, without loops (torch.sparse knows no duplicates), in random order."""
+    pairs = torch.randint(labels * labels, (labels * degree,)).unique()
+    pairs = pairs[torch.randperm(len(pairs))]
+    edge_index = torch.stack([pairs // labels, pairs % labels])
+    return edge_index[:, edge_index[0] != edge_index[1]]
+
+
+class Cell:
+    """One graph, its features and its weights."""
+
+    def __init__(self, labels: int, degree: int, width: int, dtype: torch.dtype, gradients: str, device: str):
+        torch.manual_seed(0)
+        self.num_labels, self.gradients = labels, gradients
+        edge_index = random_edges(labels, degree)
+        self.adjacency = Adjacency(edge_index, labels).to(device)
+        options = {"dtype": dtype, "device": device}
+        self.x = torch.randn(labels, width, **options)
+        self.edge_weight = torch.rand(edge_index.size(1), **options) / degree
+        self.self_weight = torch.rand(labels, **options)
+        leaves = {"none": (), "x": (self.x,), "all": (self.x, self.edge_weight, self.self_weight)}[gradients]
+        self.leaves = [leaf.requires_grad_() for leaf in leaves]
+        self.signal = torch.randn(labels, width, **options)
+
+    def run(self, forward: Callable[[], torch.Tensor]) -> list[torch.Tensor]:
+        out = forward()
+        return [out.detach(), *(torch.autograd.grad(out, self.leaves, self.signal) if self.leaves else ())]
+
+    def sorted_entries(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """(2, E + C) entries of Â by row and column, as the rivals want them, and their places among the weights."""
+        a, loops = self.adjacency, torch.arange(self.num_labels, device=self.x.device)
+        rows, columns = torch.cat([a.receiver, loops]), torch.cat([a.sender, loops])
+        order = (rows * self.num_labels + columns).argsort()
+        return torch.stack([rows[order], columns[order]]), order
+
+    def all_weights(self, order: torch.Tensor) -> torch.Tensor:
+        return torch.cat([self.edge_weight, self.self_weight])[order]
+
+    def contenders(self) -> dict[str, Callable]:
+        def kernel(name: str) -> Callable:
+            if name == "triton" and not self.x.is_cuda:
+
+                def unsupported():
+                    raise harness.Unsupported
+
+                return unsupported
+            return lambda: self.run(lambda: propagate(self.x, self.adjacency, self.edge_weight, self.self_weight, name))
+
+        found = {name: kernel(name) for name in (*KERNELS, "auto")}
+        return found | {"torch.sparse CSR": self.sparse_csr(), "EdgeIndex.matmul": self.edge_index_matmul()}
+
+    def sparse_csr(self) -> Callable:
+        a, size = self.adjacency, (self.num_labels, self.num_labels)
+        index, order = self.sorted_entries()
+
+        def forward():
+            if self.gradients == "all" and self.num_labels > 10_000:
+                raise harness.Unsupported  # its value gradient is about C×C
+            return torch.sparse_csr_tensor(a.rowptr, index[1], self.all_weights(order), size) @ self.x
+
+        return lambda: self.run(forward)
+
+    def edge_index_matmul(self) -> Callable:
+        pairs, order = self.sorted_entries()
+        size = (self.num_labels, self.num_labels)
+        index = EdgeIndex(pairs, sparse_size=size, sort_order="row").fill_cache_()
+        return lambda: self.run(lambda: index.matmul(self.x, self.all_weights(order)))
+
+
+def measure(cell: Cell, device: str, budget: float, bandwidth: float) -> list[dict]:
+    """One row per contender."""
+    contenders, results = cell.contenders(), {}
+    for name, run in contenders.items():
+        result, status = harness.attempt(run)
+        if status == "ok":
+            results[name] = result
+    harness.agree(results, TOLERANCE[cell.x.dtype], "bag")
+    results.clear()
+    seconds, status = harness.interleave(contenders, device, budget)
+    # the least traffic: features read and result written once, in each direction that is computed
+    passes = {"none": 1, "x": 2, "all": 3}[cell.gradients]
+    floor = passes * 2 * cell.x.numel() * cell.x.element_size() / bandwidth
+    single = {name: seconds[name] for name in KERNELS if name in seconds}
+    best = min(seconds, key=seconds.get)
+    chosen = choose_kernel(cell.x, cell.adjacency, cell.edge_weight, cell.self_weight).kernel
+    rows = []
+    for name in contenders:
+        time = seconds.get(name)
+        rows.append({
+            "labels": cell.num_labels, "edges": cell.adjacency.num_edges, "width": cell.x.size(1),
+            "dtype": str(cell.x.dtype).removeprefix("torch."), "gradients": cell.gradients, "contender": name,
+            "status": status[name], "ms": "" if time is None else f"{1e3 * time:.4f}",
+            "over_best": "" if time is None else f"{time / seconds[best]:.3f}", "best": best,
+            "over_best_kernel": "" if time is None else f"{time / min(single.values()):.3f}",
+            "over_floor": "" if time is None else f"{time / floor:.2f}", "auto_takes": chosen,
+        })  # fmt: skip
+    return rows
+
+
+def plot(rows: list[dict], path) -> None:
+    """Time over features, for every contender, in float32 with the gradient of x."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
+    shown = [r for r in rows if r["dtype"] == "float32" and r["gradients"] == "x" and r["ms"]]
+    for name in dict.fromkeys(r["contender"] for r in shown if r["contender"] != "auto"):
+        best = {}
+        for r in shown:
+            if r["contender"] == name:
+                key = int(r["labels"])
+                per_edge = 1e6 * float(r["ms"]) / ((int(r["edges"]) + key) * int(r["width"]))
+                best.setdefault(key, []).append(per_edge)
+        labels = sorted(best)
+        axes.plot(labels, [sum(best[k]) / len(best[k]) for k in labels], marker="o", label=name)
+    axes.set(xscale="log", yscale="log", xlabel="labels C", ylabel="ns per entry of Â and feature, forward + backward")
+    axes.grid(color="#e6eaed")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8)
+    figure.savefig(path, dpi=130)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a small grid, within a minute")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--labels", type=int, nargs="*", default=list(GRID))
+    parser.add_argument("--dtypes", nargs="*", default=["float32", "bfloat16"])
+    parser.add_argument("--budget", type=float, default=1.0, help="seconds of rounds per cell")
+    parser.add_argument("--out", default=None, help="CSV to append to")
+    args = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    harness.limit_memory()
+    path = args.out or harness.results_file("propagation", args.device, args.quick)
+    path = harness.Path(path)
+    bandwidth = harness.copy_bandwidth(args.device)
+    print(f"{harness.device_name(args.device)}, copy bandwidth {bandwidth / 1e9:.1f} GB/s")
+    grid = {20: (2,), 80: (2,), 500: (10,)} if args.quick else {k: GRID.get(k, (10,)) for k in args.labels}
+    everything = []
+    for labels, degrees in grid.items():
+        for degree in degrees:
+            for width in (64,) if args.quick else (*WIDTHS, *((64,) if labels >= 100_000 else ())):
+                if labels * width > MAX_NUMBERS:
+                    print(f"C={labels} width={width}: skipped, features of over 512 MiB")
+                    continue
+                for dtype in args.dtypes:
+                    for gradients in GRADIENTS:
+                        cell = Cell(labels, degree, width, getattr(torch, dtype), gradients, args.device)
+                        rows = measure(cell, args.device, 0.05 if args.quick else args.budget, bandwidth)
+                        times = ", ".join(f"{r['contender']} {r['ms'] or r['status']}" for r in rows)
+                        print(f"C={labels} degree={degree} width={width} {dtype} gradients={gradients}: {times}")
+                        harness.append(path, rows)
+                        everything += rows
+    plot(everything, path.with_suffix(".png"))
+    worst = max(
+        (float(r["over_best_kernel"]) for r in everything if r["contender"] == "auto" and int(r["labels"]) >= 80),
+        default=float("nan"),
+    )
+    print(f"auto over the best single kernel, C ≥ 80: at worst {worst:.2f}\nwrote {path}")
+
+
+if __name__ == "__main__":
+    main()

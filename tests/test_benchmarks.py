@@ -1,0 +1,59 @@
+"""Every benchmark runs with --quick, proves that its contenders agree, and writes its table and its plot."""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+SCRIPTS = sorted(path.stem for path in BENCHMARKS.glob("*.py") if path.stem != "harness")
+
+
+def run(script, out):
+    words = [sys.executable, str(BENCHMARKS / f"{script}.py"), "--quick", "--out", str(out)]
+    return subprocess.run(words, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_quick(script, tmp_path):
+    out = tmp_path / "results.csv"
+    done = run(script, out)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with out.open() as file:
+        rows = list(csv.DictReader(file))
+    assert rows and {"ok"} <= {row["status"] for row in rows} <= {"ok", "unsupported", "out of memory", "skipped"}
+    assert out.with_suffix(".png").stat().st_size > 5_000
+
+
+def test_a_contender_that_disagrees_ends_the_benchmark(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import harness
+    import torch
+
+    good, bad = [torch.ones(3)], [torch.tensor([1.0, 1.0, 1.1])]
+    harness.agree({"a": good, "b": good}, 1e-3, "a")
+    for wrong in (bad, [torch.tensor([1.0, float("nan"), 1.0])]):
+        with pytest.raises(SystemExit, match="b disagrees with a"):
+            harness.agree({"a": good, "b": wrong}, 1e-3, "a")
+
+
+def test_no_memory_and_no_support_are_results(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import harness
+    import torch
+
+    def no_memory():
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
+
+    def no_support():
+        raise RuntimeError('"addmm" not implemented for BFloat16')
+
+    def a_bug():
+        raise RuntimeError("shapes differ")
+
+    seconds, status = harness.interleave({"a": lambda: torch.ones(3), "b": no_memory, "c": no_support}, budget=0.01)
+    assert status == {"a": "ok", "b": "out of memory", "c": "unsupported"} and set(seconds) == {"a"}
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        harness.attempt(a_bug)

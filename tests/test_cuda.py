@@ -1,0 +1,52 @@
+"""The same numbers on a GPU as on the CPU; skipped where there is none."""
+
+import pytest
+import torch
+
+from mlgcn_pyg import LabelGraph, MLGCNHead
+from mlgcn_pyg.nn.kernels import KERNELS, Adjacency, choose_kernel, propagate
+from mlgcn_pyg.training import HeadConfig, fit_head
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+
+def random_cell(num_labels=300, num_edges=3000, width=200, dtype=torch.float32):
+    edge_index = torch.randint(num_labels, (2, num_edges))
+    inputs = [torch.randn(num_labels, width), torch.randn(num_edges), torch.randn(num_labels)]
+    return Adjacency(edge_index, num_labels), [value.to(dtype) for value in inputs]
+
+
+def run(kernel, adjacency, inputs):
+    leaves = [value.detach().clone().requires_grad_() for value in inputs]
+    out = propagate(leaves[0], adjacency, leaves[1], leaves[2], kernel)
+    return [out, *torch.autograd.grad(out.float().square().sum(), leaves)]
+
+
+@pytest.mark.parametrize("kernel", [*KERNELS, "auto"])
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-4), (torch.float64, 1e-10), (torch.bfloat16, 5e-2)])
+def test_every_kernel_on_cuda_equals_the_dense_product_on_the_cpu(kernel, dtype, tolerance):
+    if kernel == "segment":
+        pytest.importorskip("torch_scatter")
+    adjacency, inputs = random_cell(dtype=dtype)
+    expected = run("dense", adjacency, [value.double() for value in inputs])
+    found = run(kernel, adjacency.to("cuda"), [value.cuda() for value in inputs])
+    for a, b in zip(found, expected, strict=True):
+        assert (a.double().cpu() - b).abs().max() <= tolerance * b.detach().abs().max()
+
+
+def test_auto_takes_the_fused_kernel():
+    adjacency, inputs = random_cell()
+    adjacency, inputs = adjacency.to("cuda"), [value.cuda() for value in inputs]
+    assert choose_kernel(inputs[0], adjacency, inputs[1]).kernel == "triton"
+
+
+def test_a_head_moves_with_everything_it_has_and_trains_the_same():
+    graph = LabelGraph.from_targets(torch.randint(0, 2, (50, 6)), x=torch.randn(6, 8))
+    head = MLGCNHead(graph, 16, (12,), learn_edges=True, learn_p=True)
+    twin = MLGCNHead(graph, 16, (12,), learn_edges=True, learn_p=True)
+    twin.load_state_dict(head.state_dict())
+    features, targets = torch.randn(64, 16), torch.randint(-1, 2, (64, 6))
+    config = HeadConfig(lr=0.1, epochs=2)
+    fit_head(head, (features, targets), config=config)
+    fit_head(twin, (features, targets), config=config, device="cuda")
+    assert torch.allclose(twin(features.cuda()).cpu(), head(features), atol=1e-3)
