@@ -129,15 +129,12 @@ def large(args, path) -> None:
 
 def plot(path: Path) -> None:
     """Seconds per shape and contender, as bars, from the last run in the CSV."""
-    import csv
-
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    with path.open(encoding="utf-8") as file:
-        last = {(r["shape"], r["contender"]): r for r in csv.DictReader(file)}
+    last = {(r["shape"], r["contender"]): r for r in harness.read(path)}
     shapes = list(dict.fromkeys(shape for shape, _ in last))
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     for k, name in enumerate(CONTENDERS):

@@ -7,6 +7,7 @@ machine does falls on all of them; medians are reported. Running out of memory a
 import csv
 import datetime
 import platform
+import random
 import re
 import resource
 import statistics
@@ -86,9 +87,9 @@ def interleave(
         if status[name] == "ok":
             first[name] = synchronized(run, device)
     times = {name: [] for name in first}
-    start, rounds = time.perf_counter(), 0
+    start, rounds, order = time.perf_counter(), 0, random.Random(0)
     while rounds < 3 or (time.perf_counter() - start < budget and rounds < max_rounds):
-        for name in times:
+        for name in order.sample(list(times), len(times)):  # nobody always runs after the same neighbour
             if rounds < 1 or first[name] <= 10 * min(first.values()):
                 times[name].append(synchronized(contenders[name], device))
         rounds += 1
@@ -138,6 +139,12 @@ def append(path: Path, rows: list[dict]) -> None:
         if new:
             writer.writeheader()
         writer.writerows(rows)
+
+
+def read(path: Path) -> list[dict]:
+    """All rows of a CSV, of this run and of earlier ones."""
+    with path.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def peak_memory() -> int:

@@ -122,9 +122,9 @@ def floor_seconds(labels: int, batch: int, features: int, rate: float) -> float:
     return (first + min(images_first, labels_first)) / rate
 
 
-def training(args, path) -> list[dict]:
+def training(args, path) -> None:
     grid = [(20, 8), (80, 32)] if args.quick else [(c, b) for c in LABELS for b in BATCHES]
-    features, rate, everything = 256 if args.quick else FEATURES, harness.matmul_rate(args.device), []
+    features, rate = 256 if args.quick else FEATURES, harness.matmul_rate(args.device)
     for labels, batch in grid:
         prove(labels, batch, features, args.device)
         steps = {name: make_step(name, labels, batch, features, args.device)[1] for name in CONTENDERS}
@@ -143,8 +143,6 @@ def training(args, path) -> list[dict]:
         told = ", ".join(f"{r['contender']} {r['ms']} ({r['released_over_this']}×) {r['peak_MB']}" for r in rows)
         print(f"step C={labels} B={batch}: {told}", flush=True)
         harness.append(path, rows)
-        everything += rows
-    return everything
 
 
 def scoring(args, path) -> None:
@@ -173,24 +171,24 @@ def scoring(args, path) -> None:
     harness.append(path, rows)
 
 
-def plot(rows: list[dict], path) -> None:
+def plot(path) -> None:
     """How many times faster than the released order, over the batch, one line per number of labels."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
+    mine = [r for r in harness.read(path) if r["contender"] == "head" and r["what"] == "training step"]
     figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
-    for labels in dict.fromkeys(r["labels"] for r in rows):
-        mine = [r for r in rows if r["labels"] == labels and r["contender"] == "head"]
-        speed = [float(r["released_over_this"]) for r in mine]
-        axes.plot([r["batch"] for r in mine], speed, marker="o", label=f"{labels:,} labels")
+    for labels in dict.fromkeys(r["labels"] for r in mine):
+        last = {int(r["batch"]): float(r["released_over_this"]) for r in mine if r["labels"] == labels}
+        axes.plot(sorted(last), [last[b] for b in sorted(last)], marker="o", label=f"{int(labels):,} labels")
     axes.axhline(1, color="#9aa7b1", linewidth=1)
     axes.set(xscale="log", xlabel="batch", ylabel="times faster than the released order")
     axes.grid(color="#e6eaed")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
-    figure.savefig(path, dpi=130)
+    figure.savefig(path.with_suffix(".png"), dpi=130)
 
 
 def main() -> None:
@@ -208,9 +206,9 @@ def main() -> None:
     harness.limit_memory()
     path = harness.Path(args.out or harness.results_file("head_step", args.device, args.quick))
     print(harness.device_name(args.device))
-    rows = training(args, path)
+    training(args, path)
     scoring(args, path)
-    plot(rows, path.with_suffix(".png"))
+    plot(path)
     print(f"wrote {path}")
 
 

@@ -76,7 +76,7 @@ class MLGCNHead(torch.nn.Module):
             ReweightedConv(a, b, flow=graph.flow) for a, b in zip(widths[:-1], widths[1:], strict=True)
         )
         self._derive()
-        self.register_load_state_dict_post_hook(lambda head, _: head._derive())
+        self.register_load_state_dict_post_hook(_derive_again)
 
     def _derive(self) -> None:
         """What follows from the buffers alone: the sorted adjacency, and ÂX where nothing in it learns."""
@@ -111,21 +111,13 @@ class MLGCNHead(torch.nn.Module):
     def _factors(self) -> tuple[Tensor, Tensor | None]:
         """(H, W) with W_cls = H W, H (C, N) and W (N, D); (W_cls, None) where one-hot labels have a single layer."""
         weights, last = (self.adjacency, *self.weights()), self.convs[-1]
-        h = self.x
-        for layer, conv in enumerate(self.convs):
-            if layer > 0:
-                h = F.leaky_relu(h, self.negative_slope)
-            if h is None:
-                h = conv(None, *weights)
-                if conv is last:
-                    return h, None
-            elif conv is last:
-                h = self.propagated_x if h is self.x and self.propagated_x is not None else propagate(h, *weights)
-            elif h is self.x and self.propagated_x is not None:
-                h = self.propagated_x @ conv.weight
-            else:
-                h = conv(h, *weights)
-        return h, last.weight
+        h, propagated = self.x, self.propagated_x  # propagated is Âh where that is known already, else None
+        for conv in self.convs[:-1]:
+            h = conv(h, *weights) if propagated is None else propagated @ conv.weight
+            h, propagated = F.leaky_relu(h, self.negative_slope), None
+        if h is None:
+            return last(None, *weights), None
+        return propagate(h, *weights) if propagated is None else propagated, last.weight
 
     def classifiers(self) -> Tensor:
         """W_cls (C, D): one classifier per label."""
@@ -206,3 +198,8 @@ class MLGCNHead(torch.nn.Module):
 
     def extra_repr(self) -> str:
         return f"num_labels={self.num_labels}, num_edges={self.edge_index.size(1)}, num_features={self.num_features}"
+
+
+def _derive_again(head: MLGCNHead, incompatible_keys) -> None:
+    """A loaded state may bring another graph."""
+    head._derive()

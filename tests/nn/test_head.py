@@ -1,3 +1,6 @@
+import copy
+import pickle
+
 import pytest
 import torch
 
@@ -164,6 +167,26 @@ def test_topk_in_chunks_equals_topk_of_all(x_width, hidden, label_chunk):
         assert torch.allclose(values, expected.values, atol=1e-5) and torch.equal(labels, expected.indices)
     with pytest.raises(InputError, match="k: expected at most 8, the number of labels, found 9"):
         head.topk(features, 9)
+
+
+@pytest.mark.parametrize("learn", [False, True])
+@pytest.mark.parametrize("x_width", [5, None])
+def test_half_precision_under_autocast(learn, x_width):
+    graph = LabelGraph.from_targets([[1, 1, 0], [1, 0, 1]], x=None if x_width is None else torch.randn(3, x_width))
+    head, features = MLGCNHead(graph, 6, (4, 4), learn_edges=learn, learn_p=learn), torch.randn(2, 6)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = head(features)
+    assert torch.allclose(logits.float(), head(features), atol=0.05)
+    logits.float().square().sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in head.parameters())
+
+
+def test_a_head_can_be_copied_and_pickled():
+    head = MLGCNHead(LabelGraph.from_targets([[1, 1, 0], [1, 0, 1]], x=torch.randn(3, 5)), 6, (4,))
+    features = torch.randn(2, 6)
+    for twin in (copy.deepcopy(head), pickle.loads(pickle.dumps(head))):
+        assert torch.equal(twin(features), head(features))
+        twin.load_state_dict(head.state_dict())
 
 
 def test_loading_a_state_loads_its_graph_too():

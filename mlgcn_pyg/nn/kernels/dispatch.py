@@ -64,6 +64,11 @@ def propagate(
     """
     if self_weight is None:
         self_weight = edge_weight.new_zeros(adjacency.num_nodes)
+    kind = x.device.type
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(
+        kind
+    ):  # features come in half precision, weights do not
+        edge_weight, self_weight = edge_weight.to(x.dtype), self_weight.to(x.dtype)
     if not torch.compiler.is_compiling():
         _check(x, adjacency, edge_weight, self_weight)
     if kernel == "auto":
