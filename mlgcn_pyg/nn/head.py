@@ -114,7 +114,8 @@ class MLGCNHead(torch.nn.Module):
         h, propagated = self.x, self.propagated_x  # propagated is Âh where that is known already, else None
         for conv in self.convs[:-1]:
             h = conv(h, *weights) if propagated is None else propagated @ conv.weight
-            h, propagated = F.leaky_relu(h, self.negative_slope), None
+            # in place: neither product needs its result again on the way back
+            h, propagated = F.leaky_relu_(h, self.negative_slope), None
         if h is None:
             return last(None, *weights), None
         return propagate(h, *weights) if propagated is None else propagated, last.weight
@@ -128,13 +129,13 @@ class MLGCNHead(torch.nn.Module):
         check_features(features, self.num_features)
         h, weight = self._factors()
         if weight is None:
-            return features @ h.t()
+            return F.linear(features, h)
         train_head = torch.is_grad_enabled() and weight.requires_grad
         train_features = torch.is_grad_enabled() and features.requires_grad
         sizes = (len(features), *h.shape, self.num_features)
         if features_first(*sizes, train_head=train_head, train_features=train_features):
-            return (features @ weight.t()) @ h.t()
-        return features @ (h @ weight).t()
+            return F.linear(F.linear(features, weight), h)
+        return F.linear(features, h @ weight)  # F.linear(a, b) is a bᵀ, with gradients laid out as b is
 
     @torch.no_grad()
     def to_linear(self) -> torch.nn.Linear:

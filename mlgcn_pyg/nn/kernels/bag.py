@@ -36,7 +36,8 @@ class _Bag(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, edge_weight, self_weight, adjacency):
         x, weight = x.contiguous(), torch.cat([edge_weight, self_weight])
-        ctx.save_for_backward(x, weight)
+        learns = edge_weight.requires_grad or self_weight.requires_grad
+        ctx.save_for_backward(x if learns else None, weight)  # features are kept only for the weights' gradients
         ctx.adjacency = adjacency
         return weighted_sums(x, adjacency.rowptr, adjacency.col, weight.index_select(0, adjacency.perm))
 

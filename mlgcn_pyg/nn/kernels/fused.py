@@ -98,7 +98,9 @@ class _Fused(torch.autograd.Function):
         ctx.adjacency, ctx.slope = adjacency, 0.0 if negative_slope is None else negative_slope
         leaky = negative_slope is not None
         out = _rows(x, None, weight, adjacency.perm, adjacency.rowptr, adjacency.col, ctx.slope, leaky)
-        ctx.save_for_backward(x, weight, out if leaky else None)
+        learns = edge_weight.requires_grad or self_weight.requires_grad
+        # features are kept only for the weights' gradients
+        ctx.save_for_backward(x if learns else None, weight, out if leaky else None)
         return out
 
     @staticmethod
@@ -110,7 +112,7 @@ class _Fused(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             grad_x = _rows(grad, gate, weight, adjacency.perm_t, adjacency.colptr, adjacency.row, slope, False)
         if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
-            entries, width = torch.empty_like(weight), x.size(1)
+            entries, width = torch.empty_like(weight), grad.size(1)
             _dots_kernel[(len(weight),)](
                 grad,
                 grad if gate is None else gate,
