@@ -114,8 +114,12 @@ def large(args, path) -> None:
         for name in CONTENDERS:
             words = [sys.executable, __file__, "--one", name, str(images), str(labels), str(average)]
             done = subprocess.run(words, capture_output=True, text=True, env=os.environ)
-            crashed = {"status": "out of memory", "seconds": None, "peak": None, "count": None}
-            results[name] = json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else crashed
+            if done.returncode == -9:  # ended by the system, for memory
+                results[name] = {"status": "out of memory", "seconds": None, "peak": None, "count": None}
+            elif done.returncode:
+                raise SystemExit(f"{name} failed on {shape_name}:\n{done.stderr}")
+            else:
+                results[name] = json.loads(done.stdout.splitlines()[-1])
         base = results["SciPy"]["seconds"] if results["SciPy"]["status"] == "ok" else None
         finish(path, [
             row(

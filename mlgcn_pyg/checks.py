@@ -1,6 +1,7 @@
 """Refusals at the boundary: every message names the argument, what was expected, what was found and what to do."""
 
 from collections.abc import Iterable, Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the command line shows its help without loading torch
@@ -44,14 +45,14 @@ def check_number(argument: str, value: float, low: float, high: float, *, open_l
 
 def check_positive(argument: str, value: int) -> int:
     """``value`` if it is an integer ≥ 1; InputError otherwise."""
-    if isinstance(value, bool) or int(value) != value or value < 1:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
         raise bad_input(argument, "an integer ≥ 1", value)
     return int(value)
 
 
 def check_count(argument: str, value: int) -> int:
     """``value`` if it is an integer ≥ 0; InputError otherwise."""
-    if isinstance(value, bool) or int(value) != value or value < 0:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
         raise bad_input(argument, "an integer ≥ 0", value)
     return int(value)
 

@@ -8,7 +8,7 @@ import typer
 
 from mlgcn_pyg.checks import bad_input, check_choice, check_positive
 from mlgcn_pyg.cli import common
-from mlgcn_pyg.cli.heads import fit_with_bar, remove_heads, save_heads
+from mlgcn_pyg.cli.heads import fit_with_bar, head_files, remove_heads, save_heads
 
 
 def demo(
@@ -29,7 +29,7 @@ def demo(
     device = common.pick_device(check_choice("device", device, ("auto", "cpu", "cuda")))
     for argument, value in (("num-train", num_train), ("num-test", num_test), ("seeds", seeds), ("epochs", epochs)):
         check_positive(argument, value)
-    if (out / "metrics.json").is_file() and not (out / "scenes").is_dir():
+    if ((out / "metrics.json").is_file() or head_files(out)) and not (out / "scenes").is_dir():
         raise bad_input("out", "a new folder or one of an earlier demo", f"other results in {out}")
     head_config = HeadConfig(lr=0.05, epochs=head_epochs, lr_step=max(1, round(0.7 * head_epochs)))
     common.make_folder("out", out)

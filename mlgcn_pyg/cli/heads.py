@@ -1,5 +1,6 @@
 """Fitting heads with a bar and keeping them: what ``train-head`` and ``demo`` share."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -24,9 +25,15 @@ def fit_with_bar(train, val, graph, kinds: Sequence[str], seeds: int, config, **
         return compare_heads(train, val, graph, **options)
 
 
+def head_files(out: Path) -> list[Path]:
+    """The checkpoints and histories that an earlier run left in ``out``."""
+    ours = re.compile(r"(mlgcn|linear)-seed\d+\.(pt|jsonl)")
+    return [path for path in sorted(out.glob("*-seed*")) if ours.fullmatch(path.name)]
+
+
 def remove_heads(out: Path) -> None:
-    """Takes away the checkpoints and histories of an earlier run, which would be taken for this one's."""
-    for old in (*out.glob("*-seed*.pt"), *out.glob("*-seed*.jsonl")):
+    """Takes away what an earlier run left, which would be taken for this one's."""
+    for old in head_files(out):
         old.unlink()
 
 

@@ -8,7 +8,7 @@ import typer
 
 from mlgcn_pyg.checks import bad_input, check_choice, check_positive
 from mlgcn_pyg.cli import common
-from mlgcn_pyg.cli.heads import fit_with_bar, remove_heads, save_heads
+from mlgcn_pyg.cli.heads import fit_with_bar, head_files, remove_heads, save_heads
 
 
 def train_head(
@@ -49,7 +49,7 @@ def train_head(
     device = common.pick_device(device)
     common.make_folder("out", out)
     fitted = fit_with_bar(train_cache, val_cache, label_graph, kinds, seeds, config, device=device, **shape)
-    if not earlier:
+    if overwrite:
         remove_heads(out)
     save_heads(out, fitted, config)
     heads = earlier | {kind: {"setup": own[kind], **result} for kind, result in summarize_heads(fitted).items()}
@@ -78,6 +78,9 @@ def _own_setup(kind: str, graph, shape: dict) -> dict:
 
 def _earlier_results(path: Path, setup: dict, own: dict[str, dict], overwrite: bool) -> dict[str, dict]:
     """Heads in ``path`` that were trained the same way, to stand beside the new ones; refuses to lose others."""
+    if not overwrite and not path.is_file() and (stray := head_files(path.parent)):
+        fix = "choose another --out, or --overwrite them"
+        raise bad_input("out", "a new folder", f"heads without a metrics.json in it, such as {stray[0]}", fix)
     if overwrite or not path.is_file():
         return {}
     try:

@@ -107,7 +107,7 @@ class CooccurrenceCounter:
     def edges(self, rule: EdgeRule | None = None, max_entries: int = 1 << 26) -> tuple[Tensor, Tensor]:
         """``edge_index`` (2, E) and P (E,) of the pairs that ``rule`` takes, in bounded memory.
 
-        ``max_entries`` is how many pair counts may exist at a time (about 16 bytes each).
+        ``max_entries`` is how many pair counts may exist at a time (about 45 bytes each).
         """
         present, unknown = self._all_present(), self._all_unknown()
         return mine_edges(present, unknown, rule or EdgeRule(), check_positive("max_entries", max_entries))
@@ -131,7 +131,7 @@ def checked_pair_counts(label_counts: Tensor, pair_counts) -> "csr_array":
     from scipy.sparse import csr_array, issparse
 
     if isinstance(pair_counts, Tensor):
-        pair_counts = pair_counts.cpu().to_dense().numpy()
+        pair_counts = _from_torch(pair_counts.cpu())
     num_labels = len(label_counts)
     given = csr_array(pair_counts if issparse(pair_counts) else np.asarray(pair_counts))
     if given.shape != (num_labels, num_labels):
@@ -155,6 +155,15 @@ def checked_pair_counts(label_counts: Tensor, pair_counts) -> "csr_array":
             fix="count pairs and labels over the same images, each image once",
         )
     return pairs
+
+
+def _from_torch(matrix: Tensor):
+    if matrix.layout == torch.strided:
+        return matrix.numpy()
+    from scipy.sparse import coo_array
+
+    entries = matrix.to_sparse_coo().coalesce()
+    return coo_array((entries.values().numpy(), tuple(entries.indices().numpy())), shape=tuple(matrix.shape))
 
 
 def _without_diagonal(matrix) -> "csr_array":

@@ -98,12 +98,13 @@ def mine_edges(
     Args:
         present, unknown: (N, C) sparse, ones where a label is present, or unknown.
         rule: what becomes an edge.
-        max_entries: pair counts that may exist at a time, over all threads (about 16 bytes each).
+        max_entries: pair counts that may exist at a time, over all threads (about 45 bytes each).
     """
     by_label = present.T.tocsr()
     label_counts = np.diff(by_label.indptr)
     threads = os.cpu_count() or 1
-    blocks = list(_blocks(by_label, present, max(1, max_entries // threads), threads))
+    lengths = np.diff(present.indptr).astype(np.int64), np.diff(unknown.indptr).astype(np.int64)
+    blocks = list(_blocks(by_label, lengths, max(1, max_entries // threads), threads))
 
     def mine(block: slice) -> tuple:
         rows = by_label[block]
@@ -128,14 +129,19 @@ def join_edges(parts: list[tuple]) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(np.stack([row, column])), torch.from_numpy(prob)
 
 
-def _blocks(by_label: "csr_array", present: "csr_array", max_entries: int, threads: int) -> Iterator[slice]:
+def _blocks(
+    by_label: "csr_array", lengths: tuple[np.ndarray, np.ndarray], max_entries: int, threads: int
+) -> Iterator[slice]:
     """Consecutive rows with at most ``max_entries`` pair counts (or one row, however long), no thread left idle."""
     num_labels = by_label.shape[0]
-    # work: additions that a row takes, one for every label in every image with i; its entries are no more, nor than C
-    work = (by_label @ np.diff(present.indptr)).astype(np.int64)
+    # the additions that a row takes: one for every present, or unknown, label in every image with i; its entries are
+    # no more than these, nor than C
+    works = [by_label @ length for length in lengths]
+    work = works[0] + works[1]
     share = max(int(work.sum()) // threads, 1)
     work_before = np.concatenate([[0], work.cumsum()])
-    entries_before = np.concatenate([[0], np.minimum(work, num_labels).cumsum()])
+    entries = np.minimum(works[0], num_labels) + np.minimum(works[1], num_labels)
+    entries_before = np.concatenate([[0], entries.cumsum()])
     start = 0
     while start < num_labels:
         by_work = np.searchsorted(work_before, work_before[start] + share, side="left")

@@ -65,18 +65,23 @@ class LabelGraph(Data):
             p: share of the neighbours in [0, 1] (0.2).
             weighting: ``"paper"`` (default), ``"released"``, ``"binary"`` or ``"none"``.
             probability, min_count, top_k: see :class:`~mlgcn_pyg.graph.edges.EdgeRule`.
-            max_entries: pair counts that may exist at a time, which bounds the memory (about 16 bytes each).
+            max_entries: pair counts that may exist at a time, which bounds the memory (about 45 bytes each).
 
         Raises:
             InputError: anything else, with the argument named.
         """
-        if num_labels is not None:
+        if num_labels is not None and not hasattr(targets, "shape"):
             return cls.from_counter(CooccurrenceCounter(num_labels).update_ids(targets), **options)
         if not hasattr(targets, "shape"):
-            targets = torch.as_tensor(targets)
+            try:
+                targets = torch.as_tensor(targets)
+            except (ValueError, TypeError) as error:
+                fix = "for lists of label ids, give num_labels"
+                raise bad_input("targets", "a matrix of targets", first_line(error), fix) from error
         if len(targets.shape) != 2:
             raise bad_input("targets", "a matrix of shape (num_images, num_labels)", f"shape {tuple(targets.shape)}")
-        return cls.from_counter(CooccurrenceCounter(targets.shape[1]).update(targets), **options)
+        counter = CooccurrenceCounter(num_labels or targets.shape[1])
+        return cls.from_counter(counter.update(targets), **options)
 
     @classmethod
     def from_counter(

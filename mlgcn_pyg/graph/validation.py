@@ -27,7 +27,8 @@ def check_graph(graph: "LabelGraph") -> None:
             raise bad_input(name, f"shape {shape}", f"shape {tuple(graph[name].shape)}")
         check_finite(name, graph[name])
     if num_edges and (int(graph.edge_index.min()) < 0 or int(graph.edge_index.max()) >= num_labels):
-        raise bad_input("edge_index", f"labels in 0…{num_labels - 1}", f"{int(graph.edge_index.max())}")
+        low, high = (int(k) for k in graph.edge_index.aminmax())
+        raise bad_input("edge_index", f"labels in 0…{num_labels - 1}", f"{low} to {high}")
     if bool((graph.edge_index[0] == graph.edge_index[1]).any()):
         raise bad_input("edge_index", "no self-loops (self_weight holds the diagonal)", "i → i")
     order = graph.edge_index[0] * num_labels + graph.edge_index[1]

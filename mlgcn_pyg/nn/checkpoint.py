@@ -26,7 +26,7 @@ def save_head(path: str | Path, head: torch.nn.Module, *, config: dict | None = 
     if isinstance(head, MLGCNHead):
         content |= {
             "head": "mlgcn",
-            "graph": head.label_graph().state(),
+            "graph": head.base_graph().state(),
             "hidden_channels": head.hidden_channels,
             "negative_slope": head.negative_slope,
             "learn_edges": head.learn_edges,

@@ -1,12 +1,13 @@
 """The ML-GCN head: a GCN makes one classifier per label, and the classifiers are applied to image features."""
 
+import copy
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mlgcn_pyg.checks import bad_input, check_positive
+from mlgcn_pyg.checks import bad_input, check_number, check_positive
 from mlgcn_pyg.graph import LabelGraph
 from mlgcn_pyg.nn.conv import ReweightedConv
 from mlgcn_pyg.nn.kernels import Adjacency, propagate
@@ -65,26 +66,29 @@ class MLGCNHead(torch.nn.Module):
         self.label_names = tuple(graph.label_names)
         self.num_features = check_positive("num_features", num_features)
         self.hidden_channels = tuple(check_positive("hidden_channels", width) for width in hidden_channels)
-        self.negative_slope, self.learn_edges, self.learn_p = negative_slope, learn_edges, learn_p
-        self._graph = graph.clone().to("cpu")
+        self.negative_slope = check_number("negative_slope", negative_slope, 0, 1)
+        self.learn_edges, self.learn_p = learn_edges, learn_p
+        self._graph = copy.copy(graph)  # what describes the edges; embeddings of millions of labels are kept once
+        self._graph.x = None
+        self._graph = self._graph.clone().to("cpu")
         for name in ("x", "edge_index", "edge_weight", "self_weight"):
             value = getattr(graph, name)  # x may be None: one-hot
-            self.register_buffer(name, None if value is None else value.detach().clone())
+            value = None if value is None else value.detach().clone()
+            self.register_buffer(
+                name, value.to(graph.edge_weight.dtype) if name == "x" and value is not None else value
+            )
         self.learned = LearnedEdges(graph, learn_edges, learn_p) if learn_edges or learn_p else None
         widths = [graph.embedding_dim, *self.hidden_channels, num_features]
         self.convs = torch.nn.ModuleList(
             ReweightedConv(a, b, flow=graph.flow) for a, b in zip(widths[:-1], widths[1:], strict=True)
         )
-        self._derive()
-        self.register_load_state_dict_post_hook(_derive_again)
-
-    def _derive(self) -> None:
-        """What follows from the buffers alone: the sorted adjacency, and ÂX where nothing in it learns."""
-        self.adjacency = Adjacency(self.edge_index, self.num_labels, self._graph.flow)
+        self.adjacency = Adjacency(self.edge_index, self.num_labels, graph.flow)
         self._propagate_constant()
+        self.register_load_state_dict_pre_hook(_same_graph)
 
     @torch.no_grad()
     def _propagate_constant(self) -> None:
+        """ÂX once, where nothing in it learns."""
         constant = self.x is not None and self.learned is None
         value = propagate(self.x, self.adjacency, self.edge_weight, self.self_weight) if constant else None
         self.register_buffer("propagated_x", value, persistent=False)
@@ -101,8 +105,8 @@ class MLGCNHead(torch.nn.Module):
         return len(self.label_names)
 
     def reset_parameters(self) -> None:
-        for conv in self.convs:
-            conv.reset_parameters()
+        for part in (*self.convs, *([] if self.learned is None else [self.learned])):
+            part.reset_parameters()
 
     def weights(self) -> tuple[Tensor, Tensor]:
         """``edge_weight`` (E,) and ``self_weight`` (C,): the present entries of Â."""
@@ -166,13 +170,17 @@ class MLGCNHead(torch.nn.Module):
             values, labels = top.values, found
         return values, labels
 
+    def base_graph(self) -> LabelGraph:
+        """The label graph that the head was built from."""
+        graph = self._graph.clone()
+        if self.x is not None:
+            graph.x = self.x.cpu().clone()
+        return graph
+
     @torch.no_grad()
     def label_graph(self) -> LabelGraph:
         """The label graph with the present, perhaps learned, weights."""
-        graph = self._graph.clone()
-        graph.edge_index = self.edge_index.cpu().clone()
-        if self.x is not None:
-            graph.x = self.x.cpu().clone()
+        graph = self.base_graph()
         graph.edge_weight, graph.self_weight = (value.detach().cpu().clone() for value in self.weights())
         return graph
 
@@ -201,6 +209,12 @@ class MLGCNHead(torch.nn.Module):
         return f"num_labels={self.num_labels}, num_edges={self.edge_index.size(1)}, num_features={self.num_features}"
 
 
-def _derive_again(head: MLGCNHead, incompatible_keys) -> None:
-    """A loaded state may bring another graph."""
-    head._derive()
+def _same_graph(head: MLGCNHead, state: dict, prefix: str, *_) -> None:
+    """Refuses a state that was trained on another graph: half of the head would be of one, half of the other."""
+    for name in ("x", "edge_index", "edge_weight", "self_weight"):
+        ours, theirs = getattr(head, name), state.get(prefix + name)
+        if theirs is None:  # missing, which load_state_dict judges itself
+            continue
+        if ours is None or ours.shape != theirs.shape or not torch.equal(ours.cpu(), theirs.to("cpu", ours.dtype)):
+            fix = "load it with load_head, or build the head from the label graph it was trained on"
+            raise bad_input("state_dict", "the state of a head on this label graph", f"another {name}", fix)

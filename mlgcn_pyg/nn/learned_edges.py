@@ -13,7 +13,7 @@ class LearnedEdges(torch.nn.Module):
 
     .. math::
         \hat{A}_{ij} = p_i \, \mathrm{softmax}_j(\ell_{ij}), \qquad \hat{A}_{ii} = 1 - p_i, \qquad
-        p_i = \sigma(q_i)
+        p_i = \sigma(\mathrm{logit}(p) + q_i)
 
     The softmax runs over the edges that share the receiver i, so that rows with edges keep the sum 1. A row with a
     single edge has no gradient through its softmax; with ``learn_p`` it still learns p. Labels without edges keep
@@ -22,7 +22,7 @@ class LearnedEdges(torch.nn.Module):
     Args:
         graph: a label graph with weighting ``"paper"``.
         learn_edges: one logit ℓ per edge, starting at 0.
-        learn_p: one logit q per label, starting at the graph's p.
+        learn_p: one q per label, starting at 0, the graph's p; weight decay draws towards Eq. 8.
 
     Raises:
         InputError: another weighting; ``learn_p`` where p is 0 or 1.
@@ -45,16 +45,21 @@ class LearnedEdges(torch.nn.Module):
             self.edge_logits = torch.nn.Parameter(zeros)
         else:
             self.register_buffer("edge_logits", zeros, persistent=False)
-        self.p_logits = None
-        if learn_p:
-            start = torch.full((graph.num_labels,), graph.p, dtype=torch.float64).logit()
-            self.p_logits = torch.nn.Parameter(start.to(torch.get_default_dtype()))
+        self.p_offsets = torch.nn.Parameter(torch.zeros(graph.num_labels)) if learn_p else None
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Eq. 8 again."""
+        for parameter in self.parameters():
+            parameter.zero_()
 
     def forward(self) -> tuple[Tensor, Tensor]:
         """``edge_weight`` (E,) and ``self_weight`` (C,)."""
         share = softmax(self.edge_logits, self.receiver, num_nodes=len(self.has_edges))
         fixed = torch.full_like(self.has_edges, self.p, dtype=share.dtype)
-        p = fixed if self.p_logits is None else torch.where(self.has_edges, self.p_logits.sigmoid(), fixed)
+        p = fixed
+        if self.p_offsets is not None:
+            p = torch.where(self.has_edges, (fixed.logit() + self.p_offsets).sigmoid(), fixed)
         return p[self.receiver] * share, 1 - p
 
     @torch.no_grad()
@@ -62,9 +67,10 @@ class LearnedEdges(torch.nn.Module):
         """Copies the logits of edges and labels whose names are in both graphs."""
         row = {name: k for k, name in enumerate(theirs.label_names)}
         kept = [(k, row[name]) for k, name in enumerate(ours.label_names) if name in row]
-        if self.p_logits is not None:
+        if self.p_offsets is not None:
             for k, j in kept:
-                self.p_logits[k] = other.p_logits[j]
+                if other.has_edges[j]:  # elsewhere no p was ever learned
+                    self.p_offsets[k] = other.p_offsets[j]
         if not isinstance(self.edge_logits, torch.nn.Parameter):
             return
         edge = {pair: e for e, pair in enumerate(_named_edges(theirs))}

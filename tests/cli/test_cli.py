@@ -327,3 +327,14 @@ def test_learned_edges_from_the_command_line(made, tmp_path):
     LabelGraph.load(made / "g.pt").reweighted(weighting="binary").save(tmp_path / "b.pt")
     words = train_words(made, tmp_path / "b", "--head", "mlgcn", "--learn-edges")
     assert "weighting 'paper'" in refused(*words, "--graph", tmp_path / "b.pt")
+
+
+def test_files_of_others_are_never_taken_away(made, tmp_path):
+    (tmp_path / "resnet-seed0.pt").touch()
+    run(*train_words(made, tmp_path, "--head", "linear"))
+    run(*train_words(made, tmp_path, "--head", "linear", "--lr", 0.5, "--overwrite"))
+    assert (tmp_path / "resnet-seed0.pt").exists()
+    (tmp_path / "metrics.json").unlink()
+    assert "heads without a metrics.json" in refused(*train_words(made, tmp_path, "--head", "linear"))
+    assert (tmp_path / "linear-seed0.pt").exists()
+    assert "other results" in refused("demo", "--out", tmp_path)

@@ -148,3 +148,46 @@ def test_refused_forms():
         LabelGraph.from_targets(sp.csr_array([[0, 3]]))
     with pytest.raises(InputError, match=r"shape \(num_images, 3\), found shape \(1, 2\)"):
         CooccurrenceCounter(3).update(sp.csr_array([[0, 1]]))
+
+
+def test_a_matrix_is_a_matrix_even_with_num_labels():
+    targets = np.array([[0, 0, 1, 1]] * 5)
+    for form in (targets, torch.tensor(targets), sp.csr_array(targets)):
+        assert LabelGraph.from_targets(form, num_labels=4).label_counts.tolist() == [0, 0, 5, 5]
+        with pytest.raises(InputError, match=r"shape \(num_images, 3\)"):
+            LabelGraph.from_targets(form, num_labels=3)
+
+
+@pytest.mark.parametrize("rows", [[[0.9, 2.7]], [[True, False]], [["a"]], [[[0]]]])
+def test_ids_that_are_no_whole_numbers(rows):
+    with pytest.raises(InputError, match="lists of whole label ids"):
+        LabelGraph.from_targets(rows, num_labels=3)
+
+
+def test_forgotten_num_labels_and_torch_sparse_say_what_to_do():
+    with pytest.raises(InputError, match="for lists of label ids, give num_labels"):
+        LabelGraph.from_targets([[0, 1], [2]])
+    with pytest.raises(InputError, match="a dense tensor, or a SciPy sparse matrix"):
+        LabelGraph.from_targets(torch.eye(3).to_sparse())
+
+
+def test_the_callers_matrix_stays_as_it_is():
+    matrix = sp.csr_array((np.array([1, 1]), np.array([2, 0]), np.array([0, 2])), shape=(1, 3))
+    LabelGraph.from_targets(matrix)
+    assert matrix.indices.tolist() == [2, 0]
+
+
+def test_unknown_targets_count_in_the_memory_budget():
+    import tracemalloc
+
+    rng = np.random.default_rng(0)
+    targets = np.full((300, 2000), -1, np.int8)
+    targets[np.arange(300), rng.integers(0, 2000, 300)] = 1
+    counter = CooccurrenceCounter(2000).update(targets)
+    peaks = []
+    for max_entries in (2_000, 1 << 26):
+        tracemalloc.start()
+        counter.edges(max_entries=max_entries)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[0] < peaks[1] / 2

@@ -90,7 +90,7 @@ def test_learned_rows_keep_the_sum_1_and_isolated_labels_keep_1_minus_p():
     head = MLGCNHead(LabelGraph.from_targets(targets, tau=0.5, p=0.3), 4, learn_edges=True, learn_p=True)
     with torch.no_grad():
         head.learned.edge_logits.normal_()
-        head.learned.p_logits.normal_()
+        head.learned.p_offsets.normal_()
     rows = head.label_graph().to_dense().sum(dim=1)
     assert torch.allclose(rows[:3], torch.ones(3)) and rows[3].item() == pytest.approx(0.7)
     assert head.label_graph().validate()
@@ -148,7 +148,7 @@ def test_learned_edges_follow_their_labels_to_another_graph():
     head = MLGCNHead(graph, 6, (4,), learn_edges=True, learn_p=True)
     with torch.no_grad():
         head.learned.edge_logits.normal_()
-        head.learned.p_logits.normal_()
+        head.learned.p_offsets.normal_()
     order = [1, 2, 0]
     turned = LabelGraph.from_targets(targets[:, order], x=x[order], tau=0.5, label_names=list("bca"))
     features = torch.randn(2, 6)
@@ -187,17 +187,6 @@ def test_a_head_can_be_copied_and_pickled():
     for twin in (copy.deepcopy(head), pickle.loads(pickle.dumps(head))):
         assert torch.equal(twin(features), head(features))
         twin.load_state_dict(head.state_dict())
-
-
-def test_loading_a_state_loads_its_graph_too():
-    targets = torch.tensor([[1, 1, 0], [1, 0, 1]])
-    one = LabelGraph.from_targets(targets, x=torch.randn(3, 5))
-    other = LabelGraph.from_targets(targets[:, [2, 0, 1]], x=torch.randn(3, 5))
-    assert one.edge_index.shape == other.edge_index.shape and not torch.equal(one.edge_index, other.edge_index)
-    head, target = MLGCNHead(one, 6, (4,)), MLGCNHead(other, 6, (4,))
-    target.load_state_dict(head.state_dict())
-    features = torch.randn(2, 6)
-    assert torch.equal(target(features), head(features))
 
 
 @pytest.mark.parametrize("learn", [False, True])
@@ -239,12 +228,46 @@ def test_linear_heads_have_a_bias_and_ml_gcn_has_none():
     assert MLGCNHead(graph, 4).classifiers().shape == LinearHead(2, 4).classifiers().shape == (2, 4)
 
 
-def test_state_dict_carries_the_graph():
-    graph = LabelGraph.from_targets([[1, 1, 0], [1, 0, 1]], x=torch.randn(3, 5))
-    head, other = MLGCNHead(graph, 6, (4,)), MLGCNHead(graph.reweighted(p=0.9), 6, (4,))
-    other.load_state_dict(head.state_dict())
+def test_a_state_of_another_graph_is_refused_before_anything_is_loaded():
+    targets = torch.tensor([[1, 1, 0], [1, 0, 1]])
+    graph = LabelGraph.from_targets(targets, x=torch.randn(3, 5))
+    head = MLGCNHead(graph, 6, (4,))
+    same = MLGCNHead(graph, 6, (4,))
+    same.load_state_dict(head.state_dict())
     features = torch.randn(2, 6)
-    assert torch.equal(head(features), other(features))
+    assert torch.equal(head(features), same(features))
+    turned = LabelGraph.from_targets(targets[:, [2, 0, 1]], x=graph.x)
+    others = {
+        "edge_weight": graph.reweighted(p=0.9),
+        "x": LabelGraph.from_targets(targets, x=torch.randn(3, 5)),
+        "edge_index": turned,
+    }
+    for name, other in others.items():
+        target = MLGCNHead(other, 6, (4,))
+        before = target(features)
+        with pytest.raises(
+            InputError, match=f"state_dict: expected the state of a head on this label graph, found another {name}"
+        ):
+            target.load_state_dict(head.state_dict())
+        assert torch.equal(target(features), before)
+
+
+def test_reset_parameters_starts_learned_edges_again():
+    head = MLGCNHead(LabelGraph.from_targets([[1, 1]], p=0.3), 4, learn_edges=True, learn_p=True)
+    with torch.no_grad():
+        head.learned.p_offsets.fill_(2.0)
+    head.reset_parameters()
+    assert torch.allclose(head.weights()[1], torch.full((2,), 0.7))
+
+
+def test_p_starts_at_equation_8_for_labels_that_never_learned_one():
+    old = LabelGraph.from_targets([[1, 1, 0]], x=torch.randn(3, 5), label_names=list("abc"))
+    new = LabelGraph.from_targets([[0, 1, 1]], x=torch.randn(3, 5), label_names=list("abc"), p=0.5)
+    head = MLGCNHead(old, 4, learn_p=True)
+    with torch.no_grad():
+        head.learned.p_offsets.fill_(1.0)
+    moved = head.with_graph(new).weights()[1]
+    assert moved[2].item() == pytest.approx(0.5) and moved[1].item() != pytest.approx(0.5)
 
 
 def test_one_image_and_no_image():
@@ -276,6 +299,11 @@ def test_refused_arguments():
         MLGCNHead(graph, 0)
     with pytest.raises(InputError, match="hidden_channels"):
         MLGCNHead(graph, 4, (0,))
+    for slope in (-0.1, float("nan")):
+        with pytest.raises(InputError, match="negative_slope"):
+            MLGCNHead(graph, 4, negative_slope=slope)
+    with pytest.raises(InputError, match="num_features: expected an integer ≥ 1, found 5.0"):
+        MLGCNHead(graph, 5.0)
     graph.self_weight = torch.full((2,), torch.nan)
     with pytest.raises(InputError, match="self_weight: expected finite"):
         MLGCNHead(graph, 4)

@@ -79,6 +79,8 @@ def propagate(
 def _check(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_weight: Tensor) -> None:
     if x.dim() != 2 or x.size(0) != adjacency.num_nodes:
         raise bad_input("x", f"shape ({adjacency.num_nodes}, num_features)", f"shape {tuple(x.shape)}")
+    if not x.is_floating_point():
+        raise bad_input("x", "floating-point features", x.dtype, fix="x.float()")
     device = adjacency.rowptr.device
     for name, weight, size in (
         ("edge_weight", edge_weight, adjacency.num_edges),

@@ -56,7 +56,8 @@ def fused(
     x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_weight: Tensor, negative_slope: float | None = None
 ) -> Tensor:
     """Â x, then LeakyReLU where ``negative_slope`` is given, with gradients for x and both weights."""
-    return _Fused.apply(x, edge_weight, self_weight, adjacency, negative_slope)
+    with torch.cuda.device_of(x):  # Triton launches on the current device; autograd sets it on the way back
+        return _Fused.apply(x, edge_weight, self_weight, adjacency, negative_slope)
 
 
 def interpreted() -> bool:
