@@ -62,9 +62,9 @@ class LinearHead(torch.nn.Module):
 
 def fold(weight: Tensor, bias: Tensor | None = None) -> torch.nn.Linear:
     """An ``nn.Linear`` with copies of ``weight`` (C, D) and ``bias`` (C,)."""
-    linear = torch.nn.Linear(
-        weight.size(1), weight.size(0), bias=bias is not None, device=weight.device, dtype=weight.dtype
-    )
+    sizes = {"in_features": weight.size(1), "out_features": weight.size(0), "bias": bias is not None}
+    # without initialisation: it would take time, and numbers from the generator that training draws from
+    linear = torch.nn.utils.skip_init(torch.nn.Linear, **sizes, device=weight.device, dtype=weight.dtype)
     linear.weight.copy_(weight)
     if bias is not None:
         linear.bias.copy_(bias)

@@ -222,6 +222,13 @@ def test_to_linear_is_exact():
             assert torch.equal(head(features), logits)  # it is a copy
 
 
+def test_folding_draws_no_random_numbers():
+    head = MLGCNHead(LabelGraph.from_targets([[1, 1]]), 4)
+    before = torch.get_rng_state()
+    head.to_linear()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_linear_heads_have_a_bias_and_ml_gcn_has_none():
     graph = LabelGraph.from_targets([[1, 1]])
     assert MLGCNHead(graph, 4).to_linear().bias is None and LinearHead(2, 4).to_linear().bias is not None
