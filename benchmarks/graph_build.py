@@ -54,7 +54,7 @@ def coco_targets(path: str | None) -> np.ndarray:
     return np.ascontiguousarray(zipf_targets(82_081, 80, 2.937).toarray())
 
 
-def prove(quick: bool) -> None:
+def prove() -> None:
     """The mined edges are those of SciPy's product."""
     targets = zipf_targets(5_000, 300, 5.0)
     graph = LabelGraph.from_targets(targets, tau=0.05, max_entries=1_000)
@@ -155,10 +155,8 @@ def plot(path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="small shapes, within a minute")
+    parser = harness.options(__doc__)
     parser.add_argument("--data", default=None, help="archive with COCO's train_y; generated without it")
-    parser.add_argument("--out", default=None, help="CSV to append to")
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
@@ -167,7 +165,7 @@ def main() -> None:
         return one(name, int(images), int(labels), float(average))
     path = Path(args.out or harness.results_file("graph_build", "cpu", args.quick))
     print(harness.device_name("cpu"))
-    prove(args.quick)
+    prove()
     coco(args, path)
     large(args, path)
     plot(path)

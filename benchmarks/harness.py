@@ -4,6 +4,7 @@ Contenders are first proved to agree, then warmed up, then timed in turn, round 
 machine does falls on all of them; medians are reported. Running out of memory and "not supported" are results.
 """
 
+import argparse
 import csv
 import datetime
 import platform
@@ -18,7 +19,14 @@ from pathlib import Path
 import torch
 
 RESULTS = Path(__file__).parent / "results"
-STATUSES = {"ok", "out of memory", "unsupported", "skipped"}
+
+
+def options(doc: str) -> argparse.ArgumentParser:
+    """The options that every benchmark has; ``doc`` is the script's docstring."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="small cells, within a minute")
+    parser.add_argument("--out", default=None, help="CSV to append to")
+    return parser
 
 
 class Unsupported(Exception):

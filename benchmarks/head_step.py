@@ -197,11 +197,9 @@ def plot(path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a small grid, within a minute")
+    parser = harness.options(__doc__)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--budget", type=float, default=1.5, help="seconds of rounds per cell")
-    parser.add_argument("--out", default=None, help="CSV to append to")
     parser.add_argument("--memory-of", nargs=4, help=argparse.SUPPRESS)
     args = parser.parse_args()
     warnings.filterwarnings("ignore")

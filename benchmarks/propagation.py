@@ -3,7 +3,6 @@
 python benchmarks/propagation.py [--quick] [--device cuda] [--labels 80 500] [--dtypes float32 bfloat16]
 """
 
-import argparse
 import warnings
 from collections.abc import Callable
 
@@ -147,13 +146,11 @@ def plot(path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a small grid, within a minute")
+    parser = harness.options(__doc__)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--labels", type=int, nargs="*", default=list(GRID))
     parser.add_argument("--dtypes", nargs="*", default=["float32", "bfloat16"])
     parser.add_argument("--budget", type=float, default=1.0, help="seconds of rounds per cell")
-    parser.add_argument("--out", default=None, help="CSV to append to")
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
     harness.limit_memory()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from mlgcn_pyg.evaluation.metrics import COUNT_METRICS, multilabel_metrics
+from mlgcn_pyg.evaluation.metrics import COUNT_METRICS, count_metrics, multilabel_metrics, predicted_labels
 
 TOP = 3
 
@@ -14,7 +14,7 @@ TOP = 3
 def table1_row(logits: Tensor, targets: Tensor, label_names: Sequence[str]) -> dict[str, dict[str, float | None]]:
     """``{"all": {mAP, CP, …, OF1}, "top3": {CP, …, OF1}, "AP": {label: AP}}`` as fractions; None where undefined."""
     everything = multilabel_metrics(logits, targets)
-    top = multilabel_metrics(logits, targets, top_k=TOP)
+    top = count_metrics(predicted_labels(logits, targets, TOP), targets)  # average precision knows no top three
     return {
         "all": {name: _number(everything[name]) for name in ("mAP", *COUNT_METRICS)},
         "top3": {name: _number(top[name]) for name in COUNT_METRICS},
