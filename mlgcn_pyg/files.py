@@ -1,5 +1,7 @@
 """Files that are whole or absent: written beside their final name, synced, then renamed."""
 
+import errno
+import fcntl
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
@@ -26,11 +28,77 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield partial
-        with open(partial, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, path)
+        publish(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def publish(partial: Path, path: Path) -> None:
+    """Gives a finished file its final name; file and name have reached the disk when this returns."""
+    with open(partial, "rb+") as file:
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Has the names in a folder on the disk."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some network file systems sync names by themselves and refuse this
+            raise
+    finally:
+        os.close(handle)
+
+
+def write_at(handle: int, data, offset: int) -> None:
+    """Writes all of ``data`` at a place of an open file."""
+    view = memoryview(data).cast("B")
+    while len(view):
+        written = os.pwrite(handle, view, offset)
+        view, offset = view[written:], offset + written
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Within the block nobody else who asks has ``path`` locked; it is made if need be, and not left empty.
+
+    Raises InputError where another process holds it. On file systems without locks, all may enter.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        _lock(handle, path)
+        try:
+            yield
+        finally:
+            if os.fstat(handle).st_size == 0 and _is_at(handle, path):
+                path.unlink()
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int, path: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        taken = not _is_at(handle, path)  # its last writer gave it its final name just now
+    except BlockingIOError:
+        taken = True
+    except OSError:  # no locks here
+        taken = False
+    if taken:
+        fix = "wait for it to end, or choose another path"
+        raise bad_input("path", "a file that nobody else is writing", f"{path} in another process's hands", fix)
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    try:
+        there = os.stat(path)
+    except FileNotFoundError:
+        return False
+    ours = os.fstat(handle)
+    return (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)
 
 
 def existing_file(argument: str, path: str | Path) -> Path:

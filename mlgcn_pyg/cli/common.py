@@ -42,7 +42,7 @@ def show_table(table: Table) -> None:
 
 
 @contextmanager
-def progress_bar(what: str, total: int) -> Iterator[Callable[..., None]]:
+def progress_bar(what: str, total: int | None) -> Iterator[Callable[..., None]]:
     """A bar on stderr; yields ``update(completed, note="")``."""
     columns = (
         TextColumn("{task.description}", markup=False),

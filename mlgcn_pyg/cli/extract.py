@@ -1,5 +1,6 @@
 """``mlgcn extract``: photographs to a feature file."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,7 @@ from mlgcn_pyg.cli import common
 def extract(
     dataset: common.Dataset,
     root: common.Root,
-    out: Annotated[Path, typer.Option(help="The feature file (.h5); it appears when it is complete.")],
+    out: Annotated[Path, typer.Option(help="The feature file (.h5); until it is finished, <out>.partial.")],
     split: common.Split = None,
     backbone: Annotated[str, typer.Option(help="A torchvision classification model.")] = "resnet101",
     weights: Annotated[
@@ -22,8 +23,15 @@ def extract(
     image_size: Annotated[int, typer.Option(help="Side in pixels.")] = 448,
     batch_size: Annotated[int, typer.Option(help="Images per pass.")] = 16,
     dtype: Annotated[str, typer.Option(help="float16 or float32.")] = "float16",
+    precision: Annotated[str, typer.Option(help="Of the arithmetic: float32, bf16 or fp16 (autocast).")] = "float32",
+    views: Annotated[int, typer.Option(help="Views per image: the plain one and augmented ones to train on.")] = 1,
+    seed: Annotated[int, typer.Option(help="Of the augmented views.")] = 0,
+    shard: Annotated[
+        str | None, typer.Option(help="Only a part, for machines that share nothing: 0/4, 1/4, 2/4 or 3/4 of four.")
+    ] = None,
     num_workers: Annotated[int, typer.Option(help="Processes that decode images.")] = 0,
     on_error: Annotated[str, typer.Option(help="stop or skip, where an image does not decode.")] = "stop",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file of other content.")] = False,
     device: common.Device = "auto",
     graph: Annotated[Path | None, typer.Option(help="Table: take the labels and their order from this graph.")] = None,
     labels: common.Labels = None,
@@ -32,7 +40,7 @@ def extract(
     separator: common.Separator = ";",
 ) -> None:
     """Run a backbone over photographs once and keep its features."""
-    from mlgcn_pyg.datasets import eval_transform
+    from mlgcn_pyg.datasets import eval_transform, train_transform
     from mlgcn_pyg.features import extract_features
     from mlgcn_pyg.graph import LabelGraph
     from mlgcn_pyg.nn import Backbone
@@ -42,21 +50,35 @@ def extract(
     data = common.open_dataset(dataset, root, split, labels, image_column, labels_column, separator, transform, names)
     model = Backbone(backbone, None if weights == "none" else weights, pool)
     _try_once(model, image_size)
-    with common.progress_bar(backbone, len(data)) as update:
-        cache = extract_features(
-            model,
-            data,
-            out,
-            batch_size=batch_size,
-            device=common.pick_device(device),
-            dtype=dtype,
-            num_workers=num_workers,
-            on_error=on_error,
-            progress=update,
+    options = {"batch_size": batch_size, "dtype": dtype, "precision": precision, "num_workers": num_workers}
+    options |= {"on_error": on_error, "overwrite": overwrite, "shard": _shard(shard)}
+    options |= {"views": views, "view_transform": train_transform(image_size), "seed": seed}
+    told = []
+    try:
+        with common.progress_bar(backbone, len(data)) as update:
+            device = common.pick_device(device)
+            options |= {"progress": update, "notify": told.append}
+            cache = extract_features(model, data, out, device=device, **options)
+    except KeyboardInterrupt:
+        common.out.print(
+            f"stopped; finished batches are in {out}.partial: run the same command to go on", soft_wrap=True
         )
+        raise typer.Exit(130) from None
+    finally:
+        for sentence in told:
+            common.out.print(sentence, soft_wrap=True)
     if skipped := cache.meta["skipped"]:
         common.out.print(f"skipped {len(skipped)} images that do not decode: {', '.join(skipped)}", soft_wrap=True)
-    common.out.print(f"wrote {out}: {cache}", soft_wrap=True)
+    common.out.print(f"{out}: {cache}", soft_wrap=True)
+
+
+def _shard(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if match is None:
+        raise bad_input("shard", "i/n such as 0/4, i from 0", repr(text))
+    return int(match[1]), int(match[2])
 
 
 def _try_once(backbone, image_size: int) -> None:

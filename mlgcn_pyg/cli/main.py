@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from mlgcn_pyg._version import __version__
+from mlgcn_pyg.cli.cache import cache
 from mlgcn_pyg.cli.common import clean_errors
 from mlgcn_pyg.cli.demo import demo
 from mlgcn_pyg.cli.evaluate import evaluate
@@ -44,6 +45,7 @@ app = typer.Typer(
 )
 for command in (demo, graph, extract, train_head, evaluate):
     app.command(name=command.__name__.replace("_", "-"))(clean_errors(command))
+app.add_typer(cache, name="cache")
 
 
 def _show_version(wanted: bool) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -48,8 +49,12 @@ class LabeledImages(Dataset):
     def __len__(self) -> int:
         return len(self.image_paths)
 
+    def image(self, index: int) -> Image.Image:
+        """The photograph itself, before any transform."""
+        return read_image(self.image_paths[index])
+
     def __getitem__(self, index: int):
-        image = read_image(self.image_paths[index])
+        image = self.image(index)
         return (image if self.transform is None else self.transform(image)), self.targets[index], index
 
     def __repr__(self) -> str:

@@ -7,25 +7,31 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checks import bad_input, check_finite, check_positive
+from mlgcn_pyg.checks import bad_input, check_positive
 from mlgcn_pyg.features import format
-from mlgcn_pyg.files import atomic_path, existing_file
+from mlgcn_pyg.features.parts import JoinedRows, open_parts
+from mlgcn_pyg.features.writer import FeatureWriter, storable
+from mlgcn_pyg.files import atomic_path
+
+CHUNK = 1 << 25  # numbers that pass through pinned memory at a time
 
 
 class FeatureCache:
-    """The image features of a data set with its targets: a file in :mod:`mlgcn_pyg.features.format`.
+    """The image features of a data set with its targets: a file in :mod:`mlgcn_pyg.features.format`, or several.
 
     No file handle is kept: a cache may be pickled, forked and read from many processes.
 
     Args:
-        path: the ``.h5`` file.
+        path: the ``.h5`` file, a glob pattern, or a list of files: several files are one cache, the shards of an
+            extraction in the order of their numbers.
 
     Attributes:
         features: (N, V, D) float16 or float32, mapped into memory, read-only.
-        targets: (N, C) int8. label_names: C strings. ids: N strings. meta: provenance.
+        targets: (N, C) int8. label_names: C strings. ids: N strings.
+        meta: provenance (of the first file). paths: the files.
 
     Raises:
-        InputError: a missing, foreign, newer, cut or inconsistent file.
+        InputError: a missing, foreign, newer, unfinished, cut or inconsistent file; files that do not fit together.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp(), "tiny.h5")
@@ -36,15 +42,17 @@ class FeatureCache:
     [torch.Size([2, 4])]
     """
 
-    def __init__(self, path: str | Path):
-        self.path = existing_file("cache", path)
-        contents = format.read(self.path)
-        self.targets = torch.from_numpy(contents.targets)
-        self.label_names, self.ids, self.meta = contents.label_names, contents.ids, contents.meta
-        if contents.offset is None:  # no row, nothing to map
-            self.features = np.zeros(contents.shape, contents.dtype)
-        else:
-            self.features = np.memmap(self.path, contents.dtype, "r", contents.offset, contents.shape)
+    def __init__(self, path: str | Path | Sequence[str | Path]):
+        parts = open_parts(path)
+        self._source, self.paths = path, [file for file, _ in parts]
+        self.path = Path(path) if isinstance(path, str | Path) else self.paths[0]
+        first = parts[0][1]
+        self.label_names, self.meta = first.label_names, first.meta
+        self.ids = tuple(name for _, contents in parts for name in contents.ids)
+        self.targets = torch.from_numpy(np.concatenate([contents.targets for _, contents in parts]))
+        self._offsets = [contents.offset for _, contents in parts]
+        arrays = [_mapped(file, contents) for file, contents in parts]
+        self.features = arrays[0] if len(arrays) == 1 else JoinedRows(arrays)
 
     @classmethod
     def from_arrays(
@@ -58,21 +66,24 @@ class FeatureCache:
         dtype: str = "float16",
         meta: dict | None = None,
     ) -> "FeatureCache":
-        """Writes features (N, D) or (N, V, D) of any origin to ``path`` and opens it.
+        """Writes features (N, D) or (N, V, D) of any origin (CLIP, DINO, …) to ``path`` and opens it.
 
-        ``ids`` are the row numbers by default. Raises InputError for NaN or Inf, values that ``dtype`` cannot hold,
-        and whatever does not fit together.
+        ``ids`` are the row numbers by default; ``meta`` is what JSON can hold, to say where the features are from.
+        Raises InputError for NaN or Inf, values that ``dtype`` cannot hold, and whatever does not fit together.
         """
         features = torch.as_tensor(features)
         features = features.unsqueeze(1) if features.dim() == 2 else features
         if features.dim() != 3:
             raise bad_input("features", "shape (N, D) or (N, V, D)", f"shape {tuple(features.shape)}")
         ids = [str(row) for row in range(len(features))] if ids is None else list(ids)
+        batch_size = max(1, (8 << 20) // max(1, 4 * features[:1].numel()))  # some megabytes to a checksum
         with atomic_path(path) as partial:
-            rows = format.create(partial, tuple(features.shape), dtype, targets, label_names, ids, meta or {})
-            with rows.file:
-                if len(features):
-                    rows[...] = storable(features, dtype, ids)
+            shape = tuple(features.shape)
+            format.create(partial, shape, dtype, targets, label_names, ids, meta or {}, batch_size)
+            with FeatureWriter(partial) as writer:
+                for batch, rows in enumerate(features.split(batch_size) if len(features) else ()):
+                    start = batch * batch_size
+                    writer.write(batch, storable(rows, dtype, ids[start : start + batch_size]))
         return cls(path)
 
     @property
@@ -95,16 +106,25 @@ class FeatureCache:
         return self.num_images
 
     def __reduce__(self):
-        return type(self), (self.path,)  # the other process maps the file itself
+        return type(self), (self._source,)  # the other process maps the files itself
 
     def load(self, device: str | torch.device = "cpu") -> tuple[Tensor, Tensor]:
-        """Features (N, V, D) as stored and targets (N, C) int8 on ``device``, in one pass over the file.
+        """Features (N, V, D) as stored and targets (N, C) int8 on ``device``, in one pass over the files.
 
-        Raises InputError, naming the rows, for NaN or Inf features.
+        What is written is finite; whether it still is what was written, ``mlgcn cache verify`` finds out.
         """
-        features = torch.from_numpy(np.array(self.features)).to(device)
-        check_finite(f"features of {self.path}", features)
-        return features, self.targets.to(device)
+        device = torch.device(device)
+        read = _read_whole if device.type == "cpu" else _read_in_chunks
+        features = [
+            read(path, offset, count, self.features.dtype, device)
+            for path, offset, count in zip(self.paths, self._offsets, self._counts(), strict=True)
+        ]
+        features = features[0] if len(features) == 1 else torch.cat(features)
+        return features.view(self.features.shape), self.targets.to(device)
+
+    def _counts(self) -> list[int]:
+        arrays = self.features.arrays if isinstance(self.features, JoinedRows) else [self.features]
+        return [array.size for array in arrays]
 
     def batches(
         self,
@@ -141,18 +161,24 @@ def index_batches(
             yield features[rows].float(), targets[rows]
 
 
-def storable(features: Tensor, dtype: str, ids: Sequence[str]) -> np.ndarray:
-    """Features (B, ...) as ``dtype``; InputError, naming the image, where a value is not finite or does not fit."""
-    limit = float(np.finfo(dtype).max)
-    fits = (features.abs() <= limit).flatten(1).all(dim=1)  # NaN fails as well
-    if not fits.all():
-        row = int((~fits).nonzero()[0])
-        worst = float(features[row].abs().max())
-        fix = "store float32 instead" if np.isfinite(worst) else "check the weights and the image"
-        raise bad_input(
-            "features",
-            f"finite values that {dtype} can hold (at most {limit:g})",
-            f"{worst:g} in row {row} (image {ids[row]})",
-            fix=fix,
-        )
-    return features.detach().cpu().numpy().astype(dtype)
+def _mapped(path: Path, contents: format.Contents) -> np.ndarray:
+    if contents.offset is None or not contents.shape[0]:  # no row, nothing to map
+        return np.zeros(contents.shape, contents.dtype)
+    return np.memmap(path, contents.dtype, "r", contents.offset, contents.shape)
+
+
+def _read_whole(path: Path, offset: int | None, count: int, dtype: np.dtype, device: torch.device) -> Tensor:
+    """(count,) numbers of a file; reading into fresh memory is faster than copying out of a mapping."""
+    return torch.from_numpy(np.fromfile(path, dtype, count, offset=offset or 0))
+
+
+def _read_in_chunks(path: Path, offset: int | None, count: int, dtype: np.dtype, device: torch.device) -> Tensor:
+    """The same on a GPU, through one piece of pinned memory: the whole is never held on the host."""
+    out = torch.empty(count, dtype=torch.from_numpy(np.empty(0, dtype)).dtype, device=device)
+    buffer = torch.empty(min(count, CHUNK), dtype=out.dtype, pin_memory=device.type == "cuda")
+    with open(path, "rb") as file:
+        file.seek(offset or 0)
+        for piece in out.split(CHUNK):
+            file.readinto(memoryview(buffer[: len(piece)].numpy()).cast("B"))
+            piece.copy_(buffer[: len(piece)])
+    return out

@@ -1,22 +1,23 @@
-"""From photographs to a feature file."""
+"""From photographs to a feature file, whatever interrupts it."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
-from importlib.metadata import version
+from functools import partial
 from pathlib import Path
 
 import torch
-from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import Dataset
 
-from mlgcn_pyg._version import __version__
-from mlgcn_pyg.checks import InputError, bad_input, check_choice, check_count, check_positive
+from mlgcn_pyg.checks import check_choice, check_count, check_positive
 from mlgcn_pyg.features import format
-from mlgcn_pyg.features.cache import FeatureCache, storable
-from mlgcn_pyg.files import atomic_path
+from mlgcn_pyg.features.cache import FeatureCache
+from mlgcn_pyg.features.loading import ImageBatchError, Views, broken_error, broken_images, image_batches
+from mlgcn_pyg.features.plan import Plan, check_shard
+from mlgcn_pyg.features.provenance import provenance
+from mlgcn_pyg.features.ranks import Ranks
+from mlgcn_pyg.features.writer import FeatureWriter, storable
 
-LIBRARIES = ("torch", "torchvision", "h5py", "pillow")
+PRECISIONS = {"float32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def extract_features(
@@ -27,150 +28,131 @@ def extract_features(
     batch_size: int = 32,
     device: str | torch.device = "cpu",
     dtype: str = "float16",
+    precision: str = "float32",
+    views: int = 1,
+    view_transform: Callable | None = None,
+    seed: int = 0,
     num_workers: int = 0,
     on_error: str = "stop",
+    shard: tuple[int, int] | None = None,
+    overwrite: bool = False,
     progress: Callable[[int, str], None] | None = None,
+    notify: Callable[[str], None] | None = None,
 ) -> FeatureCache:
-    """Writes the backbone's features of every image to an HDF5 file, whole or not at all.
+    """Writes the backbone's features of every image to a feature file (:mod:`mlgcn_pyg.features.format`).
+
+    Killed at any moment and run again, it goes on with the batches that are not proven good by their checksums, and
+    the features are byte for byte those of an uninterrupted run. Until it is finished the file is called
+    ``<path>.partial``. A finished file of the same content key is left as it is. In a ``torchrun`` or ``accelerate
+    launch`` the processes share the batches out between them and the first one puts them together.
 
     Args:
         backbone: images (B, 3, height, width) → features (B, D), with ``num_features`` = D; put in evaluation mode.
         dataset: items ``(image, target, index)``, with ``targets``, ``label_names``, ``ids`` and ``transform``.
-        path: the file. It appears under this name only when it is complete; an interrupted run leaves none.
-        batch_size: images per pass. A float16 row may differ in its last bit between batch sizes.
-        device: where the backbone runs.
+        path: the file. It appears under this name only when it is complete.
+        batch_size: images per pass. Rows depend on it in their last bits, so that it belongs to the content key.
+        device: where the backbone runs; ``"cuda"`` is each process's own GPU.
         dtype: ``"float16"`` or ``"float32"`` in the file.
+        precision: of the backbone's arithmetic: ``"float32"``, or autocast to ``"bf16"`` or ``"fp16"``.
+        views: V per image. View 0 is the data set's own transform.
+        view_transform: PIL image → tensor, random; it makes the other views.
+        seed: of the views, with the image's id and the view's number.
         num_workers: processes that decode images.
         on_error: what to do where images do not decode: ``"stop"`` with an error that names and counts them, or
             ``"skip"`` them and list them in ``meta["skipped"]`` (every image is decoded once more to find them first).
+        shard: (i, n): only the i-th of n runs of batches, i from 0, for machines that share nothing but the result;
+            :class:`FeatureCache` opens the n files as one.
+        overwrite: replace a file of another content key; the old one stays until the new one is finished.
         progress: called after each batch with the number of finished images and what is being done to them.
+        notify: called with a sentence when there is something to tell: nothing to do, going on, damage found.
 
     Returns:
         The finished :class:`FeatureCache`.
 
     Raises:
-        InputError: images that do not decode, values that ``dtype`` cannot hold (the image is named), bad arguments.
+        InputError: a file of other content under ``path`` (each field that differs is named), another process at
+            work on it, images that do not decode, values that ``dtype`` cannot hold (the image is named), a full
+            disk, bad arguments.
     """
     check_choice("on_error", on_error, ("stop", "skip"))
     check_choice("dtype", dtype, format.DTYPES)
+    check_choice("precision", precision, PRECISIONS)
     check_positive("batch_size", batch_size)
     check_count("num_workers", num_workers)
-    keep, skipped = list(range(len(dataset))), []
-    if on_error == "skip" and (broken := broken_images(dataset, num_workers, progress)):
-        keep = [row for row in keep if row not in broken]
-        skipped = [dataset.ids[row] for row in broken]
-        if not keep:
-            raise _broken_error(dataset, broken)
-    ids = [dataset.ids[row] for row in keep]
-    shape = (len(keep), 1, backbone.num_features)
-    with atomic_path(path) as partial:
-        meta = provenance(backbone, dataset, batch_size, dtype) | {"skipped": skipped}
-        rows = format.create(partial, shape, dtype, dataset.targets[keep], dataset.label_names, ids, meta)
-        with rows.file:
-            try:
-                for start, features in _batches(backbone, Subset(dataset, keep), batch_size, device, num_workers):
-                    stop = start + len(features)
-                    rows[start:stop, 0] = storable(features, dtype, ids[start:stop])
-                    if progress:
-                        progress(stop, "extracting")
-            except ImageBatchError as error:
-                raise _broken_error(dataset, broken_images(dataset, num_workers, progress)) from error
+    with Ranks() as ranks:
+        device = torch.device(device)
+        if device == torch.device("cuda"):
+            device = torch.device("cuda", ranks.local_rank)
+        source = Views(dataset, check_positive("views", views), view_transform, seed)
+        wanted = provenance(
+            backbone, dataset, batch_size=batch_size, dtype=dtype, precision=precision, views=views,
+            view_transform=view_transform, seed=seed, shard=check_shard(shard), device=device,
+        )  # fmt: skip
+        plan = Plan(
+            Path(path), source, wanted, on_error, overwrite, num_workers, progress, notify or (lambda text: None)
+        )
+        compute = partial(_compute, backbone, source, device, num_workers, progress)
+        (_lead if ranks.rank == 0 else _help)(plan, ranks, compute)
     return FeatureCache(path)
 
 
-class ImageBatchError(InputError):
-    """An item that could not be read, however far down the loader it happened."""
+def _lead(plan: Plan, ranks: Ranks, compute: Callable) -> None:
+    """The first process: decides what is to be done, does its share, and puts everybody's together."""
+    with plan.locked():
+        missing = ranks.share(plan.prepare)
+        if missing is None:
+            return plan.notify(f"{plan.path} is there already, with the same content key: nothing to do")
+        with FeatureWriter(plan.partial) as writer:
+            ours = missing[:: ranks.size]
+            compute(writer, ours)
+            ranks.barrier()
+            left = plan.collect(writer, sorted(set(missing) - set(ours)))
+            assert not left, left
+            writer.finish(plan.path)
+        ranks.barrier()
+
+
+def _help(plan: Plan, ranks: Ranks, compute: Callable) -> None:
+    """The others: their share of the batches, into a file of their own beside the first one's."""
+    missing = ranks.share(None)
+    if missing is None:
+        return
+    with FeatureWriter(plan.helper_file(ranks.rank), reserve=False) as writer:
+        compute(writer, missing[ranks.rank :: ranks.size])
+    ranks.barrier()  # our rows are there,
+    ranks.barrier()  # and now they are where they belong
+
+
+def _compute(backbone, source: Views, device, num_workers, progress, writer: FeatureWriter, batches: list[int]) -> None:
+    """Computes and writes batches."""
+    contents, dataset = writer.contents, source.dataset
+    number = {name: row for row, name in enumerate(dataset.ids)}
+    runs = [contents.ids[slice(*contents.rows(batch))] for batch in batches]
+    finished = len(contents.ids) - sum(map(len, runs))
+    items = [[number[name] for name in names] for names in runs]
+    try:
+        features = _features(backbone, source, items, device, contents.meta["precision"], num_workers)
+        for batch, names, rows in zip(batches, runs, features, strict=True):
+            writer.write(batch, storable(rows, contents.dtype.name, names))
+            finished += len(names)
+            if progress:
+                progress(finished, "extracting")
+    except ImageBatchError as error:
+        raise broken_error(dataset, broken_images(dataset, num_workers, progress)) from error
 
 
 @torch.inference_mode()
-def _batches(backbone, dataset, batch_size, device, num_workers) -> Iterator[tuple[int, Tensor]]:
-    """Yields (first row, features (B, D) float32) in order, with the backbone in evaluation mode."""
-    training = backbone.training
+def _features(
+    backbone, source: Views, items, device: torch.device, precision: str, num_workers: int
+) -> Iterator[Tensor]:
+    """Yields (B, V, D) for each list of items, with the backbone in evaluation mode."""
+    training, half = backbone.training, PRECISIONS[precision]
     backbone.to(device).eval()
-    start = 0
     try:
-        for images in _image_batches(dataset, batch_size, num_workers, torch.device(device).type == "cuda"):
-            features = backbone(images.to(device, non_blocking=True)).float()
-            yield start, features
-            start += len(features)
+        for images in image_batches(source, items, num_workers, pin_memory=device.type == "cuda"):
+            images = images.to(device, non_blocking=True)
+            with torch.autocast(device.type, half, enabled=half is not None):
+                views = [backbone(view) for view in images.unbind(1)]
+            yield torch.stack(views, dim=1).float()
     finally:
         backbone.train(training)
-
-
-def _image_batches(dataset, batch_size: int, num_workers: int, pin_memory: bool) -> Iterator[Tensor]:
-    loader = DataLoader(dataset, batch_size, num_workers=num_workers, pin_memory=pin_memory)
-    try:
-        for images, _, _ in loader:
-            yield images
-    except InputError as error:
-        raise ImageBatchError(str(error)) from error
-
-
-class _Problems(Dataset):
-    """Item k is None if the data set's item k can be read, else the reason why not."""
-
-    def __init__(self, dataset: Dataset):
-        self.dataset = dataset
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, index: int) -> str | None:
-        try:
-            self.dataset[index]
-        except InputError as error:
-            return str(error)
-        return None
-
-
-def broken_images(
-    dataset: Dataset, num_workers: int = 0, progress: Callable[[int, str], None] | None = None
-) -> dict[int, str]:
-    """The items that cannot be read, {index: reason}; every image is decoded to find out."""
-    broken = {}
-    for row, reason in enumerate(DataLoader(_Problems(dataset), batch_size=None, num_workers=num_workers)):
-        if reason is not None:
-            broken[row] = reason
-        if progress:
-            progress(row + 1, f"looking for images that do not decode: {len(broken)}")
-    return broken
-
-
-def _broken_error(dataset: Dataset, broken: dict[int, str]) -> InputError:
-    named = [dataset.ids[row] for row in broken]
-    listed = ", ".join(named[:5]) + (", …" if len(named) > 5 else "")
-    first = next(iter(broken.values()), "none when read again")
-    return bad_input(
-        "dataset",
-        f"{len(dataset)} images that decode",
-        f"{len(broken)} that do not: {listed} (the first: {first})",
-        fix="mend or remove them, or skip them with on_error='skip' (--on-error skip)",
-    )
-
-
-def provenance(backbone: torch.nn.Module, dataset: Dataset, batch_size: int, dtype: str) -> dict:
-    """Where features come from: enough to make them again, and to notice when they would differ."""
-    digest = getattr(backbone, "digest", None)
-    return {
-        "backbone": getattr(backbone, "name", type(backbone).__name__),
-        "weights_sha256": digest() if digest else None,
-        "pool": getattr(backbone, "pool", None),
-        "transform": " ".join(repr(getattr(dataset, "transform", None)).split()),
-        "image_size": _image_size(dataset),
-        "dtype": dtype,
-        "batch_size": batch_size,
-        "dataset": repr(dataset),
-        "split": getattr(dataset, "split", None),
-        "versions": {"mlgcn_pyg": __version__} | {name: version(name) for name in LIBRARIES},
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-def _image_size(dataset: Dataset) -> list[int] | None:
-    """(height, width) that comes out of the transform, found by giving it a blank picture."""
-    transform = getattr(dataset, "transform", None)
-    if transform is None:
-        return None
-    with torch.random.fork_rng(devices=[]):
-        shape = getattr(transform(Image.new("RGB", (64, 64))), "shape", None)
-    return None if shape is None else list(shape[-2:])

@@ -1,20 +1,38 @@
-"""The feature file, version 1: one HDF5 file, readable with any HDF5 library.
+"""The feature file, version 2: one HDF5 file, readable with any HDF5 library.
 
-====================  ======================  ==================================================================
-``/features``         (N, V, D) f16 or f32    contiguous, preallocated; V views per image, view 0 the plain one
-``/targets``          (N, C) int8             1 present, 0 absent, −1 unknown
-``/label_names``      (C,) UTF-8              different strings
-``/ids``              (N,) UTF-8              different strings that name the images
-attribute ``format``  string                  ``mlgcn_pyg.features``
-attribute ``version`` integer                 1
-attribute ``meta``    JSON                    provenance: backbone, weights digest, transform, pooling, versions, …
-====================  ======================  ==================================================================
+========================  ======================  ==============================================================
+``/features``             (N, V, D) f16 or f32    contiguous, allocated at creation; V views per image, view 0 the
+                                                  evaluation view; little-endian
+``/targets``              (N, C) int8             1 present, 0 absent, −1 unknown
+``/label_names``          (C,) UTF-8              different strings
+``/ids``                  (N,) UTF-8              different strings that name the images
+``/done``                 (K,) uint8              1 where batch k, the rows kB … (k+1)B, had reached the disk
+``/checksums``            (K, 32) uint8           SHA-256 of batch k's rows as they lie in the file
+attribute ``format``      string                  ``mlgcn_pyg.features``
+attribute ``version``     integer                 2
+attribute ``batch_size``  integer                 B, images per batch; K = ⌈N/B⌉
+attribute ``header``      string                  SHA-256 of everything above but ``features``, ``done`` and
+                                                  ``checksums`` (see :func:`header_digest`)
+attribute ``meta``        JSON                    provenance: backbone, sha256 of its weights, pooling, transform,
+                                                  image size, precision, data set's digest, seed, versions, …
+========================  ======================  ==============================================================
 
-Writers MUST create the file under another name and rename it when every row is written, so that a file under its
-final name is complete. Readers MUST refuse other formats and newer versions, and MAY map ``/features`` into memory.
+Writers
+    MUST write under another name and rename when every batch is done, so that a file under its final name is whole;
+    MUST have the whole structure on the disk before the first row, and write rows in place from then on;
+    MUST have a batch's rows on the disk before ``done`` says so;
+    MUST NOT write NaN or Inf; MUST take B as part of what the file is, since rows depend on their batch in rounding.
+Readers
+    MUST refuse other formats and newer versions, files that miss a part, a ``header`` that does not fit, and, under
+    the final name, a batch that is not done; MAY map ``/features`` into memory; MAY check the checksums.
+
+Version 1 had neither ``done`` nor ``checksums``, ``batch_size`` and ``header``; it is still read.
 """
 
+import hashlib
 import json
+import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,31 +40,66 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from mlgcn_pyg.checks import (
-    InputError,
-    bad_input,
-    check_choice,
-    check_label_names,
-    check_positive,
-    check_targets,
-    first_line,
-)
+from mlgcn_pyg.checks import bad_input, check_choice, check_label_names, check_positive, check_targets
 
-FORMAT, VERSION = "mlgcn_pyg.features", 1
+FORMAT, VERSION = "mlgcn_pyg.features", 2
 DTYPES = ("float16", "float32")
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a feature file says of itself; ``offset`` is where its rows begin, None if it has none."""
+    """What a feature file says of itself; offsets are bytes into the file, None where there is nothing."""
 
+    version: int
     shape: tuple[int, int, int]
     dtype: np.dtype
-    offset: int | None
     targets: np.ndarray
     label_names: tuple[str, ...]
     ids: tuple[str, ...]
     meta: dict
+    batch_size: int
+    done: np.ndarray
+    checksums: np.ndarray | None  # None in version 1
+    offset: int | None
+    done_offset: int | None = None
+    checksums_offset: int | None = None
+
+    @property
+    def num_batches(self) -> int:
+        return num_batches(self.shape[0], self.batch_size)
+
+    @property
+    def row_bytes(self) -> int:
+        return self.shape[1] * self.shape[2] * self.dtype.itemsize
+
+    def rows(self, batch: int) -> tuple[int, int]:
+        """First and last + 1 row of a batch."""
+        return batch * self.batch_size, min((batch + 1) * self.batch_size, self.shape[0])
+
+
+def num_batches(num_images: int, batch_size: int) -> int:
+    return math.ceil(num_images / batch_size)
+
+
+def checksum(rows) -> bytes:
+    """SHA-256 of rows as bytes."""
+    return hashlib.sha256(rows).digest()
+
+
+def header_digest(
+    shape: Sequence[int],
+    dtype: str,
+    batch_size: int,
+    targets: np.ndarray,
+    label_names: Sequence[str],
+    ids: Sequence[str],
+    meta: str,
+) -> str:
+    """SHA-256 over one line of JSON, [shape, dtype, batch_size, label_names, ids, meta], and the targets' bytes."""
+    line = json.dumps([list(map(int, shape)), str(dtype), int(batch_size), list(label_names), list(ids), meta])
+    sha = hashlib.sha256(line.encode())
+    sha.update(np.ascontiguousarray(targets, np.int8))
+    return sha.hexdigest()
 
 
 def create(
@@ -57,8 +110,9 @@ def create(
     label_names: Sequence[str],
     ids: Sequence[str],
     meta: dict,
-) -> h5py.Dataset:
-    """A new file with all but its rows written; returns the open, allocated ``/features`` (``.file`` closes it)."""
+    batch_size: int,
+) -> None:
+    """Makes a file with everything but its rows, allocated and on the disk."""
     check_choice("dtype", dtype, DTYPES)
     check_positive("num_features", shape[2])
     targets = check_targets("targets", targets).cpu().numpy()
@@ -68,77 +122,27 @@ def create(
             raise bad_input(what, f"{shape[0]} rows, one per image", rows)
     if len(set(ids)) != len(ids):
         raise bad_input("ids", "a different id for every image", f"{len(ids) - len(set(ids))} repeated")
-    file = h5py.File(path, "w")
-    file.attrs.update({"format": FORMAT, "version": VERSION, "meta": json.dumps(meta, sort_keys=True)})
-    file["targets"] = targets
-    file.create_dataset("label_names", data=list(names), dtype=h5py.string_dtype())
-    file.create_dataset("ids", data=list(ids), dtype=h5py.string_dtype())
-    return _allocate(file, shape, np.dtype(dtype))
+    meta, batches = json.dumps(meta, sort_keys=True), num_batches(shape[0], check_positive("batch_size", batch_size))
+    # the file is locked by its writer: HDF5's own lock would collide with that one
+    with h5py.File(path, "w", locking=False) as file:
+        header = header_digest(shape, dtype, batch_size, targets, names, ids, meta)
+        file.attrs.update({"format": FORMAT, "version": VERSION, "batch_size": batch_size, "header": header})
+        file.attrs["meta"] = meta
+        file["targets"] = targets
+        file.create_dataset("label_names", data=list(names), dtype=h5py.string_dtype())
+        file.create_dataset("ids", data=list(ids), dtype=h5py.string_dtype())
+        file["done"] = np.zeros(batches, np.uint8)
+        file["checksums"] = np.zeros((batches, 32), np.uint8)
+        _allocate(file, shape, np.dtype(dtype).newbyteorder("<"))
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
 
 
-def _allocate(file: h5py.File, shape: tuple[int, int, int], dtype: np.dtype) -> h5py.Dataset:
+def _allocate(file: h5py.File, shape: tuple[int, int, int], dtype: np.dtype) -> None:
     """Contiguous storage, allocated now and never filled: the file's structure does not change afterwards."""
     options = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     options.set_layout(h5py.h5d.CONTIGUOUS)
     options.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     options.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
     space = h5py.h5s.create_simple(shape)
-    return h5py.Dataset(h5py.h5d.create(file.id, b"features", h5py.h5t.py_create(dtype), space, options))
-
-
-def read(path: Path) -> Contents:
-    """Everything but the rows. Raises InputError for a foreign, newer, incomplete or inconsistent file."""
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise bad_input("cache", "an HDF5 feature file", f"{path} ({first_line(error)})") from error
-    with file:
-        if file.attrs.get("format") != FORMAT:
-            raise bad_input("cache", "a feature file written by this package", f"another HDF5 file, {path}")
-        if file.attrs.get("version") != VERSION:
-            raise bad_input(
-                "cache",
-                f"format version {VERSION}",
-                f"version {file.attrs.get('version')} in {path}",
-                fix="use a newer mlgcn_pyg",
-            )
-        missing = [name for name in ("features", "targets", "label_names", "ids") if name not in file]
-        if missing or "meta" not in file.attrs:
-            raise bad_input("cache", "a complete feature file", f"no {', '.join(missing) or 'meta'} in {path}")
-        try:
-            contents = _read_contents(file, path)
-            _check(contents, path)
-        except InputError:
-            raise
-        except Exception as error:  # parts of other kinds than the format's
-            raise bad_input(
-                "cache", "a feature file as the format describes", f"{path} ({first_line(error)})"
-            ) from error
-    return contents
-
-
-def _read_contents(file: h5py.File, path: Path) -> Contents:
-    features = file["features"]
-    if features.ndim != 3 or features.dtype not in (np.dtype("<f2"), np.dtype("<f4")) or features.chunks is not None:
-        found = f"shape {features.shape}, {features.dtype}" + (", chunked" if features.chunks else "")
-        raise bad_input("cache", "contiguous features (N, V, D) in float16 or float32", f"{found} in {path}")
-    return Contents(
-        shape=features.shape,
-        dtype=features.dtype,
-        offset=features.id.get_offset(),
-        targets=file["targets"][...],
-        label_names=tuple(file["label_names"].asstr()[...].tolist()),
-        ids=tuple(file["ids"].asstr()[...].tolist()),
-        meta=json.loads(file.attrs["meta"]),
-    )
-
-
-def _check(contents: Contents, path: Path) -> None:
-    num_images, num_labels = contents.shape[0], len(contents.label_names)
-    if contents.targets.shape != (num_images, num_labels) or len(contents.ids) != num_images:
-        found = f"targets {contents.targets.shape}, {len(contents.ids)} ids, {num_labels} labels for {num_images} rows"
-        raise bad_input("cache", "targets, ids and label names that fit the features", f"{found} in {path}")
-    check_targets("targets", contents.targets, num_labels)
-    size = int(np.prod(contents.shape)) * contents.dtype.itemsize
-    if size and (contents.offset is None or contents.offset + size > path.stat().st_size):
-        raise bad_input("cache", "a whole file", f"{path} cut short")
+    h5py.h5d.create(file.id, b"features", h5py.h5t.py_create(dtype), space, options)

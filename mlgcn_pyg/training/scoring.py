@@ -18,6 +18,7 @@ def in_memory(data: Cached, head: torch.nn.Module, argument: str, device: torch.
         check_same_labels(f"{argument} ({data.path})", data.label_names, head.label_names, "the head")
         features, targets = data.load(device)
         features = features[:, 0]
+        check_finite(f"features of {data.path}", features)
     else:
         features, targets = data[0].to(device), check_targets(f"{argument} targets", data[1]).to(device)
         check_finite(f"{argument} features", features)

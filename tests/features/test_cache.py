@@ -7,6 +7,9 @@ import torch
 
 from mlgcn_pyg.checks import InputError
 from mlgcn_pyg.features import FeatureCache
+from mlgcn_pyg.features.verify import verify
+from mlgcn_pyg.nn import LinearHead
+from mlgcn_pyg.training import fit_head, score
 
 
 @pytest.fixture
@@ -29,7 +32,7 @@ def test_written_and_read_is_equal_to_float16_rounding(tiny, tmp_path):
 def test_any_hdf5_reader_sees_the_documented_file(tiny):
     cache, features, targets = tiny
     with h5py.File(cache.path) as file:
-        assert file.attrs["format"] == "mlgcn_pyg.features" and file.attrs["version"] == 1
+        assert file.attrs["format"] == "mlgcn_pyg.features" and file.attrs["version"] == 2
         assert file["features"].chunks is None and file["features"].dtype == np.float16
         assert (file["features"][...] == features.half().numpy()).all()
 
@@ -83,12 +86,15 @@ def test_values_that_do_not_fit_are_refused_and_no_file_is_left(tmp_path, value,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nan_in_a_finished_file_is_noticed_when_it_is_loaded(tiny):
+def test_nan_in_a_finished_file_is_noticed_before_it_is_used(tiny):
     cache, _, _ = tiny
     with h5py.File(cache.path, "r+") as file:
         file["features"][4, 0, 2] = np.nan
-    with pytest.raises(InputError, match="NaN or Inf in 1 of 7 rows, the first is row 4"):
-        cache.load()
+    head = LinearHead(3, 5, cache.label_names)
+    for use in (lambda: score(head, cache), lambda: fit_head(head, cache)):
+        with pytest.raises(InputError, match="NaN or Inf in 1 of 7 rows, the first is row 4"):
+            use()
+    assert verify(cache.path).not_finite == [4]
 
 
 @pytest.mark.parametrize(
@@ -125,7 +131,7 @@ def replace(name, value):
     "change, message",
     [
         (lambda f: f.attrs.__setitem__("format", "other"), "a feature file written by this package"),
-        (lambda f: f.attrs.__setitem__("version", 99), "format version 1, found version 99"),
+        (lambda f: f.attrs.__setitem__("version", 99), "format version 2 or older, found version 99"),
         (lambda f: f.__delitem__("targets"), "found no targets"),
         (lambda f: f.attrs.__delitem__("meta"), "found no meta"),
         (replace("features", np.zeros((7, 5), np.float16)), r"features \(N, V, D\)"),

@@ -1,0 +1,156 @@
+"""Rows into a feature file that survives being killed at any moment.
+
+The file has its whole structure before the first row (:func:`mlgcn_pyg.features.format.create`); from then on batches
+are written in place, without HDF5, each followed by its checksum. What a crash leaves is judged by the checksums
+alone: a batch is good if its rows are what was hashed, whichever of the two reached the disk first.
+"""
+
+import errno
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from mlgcn_pyg.checks import bad_input
+from mlgcn_pyg.features.format import checksum
+from mlgcn_pyg.features.reading import read
+from mlgcn_pyg.files import publish, write_at
+
+SYNC_SECONDS, SYNC_BYTES = 10.0, 1 << 28  # what a power failure may cost, and how much is in flight at most
+
+
+def partial_path(path: Path) -> Path:
+    """The name of a file in the making, ``train.h5.partial``."""
+    return path.with_name(path.name + ".partial")
+
+
+class FeatureWriter:
+    """Writes batches of rows into the file at ``path``, made by ``format.create``; a context manager.
+
+    Args:
+        path: the file in the making.
+        reserve: claim the disk space of all rows now, so that a full disk shows before the work and not after it.
+
+    Raises:
+        InputError: a file that is none of this format, or a disk without room.
+    """
+
+    def __init__(self, path: Path, reserve: bool = True):
+        self.path, self.contents = path, read(path, complete=False)
+        self.pending, self.dirty, self.synced = [], 0, time.monotonic()
+        self.handle = os.open(path, os.O_RDWR)
+        size = self.contents.shape[0] * self.contents.row_bytes
+        if size and reserve:
+            self._with_room(lambda: os.posix_fallocate(self.handle, self.contents.offset, size))
+
+    def __enter__(self) -> "FeatureWriter":
+        return self
+
+    def __exit__(self, kind, *_) -> None:
+        try:
+            if self.handle is not None:
+                self.sync()
+        except OSError:
+            if kind is None:  # else the first error says more than that the disk is still full
+                raise
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        if self.handle is not None:
+            os.close(self.handle)
+            self.handle = None
+
+    def proven(self, progress: Callable[[int, str], None] | None = None) -> np.ndarray:
+        """(K,) bool: batches whose rows are what their checksums say, found by reading them."""
+        good = np.zeros(self.contents.num_batches, bool)
+        for batch in self.contents.checksums.any(axis=1).nonzero()[0].tolist():
+            good[batch] = checksum(self.read(batch)) == self.contents.checksums[batch].tobytes()
+            if progress:
+                progress(self.contents.rows(batch)[1], "checking what is there")
+        return good
+
+    def read(self, batch: int) -> bytes:
+        """The bytes of a batch's rows."""
+        start, stop = self.contents.rows(batch)
+        size = (stop - start) * self.contents.row_bytes
+        return os.pread(self.handle, size, self.contents.offset + start * self.contents.row_bytes)
+
+    def write(self, batch: int, rows: np.ndarray) -> None:
+        """Rows (B, V, D) of a batch, in the file's dtype, and their checksum."""
+        start, stop = self.contents.rows(batch)
+        rows = np.ascontiguousarray(rows, self.contents.dtype)
+        assert rows.shape == (stop - start, *self.contents.shape[1:]), (rows.shape, batch)
+        self._with_room(lambda: self._write(batch, rows, self.contents.offset + start * self.contents.row_bytes))
+        self.pending.append(batch)
+        self.dirty += rows.nbytes
+        if self.dirty >= SYNC_BYTES or time.monotonic() - self.synced >= SYNC_SECONDS:
+            self.sync()
+
+    def _write(self, batch: int, rows: np.ndarray, offset: int) -> None:
+        write_at(self.handle, rows, offset)
+        write_at(self.handle, checksum(rows), self.contents.checksums_offset + 32 * batch)
+
+    def sync(self) -> None:
+        """Has all rows so far on the disk, and then the word that they are."""
+        if self.pending:
+            os.fdatasync(self.handle)
+            self.mark(self.pending, True)
+        self.pending, self.dirty, self.synced = [], 0, time.monotonic()
+
+    def mark(self, batches: list[int], done: bool) -> None:
+        """Sets the done map of some batches; a batch that is not done loses its checksum first."""
+        for batch in batches:
+            if not done:
+                write_at(self.handle, bytes(32), self.contents.checksums_offset + 32 * batch)
+            write_at(self.handle, bytes([done]), self.contents.done_offset + batch)
+
+    def finish(self, path: Path) -> None:
+        """Gives the file its final name; the caller has written every batch or proven it good."""
+        self.sync()
+        if self.contents.num_batches:
+            write_at(self.handle, b"\1" * self.contents.num_batches, self.contents.done_offset)
+        self.close()
+        publish(self.path, path)
+
+    def _with_room(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise
+            size = self.contents.shape[0] * self.contents.row_bytes
+            fix = "free some and run again: finished batches are kept"
+            raise bad_input(
+                "path", f"{size / 1e6:,.0f} MB of disk for {self.path}", os.strerror(error.errno), fix
+            ) from error
+
+
+def merge(writer: FeatureWriter, other: Path, missing: list[int]) -> list[int]:
+    """Copies batches of ``missing`` that are proven good in another file of the same header; returns those left."""
+    with FeatureWriter(other, reserve=False) as source:
+        good = source.proven()
+        for batch in [batch for batch in missing if good[batch]]:
+            shape = (-1, *writer.contents.shape[1:])
+            writer.write(batch, np.frombuffer(source.read(batch), writer.contents.dtype).reshape(shape))
+    return [batch for batch in missing if not good[batch]]
+
+
+def storable(features: Tensor, dtype: str, ids: Sequence[str]) -> np.ndarray:
+    """Features (B, ...) as ``dtype``; InputError, naming the image, where a value is not finite or does not fit."""
+    limit = float(np.finfo(dtype).max)
+    fits = (features.abs() <= limit).flatten(1).all(dim=1)  # NaN fails as well
+    if not fits.all():
+        row = int((~fits).nonzero()[0])
+        worst = float(features[row].abs().max())
+        fix = "store float32 instead" if np.isfinite(worst) else "check the weights and the image"
+        raise bad_input(
+            "features",
+            f"finite values that {dtype} can hold (at most {limit:g})",
+            f"{worst:g} in row {row} (image {ids[row]})",
+            fix=fix,
+        )
+    return features.detach().cpu().numpy().astype(dtype)
