@@ -50,7 +50,9 @@ def image_batches(
     views: Views, batches: Sequence[Sequence[int]], num_workers: int, pin_memory: bool
 ) -> Iterator[Tensor]:
     """Yields (B, V, 3, height, width) for each list of items, in order."""
-    loader = DataLoader(views, batch_sampler=batches, num_workers=num_workers, pin_memory=pin_memory)
+    # a generator of its own: the loader draws a number that nothing here depends on
+    own = torch.Generator()
+    loader = DataLoader(views, batch_sampler=batches, num_workers=num_workers, pin_memory=pin_memory, generator=own)
     try:
         yield from loader
     except InputError as error:

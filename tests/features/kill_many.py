@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import torch
 
 from mlgcn_pyg.features import extract_features, writer
-from tests.features.small import SmallBackbone, small_scenes
+from tests.features.small import SmallBackbone, drawn_scenes
 
 
 def start(scenes, path: Path) -> int:
@@ -33,7 +33,7 @@ def start(scenes, path: Path) -> int:
 
 def main() -> None:
     root, out, wanted = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-    scenes, chance = small_scenes(root), random.Random(7)
+    scenes, chance = drawn_scenes(root), random.Random(7)
     killed = finished = 0
     while True:
         path = out / f"{finished}.h5"

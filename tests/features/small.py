@@ -2,7 +2,7 @@
 
 import torch
 
-from mlgcn_pyg.datasets import Scenes, eval_transform
+from mlgcn_pyg.datasets import VOC2007, Scenes, eval_transform
 from mlgcn_pyg.files import tensor_digest
 
 
@@ -23,3 +23,8 @@ class SmallBackbone(torch.nn.Module):
 
 def small_scenes(folder, num_images: int = 22) -> Scenes:
     return Scenes(folder, num_images, transform=eval_transform(32))
+
+
+def drawn_scenes(folder) -> VOC2007:
+    """Scenes that another process has drawn."""
+    return VOC2007(folder, "train", eval_transform(32))

@@ -216,7 +216,7 @@ def test_a_second_process_is_refused_while_the_first_writes(tmp_path, scenes):
     backbone = SmallBackbone()
     code = (
         "import sys; from tests.features.small import *; from mlgcn_pyg.features import extract_features\n"
-        f"extract_features(SmallBackbone(), small_scenes({str(scenes.image_paths[0].parent.parent)!r}), "
+        f"extract_features(SmallBackbone(), drawn_scenes({str(scenes.image_paths[0].parent.parent)!r}), "
         f"{str(tmp_path / 's.h5')!r}, batch_size=4)"
     )
     outcome = []

@@ -1,0 +1,131 @@
+"""Running an extraction again: nothing to do, going on, or a refusal that says what differs."""
+
+import pytest
+import torch
+
+from mlgcn_pyg.checks import InputError
+from mlgcn_pyg.datasets import eval_transform
+from mlgcn_pyg.features import FeatureCache, extract_features
+from tests.features.small import SmallBackbone, small_scenes
+
+
+@pytest.fixture
+def scenes(tmp_path):
+    return small_scenes(tmp_path / "scenes", 6)
+
+
+def test_the_same_content_key_is_nothing_to_do(tmp_path, scenes):
+    first = extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=4)
+    before, told = first.path.read_bytes(), []
+    backbone = SmallBackbone()
+    backbone.register_forward_hook(lambda *_: pytest.fail("an image was computed"))
+    extract_features(backbone, scenes, tmp_path / "s.h5", batch_size=4, notify=told.append, num_workers=1)
+    assert told == [f"{tmp_path / 's.h5'} is there already, with the same content key: nothing to do"]
+    assert first.path.read_bytes() == before and not (tmp_path / "s.h5.partial").exists()
+
+
+def changed(scenes, what):
+    """Extraction options after one change; returns (backbone, scenes, options)."""
+    backbone, options = SmallBackbone(), {"batch_size": 4}
+    if what == "weights_sha256":
+        backbone = SmallBackbone(seed=1)  # the same name
+    elif what == "transform":
+        scenes.transform = eval_transform(48)
+    elif what == "dataset_sha256":
+        scenes.targets = 1 - scenes.targets
+    elif what == "picture":
+        with open(scenes.image_paths[0], "ab") as file:
+            file.write(b"one byte more")
+        what = "dataset_sha256"
+    elif what == "views":
+        options |= {"views": 2, "view_transform": scenes.transform}
+    else:
+        options |= {"batch_size": {"batch_size": 3}, "dtype": {"dtype": "float32"}, "precision": {"precision": "bf16"}}[
+            what
+        ]
+    return backbone, options, what
+
+
+FIELDS = ("weights_sha256", "transform", "dataset_sha256", "picture", "views", "batch_size", "dtype", "precision")
+
+
+@pytest.mark.parametrize("what", FIELDS)
+def test_another_content_key_is_refused_and_named(tmp_path, scenes, what):
+    path = extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=4).path
+    before = path.read_bytes()
+    backbone, options, field = changed(scenes, what)
+    with pytest.raises(InputError, match=rf"found {path} with .*{field}: .* in the file, .* asked for.*--overwrite"):
+        extract_features(backbone, scenes, path, **options)
+    assert path.read_bytes() == before
+    cache = extract_features(backbone, scenes, path, **options, overwrite=True)
+    assert len(cache) == 6 and extract_features(backbone, scenes, path, **options).meta == cache.meta
+
+
+def test_every_field_that_differs_is_named(tmp_path, scenes):
+    path = extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=4).path
+    with pytest.raises(InputError) as refused:
+        extract_features(SmallBackbone(1), scenes, path, batch_size=2, dtype="float32")
+    for field in ("weights_sha256", "batch_size: 4 in the file, 2 asked for", "dtype: float16 in the file, float32"):
+        assert field in str(refused.value)
+
+
+def test_an_unfinished_file_of_another_key_or_machine_is_refused(tmp_path, scenes, monkeypatch):
+    class Stops(SmallBackbone):
+        def forward(self, images):
+            if len(images) == 2:  # the last batch
+                raise KeyboardInterrupt
+            return super().forward(images)
+
+    with pytest.raises(KeyboardInterrupt):
+        extract_features(Stops(), scenes, tmp_path / "s.h5", batch_size=4)
+    with pytest.raises(InputError, match=r"s.h5.partial with batch_size: 4 in the file, 3 asked for"):
+        extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=3)
+    with monkeypatch.context() as patch:
+        patch.setattr("mlgcn_pyg.features.provenance.version", lambda name: "0.1")
+        with pytest.raises(InputError, match="versions"):
+            extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=4)
+        # a finished file needs no other version's bits
+    assert len(extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=4)) == 6
+    monkeypatch.setattr("mlgcn_pyg.features.provenance.version", lambda name: "0.1")
+    told = []
+    extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=4, notify=told.append)
+    assert "nothing to do" in told[0]
+
+
+def test_a_foreign_file_under_the_name_is_kept(tmp_path, scenes):
+    (tmp_path / "s.h5").write_text("a letter")
+    with pytest.raises(InputError, match="an HDF5 feature file"):
+        extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=4)
+    assert (tmp_path / "s.h5").read_text() == "a letter"
+
+
+def test_skipped_images_belong_to_what_was_asked_for(tmp_path, scenes):
+    scenes.image_paths[2].write_bytes(b"no picture")
+    cache = extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=2, on_error="skip")
+    assert len(cache) == 5
+    with pytest.raises(InputError, match="skipped: 1 images in the file, none asked for"):
+        extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=2)
+    told = []
+    extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=2, on_error="skip", notify=told.append)
+    assert "nothing to do" in told[0]
+
+
+@pytest.mark.parametrize("where", ["folder", "under a file", "/proc/nothing/s.h5"])
+def test_places_that_cannot_be_written(tmp_path, scenes, where):
+    (tmp_path / "file").write_text("")
+    path = {"folder": tmp_path, "under a file": tmp_path / "file" / "s.h5"}.get(where, where)
+    backbone = SmallBackbone()
+    backbone.register_forward_hook(lambda *_: pytest.fail("an image was computed"))
+    with pytest.raises(InputError, match="path: expected"):
+        extract_features(backbone, scenes, path, batch_size=4)
+
+
+def test_precision_is_recorded_and_differs(tmp_path, scenes):
+    plain = extract_features(SmallBackbone(), scenes, tmp_path / "a.h5", batch_size=4, dtype="float32")
+    half = extract_features(SmallBackbone(), scenes, tmp_path / "b.h5", batch_size=4, dtype="float32", precision="bf16")
+    assert half.meta["precision"] == "bf16" and plain.meta["precision"] == "float32"
+    a, b = plain.load()[0], half.load()[0]
+    assert not torch.equal(a, b) and torch.allclose(a, b, rtol=0.02, atol=0.02)
+    assert torch.equal(b, b.bfloat16().float())  # these are numbers that bfloat16 has
+    with pytest.raises(InputError, match="files that were made in the same way.*precision"):
+        FeatureCache([tmp_path / "a.h5", tmp_path / "b.h5"])
