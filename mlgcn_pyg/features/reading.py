@@ -32,8 +32,8 @@ def read(path: Path, *, complete: bool = True) -> Contents:
     except OSError as error:
         raise bad_input("cache", "an HDF5 feature file", f"{path} ({first_line(error)})") from error
     with file:
-        version = _check_kind(file, path)
         try:
+            version = _check_kind(file, path)
             contents = _contents(file, version, path)
             _check(contents, path)
             if version > 1:
@@ -44,7 +44,7 @@ def read(path: Path, *, complete: bool = True) -> Contents:
             raise bad_input(
                 "cache", "a feature file as the format describes", f"{path} ({first_line(error)})"
             ) from error
-    if complete and not contents.done.all():
+    if complete and (contents.done != 1).any():
         count = int((contents.done != 1).sum())
         fix = "mlgcn cache repair, then mlgcn extract again"
         raise bad_input("cache", "a finished file", f"{count} of {len(contents.done)} batches missing in {path}", fix)
