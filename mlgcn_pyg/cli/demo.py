@@ -103,7 +103,7 @@ def _extract(backbone, data, path: Path, device: str):
     if data.split == "train":  # features are taken of the whole image, not of a random crop
         data.transform = eval_transform(data[0][0].shape[-1])
     with common.progress_bar(f"extracting {data.split}", len(data)) as update:
-        return extract_features(backbone, data, path, batch_size=64, device=device, progress=update)
+        return extract_features(backbone, data, path, batch_size=64, device=device, overwrite=True, progress=update)
 
 
 def _retrain(graph, train, test, out: Path, config, seeds: int, device: str) -> dict:

@@ -40,6 +40,8 @@ def extract(
     separator: common.Separator = ";",
 ) -> None:
     """Run a backbone over photographs once and keep its features."""
+    import torch
+
     from mlgcn_pyg.datasets import eval_transform, train_transform
     from mlgcn_pyg.features import extract_features
     from mlgcn_pyg.graph import LabelGraph
@@ -48,6 +50,7 @@ def extract(
     names = None if graph is None else LabelGraph.load(graph).label_names
     transform = eval_transform(image_size)
     data = common.open_dataset(dataset, root, split, labels, image_column, labels_column, separator, transform, names)
+    torch.manual_seed(seed)  # random weights are the same weights when the run goes on
     model = Backbone(backbone, None if weights == "none" else weights, pool)
     _try_once(model, image_size)
     options = {"batch_size": batch_size, "dtype": dtype, "precision": precision, "num_workers": num_workers}

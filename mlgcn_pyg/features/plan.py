@@ -1,8 +1,8 @@
 """What an extraction has to do: nothing, the rest of an interrupted one, or all of it."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch.utils.data import Subset
@@ -28,6 +28,7 @@ class Plan:
     num_workers: int
     progress: Callable[[int, str], None] | None
     notify: Callable[[str], None]
+    locks: ExitStack = field(default_factory=ExitStack)
 
     @property
     def partial(self) -> Path:
@@ -38,16 +39,13 @@ class Plan:
         """One writer at a time; a path that cannot be written is refused before any work."""
         if self.path.is_dir():
             raise bad_input("path", "a file name", f"the folder {self.path}")
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            lock = locked(self.partial)
-            lock.__enter__()
-        except OSError as error:
-            raise bad_input("path", "a place that can be written", f"{self.path} ({error.strerror})") from error
-        try:
+        with ExitStack() as self.locks:
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self.locks.enter_context(locked(self.partial))
+            except OSError as error:
+                raise bad_input("path", "a place that can be written", f"{self.path} ({error.strerror})") from error
             yield
-        finally:
-            lock.__exit__(None, None, None)
 
     def prepare(self) -> list[int] | None:
         """The batches to be computed, with the file in the making there to take them; None if there is nothing to do.
@@ -58,7 +56,12 @@ class Plan:
             self._refuse_other(self.path, read(self.path).meta, KEY)
             return None
         found = self._unfinished()
-        if found is None:
+        if found is not None and self.on_error == "skip" and found.meta["on_error"] == "stop":
+            # which images are there may change; the batches that stay the same are taken over below
+            self.partial.rename(f"{self.partial}.rank-before")
+            self.locks.enter_context(locked(self.partial))
+            self._create()
+        elif found is None:
             self._create()
         with FeatureWriter(self.partial) as writer:
             good = writer.proven(self.progress)
@@ -75,7 +78,8 @@ class Plan:
         """Takes over batches from the other processes' files, of this or an interrupted run; returns those left."""
         for file in sorted(self.path.parent.glob(f"{self.partial.name}.rank*")):
             try:
-                same = read(file, complete=False).meta == writer.contents.meta
+                meta = read(file, complete=False).meta
+                same = not differences(meta, self.wanted, KEY + ENVIRONMENT)
             except InputError:  # cut off while it was being made
                 same = False
             if same:
@@ -128,7 +132,7 @@ class Plan:
             skipped, keep = [data.ids[row] for row in broken], [row for row in keep if row not in broken]
             if broken and not keep:
                 raise broken_error(data, broken)
-        ids, meta = [data.ids[row] for row in keep], self.wanted | {"skipped": skipped}
+        ids, meta = [data.ids[row] for row in keep], self.wanted | {"skipped": skipped, "on_error": self.on_error}
         shape = (len(keep), self.source.views, self.wanted["num_features"])
         targets = data.targets[keep]
         format.create(self.partial, shape, self.wanted["dtype"], targets, data.label_names, ids, meta, batch_size)

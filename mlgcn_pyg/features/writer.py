@@ -130,13 +130,17 @@ class FeatureWriter:
 
 
 def merge(writer: FeatureWriter, other: Path, missing: list[int]) -> list[int]:
-    """Copies batches of ``missing`` that are proven good in another file of the same header; returns those left."""
+    """Copies batches of the same images that are proven good in another file; returns the batches still missing."""
+    ours, left = writer.contents, []
     with FeatureWriter(other, reserve=False) as source:
-        good = source.proven()
-        for batch in [batch for batch in missing if good[batch]]:
-            shape = (-1, *writer.contents.shape[1:])
-            writer.write(batch, np.frombuffer(source.read(batch), writer.contents.dtype).reshape(shape))
-    return [batch for batch in missing if not good[batch]]
+        theirs, good = source.contents, source.proven()
+        for batch in missing:
+            rows = slice(*ours.rows(batch))
+            if batch < len(good) and good[batch] and ours.ids[rows] == theirs.ids[slice(*theirs.rows(batch))]:
+                writer.write(batch, np.frombuffer(source.read(batch), ours.dtype).reshape(-1, *ours.shape[1:]))
+            else:
+                left.append(batch)
+    return left
 
 
 def storable(features: Tensor, dtype: str, ids: Sequence[str]) -> np.ndarray:

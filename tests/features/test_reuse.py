@@ -129,3 +129,18 @@ def test_precision_is_recorded_and_differs(tmp_path, scenes):
     assert torch.equal(b, b.bfloat16().float())  # these are numbers that bfloat16 has
     with pytest.raises(InputError, match="files that were made in the same way.*precision"):
         FeatureCache([tmp_path / "a.h5", tmp_path / "b.h5"])
+
+
+def test_broken_images_found_halfway_can_then_be_skipped(tmp_path, scenes):
+    """Batches in front of the first broken image hold the same images as before and are not computed again."""
+    scenes.image_paths[5].write_bytes(b"no picture")
+    with pytest.raises(InputError, match="found 1 that do not"):
+        extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=2)
+    calls, told, backbone = [], [], SmallBackbone()
+    backbone.register_forward_hook(lambda *_: calls.append(1))
+    options = {"batch_size": 2, "on_error": "skip", "notify": told.append}
+    cache = extract_features(backbone, scenes, tmp_path / "s.h5", **options)
+    assert len(cache) == 5 and len(calls) == 1 and "2 of 3 batches are good" in told[0]
+    fresh = extract_features(SmallBackbone(), scenes, tmp_path / "t.h5", batch_size=2, on_error="skip")
+    assert torch.equal(cache.load()[0], fresh.load()[0])
+    assert sorted(path.name for path in tmp_path.glob("*.h5*")) == ["s.h5", "t.h5"]

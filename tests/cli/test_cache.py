@@ -1,0 +1,145 @@
+"""``mlgcn extract`` interrupted and run again, and ``mlgcn cache``."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from mlgcn_pyg.datasets import Scenes
+from mlgcn_pyg.features import FeatureCache
+from mlgcn_pyg.features.reading import read
+from tests.cli.test_cli import SMALL, refused, run
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    root = tmp_path_factory.mktemp("cli")
+    Scenes(root, 20)
+    return root
+
+
+def words(scenes, out, *more):
+    data = ("--dataset", "voc2007", "--root", scenes, "--split", "train", "--batch-size", 4, "--device", "cpu")
+    return ("extract", *data, "--out", out, *SMALL, *more)
+
+
+@pytest.fixture
+def cache(scenes, tmp_path):
+    run(*words(scenes, tmp_path / "s.h5"))
+    return tmp_path / "s.h5"
+
+
+def test_again_is_nothing_to_do_and_another_key_is_refused(scenes, cache):
+    before = cache.read_bytes()
+    assert "nothing to do" in run(*words(scenes, cache))
+    line = refused(*words(scenes, cache, "--dtype", "float32"))
+    assert "dtype: float16 in the file, float32 asked for" in line and "--overwrite" in line
+    assert cache.read_bytes() == before
+    run(*words(scenes, cache, "--dtype", "float32", "--overwrite"))
+    assert FeatureCache(cache).meta["dtype"] == "float32"
+
+
+def test_ctrl_c_says_how_to_go_on(scenes, tmp_path, cache):
+    out = tmp_path / "c.h5"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mlgcn_pyg", *map(str, words(scenes, out, "--backbone", "resnet101"))],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    partial = tmp_path / "c.h5.partial"
+    for _ in range(600):  # until at least one batch is there
+        if partial.exists() and partial.stat().st_size > 10_000 and read(partial, complete=False).checksums.any():
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    said, errors = process.communicate()
+    assert process.returncode == 130 and "Traceback" not in errors, errors
+    assert f"finished batches are in {out}.partial: run the same command to go on" in said and not out.exists()
+    assert "going on with" in run(*words(scenes, out, "--backbone", "resnet101")) and len(FeatureCache(out)) == 20
+
+
+def test_shards_and_views_from_the_command_line(scenes, cache, tmp_path):
+    for i in range(2):
+        run(*words(scenes, tmp_path / f"part{i}.h5", "--shard", f"{i}/2"))
+    parts, whole = FeatureCache(f"{tmp_path}/part*.h5"), FeatureCache(cache)
+    assert torch.equal(parts.load()[0], whole.load()[0])
+    assert "i/n such as 0/4" in refused(*words(scenes, tmp_path / "x.h5", "--shard", "two"))
+    run(*words(scenes, tmp_path / "v.h5", "--views", 3))
+    views = FeatureCache(tmp_path / "v.h5")
+    assert views.num_views == 3 and torch.equal(views.load()[0][:, 0], whole.load()[0][:, 0])
+    assert "MultiScaleCrop" in views.meta["view_transform"]
+
+
+def test_info_head_and_verify(cache):
+    told = json.loads(run("cache", "info", cache, "--json"))
+    assert told["images"] == 20 and told["key"]["backbone"] == "resnet18" and told["batch_size"] == 4
+    assert told["key"]["weights_sha256"] and told["meta"]["versions"]["torch"]
+    assert "resnet18" in run("cache", "info", cache)
+    rows = json.loads(run("cache", "head", cache, "-n", 3, "--json"))
+    data = FeatureCache(cache)
+    assert [row["id"] for row in rows] == list(data.ids[:3])
+    assert rows[0]["labels"] == [n for n, t in zip(data.label_names, data.targets[0], strict=True) if t == 1]
+    assert "train_000000" in run("cache", "head", cache)
+    assert "20 images, good" in run("cache", "verify", cache)
+
+
+def test_verify_and_repair_of_a_damaged_file(scenes, cache):
+    good = cache.read_bytes()
+    with open(cache, "rb+") as file:
+        file.seek(read(cache).offset + 7 * 1024)
+        file.write(b"\x00\x00")
+    said = run("cache", "verify", cache, "--json", code=1)  # with the bar, which goes to stderr
+    report = json.loads(said[said.index("[\n") :])
+    assert report[0]["damaged"] == [1] and not report[0]["good"]
+    assert "1 damaged batches (1)" in run("cache", "verify", cache, code=1)
+    said = run("cache", "repair", cache)
+    assert f"now {cache}.partial: run the same mlgcn extract again" in said and not cache.exists()
+    assert "4 of 5 batches are good" in run(*words(scenes, cache))
+    assert cache.read_bytes() == good
+    assert "good" in run("cache", "repair", cache) and cache.exists()
+
+
+def test_files_that_are_no_cache_are_one_line(tmp_path):
+    (tmp_path / "x.h5").write_text("no")
+    for command in ("info", "verify", "repair", "head"):
+        assert "an HDF5 feature file" in refused("cache", command, tmp_path / "x.h5")
+        assert "no file" in refused("cache", command, tmp_path / "none.h5")
+
+
+def test_killed_halfway_and_resumed_gives_the_same_map_on_real_photographs(shared, tmp_path):
+    """The whole way to the last digit: extraction killed, resumed, a head trained, its mAP."""
+    options = (
+        "--dataset", "voc2007", "--root", shared / "voc2007", "--backbone", "mobilenet_v2", "--image-size", 96,
+        "--weights", shared / "weights" / "mobilenet_v2-b0353104.pth", "--batch-size", 16, "--device", "cpu",
+    )  # fmt: skip
+    results = []
+    for name in ("whole", "killed"):
+        files = [tmp_path / f"{name}-{split}.h5" for split in ("sample_trainval", "sample_test")]
+        for file in files:
+            command = ["extract", *map(str, options), "--split", file.stem.removeprefix(f"{name}-"), "--out", str(file)]
+            if name == "killed":
+                kill_halfway([sys.executable, "-m", "mlgcn_pyg", *command], file.with_name(file.name + ".partial"))
+                assert "going on with" in run(*command)
+            else:
+                run(*command)
+        out = tmp_path / name
+        run("train-head", "--train", files[0], "--val", files[1], "--head", "linear", "--epochs", 5, "--out", out)
+        results.append(json.loads((out / "metrics.json").read_text())["heads"]["linear"]["mean"])
+    assert results[0] == results[1] and results[0]["all"]["mAP"] > 0.2
+
+
+def kill_halfway(command, partial):
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None:
+        if partial.exists() and partial.stat().st_size > 10_000:
+            checksums = read(partial, complete=False).checksums
+            if checksums.any(axis=1).sum() >= len(checksums) // 2:
+                process.kill()
+                break
+        time.sleep(0.05)
+    process.wait()
+    assert process.returncode == -signal.SIGKILL
