@@ -68,6 +68,8 @@ def check_targets(argument: str, targets, num_labels: int | None = None) -> "Ten
     if targets.dim() != 2 or (num_labels is not None and targets.size(1) != num_labels):
         width = "num_labels" if num_labels is None else num_labels
         raise bad_input(argument, f"a matrix of shape (num_images, {width})", f"shape {tuple(targets.shape)}")
+    if targets.dtype == torch.int8 and targets.numel() and targets.min() >= -1 and targets.max() <= 1:
+        return targets  # the usual case, in two fast passes
     strange = (targets != 1) & (targets != 0)
     if not (targets.dtype == torch.bool or targets.dtype == torch.uint8):
         strange &= targets != -1

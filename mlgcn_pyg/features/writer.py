@@ -9,6 +9,7 @@ import errno
 import os
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,7 @@ class FeatureWriter:
     def __init__(self, path: Path, reserve: bool = True):
         self.path, self.contents = path, read(path, complete=False)
         self.pending, self.dirty, self.synced = [], 0, time.monotonic()
+        self.hasher, self.hashing = ThreadPoolExecutor(2), []
         self.handle = os.open(path, os.O_RDWR)
         size = self.contents.shape[0] * self.contents.row_bytes
         if size and reserve:
@@ -61,6 +63,7 @@ class FeatureWriter:
 
     def close(self) -> None:
         if self.handle is not None:
+            self.hasher.shutdown()
             os.close(self.handle)
             self.handle = None
 
@@ -80,23 +83,28 @@ class FeatureWriter:
         return os.pread(self.handle, size, self.contents.offset + start * self.contents.row_bytes)
 
     def write(self, batch: int, rows: np.ndarray) -> None:
-        """Rows (B, V, D) of a batch, in the file's dtype, and their checksum."""
+        """Rows (B, V, D) of a batch, in the file's dtype, and soon their checksum; they must not change any more."""
         start, stop = self.contents.rows(batch)
         rows = np.ascontiguousarray(rows, self.contents.dtype)
         assert rows.shape == (stop - start, *self.contents.shape[1:]), (rows.shape, batch)
-        self._with_room(lambda: self._write(batch, rows, self.contents.offset + start * self.contents.row_bytes))
+        self.hashing.append((batch, self.hasher.submit(checksum, rows)))  # while this thread goes on
+        self._with_room(lambda: write_at(self.handle, rows, self.contents.offset + start * self.contents.row_bytes))
+        self._with_room(lambda: self._write_checksums(keep=4))
         self.pending.append(batch)
         self.dirty += rows.nbytes
         if self.dirty >= SYNC_BYTES or time.monotonic() - self.synced >= SYNC_SECONDS:
             self.sync()
 
-    def _write(self, batch: int, rows: np.ndarray, offset: int) -> None:
-        write_at(self.handle, rows, offset)
-        write_at(self.handle, checksum(rows), self.contents.checksums_offset + 32 * batch)
+    def _write_checksums(self, keep: int = 0) -> None:
+        """Those of the batches before the last ``keep``."""
+        while len(self.hashing) > keep:
+            batch, digest = self.hashing.pop(0)
+            write_at(self.handle, digest.result(), self.contents.checksums_offset + 32 * batch)
 
     def sync(self) -> None:
         """Has all rows so far on the disk, and then the word that they are."""
         if self.pending:
+            self._with_room(self._write_checksums)
             os.fdatasync(self.handle)
             self.mark(self.pending, True)
         self.pending, self.dirty, self.synced = [], 0, time.monotonic()
