@@ -45,21 +45,21 @@ def test_again_is_nothing_to_do_and_another_key_is_refused(scenes, cache):
 
 
 def test_ctrl_c_says_how_to_go_on(scenes, tmp_path, cache):
-    out = tmp_path / "c.h5"
+    out, slow = tmp_path / "c.h5", ("--backbone", "resnet101", "--views", 10)
     process = subprocess.Popen(
-        [sys.executable, "-m", "mlgcn_pyg", *map(str, words(scenes, out, "--backbone", "resnet101"))],
+        [sys.executable, "-m", "mlgcn_pyg", *map(str, words(scenes, out, *slow))],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     partial = tmp_path / "c.h5.partial"
     for _ in range(600):  # until at least one batch is there
         if partial.exists() and partial.stat().st_size > 10_000 and read(partial, complete=False).checksums.any():
             break
-        time.sleep(0.05)
+        time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     said, errors = process.communicate()
     assert process.returncode == 130 and "Traceback" not in errors, errors
     assert f"finished batches are in {out}.partial: run the same command to go on" in said and not out.exists()
-    assert "going on with" in run(*words(scenes, out, "--backbone", "resnet101")) and len(FeatureCache(out)) == 20
+    assert "going on with" in run(*words(scenes, out, *slow)) and len(FeatureCache(out)) == 20
 
 
 def test_shards_and_views_from_the_command_line(scenes, cache, tmp_path):
@@ -113,8 +113,8 @@ def test_files_that_are_no_cache_are_one_line(tmp_path):
 def test_killed_halfway_and_resumed_gives_the_same_map_on_real_photographs(shared, tmp_path):
     """The whole way to the last digit: extraction killed, resumed, a head trained, its mAP."""
     options = (
-        "--dataset", "voc2007", "--root", shared / "voc2007", "--backbone", "mobilenet_v2", "--image-size", 96,
-        "--weights", shared / "weights" / "mobilenet_v2-b0353104.pth", "--batch-size", 16, "--device", "cpu",
+        "--dataset", "voc2007", "--root", shared / "voc2007", "--backbone", "mobilenet_v2", "--image-size", 160,
+        "--weights", shared / "weights" / "mobilenet_v2-b0353104.pth", "--batch-size", 5, "--device", "cpu",
     )  # fmt: skip
     results = []
     for name in ("whole", "killed"):
@@ -140,6 +140,6 @@ def kill_halfway(command, partial):
             if checksums.any(axis=1).sum() >= len(checksums) // 2:
                 process.kill()
                 break
-        time.sleep(0.05)
+        time.sleep(0.01)
     process.wait()
     assert process.returncode == -signal.SIGKILL
