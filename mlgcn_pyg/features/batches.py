@@ -7,6 +7,7 @@ pass, batch for batch, and going on in the middle of an epoch needs the number o
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 BLOCK = 32  # neighbouring rows that travel together, so that a disk reads runs and not single rows
 WINDOW = 16_384  # rows shuffled among each other: what streaming holds in memory (64 MiB of float16 at D = 2048)
+RUN = 64  # batches whose targets are gathered together
 VIEWS = ("first", "mean")
 
 
@@ -83,12 +85,21 @@ class Resident:
 
     def batches(self, batch_size: int, seed: int, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """Features (B, D) as stored and targets (B, C) of one shuffled pass, one view drawn per image."""
-        return map(self.gather, self.row_batches(batch_size, seed, epoch, start))
+        for rows in self.row_batches(batch_size * RUN, seed, epoch, start // RUN):
+            # targets are small: many batches of them are gathered at once and cut
+            targets = self.targets.index_select(0, rows if self.num_views == 1 else rows // self.num_views)
+            parts = zip(rows.split(batch_size), targets.split(batch_size), strict=True)
+            for own, known in islice(parts, start % RUN, None):
+                yield self.features.index_select(0, own), known
+            start = 0
 
     def blocks(self, views: str = "first", rows: int = 8192) -> Iterator[tuple[Tensor, Tensor]]:
         """The images in their own order: view 0, or the mean of all views, which for a linear classifier is the mean
         of its logits. Features (n, D), targets (n, C)."""
         features = self.features.unflatten(0, (self.num_images, self.num_views))
+        if not self.num_images:
+            check_choice("views", views, VIEWS)
+            return
         for block, targets in zip(features.split(rows), self.targets.split(rows), strict=True):
             yield one_view(block, views), targets
 
@@ -143,7 +154,8 @@ class Streamed:
     def gather(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         return self._held.gather(rows)
 
-    batches = Resident.batches
+    def batches(self, batch_size: int, seed: int, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        return map(self.gather, self.row_batches(batch_size, seed, epoch, start))
 
     def blocks(self, views: str = "first", rows: int = 8192) -> Iterator[tuple[Tensor, Tensor]]:
         starts = range(0, self.num_images, rows)

@@ -11,6 +11,7 @@ from mlgcn_pyg.nn import LinearHead, MLGCNHead
 from mlgcn_pyg.nn.kernels import Adjacency, propagate
 from mlgcn_pyg.nn.learned_edges import learned_weights
 from mlgcn_pyg.nn.order import features_first
+from mlgcn_pyg.training.products import bmm_into, linear_into
 
 
 class OneHead:
@@ -93,6 +94,7 @@ class StackedMLGCN(StackedHeads):
 
     def __init__(self, heads: Sequence[MLGCNHead]):
         super().__init__(heads)
+        self.store = None
         first, self.num_labels = heads[0], heads[0].num_labels
         offsets = [k * self.num_labels for k in range(len(heads))]
         ends = [
@@ -130,9 +132,20 @@ class StackedMLGCN(StackedHeads):
             return self._by_head(F.linear(features, h))
         sizes = (len(features), self.num_labels, h.size(1), features.size(1))
         if features_first(*sizes, train_head=True, train_features=False):
-            projected = self._by_head(F.linear(features, weight))
+            projected = self._by_head(linear_into(features, weight, self._store(weight)))
             return projected @ self.per_head(h).transpose(1, 2)
-        return self._by_head(F.linear(features, (self.per_head(h) @ self.per_head(weight)).flatten(0, 1)))
+        store = self._store(weight)
+        store = None if store is None else self.per_head(store)
+        classifiers = bmm_into(self.per_head(h), self.per_head(weight), store)
+        return self._by_head(F.linear(features, classifiers.flatten(0, 1)))
+
+    def _store(self, weight: Tensor) -> Tensor | None:
+        """Where the gradient of the last W goes, on a CPU in full precision."""
+        if weight.is_cuda or torch.is_autocast_enabled(weight.device.type):
+            return None
+        if self.store is None:
+            self.store = torch.empty_like(weight, requires_grad=False)
+        return self.store
 
     def _by_head(self, together: Tensor) -> Tensor:
         """(B, H·n) → (H, B, n)."""

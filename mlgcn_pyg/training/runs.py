@@ -96,6 +96,8 @@ def read_state(folder: str | Path) -> dict | None:
         raise bad_input("folder", "the state of a training run", f"another file, {path}")
     if state.get("version") != 1:
         raise bad_input("folder", "state version 1", state.get("version"), fix="use a newer mlgcn_pyg")
+    if missing := {"setup", "epoch", "step", "losses", "histories", "tensors"} - state.keys():
+        raise bad_input("folder", "a whole state", f"one without {', '.join(sorted(missing))}, {path}")
     return state
 
 
