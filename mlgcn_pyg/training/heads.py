@@ -111,6 +111,8 @@ def fit_heads(
     if not heads:
         raise bad_input("heads", "at least one head", "none")
     configs, names = _configs(config, len(heads)), _names(names, len(heads))
+    if val is None and any(one.patience is not None for one in configs):
+        raise bad_input("patience", "a validation set to stop early by", "none", fix="give val")
     with matmul_precision(configs[0], device):
         source, validation = open_data(train, heads[0], "train", device, stream), None
         if val is not None:

@@ -121,8 +121,10 @@ def run_training(
                 training.losses[training.step] = step(rows)
                 training.step += 1
                 folder.after_step(training, stop)
+                stop.obey()
             records = training.close_epoch(validation)
             folder.after_epoch(training, records, stop)
             if progress:
                 for k, record in records.items():
                     progress(k, record)
+            stop.obey()

@@ -53,12 +53,11 @@ class RunFolder:
             write_text(self.path / f"{name}.jsonl", "".join(map(json_line, history.epochs)))
 
     def after_step(self, training, stop: "Interruption") -> None:
-        """Saves the state where that is due; ends the run, its state saved, where that is asked for."""
+        """Saves the state where that is due, or where the run is about to be ended."""
         if self.path is None:
             return
         if stop.asked is not None or time.monotonic() - self.saved_at >= self.save_seconds:
             self.save(training)
-        stop.obey()
 
     def after_epoch(self, training, records: dict[int, dict], stop: "Interruption") -> None:
         """Appends the records {head: record} to the histories and keeps the checkpoints they earned."""
@@ -73,8 +72,6 @@ class RunFolder:
             for k in range(len(training.heads)):
                 self._keep(training, k, "last")
             self.save(training)
-        if not training.finished:
-            stop.obey()
 
     def save(self, training) -> None:
         training.check_losses()
@@ -151,10 +148,12 @@ class Interruption:
             self.before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, kind, *_) -> None:
         if self.wanted:
             for number, handler in self.before.items():
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        if kind is None:
+            self.obey()  # asked for when all was done: whatever comes next is not wanted
 
     def _ask(self, number: int, _) -> None:
         again, self.asked = self.asked is not None, number
@@ -162,6 +161,7 @@ class Interruption:
             self.obey()
 
     def obey(self) -> None:
+        """Ends the run where that was asked for, as the signal would have: KeyboardInterrupt, or exit code 143."""
         if self.asked == signal.SIGINT:
             raise KeyboardInterrupt
         if self.asked is not None:

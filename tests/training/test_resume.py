@@ -16,6 +16,7 @@ from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.features.batches import Resident
 from mlgcn_pyg.nn import load_head
 from mlgcn_pyg.training import HeadConfig, fit_head, fit_heads
+from mlgcn_pyg.training.runs import Interruption
 from tests.training.problems import fresh, graph, problem, same, state
 
 CONFIG = HeadConfig(lr=0.3, epochs=4, batch_size=16, lr_step=2, clip_norm=0.05, weight_decay=0.01)
@@ -252,6 +253,19 @@ def test_early_stopping_keeps_each_head_as_it_was_then(tmp_path):
     assert len({len(history.epochs) for history in histories}) > 1
     again = [fresh("linear", seed=s) for s in range(3)]
     assert fit_heads(again, data, val, config, folder=tmp_path) == histories
+
+
+def test_early_stopping_needs_a_validation_set():
+    with pytest.raises(InputError, match="patience: expected a validation set"):
+        fit_head(fresh(), problem(), config=HeadConfig(patience=2))
+
+
+def test_ctrl_c_in_the_last_step_stops_what_comes_next(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt_at(patch, 4 * STEPS - 1)
+        fit_head(fresh(), problem(), config=CONFIG, folder=tmp_path)
+    with pytest.raises(KeyboardInterrupt), Interruption(wanted=True):
+        signal.raise_signal(signal.SIGINT)
 
 
 def test_the_last_epoch_is_always_validated():
