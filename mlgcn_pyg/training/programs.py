@@ -29,8 +29,8 @@ class OneHead:
         """(B, D) → (1, B, C)."""
         return self.head(features).unsqueeze(0)
 
-    def hand_out(self, grads: Sequence[Tensor]) -> None:
-        """Gives each parameter its gradient."""
+    def hand_out(self, grads: Sequence[Tensor | None]) -> None:
+        """Gives each parameter its gradient; None to one that the loss does not depend on."""
         for p, grad in zip(self.leaves, grads, strict=True):
             p.grad = grad
 
@@ -177,6 +177,8 @@ class StackedMLGCN(StackedHeads):
 
 def make_program(heads: Sequence[torch.nn.Module]) -> OneHead | StackedHeads:
     """The program that trains these heads; InputError where several are not of one kind and shape."""
+    if not all(any(p.requires_grad for p in head.parameters()) for head in heads):
+        raise bad_input("heads", "parameters that learn", "a head without any")
     if len(heads) == 1:
         return OneHead(heads[0])
     if len({id(head) for head in heads}) < len(heads):

@@ -41,7 +41,7 @@ class Step:
         with torch.autocast(features.device.type, torch.bfloat16, enabled=self.half, cache_enabled=False):
             logits = self.program.logits(features.to(self.dtype))
         losses = soft_margin_each(logits.to(self.dtype), targets)
-        self.program.hand_out(torch.autograd.grad(losses.sum(), self.program.leaves))
+        self.program.hand_out(torch.autograd.grad(losses.sum(), self.program.leaves, allow_unused=True))
         if self.clips:
             clip_each([group["params"] for group in self.optimizer.param_groups], self.clip_norms)
         self.optimizer.step()
@@ -135,7 +135,7 @@ def soft_margin_each(logits: Tensor, targets: Tensor) -> Tensor:
 
 def clip_each(heads: Sequence[Sequence[Tensor]], max_norms: Tensor) -> None:
     """Scales the gradients of each head's parameters so that their common norm is at most its entry of (H,)."""
-    grads = [[p.grad for p in params] for params in heads]
+    grads = [[p.grad for p in params if p.grad is not None] for params in heads]
     norms = torch.stack(torch._foreach_norm([grad for some in grads for grad in some]))
     norms = torch.linalg.vector_norm(norms.view(len(grads), -1), dim=1)
     factors = (max_norms / (norms + 1e-6)).clamp(max=1)  # as torch's clip_grad_norm_

@@ -173,6 +173,7 @@ def test_refusals():
         ([fresh(), fresh().double()], None, "dtype torch.float32 of head 0 and torch.float64 of head 1"),
         ([fresh()] * 2, None, "heads: expected different heads, found one of them twice"),
         ([fresh(), fresh().requires_grad_(False)], None, "heads all of whose parameters learn"),
+        ([fresh().requires_grad_(False)], None, "heads: expected parameters that learn"),
         ([fresh(), fresh()], [HeadConfig()], "config: expected one config, or 2, one per head, found 1"),
         ([fresh(), fresh()], [HeadConfig(), HeadConfig(seed=1)], "one seed for all heads, found 0 of head 0 and 1"),
         ([fresh(), fresh()], [HeadConfig(), HeadConfig(batch_size=8)], "one batch_size for all heads"),
@@ -194,3 +195,14 @@ def test_one_head_diverging_is_named():
     configs = [HeadConfig(epochs=2), HeadConfig(lr=1e25, epochs=2, clip_norm=None)]
     with pytest.raises(InputError, match=r"found loss \w+ in epoch 1, step \d+ \(wild\) at lr 1e\+25"):
         fit_heads([fresh(), fresh()], problem(), config=configs, names=["tame", "wild"])
+
+
+def test_frozen_and_unused_parameters_of_one_head_stay_as_they_are():
+    head = fresh(hidden=(16,))
+    head.convs[0].requires_grad_(False)
+    head.idle = torch.nn.Parameter(torch.ones(3))
+    before = state(head)
+    fit_head(head, problem(), config=HeadConfig(epochs=2))
+    after = state(head)
+    moved = {name for name in after if not torch.equal(after[name], before[name])}
+    assert moved == {"convs.1.weight"}
