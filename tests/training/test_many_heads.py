@@ -157,6 +157,12 @@ def test_bfloat16_keeps_master_weights_and_learns_the_same_to_its_precision(coun
         assert own.last["loss"] == pytest.approx(other.last["loss"], rel=0.02)
 
 
+def partly_frozen():
+    head = fresh()
+    head.convs[0].requires_grad_(False)
+    return head
+
+
 def test_refusals():
     data = problem()
     table = [
@@ -172,7 +178,7 @@ def test_refusals():
         ([fresh("linear"), fresh("linear", bias=False)], None, "bias True of head 0 and False of head 1"),
         ([fresh(), fresh().double()], None, "dtype torch.float32 of head 0 and torch.float64 of head 1"),
         ([fresh()] * 2, None, "heads: expected different heads, found one of them twice"),
-        ([fresh(), fresh().requires_grad_(False)], None, "heads all of whose parameters learn"),
+        ([fresh(), partly_frozen()], None, "heads all of whose parameters learn"),
         ([fresh().requires_grad_(False)], None, "heads: expected parameters that learn"),
         ([fresh(), fresh()], [HeadConfig()], "config: expected one config, or 2, one per head, found 1"),
         ([fresh(), fresh()], [HeadConfig(), HeadConfig(seed=1)], "one seed for all heads, found 0 of head 0 and 1"),
