@@ -1,6 +1,8 @@
 """Fitting heads with a bar and keeping them: what ``train-head`` and ``demo`` share."""
 
+import contextlib
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,16 +15,19 @@ def fit_with_bar(train, val, graph, kinds: Sequence[str], seeds: int, config, **
     """:func:`mlgcn_pyg.experiments.compare_heads` under a progress bar, one tick an epoch."""
     from mlgcn_pyg.experiments import compare_heads
 
-    done = 0
-    with common.progress_bar("training heads", len(kinds) * seeds * config.epochs) as update:
+    epochs = len(kinds) * seeds * config.epochs
+    with common.progress_bar("training heads", epochs) as update:
 
         def report(kind: str, seed: int, record: dict) -> None:
-            nonlocal done
-            done += 1
-            update(done, f"{kind} seed {seed} loss {record['loss']:.4f} mAP {record['mAP']:.3f}")
+            # one seed follows another within an epoch; epochs of an earlier, interrupted run count as done
+            done = (kinds.index(kind) * config.epochs + record["epoch"] - 1) * seeds + seed + 1
+            score = f" mAP {record['mAP']:.3f}" if "mAP" in record else ""
+            update(done, f"{kind} seed {seed} loss {record['loss']:.4f}{score}")
 
         options |= {"kinds": kinds, "seeds": seeds, "config": config, "progress": report}
-        return compare_heads(train, val, graph, **options)
+        fitted = compare_heads(train, val, graph, **options)
+        update(epochs, "")
+        return fitted
 
 
 def head_files(out: Path) -> list[Path]:
@@ -37,11 +42,33 @@ def remove_heads(out: Path) -> None:
         old.unlink()
 
 
+def unfinished_run(out: Path) -> Path:
+    """The folder in ``out`` of a run that was interrupted, or is under way."""
+    return out / "unfinished"
+
+
+def describe_unfinished(out: Path, kinds: Sequence[str]) -> str:
+    """How far an interrupted run in ``out`` has come, in words; empty where there is none."""
+    from mlgcn_pyg.training.runs import read_state
+
+    states = {kind: read_state(unfinished_run(out) / kind) for kind in kinds}
+    return ", ".join(f"{kind} in epoch {state['epoch']}" for kind, state in states.items() if state)
+
+
+def remove_unfinished(out: Path, kinds: Sequence[str]) -> None:
+    """Takes away the runs of these kinds, once their results are written or not wanted."""
+    for kind in kinds:
+        shutil.rmtree(unfinished_run(out) / kind, ignore_errors=True)
+    with contextlib.suppress(OSError):  # absent, or another kind's run is in it
+        unfinished_run(out).rmdir()
+
+
 def save_heads(out: Path, fitted, config) -> None:
     """One checkpoint and one history (JSON lines) per fitted head."""
     from mlgcn_pyg.nn import save_head
+    from mlgcn_pyg.training.history import json_line
 
     for one in fitted:
         name = out / f"{one.kind}-seed{one.seed}"
         save_head(f"{name}.pt", one.head, config=asdict(config) | {"seed": one.seed})
-        write_text(f"{name}.jsonl", "".join(common.to_json(record) for record in one.history.epochs))
+        write_text(f"{name}.jsonl", "".join(json_line(record) for record in one.history.epochs))

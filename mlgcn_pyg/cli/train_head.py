@@ -6,9 +6,17 @@ from typing import Annotated
 
 import typer
 
-from mlgcn_pyg.checks import bad_input, check_choice, check_positive
+from mlgcn_pyg.checks import InputError, bad_input, check_choice, check_positive
 from mlgcn_pyg.cli import common
-from mlgcn_pyg.cli.heads import fit_with_bar, head_files, remove_heads, save_heads
+from mlgcn_pyg.cli.heads import (
+    describe_unfinished,
+    fit_with_bar,
+    head_files,
+    remove_heads,
+    remove_unfinished,
+    save_heads,
+    unfinished_run,
+)
 
 
 def train_head(
@@ -26,10 +34,22 @@ def train_head(
     learn_edges: Annotated[bool, typer.Option("--learn-edges", help="Learn the weights of the graph's edges.")] = False,
     learn_p: Annotated[bool, typer.Option("--learn-p", help="Learn one p per label.")] = False,
     seeds: Annotated[int, typer.Option(help="How many runs of each head.")] = 1,
+    precision: Annotated[str, typer.Option(help="float32, tf32 (CUDA) or bfloat16.")] = "float32",
+    val_every: Annotated[int, typer.Option(help="Epochs between validations; the last one always is.")] = 1,
+    patience: Annotated[
+        int | None, typer.Option(help="Stop after so many validations without a higher mAP. Chooses on --val.")
+    ] = None,
+    views: Annotated[str, typer.Option(help="Score the first view of each image, or the mean of all.")] = "first",
+    stream: Annotated[
+        bool | None, typer.Option("--stream/--no-stream", help="Read features in windows; by free memory if not said.")
+    ] = None,
     device: common.Device = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results of another setup in --out.")] = False,
 ) -> None:
-    """Train heads on cached features and print the paper's table; the linear baseline stands beside ML-GCN."""
+    """Train heads on cached features and print the paper's table; the linear baseline stands beside ML-GCN.
+
+    A run that was interrupted goes on where it stopped when the same command is given again.
+    """
     from mlgcn_pyg.experiments.compare_heads import HEADS, describe_setup, summarize_heads
     from mlgcn_pyg.features import FeatureCache
     from mlgcn_pyg.graph import LabelGraph
@@ -40,7 +60,9 @@ def train_head(
     if "mlgcn" in kinds and graph is None:
         raise bad_input("graph", "the label graph of the ML-GCN head", "none", fix="give --graph, or --head linear")
     label_graph = LabelGraph.load(graph) if "mlgcn" in kinds else None
-    config = HeadConfig(lr=lr, epochs=epochs, lr_step=lr_step, batch_size=batch_size, weight_decay=weight_decay)
+    recipe = {"lr": lr, "epochs": epochs, "lr_step": lr_step, "batch_size": batch_size, "weight_decay": weight_decay}
+    recipe |= {"precision": precision, "val_every": val_every, "patience": patience, "views": views}
+    config = HeadConfig(**recipe)
     train_cache, val_cache = FeatureCache(train), FeatureCache(val)
     shape = {"hidden_channels": _widths(hidden), "learn_edges": learn_edges, "learn_p": learn_p}
     setup = describe_setup(train_cache, val_cache, config, check_positive("seeds", seeds))
@@ -48,16 +70,39 @@ def train_head(
     earlier = _earlier_results(out / "metrics.json", setup, own, overwrite)
     device = common.pick_device(device)
     common.make_folder("out", out)
-    fitted = fit_with_bar(train_cache, val_cache, label_graph, kinds, seeds, config, device=device, **shape)
+    options = shape | {"device": device, "stream": stream}
+    fitted = _fit(out, overwrite, (train_cache, val_cache, label_graph, kinds, seeds, config), options)
     if overwrite:
         remove_heads(out)
     save_heads(out, fitted, config)
     heads = earlier | {kind: {"setup": own[kind], **result} for kind, result in summarize_heads(fitted).items()}
     heads = {kind: heads[kind] for kind in HEADS if kind in heads}
     common.write_json(out / "metrics.json", {"setup": setup, "heads": heads})
+    remove_unfinished(out, kinds)
     title = f"{val_cache.path.name}, {len(val_cache)} images, last of {epochs} epochs, {seeds} seed(s)"
     common.show_table(table1(heads, title))
     common.out.print(f"wrote {out / 'metrics.json'} and checkpoints beside it", soft_wrap=True)
+
+
+def _fit(out: Path, overwrite: bool, what: tuple, options: dict) -> list:
+    """The fitted heads; goes on with an interrupted run in ``out``, and says how when it is interrupted itself."""
+    kinds, folder = what[3], unfinished_run(out)
+    try:
+        if earlier := describe_unfinished(out, kinds):
+            common.err.print(f"an interrupted run is in {folder}: {earlier}; going on from there", soft_wrap=True)
+        return fit_with_bar(*what, folder=folder, **options)
+    except (KeyboardInterrupt, SystemExit):
+        common.err.print(f"interrupted; the same command goes on from here (kept in {folder})", soft_wrap=True)
+        raise
+    except InputError as error:
+        if not str(error).startswith("folder:"):
+            raise
+        if overwrite:  # of another setup, or damaged
+            remove_unfinished(out, kinds)
+            return _fit(out, False, what, options)
+        told = str(error).removeprefix("folder: ").partition(";")[0]
+        fix = "give the arguments it was begun with, choose another --out, or --overwrite it"
+        raise InputError(f"out: {told}; {fix}") from error
 
 
 def _widths(hidden: str) -> tuple[int, ...]:

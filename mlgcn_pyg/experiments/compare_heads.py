@@ -1,7 +1,8 @@
 """Does the graph help at all? ML-GCN and the fair linear baseline on the same features, seed by seed (Table 1)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
 
@@ -10,7 +11,8 @@ from mlgcn_pyg.evaluation import mean_and_std, table1_row
 from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.graph import LabelGraph
 from mlgcn_pyg.nn import LinearHead, MLGCNHead
-from mlgcn_pyg.training import HeadConfig, History, fit_head, score
+from mlgcn_pyg.training import HeadConfig, History, fit_heads
+from mlgcn_pyg.training.scoring import open_data, source_logits
 
 HEADS = ("mlgcn", "linear")
 
@@ -38,34 +40,48 @@ def compare_heads(
     learn_edges: bool = False,
     learn_p: bool = False,
     device: str | torch.device = "cpu",
+    stream: bool | None = None,
+    folder: str | Path | None = None,
     progress: Callable[[str, int, dict], None] | None = None,
 ) -> list[FittedHead]:
-    """Fits every kind of head once per seed on ``train`` and scores its last epoch on ``val``.
+    """Fits every kind of head once per seed on ``train``, all seeds at once, and scores the last epoch on ``val``.
 
     Args:
         train, val: feature caches over the same labels.
         graph: the label graph, needed for ``"mlgcn"``.
         kinds: of ``"mlgcn"`` and ``"linear"``.
-        seeds: how many; seed s draws the initial weights and the order of images.
-        config: the recipe; its own seed is replaced by s.
+        seeds: how many; seed s draws the initial weights. The order of images and their views are those of the
+            config's seed, the same for all heads.
+        config: the recipe.
         hidden_channels, learn_edges, learn_p: of the ML-GCN head.
-        device: where to train.
+        device: where to train. stream: of the caches, see :func:`~mlgcn_pyg.training.fit_head`.
+        folder: where interrupted runs are kept, one folder per kind, to go on from when called again alike.
         progress: called with (kind, seed, epoch record).
 
     Raises:
-        InputError: an unknown kind, no graph for ``"mlgcn"``, labels that disagree.
+        InputError: an unknown kind, no graph for ``"mlgcn"``, labels that disagree, a folder of other runs.
     """
-    config = config or HeadConfig()
+    config, seeds = config or HeadConfig(), check_positive("seeds", seeds)
     fitted = []
     for kind in kinds:
-        for seed in range(check_positive("seeds", seeds)):
+        heads = []
+        for seed in range(seeds):
             torch.manual_seed(seed)
-            head = build_head(kind, train, graph, hidden_channels, learn_edges=learn_edges, learn_p=learn_p)
-            report = None if progress is None else (lambda record, k=kind, s=seed: progress(k, s, record))
-            history = fit_head(head, train, val, replace(config, seed=seed), device=device, progress=report)
-            row = table1_row(*score(head, val, device), head.label_names)
-            fitted.append(FittedHead(kind, seed, head, history, row))
+            heads.append(build_head(kind, train, graph, hidden_channels, learn_edges=learn_edges, learn_p=learn_p))
+        report = None if progress is None else (lambda seed, record, k=kind: progress(k, seed, record))
+        options = {"device": device, "stream": stream, "progress": report}
+        options |= {"names": run_names(kind, seeds), "folder": None if folder is None else Path(folder) / kind}
+        histories = fit_heads(heads, train, val, config, **options)
+        logits, targets = source_logits(heads, open_data(val, heads[0], "val", device, stream), config.views)
+        for seed, head in enumerate(heads):
+            row = table1_row(logits[seed].cpu(), targets.cpu(), head.label_names)
+            fitted.append(FittedHead(kind, seed, head, histories[seed], row))
     return fitted
+
+
+def run_names(kind: str, seeds: int) -> list[str]:
+    """What the heads of one kind are called in files and messages."""
+    return [f"{kind}-seed{seed}" for seed in range(seeds)]
 
 
 def build_head(

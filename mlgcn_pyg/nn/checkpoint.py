@@ -21,7 +21,8 @@ def save_head(path: str | Path, head: torch.nn.Module, *, config: dict | None = 
         "label_names": tuple(head.label_names),
         "num_features": head.num_features,
         "config": config or {},
-        "state_dict": {name: value.detach().cpu() for name, value in head.state_dict().items()},
+        # copies: of a head that shares its storage with others, torch.save would write theirs as well
+        "state_dict": {name: value.detach().to("cpu", copy=True) for name, value in head.state_dict().items()},
     }
     if isinstance(head, MLGCNHead):
         content |= {

@@ -55,12 +55,8 @@ class LearnedEdges(torch.nn.Module):
 
     def forward(self) -> tuple[Tensor, Tensor]:
         """``edge_weight`` (E,) and ``self_weight`` (C,)."""
-        share = softmax(self.edge_logits, self.receiver, num_nodes=len(self.has_edges))
-        fixed = torch.full_like(self.has_edges, self.p, dtype=share.dtype)
-        p = fixed
-        if self.p_offsets is not None:
-            p = torch.where(self.has_edges, (fixed.logit() + self.p_offsets).sigmoid(), fixed)
-        return p[self.receiver] * share, 1 - p
+        p = torch.full_like(self.has_edges, self.p, dtype=self.edge_logits.dtype)
+        return learned_weights(self.edge_logits, self.p_offsets, p, self.receiver, self.has_edges)
 
     @torch.no_grad()
     def take_over(self, other: "LearnedEdges", theirs: LabelGraph, ours: LabelGraph) -> None:
@@ -77,6 +73,16 @@ class LearnedEdges(torch.nn.Module):
         for e, pair in enumerate(_named_edges(ours)):
             if pair in edge:
                 self.edge_logits[e] = other.edge_logits[edge[pair]]
+
+
+def learned_weights(
+    edge_logits: Tensor, p_offsets: Tensor | None, p: Tensor, receiver: Tensor, has_edges: Tensor
+) -> tuple[Tensor, Tensor]:
+    """``edge_weight`` (E,) and ``self_weight`` (C,) of :class:`LearnedEdges`, with one starting p (C,) per label."""
+    share = softmax(edge_logits, receiver, num_nodes=len(has_edges))
+    if p_offsets is not None:
+        p = torch.where(has_edges, (p.logit() + p_offsets).sigmoid(), p)
+    return p[receiver] * share, 1 - p
 
 
 def _named_edges(graph: LabelGraph) -> list[tuple[str, str]]:

@@ -1,11 +1,11 @@
 """Fitting: a head on cached features, or a model end to end (loaded when asked for)."""
 
 from mlgcn_pyg.training.config import HeadConfig, ModelConfig
-from mlgcn_pyg.training.heads import fit_head
+from mlgcn_pyg.training.heads import fit_head, fit_heads
 from mlgcn_pyg.training.history import History
 from mlgcn_pyg.training.scoring import head_logits, score
 
-__all__ = ["HeadConfig", "History", "ModelConfig", "fit_head", "fit_model", "head_logits", "score"]
+__all__ = ["HeadConfig", "History", "ModelConfig", "fit_head", "fit_heads", "fit_model", "head_logits", "score"]
 
 
 def __getattr__(name: str):

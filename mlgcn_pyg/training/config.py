@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 
 from mlgcn_pyg.checks import bad_input, check_choice, check_count, check_number, check_positive
+from mlgcn_pyg.features.batches import VIEWS
+
+PRECISIONS = ("float32", "tf32", "bfloat16")
 
 
 @dataclass(frozen=True)
-class HeadConfig:
-    """How a head is fitted on cached features: the paper's recipe (Sec. 4.2).
+class SGDConfig:
+    """What fitting a head and fitting a whole network share: the paper's recipe (Sec. 4.2).
 
     Args:
         lr: learning rate of SGD. The paper's 0.01 is for the whole network; a head alone takes 0.05 as well.
@@ -46,8 +49,47 @@ class HeadConfig:
 
 
 @dataclass(frozen=True)
-class ModelConfig(HeadConfig):
-    """How backbone and head are fitted end to end; what :class:`HeadConfig` has, and:
+class HeadConfig(SGDConfig):
+    """How a head is fitted on cached features; what :class:`SGDConfig` has, and:
+
+    Args:
+        precision: ``"float32"`` (of a head in another type, that type), ``"tf32"`` (CUDA only: matrix products with a
+            mantissa of 10 bits), or ``"bfloat16"`` (products in bfloat16, master weights and loss as before).
+        val_every: epochs between validations; the last epoch is always validated.
+        patience: stop after so many validations without a higher mAP; None for never. Where the validation set is the
+            test set, as in the paper's tables, this chooses the epoch on the test set.
+        views: how images with several views are scored: by their ``"first"`` one, or the ``"mean"`` of all. Training
+            draws one view per image and epoch.
+
+    Raises:
+        InputError: a value out of its range, named.
+    """
+
+    precision: str = "float32"
+    val_every: int = 1
+    patience: int | None = None
+    views: str = "first"
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_choice("precision", self.precision, PRECISIONS)
+        check_choice("views", self.views, VIEWS)
+        check_positive("val_every", self.val_every)
+        if self.patience is not None:
+            check_positive("patience", self.patience)
+
+    def lr_at(self, epoch: int) -> float:
+        """The learning rate of an epoch (from 1): ``lr · lr_gamma^⌊(epoch − 1) / lr_step⌋``.
+
+        >>> HeadConfig(lr=1.0, lr_step=40, lr_gamma=0.5).lr_at(41)
+        0.5
+        """
+        return self.lr * self.lr_gamma ** ((epoch - 1) // self.lr_step)
+
+
+@dataclass(frozen=True)
+class ModelConfig(SGDConfig):
+    """How backbone and head are fitted end to end; what :class:`SGDConfig` has, and:
 
     Args:
         backbone_lr_factor: the backbone's learning rate over the head's (0.1, for a pretrained one, as released).

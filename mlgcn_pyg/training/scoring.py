@@ -1,33 +1,42 @@
-"""Logits of a head over cached features."""
+"""Logits of heads over cached features."""
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from mlgcn_pyg.checks import bad_input, check_finite, check_same_labels, check_targets
 from mlgcn_pyg.features import FeatureCache
+from mlgcn_pyg.features.batches import Resident, Streamed, open_batches
 
 Cached = FeatureCache | tuple[Tensor, Tensor]
 
 
-def in_memory(data: Cached, head: torch.nn.Module, argument: str, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Features (N, D) and targets (N, C) on ``device``, checked against the head's labels and width.
+def open_data(
+    data: Cached, head: torch.nn.Module, argument: str, device: str | torch.device, stream: bool | None = None
+) -> Resident | Streamed:
+    """``data`` as batches on ``device``, checked against the head's labels and width.
 
-    ``data`` is a :class:`FeatureCache` (its view 0) or a pair of tensors.
+    Args:
+        data: a :class:`FeatureCache`, or features (N, D) or (N, V, D) and targets (N, C).
+        stream: of a cache, see :func:`~mlgcn_pyg.features.batches.open_batches`.
     """
     if isinstance(data, FeatureCache):
         check_same_labels(f"{argument} ({data.path})", data.label_names, head.label_names, "the head")
-        features, targets = data.load(device)
-        features = features[:, 0]
-        check_finite(f"features of {data.path}", features)
-    else:
-        features, targets = data[0].to(device), check_targets(f"{argument} targets", data[1]).to(device)
-        check_finite(f"{argument} features", features)
-    if features.dim() != 2 or features.size(1) != head.num_features:
+        _check_shapes(argument, data.features, data.targets, head)
+        return open_batches(data, device, stream)
+    features, targets = data[0].to(device), check_targets(f"{argument} targets", data[1]).to(device)
+    check_finite(f"{argument} features", features)
+    _check_shapes(argument, features, targets, head)
+    return Resident(features, targets)
+
+
+def _check_shapes(argument: str, features, targets: Tensor, head: torch.nn.Module) -> None:
+    if len(features.shape) not in (2, 3) or features.shape[-1] != head.num_features:
         raise bad_input(argument, f"features of width {head.num_features}", f"shape {tuple(features.shape)}")
     if targets.shape != (len(features), head.num_labels):
         expected = f"targets of shape ({len(features)}, {head.num_labels})"
         raise bad_input(argument, expected, f"shape {tuple(targets.shape)}")
-    return features, targets
 
 
 @torch.no_grad()
@@ -38,8 +47,30 @@ def head_logits(head: torch.nn.Module, features: Tensor, batch_size: int = 8192)
     return torch.cat(blocks).float() if blocks else features.new_zeros(0, head.num_labels)
 
 
-def score(head: torch.nn.Module, data: Cached, device: str | torch.device = "cpu") -> tuple[Tensor, Tensor]:
-    """Logits and targets (N, C) of a cache, on the CPU."""
+@torch.no_grad()
+def source_logits(
+    heads: Sequence[torch.nn.Module], source: Resident | Streamed, views: str = "first"
+) -> tuple[list[Tensor], Tensor]:
+    """Logits (N, C) float32 of every head, each block of images read once for all, and targets (N, C)."""
+    linears, found, known = [head.to_linear() for head in heads], [], []
+    for block, targets in source.blocks(views):
+        block = block.to(linears[0].weight.dtype)
+        found.append([linear(block).float() for linear in linears])
+        known.append(targets)
+    if not found:
+        return [torch.zeros(0, head.num_labels) for head in heads], source.targets
+    return [torch.cat(blocks) for blocks in zip(*found, strict=True)], torch.cat(known)
+
+
+def score(
+    head: torch.nn.Module,
+    data: Cached,
+    device: str | torch.device = "cpu",
+    *,
+    views: str = "first",
+    stream: bool | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Logits and targets (N, C) of a cache, on the CPU: of each image's first view, or the mean of all its views."""
     head = head.to(device)
-    features, targets = in_memory(data, head, "cache", torch.device(device))
-    return head_logits(head, features).cpu(), targets.cpu()
+    (logits,), targets = source_logits([head], open_data(data, head, "cache", device, stream), views)
+    return logits.cpu(), targets.cpu()

@@ -5,6 +5,7 @@ from mlgcn_pyg import LabelGraph, MLGCNHead
 from mlgcn_pyg.checks import InputError
 from mlgcn_pyg.evaluation import multilabel_metrics
 from mlgcn_pyg.features import FeatureCache
+from mlgcn_pyg.features.batches import epoch_order
 from mlgcn_pyg.nn import LinearHead
 from mlgcn_pyg.training import HeadConfig, fit_head, head_logits, score
 
@@ -42,10 +43,10 @@ def test_each_step_is_torchs_own_sgd():
     config = HeadConfig(lr=0.5, epochs=4, batch_size=16, lr_step=2, clip_norm=0.05, weight_decay=0.01, seed=7)
     head, twin = fresh("mlgcn"), fresh("mlgcn")
     fit_head(head, (features, targets), config=config)
-    generator, velocity = torch.Generator().manual_seed(7), [torch.zeros_like(p) for p in twin.parameters()]
+    velocity = [torch.zeros_like(p) for p in twin.parameters()]
     for epoch in range(4):
         lr = 0.5 if epoch < 2 else 0.05
-        for rows in torch.randperm(40, generator=generator).split(16):
+        for rows in epoch_order(40, seed=7, epoch=epoch + 1).split(16):
             twin.zero_grad()
             loss = torch.nn.functional.multilabel_soft_margin_loss(twin(features[rows]), targets[rows].float())
             loss.backward()

@@ -1,0 +1,282 @@
+"""Retraining a head on cached features of COCO's shape, against the usual cached loop and against no cache at all.
+
+python benchmarks/retraining.py [--quick] [--device cuda]
+"""
+
+import itertools
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import h5py
+import harness
+import torch
+from head_step import HIDDEN, ReleasedOrder, floor_seconds, make_graph
+from torch.utils.data import DataLoader, Dataset
+
+from mlgcn_pyg import MLGCNHead
+from mlgcn_pyg.features import FeatureCache
+from mlgcn_pyg.features.batches import Resident, Streamed, epoch_order
+from mlgcn_pyg.nn import Backbone, multilabel_soft_margin
+from mlgcn_pyg.training import HeadConfig, fit_head
+from mlgcn_pyg.training.programs import make_program
+from mlgcn_pyg.training.steps import Step, make_optimizer, make_step
+
+IMAGES, FEATURES, LABELS, BATCH, HEADS = 82_081, 2048, 80, 32, 8
+USUAL = "h5py + DataLoader + released order"
+CONFIG = HeadConfig(batch_size=BATCH)
+
+
+class H5Rows(Dataset):
+    """One image per item, as users of feature files write it: the file is opened by each worker."""
+
+    def __init__(self, path: Path):
+        self.path, self.file = path, None
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        if self.file is None:
+            self.file = h5py.File(self.path, "r")
+        row, truth = self.file["features"][index], self.file["targets"][index]
+        return torch.from_numpy(row).float(), torch.from_numpy(truth)
+
+    def __len__(self) -> int:
+        return 0  # a sampler says which rows there are
+
+
+class Data:
+    """Generated features like those of a max-pooled ResNet: non-negative, about 1."""
+
+    def __init__(self, folder: Path, images: int, width: int):
+        generator = torch.Generator().manual_seed(0)
+        self.features = torch.randn(images, width, generator=generator).abs_().half()
+        self.targets = (torch.rand(images, LABELS, generator=generator) < 0.037).to(torch.int8)
+        self.rows = folder / "rows.h5"
+        with h5py.File(self.rows, "w") as file:
+            file["features"], file["targets"] = self.features.numpy(), self.targets.numpy()
+        names = [str(label) for label in range(LABELS)]
+        self.cache = FeatureCache.from_arrays(folder / "cache.h5", self.features, self.targets, names)
+
+    def resident(self, device: str) -> Resident:
+        return Resident(self.features.to(device), self.targets.to(device))
+
+
+def new_head(width: int, seed: int, device: str) -> MLGCNHead:
+    torch.manual_seed(seed)
+    return MLGCNHead(make_graph(LABELS), width, (HIDDEN,)).to(device)
+
+
+def new_step(heads: list[MLGCNHead], source: Resident) -> Callable:
+    """The engine's own step of these heads."""
+    configs = [CONFIG] * len(heads)
+    optimizer = make_optimizer(heads, configs, source.device)
+    return make_step(Step(make_program(heads), source, optimizer, configs), BATCH)
+
+
+def endless(make: Callable[[int], Iterator]) -> Iterator:
+    """Epoch after epoch."""
+    return itertools.chain.from_iterable(make(epoch) for epoch in itertools.count(1))
+
+
+def take(steps: int, batches: Iterator, step: Callable) -> None:
+    for batch in itertools.islice(batches, steps):
+        step(batch)
+
+
+def usual_step(head: MLGCNHead, device: str) -> tuple[torch.nn.Module, Callable]:
+    """The released order with torch's plain SGD, on batches from a data loader."""
+    module = ReleasedOrder(head.base_graph(), head).to(device)
+    options = {"lr": CONFIG.lr, "momentum": CONFIG.momentum, "weight_decay": CONFIG.weight_decay}
+    optimizer = torch.optim.SGD(module.parameters(), **options)
+    dtype = next(module.parameters()).dtype
+
+    def step(batch):
+        features, targets = (part.to(device) for part in batch)
+        loss = multilabel_soft_margin(module(features.to(dtype)), targets)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(module.parameters(), CONFIG.clip_norm)
+        optimizer.step()
+
+    return module, step
+
+
+def usual_loader(data: Data, count: int) -> Callable[[int], Iterator]:
+    def epoch(number: int) -> Iterator:
+        order = epoch_order(count, CONFIG.seed, number).tolist()
+        return iter(DataLoader(H5Rows(data.rows), BATCH, sampler=order, num_workers=2))
+
+    return epoch
+
+
+def prove(data: Data, width: int, device: str) -> None:
+    """In float64, two epochs of 100 images leave the usual way and eight heads at once with the engine's weights."""
+    torch.set_default_dtype(torch.float64)
+    few = Resident(data.features[:100].to(device), data.targets[:100].to(device))
+    heads = [new_head(width, seed, device) for seed in range(3)]
+    alone = new_head(width, 0, device)
+    module, step = usual_step(alone, device)
+    engine, together = new_step([alone], few), make_program(heads)
+    optimizer = make_optimizer(heads, [CONFIG] * 3, few.device)
+    many = make_step(Step(together, few, optimizer, [CONFIG] * 3), BATCH)
+    for epoch in (1, 2):
+        for rows in few.row_batches(BATCH, CONFIG.seed, epoch):
+            engine(rows)
+            many(rows)
+        for batch in usual_loader(data, 100)(epoch):
+            step(batch)
+    weights = {"engine": [p.detach() for p in alone.parameters()], USUAL: [p.detach() for p in module.parameters()]}
+    weights["first of three heads"] = [p.detach() for p in heads[0].parameters()]
+    harness.agree(weights, 1e-8, USUAL)
+    torch.set_default_dtype(torch.float32)
+
+
+def row(what: str, contender: str, status: str, seconds: float, rival: float, floor: float, note: str) -> dict:
+    return {
+        "what": what, "contender": contender, "status": status, "seconds": f"{seconds:.6g}",
+        "rival_over_this": f"{rival / seconds:.3f}", "over_floor": f"{seconds / floor:.2f}" if floor else "",
+        "note": note,
+    }  # fmt: skip
+
+
+def report(path: Path, rows: list[dict]) -> None:
+    for one in rows:
+        told = f"{float(one['seconds']):.4g} s, best rival over this {one['rival_over_this']} ({one['note']})"
+        print(f"{one['what']}: {one['contender']} {told}", flush=True)
+    harness.append(path, rows)
+
+
+def rows_of(what: str, seconds: dict, status: dict, ours: str, scale: float, floor: float, note: str) -> list[dict]:
+    """One row per contender; the ratio is the best rival's time over this one's."""
+    best = min((time for name, time in seconds.items() if name != ours), default=float("nan")) * scale
+    nan = float("nan")
+    return [row(what, n, status[n], seconds.get(n, nan) * scale, best, floor, note) for n in status]
+
+
+def epoch(args, data: Data, width: int, steps: int, path: Path) -> float:
+    """Seconds of an epoch at batch 32, from a fixed number of its steps."""
+    images = len(data.features)
+    source, count = data.resident(args.device), -(-images // BATCH)
+    engine = new_step([new_head(width, 0, args.device)], source)
+    rows = endless(lambda number: source.row_batches(BATCH, CONFIG.seed, number))
+    step, batches = usual_step(new_head(width, 0, args.device), args.device)[1], endless(usual_loader(data, images))
+    contenders = {"engine": lambda: take(steps, rows, engine), USUAL: lambda: take(steps, batches, step)}
+    seconds, status = harness.interleave(contenders, args.device, args.budget)
+    floor = floor_seconds(LABELS, BATCH, width, harness.matmul_rate(args.device)) * count
+    note = f"{steps} of {count} steps measured"
+    report(path, rows_of("epoch", seconds, status, "engine", count / steps, floor, note))
+    return seconds["engine"] * count / steps
+
+
+@torch.inference_mode()
+def no_cache(args, engine: float, path: Path) -> None:
+    """The forward passes alone that an epoch without cached features has."""
+    size, few = (64, 2) if args.quick else (448, 4)
+    backbone = Backbone("resnet101").to(args.device).eval()
+    pictures = torch.randn(few, 3, size, size, device=args.device)
+    seconds, status = harness.interleave({"ResNet-101 again": lambda: backbone(pictures)}, args.device, args.budget)
+    note = f"forward only, {few} random images of {size} px measured, times {args.images} images"
+    rows = rows_of("epoch", seconds, status, "", args.images / few, 0, note)
+    rows[0]["rival_over_this"] = f"{engine / float(rows[0]['seconds']):.6f}"
+    report(path, rows)
+
+
+def many_heads(args, data: Data, width: int, steps: int, path: Path) -> None:
+    source = data.resident(args.device)
+    one_by_one = [new_step([new_head(width, seed, args.device)], source) for seed in range(HEADS)]
+    at_once = new_step([new_head(width, seed, args.device) for seed in range(HEADS)], source)
+    rows = list(itertools.islice(source.row_batches(BATCH, CONFIG.seed, 1), steps))
+    contenders = {
+        f"{HEADS} heads at once": lambda: take(steps, rows, at_once),
+        f"{HEADS} heads one after another": lambda: [take(steps, rows, step) for step in one_by_one],
+    }
+    seconds, status = harness.interleave(contenders, args.device, args.budget)
+    count = -(-len(data.features) // BATCH)
+    floor = HEADS * floor_seconds(LABELS, BATCH, width, harness.matmul_rate(args.device)) * count
+    note = f"{steps} of {count} steps measured"
+    report(path, rows_of("epoch of 8 heads", seconds, status, f"{HEADS} heads at once", count / steps, floor, note))
+
+
+def batches(args, data: Data, path: Path) -> None:
+    """A shuffled pass in batches of 256 and nothing else."""
+    source, streamed = data.resident(args.device), Streamed(data.cache, args.device)
+
+    def plain() -> Iterator:
+        order = epoch_order(len(data.features), 0, 1).to(args.device)
+        for rows in order.split(256):
+            yield source.features.index_select(0, rows), source.targets.index_select(0, rows)
+
+    ways = {
+        "batches": lambda: source.batches(256, 0, 1),
+        "streamed batches": lambda: streamed.batches(256, 0, 1),
+        "torch.index_select": plain,
+    }
+    found = {name: [torch.cat([f[:, :4].float() for f, _ in way()]).cpu()] for name, way in ways.items()}
+    harness.agree(found, 0.0, "torch.index_select")
+
+    def drain(way: Callable) -> None:
+        for _ in way():
+            pass
+
+    contenders = {name: (lambda way=way: drain(way)) for name, way in ways.items()}
+    seconds, status = harness.interleave(contenders, args.device, args.budget)
+    best = seconds["torch.index_select"]
+    floor = 2 * data.features.nbytes / harness.copy_bandwidth(args.device)
+    note = f"{len(data.features)} rows; the rival is torch.index_select"
+    report(path, [row("pass at 256", n, status[n], t, best, floor, note) for n, t in seconds.items()])
+
+
+def hundred_epochs(args, data: Data, width: int, path: Path) -> None:
+    """The whole recipe by ``fit_head``, on a GPU."""
+    if not args.device.startswith("cuda"):
+        return
+    pair = data.features.to(args.device), data.targets.to(args.device)
+    head = new_head(width, 0, args.device)
+    run = lambda: fit_head(head, pair, config=HeadConfig(epochs=2 if args.quick else 100), device=args.device)  # noqa: E731
+    seconds = harness.synchronized(run, args.device)
+    note = f"{len(data.features)} images, batch {BATCH}, without validation"
+    report(path, [row("100 epochs", "fit_head", "ok", seconds, float("nan"), 0, note)])
+
+
+def plot(path: Path) -> None:
+    """Seconds of an epoch, and of a pass, by contender."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    last = {f"{r['what']}: {r['contender']}": float(r["seconds"]) for r in harness.read(path) if r["status"] == "ok"}
+    figure, axes = plt.subplots(figsize=(8.5, 4.5), layout="constrained")
+    names = list(last)[::-1]
+    bars = axes.barh(names, [last[name] for name in names], color="#2a6f97")
+    axes.bar_label(bars, labels=[f" {last[name]:.3g} s" for name in names], fontsize=8)
+    axes.set(xscale="log", xlabel="seconds")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.margins(x=0.15)
+    figure.savefig(path.with_suffix(".png"), dpi=130)
+
+
+def main() -> None:
+    parser = harness.options(__doc__)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--budget", type=float, default=None, help="seconds of rounds per cell")
+    args = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    args.budget = args.budget or (0.2 if args.quick else 30.0)
+    args.images, width, steps = (2_000, 128, 10) if args.quick else (IMAGES, FEATURES, 200)
+    path = Path(args.out or harness.results_file("retraining", args.device, args.quick))
+    print(harness.device_name(args.device))
+    with tempfile.TemporaryDirectory() as folder:
+        data = Data(Path(folder), args.images, width)
+        prove(data, width, args.device)
+        engine = epoch(args, data, width, steps, path)
+        no_cache(args, engine, path)
+        many_heads(args, data, width, steps // 5, path)
+        batches(args, data, path)
+        hundred_epochs(args, data, width, path)
+    plot(path)
+    print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""One step of training: gather, forward, loss, backward, clipping, update; on CUDA captured in a graph."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mlgcn_pyg.checks import bad_input
+from mlgcn_pyg.features.batches import Resident, Streamed
+from mlgcn_pyg.training.config import HeadConfig
+from mlgcn_pyg.training.programs import OneHead, StackedHeads
+
+
+class Step:
+    """A step of H heads on the same rows; called with rows (B,), it returns the losses (H,) before the update.
+
+    Args:
+        program: forward of all heads. source: where rows are gathered. optimizer: one parameter group per head.
+        configs: one per head.
+    """
+
+    def __init__(
+        self,
+        program: OneHead | StackedHeads,
+        source: Resident | Streamed,
+        optimizer: torch.optim.SGD,
+        configs: Sequence[HeadConfig],
+    ):
+        self.program, self.source, self.optimizer = program, source, optimizer
+        self.half = configs[0].precision == "bfloat16"
+        self.dtype = program.leaves[0].dtype
+        norms = [torch.inf if config.clip_norm is None else config.clip_norm for config in configs]
+        self.clip_norms = torch.tensor(norms, dtype=self.dtype, device=source.device)
+        self.clips = any(config.clip_norm is not None for config in configs)
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        features, targets = self.source.gather(rows)
+        # nothing is cast twice, and a cache of casts would outlive a captured graph
+        with torch.autocast(features.device.type, torch.bfloat16, enabled=self.half, cache_enabled=False):
+            logits = self.program.logits(features.to(self.dtype))
+        losses = soft_margin_each(logits.to(self.dtype), targets)
+        self.program.hand_out(torch.autograd.grad(losses.sum(), self.program.leaves, allow_unused=True))
+        if self.clips:
+            clip_each([group["params"] for group in self.optimizer.param_groups], self.clip_norms)
+        self.optimizer.step()
+        return losses.detach()
+
+
+class GraphedStep:
+    """The same step, captured once in a CUDA graph and replayed; a shorter batch runs as it is.
+
+    Parameters and momenta are after the capture what they were before.
+    """
+
+    def __init__(self, step: Step, batch_size: int):
+        self.step = step
+        self.rows = torch.zeros(batch_size, dtype=torch.int64, device=step.source.device)
+        kept = [tensor for tensors in trained_tensors(step.optimizer) for tensor in tensors.values()]
+        before = [tensor.detach().clone() for tensor in kept]
+        side = torch.cuda.Stream(self.rows.device)
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):  # libraries set themselves up, kernels are compiled
+            for _ in range(3):
+                step(self.rows)
+        torch.cuda.current_stream().wait_stream(side)
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph):
+            self.losses = step(self.rows)
+        with torch.no_grad():
+            for tensor, value in zip(kept, before, strict=True):
+                tensor.copy_(value)
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        if len(rows) != len(self.rows):
+            return self.step(rows)
+        self.rows.copy_(rows)
+        self.graph.replay()
+        return self.losses
+
+
+def make_step(step: Step, batch_size: int) -> Step | GraphedStep:
+    """The step as it is best run on its device."""
+    source = step.source
+    if source.device.type == "cuda" and source.num_images >= batch_size:
+        with torch.cuda.device(source.device):
+            return GraphedStep(step, batch_size)
+    return step
+
+
+def make_optimizer(heads: Sequence[torch.nn.Module], configs: Sequence[HeadConfig], device: torch.device):
+    """torch's SGD, fused, with one group per head, every momentum there from the start, and on CUDA a learning rate
+    that a captured graph reads anew."""
+    groups = []
+    for head, config in zip(heads, configs, strict=True):
+        lr = torch.tensor(config.lr, device=device) if device.type == "cuda" else config.lr
+        params = [p for p in head.parameters() if p.requires_grad]
+        groups.append({"params": params, "lr": lr, "momentum": config.momentum, "weight_decay": config.weight_decay})
+    optimizer = torch.optim.SGD(groups, lr=configs[0].lr, fused=device.type in ("cpu", "cuda"))
+    for group in optimizer.param_groups:
+        if group["momentum"]:
+            for p in group["params"]:
+                optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)
+    return optimizer
+
+
+def set_lr(group: dict, lr: float) -> None:
+    """The learning rate of a group, in place where a graph holds its address."""
+    if isinstance(group["lr"], Tensor):
+        group["lr"].fill_(lr)
+    else:
+        group["lr"] = lr
+
+
+def trained_tensors(optimizer: torch.optim.SGD) -> list[dict[str, Tensor]]:
+    """Per head, what training changes, by name: ``p0``, … the parameters and ``m0``, … their momenta."""
+    found = []
+    for group in optimizer.param_groups:
+        tensors = {f"p{k}": p for k, p in enumerate(group["params"])}
+        if group["momentum"]:
+            tensors |= {f"m{k}": optimizer.state[p]["momentum_buffer"] for k, p in enumerate(group["params"])}
+        found.append(tensors)
+    return found
+
+
+def soft_margin_each(logits: Tensor, targets: Tensor) -> Tensor:
+    """:func:`~mlgcn_pyg.nn.multilabel_soft_margin` of each head: logits (H, B, C) and targets (B, C) → (H,)."""
+    truth, known = targets.clamp(min=0).to(logits.dtype), (targets >= 0).to(logits.dtype)
+    loss = F.binary_cross_entropy_with_logits(
+        logits, truth.expand_as(logits), known.expand_as(logits), reduction="none"
+    )
+    return loss.sum(dim=(1, 2)) / targets.numel()
+
+
+def clip_each(heads: Sequence[Sequence[Tensor]], max_norms: Tensor) -> None:
+    """Scales the gradients of each head's parameters so that their common norm is at most its entry of (H,)."""
+    grads = [[p.grad for p in params if p.grad is not None] for params in heads]
+    norms = torch.stack(torch._foreach_norm([grad for some in grads for grad in some]))
+    norms = torch.linalg.vector_norm(norms.view(len(grads), -1), dim=1)
+    factors = (max_norms / (norms + 1e-6)).clamp(max=1)  # as torch's clip_grad_norm_
+    for some, factor in zip(grads, factors, strict=True):
+        if factor.is_cuda or factor < 1:  # looking costs a synchronisation on CUDA, a pass over memory elsewhere
+            torch._foreach_mul_(some, factor)
+
+
+@contextmanager
+def matmul_precision(config: HeadConfig, device: torch.device) -> Iterator[None]:
+    """CUDA's float32 products in float32 or TF32 as the config says, and as before afterwards."""
+    if config.precision == "tf32" and device.type != "cuda":
+        raise bad_input("precision", "float32 or bfloat16 on this device", "'tf32'", "TF32 is a type of NVIDIA GPUs")
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if config.precision == "tf32" else "highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)

@@ -1,0 +1,160 @@
+"""``mlgcn train-head``: its options, and an interrupted run that the same command goes on with."""
+
+import json
+import signal
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from mlgcn_pyg.cli.main import app
+from mlgcn_pyg.features import FeatureCache
+from mlgcn_pyg.features.batches import Resident
+from tests.training.problems import graph, problem
+
+
+def run(*words, code=0):
+    result = CliRunner().invoke(app, ["train-head", *(str(word) for word in words)])
+    assert result.exit_code == code, result.output
+    return " ".join(result.output.split())
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Two caches with three views and a graph."""
+    folder = tmp_path_factory.mktemp("made")
+    for name, seed in (("train", 0), ("val", 1)):
+        features, targets = problem(64, seed=seed)
+        views = features.unsqueeze(1) + 0.3 * torch.randn(64, 3, 12, generator=torch.Generator().manual_seed(seed))
+        FeatureCache.from_arrays(folder / f"{name}.h5", views, targets, list("01234"))
+    graph().save(folder / "g.pt")
+    return folder
+
+
+def words(made, out, *more):
+    caches = ("--graph", made / "g.pt", "--train", made / "train.h5", "--val", made / "val.h5")
+    return (*caches, "--epochs", 5, "--lr", 0.1, "--hidden", 16, "--seeds", 2, "--out", out, *more)
+
+
+def interrupt(patch, call):
+    calls, gather = iter(range(10**9)), Resident.gather
+
+    def interrupting(self, rows):
+        if next(calls) == call:
+            signal.raise_signal(signal.SIGINT)
+        return gather(self, rows)
+
+    patch.setattr(Resident, "gather", interrupting)
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in (".json", ".jsonl")}
+
+
+def weights(folder):
+    return {p.name: torch.load(p, weights_only=True)["state_dict"] for p in sorted(folder.glob("*.pt"))}
+
+
+@pytest.mark.parametrize("call", [0, 5, 12])  # in the first kind, and in the second after 10 steps of the first
+def test_ctrl_c_and_the_same_command_again_equal_one_run(made, tmp_path, monkeypatch, call):
+    run(*words(made, tmp_path / "whole"))
+    with monkeypatch.context() as patch:
+        interrupt(patch, call)
+        output = run(*words(made, tmp_path / "run"), code=130)
+    assert "interrupted; the same command goes on from here" in output and "Traceback" not in output
+    assert not (tmp_path / "run/metrics.json").exists()
+    output = run(*words(made, tmp_path / "run"))
+    assert "an interrupted run is in" in output and "going on from there" in output
+    assert files(tmp_path / "run") == files(tmp_path / "whole")
+    ours, theirs = weights(tmp_path / "run"), weights(tmp_path / "whole")
+    assert ours.keys() == theirs.keys() and len(ours) == 4
+    assert all(torch.equal(ours[f][name], value) for f in ours for name, value in theirs[f].items())
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        path.name for path in (tmp_path / "whole").iterdir()
+    }
+    assert "interrupted" not in run(*words(made, tmp_path / "run"))  # a finished run leaves nothing to go on with
+
+
+def test_an_interrupted_run_of_other_arguments_is_refused_and_kept(made, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        interrupt(patch, 3)
+        run(*words(made, tmp_path), code=130)
+    state = (tmp_path / "unfinished/mlgcn/state.pt").read_bytes()
+    for more, told in (
+        (("--weight-decay", 0.5), "weight_decay"),
+        (("--seeds", 3), "another heads"),
+        (("--views", "mean"), "views"),
+    ):
+        output = run(*words(made, tmp_path, *more), code=2)
+        assert "error: out: expected the run that was begun there" in output and told in output
+        assert "--overwrite" in output and (tmp_path / "unfinished/mlgcn/state.pt").read_bytes() == state
+    run(*words(made, tmp_path, "--weight-decay", 0.5, "--overwrite"))
+    assert json.loads((tmp_path / "metrics.json").read_text())["setup"]["config"]["weight_decay"] == 0.5
+    assert not (tmp_path / "unfinished").exists()
+
+
+def test_an_interrupted_overwrite_goes_on_too(made, tmp_path, monkeypatch):
+    run(*words(made, tmp_path, "--weight-decay", 0.5))
+    before = files(tmp_path)
+    with monkeypatch.context() as patch:
+        interrupt(patch, 8)
+        run(*words(made, tmp_path, "--overwrite"), code=130)
+    assert files(tmp_path) == before  # nothing is lost before something takes its place
+    assert "mlgcn in epoch 5" in run(*words(made, tmp_path, "--overwrite"))
+    run(*words(made, tmp_path / "whole"))
+    assert files(tmp_path) == files(tmp_path / "whole")
+
+
+def test_a_damaged_state_is_one_line(made, tmp_path):
+    (tmp_path / "unfinished/mlgcn").mkdir(parents=True)
+    (tmp_path / "unfinished/mlgcn/state.pt").write_bytes(b"junk")
+    assert "error: out: expected a file of plain tensors" in run(*words(made, tmp_path), code=2)
+    run(*words(made, tmp_path, "--overwrite"))
+
+
+def test_streamed_and_loaded_give_the_same_files(made, tmp_path):
+    run(*words(made, tmp_path / "a", "--stream"))
+    run(*words(made, tmp_path / "b", "--no-stream"))
+    assert files(tmp_path / "a") == files(tmp_path / "b")
+
+
+def test_options_of_the_recipe_are_in_the_setup_and_act(made, tmp_path):
+    run(
+        *words(made, tmp_path / "a", "--val-every", 3, "--views", "mean", "--precision", "bfloat16", "--head", "linear")
+    )
+    content = json.loads((tmp_path / "a/metrics.json").read_text())
+    recipe = {"val_every": 3, "views": "mean", "precision": "bfloat16", "patience": None}
+    assert recipe.items() <= content["setup"]["config"].items()
+    history = [json.loads(line) for line in (tmp_path / "a/linear-seed1.jsonl").read_text().splitlines()]
+    assert [record["epoch"] for record in history if "mAP" in record] == [3, 5]
+    run(*words(made, tmp_path / "b", "--lr", 1e-9, "--patience", 1, "--head", "linear"))
+    assert len((tmp_path / "b/linear-seed0.jsonl").read_text().splitlines()) == 2  # no gain: stopped at once
+
+
+def test_the_mean_of_views_is_what_evaluation_of_means_gives(made, tmp_path):
+    run(*words(made, tmp_path / "mean", "--views", "mean", "--head", "linear"))
+    run(*words(made, tmp_path / "first", "--head", "linear"))
+    ours, other = (
+        json.loads((tmp_path / n / "metrics.json").read_text())["heads"]["linear"] for n in ("mean", "first")
+    )
+    assert ours["mean"]["all"]["mAP"] != other["mean"]["all"]["mAP"]
+    cache = FeatureCache(made / "val.h5")
+    means = FeatureCache.from_arrays(
+        tmp_path / "m.h5", cache.load()[0].float().mean(1), cache.targets, cache.label_names, dtype="float32"
+    )
+    run(*words(made, tmp_path / "again", "--head", "linear", "--val", means.path))
+    again = json.loads((tmp_path / "again/metrics.json").read_text())["heads"]["linear"]
+    assert again["mean"]["all"]["mAP"] == pytest.approx(ours["mean"]["all"]["mAP"], rel=1e-6)
+
+
+def test_refused_options(made, tmp_path):
+    for more, told in (
+        (("--precision", "tf32", "--device", "cpu"), "precision: expected float32 or bfloat16"),
+        (("--precision", "half"), "precision: expected one of"),
+        (("--views", "last"), "views: expected one of first, mean"),
+        (("--patience", 0), "patience: expected an integer ≥ 1"),
+        (("--val-every", 0), "val_every: expected an integer ≥ 1"),
+        (("--lr", 1e25), "lr: expected a learning rate at which training converges"),
+    ):
+        output = run(*words(made, tmp_path / "r", *more), code=2)
+        assert told in output and "Traceback" not in output
