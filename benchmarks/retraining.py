@@ -21,7 +21,7 @@ from mlgcn_pyg.features.batches import Resident, Streamed, epoch_order
 from mlgcn_pyg.nn import Backbone, multilabel_soft_margin
 from mlgcn_pyg.training import HeadConfig, fit_head
 from mlgcn_pyg.training.programs import make_program
-from mlgcn_pyg.training.steps import Step, make_optimizer, make_step
+from mlgcn_pyg.training.steps import Step, make_optimizers, make_step
 
 IMAGES, FEATURES, LABELS, BATCH, HEADS = 82_081, 2048, 80, 32, 8
 USUAL = "h5py + DataLoader + released order"
@@ -69,7 +69,7 @@ def new_head(width: int, seed: int, device: str) -> MLGCNHead:
 def new_step(heads: list[MLGCNHead], source: Resident) -> Callable:
     """The engine's own step of these heads."""
     configs = [CONFIG] * len(heads)
-    optimizer = make_optimizer(heads, configs, source.device)
+    optimizer = make_optimizers(heads, configs, source.device)
     return make_step(Step(make_program(heads), source, optimizer, configs), BATCH)
 
 
@@ -117,7 +117,7 @@ def prove(data: Data, width: int, device: str) -> None:
     alone = new_head(width, 0, device)
     module, step = usual_step(alone, device)
     engine, together = new_step([alone], few), make_program(heads)
-    optimizer = make_optimizer(heads, [CONFIG] * 3, few.device)
+    optimizer = make_optimizers(heads, [CONFIG] * 3, few.device)
     many = make_step(Step(together, few, optimizer, [CONFIG] * 3), BATCH)
     for epoch in (1, 2):
         for rows in few.row_batches(BATCH, CONFIG.seed, epoch):

@@ -13,7 +13,7 @@ from mlgcn_pyg.training.loop import Training, run_training
 from mlgcn_pyg.training.programs import make_program
 from mlgcn_pyg.training.runs import RunFolder, describe
 from mlgcn_pyg.training.scoring import Cached, open_data
-from mlgcn_pyg.training.steps import Step, make_optimizer, matmul_precision
+from mlgcn_pyg.training.steps import Step, make_optimizers, matmul_precision
 
 SHARED = ("epochs", "batch_size", "seed", "precision", "val_every", "views")
 
@@ -122,13 +122,13 @@ def fit_heads(
                 raise bad_input(argument, "at least one image", "none")
         program = make_program([head.to(device).train() for head in heads])
         try:
-            optimizer = make_optimizer(heads, configs, device)
-            training = Training(heads, names, configs, optimizer, source)
+            optimizers = make_optimizers(heads, configs, device)
+            training = Training(heads, names, configs, optimizers, source)
             setup = None if folder is None else describe(training, source, validation)
             training.folder = RunFolder(folder, setup, save_seconds)
             training.folder.restore(training)
             run_training(
-                training, Step(program, source, optimizer, configs), source, validation, training.folder, progress
+                training, Step(program, source, optimizers, configs), source, validation, training.folder, progress
             )
         finally:
             program.release()

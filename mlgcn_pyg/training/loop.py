@@ -26,10 +26,10 @@ class Training:
         heads: Sequence[torch.nn.Module],
         names: Sequence[str],
         configs: Sequence[HeadConfig],
-        optimizer: torch.optim.SGD,
+        optimizers: Sequence[torch.optim.SGD],
         source: Resident | Streamed,
     ):
-        self.heads, self.names, self.configs, self.optimizer = heads, list(names), list(configs), optimizer
+        self.heads, self.names, self.configs, self.optimizers = heads, list(names), list(configs), optimizers
         self.num_images, self.batch_size = source.num_images, configs[0].batch_size
         steps = -(-source.num_images // self.batch_size)
         self.losses = torch.zeros(steps, len(heads), dtype=next(heads[0].parameters()).dtype, device=source.device)
@@ -47,8 +47,8 @@ class Training:
 
     def set_lrs(self) -> None:
         """The epoch's learning rates; with 0 a stopped head stays as it is."""
-        for k, group in enumerate(self.optimizer.param_groups):
-            set_lr(group, self.configs[k].lr_at(self.epoch) if self.active(k) else 0.0)
+        for k, optimizer in enumerate(self.optimizers):
+            set_lr(optimizer, self.configs[k].lr_at(self.epoch) if self.active(k) else 0.0)
 
     def check_losses(self) -> None:
         """InputError where a loss of this epoch is no number any more."""
@@ -89,12 +89,12 @@ class Training:
             "step": self.step,
             "losses": self.losses[: self.step].to("cpu", copy=True),
             "histories": [list(map(dict, history.epochs)) for history in self.histories],
-            "tensors": [plain_copy(tensors) for tensors in trained_tensors(self.optimizer)],
+            "tensors": [plain_copy(tensors) for tensors in trained_tensors(self.optimizers)],
         }
 
     @torch.no_grad()
     def load(self, state: dict) -> None:
-        for ours, theirs in zip(trained_tensors(self.optimizer), state["tensors"], strict=True):
+        for ours, theirs in zip(trained_tensors(self.optimizers), state["tensors"], strict=True):
             for name, tensor in ours.items():
                 tensor.copy_(theirs[name])  # in place: a captured graph holds the addresses
         self.epoch, self.step = state["epoch"], state["step"]

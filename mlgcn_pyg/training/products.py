@@ -1,7 +1,7 @@
-"""Products whose weight gradient is written where the last one was.
+"""Products of many heads whose weight gradients are made late, one head's after another's, in the same storage.
 
-The gradient of many heads' weights is larger than what a CPU's allocator keeps: made anew in every step, its pages are
-zeroed by the system each time, which takes longer than the product. A GPU's allocator keeps everything.
+The gradients of many heads' weights together are larger than any cache, and made anew in every step their pages are
+zeroed by the system each time. One head's are made, measured, clipped and used while they are still near.
 """
 
 import torch
@@ -9,39 +9,55 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def linear_into(features: Tensor, weight: Tensor, store: Tensor | None) -> Tensor:
-    """X Wᵀ of X (B, D), which needs no gradient, and W (n, D); the gradient of W is ``store``, overwritten."""
-    return F.linear(features, weight) if store is None else _Linear.apply(features, weight, store)
+class LateGradient:
+    """The gradient of H heads' weights (H·n, D), by :meth:`of` once the rest of the backward pass has run."""
 
+    def __init__(self, num_heads: int):
+        self.num_heads, self.store, self.factors = num_heads, None, None
 
-def bmm_into(h: Tensor, weight: Tensor, store: Tensor | None) -> Tensor:
-    """H W of H (H, C, N) and W (H, N, D); the gradient of W is ``store``, overwritten."""
-    return h @ weight if store is None else _Bmm.apply(h, weight, store)
+    def linear(self, features: Tensor, weight: Tensor) -> Tensor:
+        """X Wᵀ of X (B, D), which needs no gradient, and W (H·n, D)."""
+        return _Linear.apply(features, weight, self)
+
+    def bmm(self, h: Tensor, weight: Tensor) -> Tensor:
+        """H W of H (H, C, n) and W (H, n, D)."""
+        return _Bmm.apply(h, weight, self)
+
+    @torch.no_grad()
+    def of(self, k: int) -> Tensor:
+        """Head k's (n, D), good until the next head's is asked for."""
+        left, right = self.factors(k)
+        if self.store is None:
+            self.store = left.new_empty(left.size(0), right.size(1))
+        return torch.mm(left, right, out=self.store)
 
 
 class _Linear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, features, weight, store):
+    def forward(ctx, features, weight, late):
         ctx.save_for_backward(features)
-        ctx.store = store
+        ctx.late = late
         return F.linear(features, weight)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad):
         (features,) = ctx.saved_tensors
-        return None, torch.mm(grad.t(), features, out=ctx.store), None
+        pieces = grad.chunk(ctx.late.num_heads, dim=1)
+        ctx.late.factors = lambda k: (pieces[k].t(), features)
+        return None, None, None
 
 
 class _Bmm(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, h, weight, store):
+    def forward(ctx, h, weight, late):
         ctx.save_for_backward(h, weight)
-        ctx.store = store
+        ctx.late = late
         return h @ weight
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad):
         h, weight = ctx.saved_tensors
-        return grad @ weight.transpose(1, 2), torch.bmm(h.transpose(1, 2), grad, out=ctx.store), None
+        ctx.late.factors = lambda k: (h[k].t(), grad[k])
+        return grad @ weight.transpose(1, 2), None, None

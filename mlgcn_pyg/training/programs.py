@@ -11,7 +11,7 @@ from mlgcn_pyg.nn import LinearHead, MLGCNHead
 from mlgcn_pyg.nn.kernels import Adjacency, propagate
 from mlgcn_pyg.nn.learned_edges import learned_weights
 from mlgcn_pyg.nn.order import features_first
-from mlgcn_pyg.training.products import bmm_into, linear_into
+from mlgcn_pyg.training.products import LateGradient
 
 
 class OneHead:
@@ -33,6 +33,9 @@ class OneHead:
         """Gives each parameter its gradient; None to one that the loss does not depend on."""
         for p, grad in zip(self.leaves, grads, strict=True):
             p.grad = grad
+
+    def finish(self, k: int) -> None:
+        """Nothing is made late here."""
 
     def release(self) -> None:
         """Leaves the heads with storage of their own and no gradients."""
@@ -61,10 +64,15 @@ class StackedHeads:
             p.data = piece
         return stack.requires_grad_()
 
-    def hand_out(self, grads: Sequence[Tensor]) -> None:
+    def hand_out(self, grads: Sequence[Tensor | None]) -> None:
+        """Gives each parameter its gradient; those that are made late are :meth:`finish`'s."""
         for parts, grad in zip(self.parts.values(), grads, strict=True):
-            for p, piece in zip(parts, grad.split([len(p) for p in parts]), strict=True):
-                p.grad = piece
+            if grad is not None:
+                for p, piece in zip(parts, grad.split([len(p) for p in parts]), strict=True):
+                    p.grad = piece
+
+    def finish(self, k: int) -> None:
+        """Makes what is missing of head k's gradients; another head's may go."""
 
     def release(self) -> None:
         for parts in self.parts.values():
@@ -94,7 +102,8 @@ class StackedMLGCN(StackedHeads):
 
     def __init__(self, heads: Sequence[MLGCNHead]):
         super().__init__(heads)
-        self.store = None
+        self.last = f"convs.{len(heads[0].convs) - 1}.weight"
+        self.late_gradient = LateGradient(len(heads))
         first, self.num_labels = heads[0], heads[0].num_labels
         offsets = [k * self.num_labels for k in range(len(heads))]
         ends = [
@@ -118,6 +127,10 @@ class StackedMLGCN(StackedHeads):
         if self.edge_logits is None:  # p alone learns
             self.edge_logits = torch.cat([one.edge_logits for one in learned])
 
+    def finish(self, k: int) -> None:
+        if self.late_gradient.factors is not None:
+            self.parts[self.last][k].grad = self.late_gradient.of(k)
+
     def weights(self) -> tuple[Tensor, Tensor]:
         """Edge weights (ΣE,) and self weights (H·C,) of the union graph."""
         if self.heads[0].learned is None:
@@ -130,22 +143,14 @@ class StackedMLGCN(StackedHeads):
         h, weight = self._factors()
         if weight is None:
             return self._by_head(F.linear(features, h))
+        # on a CPU in full precision; a GPU keeps all gradients as they come
+        late = None if h.is_cuda or torch.is_autocast_enabled(h.device.type) else self.late_gradient
         sizes = (len(features), self.num_labels, h.size(1), features.size(1))
         if features_first(*sizes, train_head=True, train_features=False):
-            projected = self._by_head(linear_into(features, weight, self._store(weight)))
+            projected = self._by_head((late.linear if late else F.linear)(features, weight))
             return projected @ self.per_head(h).transpose(1, 2)
-        store = self._store(weight)
-        store = None if store is None else self.per_head(store)
-        classifiers = bmm_into(self.per_head(h), self.per_head(weight), store)
+        classifiers = (late.bmm if late else torch.bmm)(self.per_head(h), self.per_head(weight))
         return self._by_head(F.linear(features, classifiers.flatten(0, 1)))
-
-    def _store(self, weight: Tensor) -> Tensor | None:
-        """Where the gradient of the last W goes, on a CPU in full precision."""
-        if weight.is_cuda or torch.is_autocast_enabled(weight.device.type):
-            return None
-        if self.store is None:
-            self.store = torch.empty_like(weight, requires_grad=False)
-        return self.store
 
     def _by_head(self, together: Tensor) -> Tensor:
         """(B, H·n) → (H, B, n)."""

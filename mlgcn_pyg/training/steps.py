@@ -17,18 +17,20 @@ class Step:
     """A step of H heads on the same rows; called with rows (B,), it returns the losses (H,) before the update.
 
     Args:
-        program: forward of all heads. source: where rows are gathered. optimizer: one parameter group per head.
-        configs: one per head.
+        program: forward of all heads. source: where rows are gathered. optimizers, configs: one per head.
     """
 
     def __init__(
         self,
         program: OneHead | StackedHeads,
         source: Resident | Streamed,
-        optimizer: torch.optim.SGD,
+        optimizers: Sequence[torch.optim.SGD],
         configs: Sequence[HeadConfig],
     ):
-        self.program, self.source, self.optimizer = program, source, optimizer
+        self.program, self.source, self.optimizers = program, source, optimizers
+        everyone = range(len(configs))
+        # a CPU takes head by head, whose gradients are then still in its caches; a GPU all together
+        self.rounds = [everyone] if source.device.type == "cuda" else [[k] for k in everyone]
         self.half = configs[0].precision == "bfloat16"
         self.dtype = program.leaves[0].dtype
         norms = [torch.inf if config.clip_norm is None else config.clip_norm for config in configs]
@@ -42,9 +44,14 @@ class Step:
             logits = self.program.logits(features.to(self.dtype))
         losses = soft_margin_each(logits.to(self.dtype), targets)
         self.program.hand_out(torch.autograd.grad(losses.sum(), self.program.leaves, allow_unused=True))
-        if self.clips:
-            clip_each([group["params"] for group in self.optimizer.param_groups], self.clip_norms)
-        self.optimizer.step()
+        for some in self.rounds:
+            for k in some:
+                self.program.finish(k)
+            if self.clips:
+                params = [self.optimizers[k].param_groups[0]["params"] for k in some]
+                clip_each(params, self.clip_norms[some[0] : some[-1] + 1])
+            for k in some:
+                self.optimizers[k].step()
         return losses.detach()
 
 
@@ -57,7 +64,7 @@ class GraphedStep:
     def __init__(self, step: Step, batch_size: int):
         self.step = step
         self.rows = torch.zeros(batch_size, dtype=torch.int64, device=step.source.device)
-        kept = [tensor for tensors in trained_tensors(step.optimizer) for tensor in tensors.values()]
+        kept = [tensor for tensors in trained_tensors(step.optimizers) for tensor in tensors.values()]
         before = [tensor.detach().clone() for tensor in kept]
         side = torch.cuda.Stream(self.rows.device)
         side.wait_stream(torch.cuda.current_stream())
@@ -89,34 +96,38 @@ def make_step(step: Step, batch_size: int) -> Step | GraphedStep:
     return step
 
 
-def make_optimizer(heads: Sequence[torch.nn.Module], configs: Sequence[HeadConfig], device: torch.device):
-    """torch's SGD, fused, with one group per head, every momentum there from the start, and on CUDA a learning rate
-    that a captured graph reads anew."""
-    groups = []
+def make_optimizers(
+    heads: Sequence[torch.nn.Module], configs: Sequence[HeadConfig], device: torch.device
+) -> list[torch.optim.SGD]:
+    """torch's SGD, fused, one per head, every momentum there from the start, and on CUDA a learning rate that a
+    captured graph reads anew."""
+    optimizers = []
     for head, config in zip(heads, configs, strict=True):
         lr = torch.tensor(config.lr, device=device) if device.type == "cuda" else config.lr
         params = [p for p in head.parameters() if p.requires_grad]
-        groups.append({"params": params, "lr": lr, "momentum": config.momentum, "weight_decay": config.weight_decay})
-    optimizer = torch.optim.SGD(groups, lr=configs[0].lr, fused=device.type in ("cpu", "cuda"))
-    for group in optimizer.param_groups:
-        if group["momentum"]:
-            for p in group["params"]:
+        options = {"momentum": config.momentum, "weight_decay": config.weight_decay}
+        optimizer = torch.optim.SGD(params, lr=lr, fused=device.type in ("cpu", "cuda"), **options)
+        if config.momentum:
+            for p in params:
                 optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)
-    return optimizer
+        optimizers.append(optimizer)
+    return optimizers
 
 
-def set_lr(group: dict, lr: float) -> None:
-    """The learning rate of a group, in place where a graph holds its address."""
+def set_lr(optimizer: torch.optim.SGD, lr: float) -> None:
+    """Its learning rate, in place where a graph holds its address."""
+    group = optimizer.param_groups[0]
     if isinstance(group["lr"], Tensor):
         group["lr"].fill_(lr)
     else:
         group["lr"] = lr
 
 
-def trained_tensors(optimizer: torch.optim.SGD) -> list[dict[str, Tensor]]:
+def trained_tensors(optimizers: Sequence[torch.optim.SGD]) -> list[dict[str, Tensor]]:
     """Per head, what training changes, by name: ``p0``, … the parameters and ``m0``, … their momenta."""
     found = []
-    for group in optimizer.param_groups:
+    for optimizer in optimizers:
+        group = optimizer.param_groups[0]
         tensors = {f"p{k}": p for k, p in enumerate(group["params"])}
         if group["momentum"]:
             tensors |= {f"m{k}": optimizer.state[p]["momentum_buffer"] for k, p in enumerate(group["params"])}

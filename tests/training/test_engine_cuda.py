@@ -43,7 +43,7 @@ def test_capturing_changes_nothing():
     source = Resident(problem()[0].cuda(), problem()[1].cuda())
     found = []
     for module in (head, twin):
-        optimizer = steps_module.make_optimizer([module], [CONFIG], torch.device("cuda"))
+        optimizer = steps_module.make_optimizers([module], [CONFIG], torch.device("cuda"))
         step = steps_module.Step(steps_module.OneHead(module), source, optimizer, [CONFIG])
         before = state(module)
         step = step if module is twin else GraphedStep(step, 16)
