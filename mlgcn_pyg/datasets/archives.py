@@ -105,7 +105,7 @@ def _targets(path: Path, members: list[Member], folder: Path) -> list[Path]:
 def check_room(folder: Path, needed: int) -> None:
     """InputError where the disk of ``folder`` has fewer than ``needed`` bytes left."""
     if (free := shutil.disk_usage(folder).free) < needed:
-        raise bad_input("root", f"{needed / 2**30:.1f} GiB of free disk", f"{free / 2**30:.1f} GiB in {folder}")
+        raise bad_input("root", f"{needed >> 20:,} MiB of free disk", f"{free >> 20:,} MiB in {folder}")
 
 
 def _is_there(target: Path, size: int) -> bool:

@@ -54,7 +54,6 @@ def write_large(root: Path, num_images: int, num_empty: int, num_annotations: in
 
 
 def _image(n: int) -> str:
-    return (
-        f'{{"license": 5, "file_name": "COCO_train2014_{n:012d}.jpg", "coco_url": '
-        f'"http://images.cocodataset.org/train2014/COCO_train2014_{n:012d}.jpg", "height": 480, "width": 640, "id": {n}}}'
-    )
+    name = f"COCO_train2014_{n:012d}.jpg"
+    url = f"http://images.cocodataset.org/train2014/{name}"
+    return f'{{"license": 5, "file_name": "{name}", "coco_url": "{url}", "height": 480, "width": 640, "id": {n}}}'
