@@ -142,20 +142,24 @@ def _decode(data, num_workers: int) -> dict[str, str]:
 
 def _strongest_pairs(data, min_count: int, limit: int) -> list[dict]:
     """Pairs i → j with the largest P(L_j | L_i) where i is in at least ``min_count`` images."""
+    import numpy as np
+
     from mlgcn_pyg.graph import CooccurrenceCounter
 
     counter = CooccurrenceCounter(data.num_labels).update(data.targets)
     together, probability = counter.pair_counts, counter.probabilities().tocoo()
-    counts = counter.label_counts.tolist()
-    found = [
-        (-float(p), -counts[i], int(i), int(j))
-        for i, j, p in zip(*probability.coords, probability.data, strict=True)
-        if counts[i] >= min_count
-    ]
+    i, j = probability.coords
+    counts = counter.label_counts.numpy()[i]
+    order = np.lexsort((j, i, -counts, -probability.data))
     return [
-        {"i": data.label_names[i], "j": data.label_names[j], "probability": -p, "together": int(together[i, j])}
-        | {"images_of_i": counts[i]}
-        for p, _, i, j in sorted(found)[:limit]
+        {
+            "i": data.label_names[i[k]],
+            "j": data.label_names[j[k]],
+            "probability": float(probability.data[k]),
+            "together": int(together[i[k], j[k]]),
+            "images_of_i": int(counts[k]),
+        }
+        for k in order[counts[order] >= min_count][:limit]
     ]
 
 

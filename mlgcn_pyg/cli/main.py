@@ -27,13 +27,14 @@ class OneLineErrors(TyperGroup):
         try:
             code = super().main(*args, standalone_mode=False, **extra)
         except typer.Abort:
-            typer.echo("mlgcn: stopped", err=True)
             code = 130
         except Exception as error:
             if not hasattr(error, "format_message"):
                 raise
             typer.echo(f"mlgcn: error: {' '.join(error.format_message().split())}", err=True)
             code = 2
+        if code == 130:  # Ctrl-C, which some versions of typer return and some raise
+            typer.echo("mlgcn: stopped", err=True)
         sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -74,6 +74,11 @@ class LabeledImages(Dataset):
             return self.transform(image)
         return seeded(self.transform, image, *self._seed_and_epoch.tolist(), index)
 
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+        if self._seed_and_epoch is not None:
+            self._seed_and_epoch.share_memory_()  # a deep or unpickled copy is private; a worker's is shared already
+
     @property
     def seed(self) -> int | None:
         """Where the random draws of the transform start, an integer ≥ 0; None: from the global generators."""

@@ -1,10 +1,12 @@
 """``mlgcn data`` as a person runs it: published data sets from a server of this machine, made small."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from mlgcn_pyg import LabelGraph
@@ -93,6 +95,8 @@ def test_coco_is_fetched_verified_and_used(coco, server, tmp_path):
     assert graph.label_names == ("airplane", "dog", "person") and graph.label_counts.tolist() == [0, 1, 2]
     run("extract", *words, "--out", tmp_path / "f.h5", *SMALL)
     assert FeatureCache(tmp_path / "f.h5").targets.tolist() == [[0, 0, 1], [0, 1, 1]]
+    content = json.loads(result_of("data", "inspect", *words, "--keep-empty", "--json").stdout)
+    assert content["images_by_labels"] == {"0": 1, "1": 1, "2": 1} and content["broken"] == {}
     assert "3 images" in run("graph", *words, "--keep-empty", "--out", tmp_path / "g3.pt")
 
 
@@ -222,3 +226,40 @@ def test_an_empty_data_set_and_options_of_another_are_refused(table, tmp_path):
     assert "num_workers: expected an integer ≥ 0" in refused(*table, "--num-workers", -1)
     assert "rare_below: expected an integer ≥ 0" in refused(*table, "--rare", -1)
     assert "pairs: expected an integer ≥ 0" in refused(*table, "--pairs", -1)
+
+
+def test_ctrl_c_while_extracting_is_one_line_and_the_next_run_goes_on(coco, server, monkeypatch):
+    copied, copy = [], shutil.copyfileobj
+
+    def interrupt(source, file):
+        if len(copied) == 3:
+            raise KeyboardInterrupt
+        copied.append(copy(source, file))
+
+    monkeypatch.setattr(shutil, "copyfileobj", interrupt)
+    output = run("data", "coco2014", "--root", coco, "--download", code=130)
+    assert "mlgcn: stopped" in output and "Traceback" not in output
+    monkeypatch.setattr(shutil, "copyfileobj", copy)
+    assert not list(coco.rglob("*.partial")) and len(list((coco / "train2014").iterdir())) == 1
+    asked = len(server.requests)
+    assert run("data", "coco2014", "--root", coco, "--download").count("as published") == 2
+    assert len(server.requests) == asked + 1  # val2014.zip; the others are there
+
+
+def test_an_archive_that_leads_out_of_its_folder_is_one_line(coco, server, tmp_path, monkeypatch):
+    archive = make_zip(tmp_path / "evil.zip", {"annotations/x.json": b"{}", "../../evil.json": b"{}"})
+    monkeypatch.setitem(COCO_ARCHIVES, "annotations", Archive(server.offer(archive)))
+    line = refused("data", "coco2014", "--root", coco, "--download")
+    assert "archive: expected a file below" in line and "'../../evil.json'" in line
+    assert [path.name for path in coco.iterdir()] == ["evil.zip"]
+
+
+def test_the_options_of_a_data_set_are_said_once():
+    parameters = {name: get_command(app).commands[name].params for name in ("graph",)}
+    parameters["inspect"] = get_command(app).commands["data"].commands["inspect"].params
+    shared = {"dataset", "root", "split", "labels", "image_column", "labels_column", "separator"}
+    shared |= {"difficult", "keep_empty"}
+    for options in parameters.values():
+        assert shared <= {option.name for option in options}
+    graph, inspect = ({o.name: (o.opts, o.help, o.default) for o in parameters[n]} for n in ("graph", "inspect"))
+    assert all(graph[name] == inspect[name] for name in shared)

@@ -1,5 +1,7 @@
 """Random transforms that depend on (seed, epoch, index) alone."""
 
+import copy
+import pickle
 import random
 
 import numpy as np
@@ -119,6 +121,20 @@ def test_workers_that_are_spawned_see_the_epoch_too(photos):
     for epoch in (3, 4):
         photos.epoch = epoch
         assert torch.equal(images_of(loader), torch.stack([photos[n][0] for n in range(7)]))
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda data: pickle.loads(pickle.dumps(data))])
+def test_a_copy_has_its_own_epoch_which_its_workers_see(photos, copied):
+    photos.transform = v2.Compose([v2.ToImage(), v2.RandomCrop(8)])  # nothing but what pickles
+    photos.seed, photos.epoch = 2, 1
+    other = copied(photos)
+    assert (other.seed, other.epoch) == (2, 1)
+    loader = DataLoader(other, batch_size=4, num_workers=2, persistent_workers=True)
+    first = images_of(loader)
+    other.epoch = 2
+    assert photos.epoch == 1
+    second = images_of(loader)
+    assert torch.equal(second, torch.stack([other[n][0] for n in range(7)])) and not torch.equal(first, second)
 
 
 def test_without_a_seed_the_global_generator_is_drawn_from(photos):
