@@ -3,7 +3,10 @@
 import hashlib
 import os
 import shutil
+import signal
 import stat
+import subprocess
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -236,3 +239,33 @@ def test_the_published_addresses():
     assert VOC_ARCHIVES["trainval"].md5 == "c52e279531787c972589f7e41ab4ae64"
     assert VOC_ARCHIVES["test"].name == "VOCtest_06-Nov-2007.tar" and len(VOC_ARCHIVES["test"].md5) == 32
     assert [a.name for a in COCO_ARCHIVES.values()] == ["annotations_trainval2014.zip", "train2014.zip", "val2014.zip"]
+
+
+KILLED = """
+import os, shutil, signal, sys
+from mlgcn_pyg.datasets.archives import extract
+
+def half_and_die(source, file, seen=[]):
+    content = source.read()
+    seen.append(content)
+    file.write(content if len(seen) < 3 else content[: len(content) // 2])
+    file.flush()
+    if len(seen) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+shutil.copyfileobj = half_and_die
+extract(*sys.argv[1:])
+"""
+
+
+def test_a_kill_while_extracting_leaves_no_half_file_under_its_name(tmp_path):
+    made, root = make_zip(tmp_path / "a.zip", FILES), tmp_path / "root"
+    root.mkdir()
+    words = [sys.executable, "-W", "ignore", "-c", KILLED, str(made), str(root)]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    left = tree(root)
+    half = [name for name in left if name.endswith(".partial")]
+    assert half == ["data/.2.bin.partial"]
+    assert {name: left[name] for name in left if name not in half} == {n: FILES[n] for n in list(FILES)[:2]}
+    assert extract(made, root) == len(FILES) - 2 and tree(root) == FILES
