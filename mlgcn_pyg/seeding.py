@@ -18,7 +18,7 @@ def derived_seed(*parts: int | str) -> int:
 
 @contextmanager
 def seeded(*parts: int | str) -> Iterator[None]:
-    """Within the block torch (on the CPU) and ``random`` draw from ``parts``; afterwards they go on as before.
+    """Within the block torch (on the CPU), NumPy and ``random`` draw from ``parts``; afterwards as before.
 
     >>> import torch
     >>> with seeded(0, "dog.jpg"):
@@ -28,13 +28,16 @@ def seeded(*parts: int | str) -> Iterator[None]:
     ...     print(torch.equal(a, torch.rand(2)))
     True
     """
+    import numpy as np
     import torch
 
-    states, seed = (torch.get_rng_state(), random.getstate()), derived_seed(*parts)
-    torch.random.default_generator.manual_seed(seed)  # torch.manual_seed would also seed every GPU
-    random.seed(seed)
+    states, seed = (torch.get_rng_state(), random.getstate(), np.random.get_state()), derived_seed(*parts)
     try:
+        torch.random.default_generator.manual_seed(seed)  # torch.manual_seed would also seed every GPU
+        random.seed(seed)
+        np.random.seed([seed & 0xFFFFFFFF, seed >> 32])
         yield
     finally:
         torch.set_rng_state(states[0])
         random.setstate(states[1])
+        np.random.set_state(states[2])

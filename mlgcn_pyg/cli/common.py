@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import Annotated
 
@@ -94,45 +95,85 @@ def pick_device(name: str) -> str:
     return name
 
 
-Dataset = Annotated[str, typer.Option(help="voc2007 (its layout) or table (CSV or Parquet).")]
-Root = Annotated[Path, typer.Option(help="Folder of VOCdevkit/VOC2007, or of the table's photographs.")]
-Split = Annotated[str | None, typer.Option(help="voc2007: trainval, test, …; table: value of its column 'split'.")]
+Dataset = Annotated[str, typer.Option(help="voc2007 (its layout), coco2014, or table (CSV or Parquet).")]
+Root = Annotated[
+    Path, typer.Option(help="Folder of VOCdevkit/VOC2007, of COCO's annotations, or of the table's photographs.")
+]
+Split = Annotated[
+    str | None,
+    typer.Option(help="voc2007: trainval, test, …; coco2014: train, val; table: value of its column 'split'."),
+]
 Labels = Annotated[Path | None, typer.Option(help="The table of labels, for --dataset table.")]
 ImageColumn = Annotated[str, typer.Option(help="Table: column of image files.")]
 LabelsColumn = Annotated[str | None, typer.Option(help="Table: column of separated label names.")]
 Separator = Annotated[str, typer.Option(help="Table: what separates label names.")]
+Difficult = Annotated[str, typer.Option(help="voc2007: what difficult objects count as, unknown or positive.")]
+KeepEmpty = Annotated[bool, typer.Option("--keep-empty", help="coco2014: also the images without an object.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")]
 
-DATASETS = ("voc2007", "table")
+DATASETS = ("voc2007", "coco2014", "table")
 
 
 def open_dataset(
-    dataset: str,
-    root: Path,
-    split: str | None,
-    labels: Path | None,
-    image_column: str,
-    labels_column: str | None,
-    separator: str,
+    dataset: Dataset,
+    root: Root,
+    split: Split = None,
+    labels: Labels = None,
+    image_column: ImageColumn = "image",
+    labels_column: LabelsColumn = None,
+    separator: Separator = ";",
     transform=None,
     label_names=None,
+    difficult: Difficult = "unknown",
+    keep_empty: KeepEmpty = False,
 ):
-    """The data set that the options describe."""
-    from mlgcn_pyg.datasets import VOC2007, Table
+    """The data set that the options describe, with at least one image."""
+    from mlgcn_pyg.datasets import COCO2014, VOC2007, Table
 
-    if check_choice("dataset", dataset, DATASETS) == "voc2007":
-        if split is None:
-            raise bad_input("split", "a split such as trainval or test", "none", fix="give --split")
-        return VOC2007(root, split, transform)
-    if labels is None:
-        raise bad_input("labels", "the table of labels", "none", fix="give --labels photos.csv")
-    return Table(
-        labels,
-        root,
-        image_column=image_column,
-        labels_column=labels_column,
-        separator=separator,
-        split=split,
-        label_names=label_names,
-        transform=transform,
-    )
+    check_choice("dataset", dataset, DATASETS)
+    _refuse_unused(dataset, labels=labels, difficult=difficult != "unknown", keep_empty=keep_empty)
+    if dataset == "table":
+        if labels is None:
+            raise bad_input("labels", "the table of labels", "none", fix="give --labels photos.csv")
+        columns = {"image_column": image_column, "labels_column": labels_column, "separator": separator}
+        data = Table(labels, root, **columns, split=split, label_names=label_names, transform=transform)
+    elif split is None:
+        known = "trainval or test" if dataset == "voc2007" else "train or val"
+        raise bad_input("split", f"a split such as {known}", "none", fix="give --split")
+    elif dataset == "voc2007":
+        data = VOC2007(root, split, transform, difficult=difficult)
+    else:
+        data = COCO2014(root, split, transform, keep_empty=keep_empty)
+    if not len(data):
+        raise bad_input("dataset", "at least one image", f"none in {root}" + (f", split {split}" if split else ""))
+    return data
+
+
+OPTION_OWNERS = {"labels": "table", "difficult": "voc2007", "keep_empty": "coco2014"}
+
+
+def _refuse_unused(dataset: str, **given) -> None:
+    for option, value in given.items():
+        if value and OPTION_OWNERS[option] != dataset:
+            name = option.replace("_", "-")
+            raise bad_input(name, f"no --{name} with --dataset {dataset}", f"one, which is for {OPTION_OWNERS[option]}")
+
+
+def opens_dataset(command: Callable) -> Callable:
+    """Gives ``command`` the options that describe a data set, said once as the parameters of :func:`open_dataset`.
+
+    In their place the command has one parameter ``open_data``: called with a transform and label names, both optional,
+    it opens that data set.
+    """
+    shared = {n: p for n, p in signature(open_dataset).parameters.items() if n not in ("transform", "label_names")}
+    own = {n: p for n, p in signature(command).parameters.items() if n != "open_data"}
+
+    @functools.wraps(command)
+    def wrapped(**values):
+        chosen = {name: values.pop(name) for name in shared}
+        return command(open_data=functools.partial(open_dataset, **chosen), **values)
+
+    options = [p.replace(kind=Parameter.KEYWORD_ONLY) for p in (shared | own).values()]
+    wrapped.__signature__ = Signature(options)
+    wrapped.__annotations__ = {option.name: option.annotation for option in options}
+    return wrapped

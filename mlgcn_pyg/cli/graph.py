@@ -1,5 +1,6 @@
 """``mlgcn graph``: annotations to label graph."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -9,11 +10,10 @@ from mlgcn_pyg.checks import bad_input
 from mlgcn_pyg.cli import common
 
 
+@common.opens_dataset
 def graph(
-    dataset: common.Dataset,
-    root: common.Root,
+    open_data: Callable,
     out: Annotated[Path, typer.Option(help="File for the label graph (.pt).")],
-    split: common.Split = None,
     embeddings: Annotated[Path | None, typer.Option(help="GloVe text file; one-hot embeddings without it.")] = None,
     alias: Annotated[
         list[str] | None,
@@ -23,16 +23,12 @@ def graph(
     p: Annotated[float, typer.Option(help="Share of the neighbours in the propagation (Eq. 8).")] = 0.2,
     weighting: Annotated[str, typer.Option(help="paper, released, binary or none.")] = "paper",
     plot: Annotated[Path | None, typer.Option(help="Also draw the graph to this PNG file.")] = None,
-    labels: common.Labels = None,
-    image_column: common.ImageColumn = "image",
-    labels_column: common.LabelsColumn = None,
-    separator: common.Separator = ";",
 ) -> None:
     """Build a label graph from training annotations; no photograph is opened."""
     from mlgcn_pyg.graph import LabelGraph, glove_embeddings
     from mlgcn_pyg.graph.embeddings import ALIASES
 
-    data = common.open_dataset(dataset, root, split, labels, image_column, labels_column, separator)
+    data = open_data()
     x = None
     if embeddings is not None:
         with common.err.status(f"reading {embeddings.name}"):

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from mlgcn_pyg._version import __version__
 from mlgcn_pyg.cli.cache import cache
 from mlgcn_pyg.cli.common import clean_errors
+from mlgcn_pyg.cli.data import coco2014, inspect, voc2007
 from mlgcn_pyg.cli.demo import demo
 from mlgcn_pyg.cli.evaluate import evaluate
 from mlgcn_pyg.cli.extract import extract
@@ -27,13 +28,14 @@ class OneLineErrors(TyperGroup):
         try:
             code = super().main(*args, standalone_mode=False, **extra)
         except typer.Abort:
-            typer.echo("mlgcn: stopped", err=True)
             code = 130
         except Exception as error:
             if not hasattr(error, "format_message"):
                 raise
             typer.echo(f"mlgcn: error: {' '.join(error.format_message().split())}", err=True)
             code = 2
+        if code == 130:  # Ctrl-C, which some versions of typer return and some raise
+            typer.echo("mlgcn: stopped", err=True)
         sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -46,6 +48,10 @@ app = typer.Typer(
 for command in (demo, graph, extract, train_head, evaluate):
     app.command(name=command.__name__.replace("_", "-"))(clean_errors(command))
 app.add_typer(cache, name="cache")
+data = typer.Typer(help="Data sets: fetch and verify published ones, inspect any.")
+for command in (voc2007, coco2014, inspect):
+    data.command(name=command.__name__)(clean_errors(command))
+app.add_typer(data, name="data")
 
 
 def _show_version(wanted: bool) -> None:
@@ -61,5 +67,10 @@ def main(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
+    _show_help(context)
+
+
+@data.callback(invoke_without_command=True)
+def _show_help(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())

@@ -1,14 +1,18 @@
 """What is in the photographs: data sets of images with labels, and their transforms."""
 
 from mlgcn_pyg.datasets.base import LabeledImages
+from mlgcn_pyg.datasets.coco import COCO2014, COCO_COUNTS
 from mlgcn_pyg.datasets.images import ImageError, read_image
 from mlgcn_pyg.datasets.scenes import Scenes
 from mlgcn_pyg.datasets.table import Table
-from mlgcn_pyg.datasets.transforms import MultiScaleCrop, eval_transform, train_transform
-from mlgcn_pyg.datasets.voc import VOC2007, VOC_LABELS
+from mlgcn_pyg.datasets.transforms import MultiScaleCrop, eval_transform, seeded, train_transform
+from mlgcn_pyg.datasets.voc import VOC2007, VOC_COUNTS, VOC_LABELS
 
 __all__ = [
+    "COCO2014",
+    "COCO_COUNTS",
     "VOC2007",
+    "VOC_COUNTS",
     "VOC_LABELS",
     "ImageError",
     "LabeledImages",
@@ -17,5 +21,6 @@ __all__ = [
     "Table",
     "eval_transform",
     "read_image",
+    "seeded",
     "train_transform",
 ]

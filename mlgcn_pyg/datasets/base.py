@@ -3,12 +3,14 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mlgcn_pyg.checks import bad_input, check_label_names, check_targets
+from mlgcn_pyg.checks import bad_input, check_count, check_label_names, check_targets
 from mlgcn_pyg.datasets.images import read_image
+from mlgcn_pyg.datasets.transforms import seeded
 
 
 class LabeledImages(Dataset):
@@ -23,7 +25,19 @@ class LabeledImages(Dataset):
 
     Items:
         ``(transform(image), target (C,) int8, index)``; ImageError for a file that does not decode.
+
+    Random transforms draw from the global generators unless :attr:`seed` is set. Then what is drawn for item k depends
+    on (seed, epoch, k) alone: not on the order of the items, the number of workers or processes, or an interruption.
+    Give ``data.seed = 0`` before a DataLoader starts its workers, and ``data.epoch = epoch`` before each pass: both
+    lie in shared memory, so that workers which persist from pass to pass see the new epoch.
+
+    >>> data = LabeledImages(["a.jpg"], [[1, 0]], ["cat", "dog"])
+    >>> data.seed, data.epoch = 0, 3
+    >>> data, data.seed, data.epoch
+    (LabeledImages(1 images, 2 labels), 0, 3)
     """
+
+    _seed_and_epoch: Tensor | None = None  # (2,) int64 in shared memory
 
     def __init__(
         self,
@@ -54,8 +68,46 @@ class LabeledImages(Dataset):
         return read_image(self.image_paths[index])
 
     def __getitem__(self, index: int):
+        index = range(len(self))[index]  # −1 is the last, N an IndexError
         image = self.image(index)
-        return (image if self.transform is None else self.transform(image)), self.targets[index], index
+        return self._transformed(image, index), self.targets[index], index
+
+    def _transformed(self, image, index: int):
+        if self.transform is None:
+            return image
+        if self._seed_and_epoch is None:
+            return self.transform(image)
+        return seeded(self.transform, image, *self._seed_and_epoch.tolist(), index)
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+        if self._seed_and_epoch is not None:
+            self._seed_and_epoch.share_memory_()  # a deep or unpickled copy is private; a worker's is shared already
+
+    @property
+    def seed(self) -> int | None:
+        """Where the random draws of the transform start, an integer ≥ 0; None: from the global generators."""
+        return None if self._seed_and_epoch is None else int(self._seed_and_epoch[0])
+
+    @seed.setter
+    def seed(self, seed: int | None) -> None:
+        if seed is None:
+            self._seed_and_epoch = None
+        elif self._seed_and_epoch is None:
+            self._seed_and_epoch = torch.tensor([check_count("seed", seed), 0]).share_memory_()
+        else:
+            self._seed_and_epoch[0] = check_count("seed", seed)
+
+    @property
+    def epoch(self) -> int:
+        """Which pass over the data, or which view of it, the draws are for; 0 at first. It needs a :attr:`seed`."""
+        return 0 if self._seed_and_epoch is None else int(self._seed_and_epoch[1])
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        if self._seed_and_epoch is None:
+            raise bad_input("epoch", "a data set with a seed", "none", fix="set data.seed first")
+        self._seed_and_epoch[1] = check_count("epoch", epoch)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self)} images, {self.num_labels} labels)"

@@ -17,7 +17,8 @@ class Table(LabeledImages):
 
     Args:
         path: the table (``.csv``, ``.tsv``, ``.parquet``).
-        image_root: folder that the image column is relative to.
+        image_root: folder that the image column is relative to, and that no image may lie outside of, links followed;
+            ``/`` where the table gives absolute paths on purpose.
         image_column: column of image files.
         labels_column: column of separated label names (``"cat;dog"``, empty for none) or, in Parquet, of lists. By
             default a column called ``labels``, if there is one; otherwise every other column is a label with values

@@ -6,8 +6,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checks import bad_input
+from mlgcn_pyg.checks import bad_input, check_choice
 from mlgcn_pyg.datasets.base import LabeledImages
+from mlgcn_pyg.datasets.names import inside
+from mlgcn_pyg.datasets.published import Counts
+from mlgcn_pyg.datasets.voc_xml import read_annotations
 
 VOC_LABELS = (
     "aeroplane",
@@ -33,31 +36,60 @@ VOC_LABELS = (
 )
 # The files' marks, and what they are as targets: 0 marks an image whose only objects of the label are difficult.
 MARKS = {"1": 1, "-1": 0, "0": -1}
+# What the official label files hold, difficult objects left out.
+VOC_COUNTS = {
+    "trainval": Counts(images=5_011, labelled=5_011, positives=7_306),
+    "test": Counts(images=4_952, labelled=4_952, positives=7_013),
+}
 
 
 class VOC2007(LabeledImages):
     """VOC 2007 through its label files ``ImageSets/Main/<label>_<split>.txt``.
 
+    Where a split has none of them, its list ``ImageSets/Main/<split>.txt`` and the objects in
+    ``Annotations/<image id>.xml`` are read instead; both give the same targets.
+
     Args:
         root: the folder that holds ``VOCdevkit/VOC2007``; ``VOCdevkit`` or ``VOC2007`` itself is understood too.
         split: any split whose label files exist: ``"trainval"``, ``"test"``, …
         transform: PIL image → tensor.
+        difficult: what an image is whose only objects of a label are marked difficult: ``"unknown"`` (−1: it leaves
+            counts, loss and metrics, as in VOC's own evaluation) or ``"positive"`` (1, as the released code counted
+            it in its training loss, though neither in its label graph nor in its metrics).
 
-    The label names are VOC's 20 unless a ``labels.txt`` (one name a line) lies beside the label files. An image is
-    present (1), absent (0) or, where all its objects of a label are difficult, unknown (−1).
+    The label names are VOC's 20 unless a ``labels.txt`` (one name a line) lies beside the label files. The official
+    trainval has 5,011 images, test 4,952; :data:`VOC_COUNTS` states them and ``mlgcn data voc2007`` checks them.
 
     Raises:
         InputError: no such folder; a label file missing (the splits that exist are listed), malformed, or listing
-            other images than its neighbours.
+            other images than its neighbours; an annotation that is missing or names another label.
+
+    Source: Everingham et al., The PASCAL Visual Object Classes Challenge 2007.
     """
 
-    def __init__(self, root: str | Path, split: str, transform: Callable | None = None):
+    def __init__(self, root: str | Path, split: str, transform: Callable | None = None, *, difficult: str = "unknown"):
+        check_choice("difficult", difficult, ("unknown", "positive"))
         folder = find_voc(root)
         label_names = read_label_names(folder)
-        ids, targets = read_label_files(folder, split, label_names)
-        paths = [folder / "JPEGImages" / f"{name}.jpg" for name in ids]
+        ids, targets = read_split(folder, split, label_names)
+        if difficult == "positive":
+            targets = targets.abs()
+        paths = [inside("image id", folder / "JPEGImages", f"{name}.jpg") for name in ids]
         super().__init__(paths, targets, label_names, ids, transform)
         self.split = split
+
+
+def read_split(folder: Path, split: str, label_names: tuple[str, ...]) -> tuple[list[str], Tensor]:
+    """Image ids (N) and targets (N, C), from label files where the split has any, else from annotations."""
+    main = folder / "ImageSets" / "Main"
+    listed = main / f"{split}.txt"
+    labelled = any((main / f"{name}_{split}.txt").is_file() for name in label_names)
+    if labelled or not listed.is_file() or not (folder / "Annotations").is_dir():
+        return read_label_files(folder, split, label_names)
+    ids = [line.split()[0] for line in _lines(listed) if line.strip()]
+    if len(set(ids)) != len(ids):
+        raise bad_input("split", f"each image once in {listed.name}", f"{len(ids) - len(set(ids))} repeated")
+    return ids, read_annotations(folder, ids, label_names)
 
 
 def find_voc(root: str | Path) -> Path:

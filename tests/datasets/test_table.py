@@ -137,3 +137,12 @@ def test_tables_that_would_be_misread(photos, text, message):
         Table(csv(photos, text), photos)
     with pytest.raises(InputError, match="separator: expected a character"):
         Table(csv(photos, "image,labels\na.png,x\n"), photos, separator="")
+
+
+def test_absolute_paths_are_taken_where_the_root_says_so(photos):
+    path = csv(photos, f"image,labels\n{photos / 'a.png'},x\n")
+    assert Table(path, "/")[0][0].size == (8, 8)
+    assert Table(path, photos)[0][0].size == (8, 8)  # it lies below the root all the same
+    with pytest.raises(InputError, match="image_column: expected files below"):
+        (photos / "other").mkdir()
+        Table(path, photos / "other")

@@ -1,9 +1,11 @@
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from mlgcn_pyg.checks import InputError
-from mlgcn_pyg.datasets import VOC2007, VOC_LABELS, eval_transform
+from mlgcn_pyg.datasets import VOC2007, VOC_COUNTS, VOC_LABELS, eval_transform
+from mlgcn_pyg.datasets.published import counts_of
 
 MAIN = "VOCdevkit/VOC2007/ImageSets/Main"
 
@@ -87,3 +89,71 @@ def test_repeated_images_and_other_encodings_are_refused(tmp_path):
     (tmp_path / MAIN / "cat_train.txt").write_bytes("é 1\n".encode("latin-1"))
     with pytest.raises(InputError, match="label files in UTF-8"):
         VOC2007(tmp_path, "train")
+
+
+def write_objects(root, name, objects):
+    folder = root / "VOCdevkit/VOC2007/Annotations"
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = "<part><name>head</name></part>"
+    body = "".join(
+        f"<object><name>{label}</name><difficult>{int(hard)}</difficult>{parts}</object>" for label, hard in objects
+    )
+    (folder / f"{name}.xml").write_text(f"<annotation><filename>{name}.jpg</filename>{body}</annotation>")
+
+
+def test_xml_and_label_files_give_the_same_targets(tmp_path):
+    rng = np.random.default_rng(0)
+    names, lines = ("cat", "dog", "emu"), {"cat": "", "dog": "", "emu": ""}
+    ids = [f"{n:06d}" for n in range(40)]
+    for name in ids:
+        objects = [(names[c], bool(hard)) for c, hard in zip(rng.integers(0, 3, 4), rng.integers(0, 2, 4), strict=True)]
+        objects = objects[: rng.integers(0, 5)]
+        write_objects(tmp_path, name, objects)
+        for label in names:
+            hard = [h for found, h in objects if found == label]
+            lines[label] += f"{name} {-1 if not hard else 0 if all(hard) else 1}\n"
+    write_voc(tmp_path, lines, names)
+    expected = VOC2007(tmp_path, "train")
+    assert set(expected.targets.unique().tolist()) == {-1, 0, 1}
+    (tmp_path / MAIN / "xml.txt").write_text("\n".join(ids) + "\n")
+    found = VOC2007(tmp_path, "xml")
+    assert found.ids == expected.ids and torch.equal(found.targets, expected.targets)
+
+
+def test_difficult_objects_count_as_positive_on_request(tmp_path):
+    write_voc(tmp_path, {"cat": "a  1\nb -1\nc  0\n", "dog": "a -1\nb  0\nc  1\n"})
+    assert VOC2007(tmp_path, "train", difficult="positive").targets.tolist() == [[1, 0], [0, 1], [1, 1]]
+    with pytest.raises(InputError, match="difficult: expected one of unknown, positive, found 'absent'"):
+        VOC2007(tmp_path, "train", difficult="absent")
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("<annotation><object><name>emu</name></object></annotation>", "objects of the 2 labels, found 'emu'"),
+        ("<annotation><object><difficult>0</difficult></object></annotation>", "found name ''"),
+        ("<annotation><object><name>cat</name><difficult>2</difficult></object></annotation>", "difficult '2'"),
+        ("<annotation><object>", "VOC's annotations of every image, found .*a.xml .*ParseError"),
+        ('<!DOCTYPE x [<!ENTITY c "cat">]><annotation><object><name>&c;</name></object></annotation>', "document type"),
+        (None, "VOC's annotations of every image, found .*a.xml .*FileNotFoundError"),
+    ],
+)
+def test_refused_annotations(tmp_path, text, message):
+    write_voc(tmp_path, {"cat": "", "dog": ""})
+    write_objects(tmp_path, "b", [("cat", False)])
+    (tmp_path / MAIN / "xml.txt").write_text("b\na\n")
+    if text is not None:
+        (tmp_path / "VOCdevkit/VOC2007/Annotations/a.xml").write_text(text)
+    with pytest.raises(InputError, match=message):
+        VOC2007(tmp_path, "xml")
+
+
+def test_an_image_id_that_leads_out_of_the_folder_is_refused(tmp_path):
+    write_voc(tmp_path, {"cat": "../a 1\n", "dog": "../a 1\n"})
+    with pytest.raises(InputError, match="image id: expected a file below .*JPEGImages, found '../a.jpg'"):
+        VOC2007(tmp_path, "train")
+
+
+def test_the_published_counts_are_those_of_the_official_label_files(shared):
+    for split, expected in VOC_COUNTS.items():
+        assert counts_of(VOC2007(shared / "voc2007", split)) == expected

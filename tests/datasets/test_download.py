@@ -1,0 +1,271 @@
+"""Archives fetched from a server of this machine: whole or not at all, resumed, and never outside their folder."""
+
+import hashlib
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from mlgcn_pyg.checks import InputError
+from mlgcn_pyg.datasets.archives import extract
+from mlgcn_pyg.datasets.download import Archive, download_and_extract
+from mlgcn_pyg.datasets.sources import COCO_ARCHIVES, VOC_ARCHIVES
+from tests.datasets.server import make_tar, make_zip, serve
+
+FILES = {f"data/{n}.bin": os.urandom(5000 + n) for n in range(5)} | {"data/empty": b""}
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setenv("no_proxy", "*")
+    with serve() as files:
+        yield files
+
+
+@pytest.fixture
+def away(tmp_path):
+    """A folder outside the one that archives are taken out into."""
+    (tmp_path / "away").mkdir()
+    return tmp_path / "away"
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def md5(path: Path) -> str:
+    return hashlib.md5(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("make", [make_zip, make_tar])
+def test_files_arrive_and_progress_ends_at_the_total(tmp_path, away, server, make):
+    made, told, root = make(away / "a.arc", FILES), {}, tmp_path / "root"
+    archive = Archive(server.offer(made), md5(made))
+    kept = download_and_extract(archive, root, lambda what, done, total: told.update({what: (done, total)}))
+    assert tree(root) == FILES | {"a.arc": made.read_bytes()} and kept == root / "a.arc"
+    size, inner = made.stat().st_size, sum(map(len, FILES.values()))
+    assert told == {"downloading a.arc": (size, size), "extracting a.arc": (inner, inner)}
+    download_and_extract(archive, root)
+    assert len(server.requests) == 1  # the archive is there
+
+
+def test_a_broken_transfer_leaves_no_archive_and_goes_on_from_there(tmp_path, away, server):
+    made, root = make_zip(away / "a.zip", FILES), tmp_path / "root"
+    archive = Archive(server.offer(made))
+    server.cut["/a.zip"] = 7000
+    with pytest.raises(InputError, match=r"download: expected \d+ bytes of .*a.zip, found 7000; run the same command"):
+        download_and_extract(archive, root)
+    assert [p.name for p in root.iterdir()] == [".a.zip.partial"]
+    download_and_extract(archive, root)
+    assert tree(root) == FILES | {"a.zip": made.read_bytes()}
+    assert server.requests == [("/a.zip", None), ("/a.zip", "bytes=7000-")]
+
+
+def test_a_server_without_ranges_sends_all_of_it_again(tmp_path, away, server):
+    made, root = make_zip(away / "a.zip", FILES), tmp_path / "root"
+    archive, server.ranges, server.cut["/a.zip"] = Archive(server.offer(made), md5(made)), False, 7000
+    with pytest.raises(InputError, match="found 7000"):
+        download_and_extract(archive, root)
+    download_and_extract(archive, root)
+    assert tree(root) == FILES | {"a.zip": made.read_bytes()}
+
+
+@pytest.mark.parametrize("more", [b"", b"bytes of another file"])
+def test_a_part_that_is_whole_or_too_long_already(tmp_path, away, server, more):
+    made, root = make_zip(away / "a.zip", FILES), tmp_path / "root"
+    root.mkdir()
+    (root / ".a.zip.partial").write_bytes(made.read_bytes() + more)
+    download_and_extract(Archive(server.offer(made)), root)
+    assert tree(root) == FILES | {"a.zip": made.read_bytes()}
+
+
+def test_an_interrupt_while_downloading_keeps_what_arrived(tmp_path, away, server):
+    made, root = make_zip(away / "a.zip", {"big": os.urandom(3 << 20)}), tmp_path / "root"
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        download_and_extract(Archive(server.offer(made)), root, interrupt)
+    assert [p.name for p in root.iterdir()] == [".a.zip.partial"]
+    download_and_extract(Archive(server.offer(made)), root)
+    assert len(server.requests) == 2 and server.requests[1][1] is not None and (root / "big").stat().st_size == 3 << 20
+
+
+def test_an_interrupt_while_extracting_leaves_only_whole_files_and_the_next_run_goes_on(tmp_path, away):
+    for make in (make_zip, make_tar):
+        made, root = make(away / "a.arc", FILES), tmp_path / make.__name__
+        root.mkdir()
+
+        def interrupt(what, done, total):
+            if done > total / 2:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            extract(made, root, interrupt)
+        half = tree(root)
+        assert 0 < len(half) < len(FILES) and half.items() <= FILES.items()
+        times = {name: (root / name).stat().st_mtime_ns for name in half}
+        assert extract(made, root) == len(FILES) - len(half) and tree(root) == FILES
+        assert times == {name: (root / name).stat().st_mtime_ns for name in half}
+
+
+def test_a_kill_in_the_middle_of_a_file_does_not_look_finished(tmp_path, away):
+    made, root = make_zip(away / "a.zip", FILES), tmp_path / "root"
+    (root / "data").mkdir(parents=True)
+    (root / "data/.1.bin.partial").write_bytes(b"x")  # what a killed run leaves
+    (root / "data/2.bin").touch()  # what a power cut may leave
+    extract(made, root)
+    assert tree(root) == FILES
+
+
+def test_wrong_md5_sums(tmp_path, away, server):
+    made, root = make_zip(away / "a.zip", FILES), tmp_path / "root"
+    archive = Archive(server.offer(made), "0" * 32)
+    with pytest.raises(InputError, match="download: expected the MD5 sum 0+, found another"):
+        download_and_extract(archive, root)
+    assert list(root.iterdir()) == []
+    shutil.copy(made, root / "a.zip")
+    with pytest.raises(InputError, match="archive: expected the MD5 sum 0+, found another of .*a.zip; move it away"):
+        download_and_extract(archive, root)
+    assert [p.name for p in root.iterdir()] == ["a.zip"]  # it may be somebody's: it is not removed
+
+
+def test_no_answer_is_one_error_that_names_the_address(tmp_path, server):
+    with pytest.raises(InputError, match="download: expected .*/a.zip to arrive, found HTTPError: HTTP Error 404"):
+        download_and_extract(Archive(server.url + "/a.zip"), tmp_path / "root")
+    with pytest.raises(InputError, match="to arrive, found URLError.*it goes on where it stopped"):
+        download_and_extract(Archive("http://127.0.0.1:9/a.zip"), tmp_path / "root")
+
+
+@pytest.mark.parametrize("make", [make_zip, make_tar])
+@pytest.mark.parametrize("name", ["../out.bin", "/tmp/mlgcn-out.bin", "a/../../out.bin", "..\\out.bin", "C:\\out.bin"])
+def test_archives_that_write_outside_are_refused_with_nothing_written(tmp_path, make, name):
+    made, root = make(tmp_path / "bad.arc", {"good.bin": b"x", name: b"y"}), tmp_path / "root"
+    root.mkdir()
+    before = tree(tmp_path)
+    with pytest.raises(InputError, match="archive: expected a file below .*root, found"):
+        extract(made, root)
+    assert tree(tmp_path) == before and list(root.iterdir()) == [] and not Path("/tmp/mlgcn-out.bin").exists()
+
+
+def test_links_and_devices_are_refused_with_nothing_written(tmp_path):
+    root = tmp_path / "root"
+    root.mkdir()
+    made = make_tar(tmp_path / "link.tar", {"good.bin": b"x"}, way="..")
+    with zipfile.ZipFile(tmp_path / "link.zip", "w") as archive:
+        archive.writestr("good.bin", b"x")
+        info = zipfile.ZipInfo("way")
+        info.create_system, info.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
+        archive.writestr(info, "..")
+    with tarfile.open(tmp_path / "fifo.tar", "w") as archive:
+        info = tarfile.TarInfo("pipe")
+        info.type = tarfile.FIFOTYPE
+        archive.addfile(info)
+        hard = tarfile.TarInfo("hard")
+        hard.type, hard.linkname = tarfile.LNKTYPE, "/etc/passwd"
+        archive.addfile(hard)
+    for path in (made, tmp_path / "link.zip", tmp_path / "fifo.tar"):
+        with pytest.raises(InputError, match="archive: expected files and folders only, found '(way|pipe)', a link"):
+            extract(path, root)
+    assert list(root.iterdir()) == []
+
+
+def test_a_file_that_lies_there_already_is_not_overwritten(tmp_path):
+    made, root = make_zip(tmp_path / "a.zip", FILES), tmp_path / "root"
+    (root / "data").mkdir(parents=True)
+    (root / "data/3.bin").write_bytes(b"mine")
+    with pytest.raises(InputError, match="root: expected no other file than that of a.zip, found .*3.bin"):
+        extract(made, root)
+    assert tree(root) == {"data/3.bin": b"mine"}
+
+
+def test_a_file_twice_is_refused(tmp_path):
+    with pytest.warns(UserWarning, match="Duplicate name"), zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("x", b"1")
+        archive.writestr("x", b"2")
+    with pytest.raises(InputError, match="archive: expected each file once"):
+        extract(tmp_path / "a.zip", tmp_path)
+
+
+def test_damaged_archives_are_refused_and_no_damaged_file_appears(tmp_path):
+    root = tmp_path / "root"
+    root.mkdir()
+    whole = make_zip(tmp_path / "a.zip", FILES).read_bytes()
+    info = zipfile.ZipFile(tmp_path / "a.zip").getinfo("data/2.bin")
+    flipped = bytearray(whole)
+    flipped[info.header_offset + 1000] ^= 0xFF  # within the file's content: its checksum no longer holds
+    tar = make_tar(tmp_path / "a.tar", FILES).read_bytes()
+    for content in (bytes(flipped), whole[:-100], whole[:3000], b"", b"no archive at all" * 100, tar[:9000], tar[:700]):
+        (tmp_path / "bad.arc").write_bytes(content)
+        with pytest.raises(
+            InputError, match="archive: expected a whole zip or tar archive, found .*bad.arc .*remove it"
+        ):
+            extract(tmp_path / "bad.arc", root)
+        assert tree(root).items() <= FILES.items() and (tmp_path / "bad.arc").exists()
+
+
+def test_a_bomb_is_refused_before_it_fills_the_disk(tmp_path, monkeypatch):
+    made, root = make_zip(tmp_path / "bomb.zip", {"zeros": bytes(50 << 20)}), tmp_path / "root"
+    root.mkdir()
+    assert made.stat().st_size < 100_000
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1 << 30, 1 << 30, 10 << 20))
+    with pytest.raises(InputError, match="root: expected 50 MiB of free disk, found 10 MiB in"):
+        extract(made, root)
+    assert list(root.iterdir()) == []
+
+
+def test_a_zip_that_understates_its_files_is_refused(tmp_path):
+    """The room for it was computed from what it says."""
+    content = bytearray(make_zip(tmp_path / "a.zip", {"zeros": bytes(1 << 20)}).read_bytes())
+    size = (1 << 20).to_bytes(4, "little")
+    place = content.index(size, content.rindex(b"PK\x01\x02"))
+    content[place : place + 4] = (10).to_bytes(4, "little")
+    (tmp_path / "a.zip").write_bytes(content)
+    (tmp_path / "root").mkdir()
+    with pytest.raises(InputError, match="archive: expected a whole zip"):
+        extract(tmp_path / "a.zip", tmp_path / "root")
+    assert tree(tmp_path / "root") == {}
+
+
+def test_the_published_addresses():
+    assert VOC_ARCHIVES["trainval"].md5 == "c52e279531787c972589f7e41ab4ae64"
+    assert VOC_ARCHIVES["test"].name == "VOCtest_06-Nov-2007.tar" and len(VOC_ARCHIVES["test"].md5) == 32
+    assert [a.name for a in COCO_ARCHIVES.values()] == ["annotations_trainval2014.zip", "train2014.zip", "val2014.zip"]
+
+
+KILLED = """
+import os, shutil, signal, sys
+from mlgcn_pyg.datasets.archives import extract
+
+def half_and_die(source, file, seen=[]):
+    content = source.read()
+    seen.append(content)
+    file.write(content if len(seen) < 3 else content[: len(content) // 2])
+    file.flush()
+    if len(seen) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+shutil.copyfileobj = half_and_die
+extract(*sys.argv[1:])
+"""
+
+
+def test_a_kill_while_extracting_leaves_no_half_file_under_its_name(tmp_path):
+    made, root = make_zip(tmp_path / "a.zip", FILES), tmp_path / "root"
+    root.mkdir()
+    words = [sys.executable, "-W", "ignore", "-c", KILLED, str(made), str(root)]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    left = tree(root)
+    half = [name for name in left if name.endswith(".partial")]
+    assert half == ["data/.2.bin.partial"]
+    assert {name: left[name] for name in left if name not in half} == {n: FILES[n] for n in list(FILES)[:2]}
+    assert extract(made, root) == len(FILES) - 2 and tree(root) == FILES

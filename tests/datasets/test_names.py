@@ -1,0 +1,49 @@
+"""Names that other people's files give, all short ones of the characters that matter."""
+
+import ntpath
+import posixpath
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from mlgcn_pyg.checks import InputError
+from mlgcn_pyg.datasets.names import inside
+
+PARTS = ("a", "..", ".", "/", "\\", "C:", "~")
+
+
+def escapes(name: str) -> bool:
+    """By how each system itself would join and tidy the path."""
+    posix = posixpath.normpath(posixpath.join("/data/set", name))
+    windows = ntpath.normpath(ntpath.join("D:\\data\\set", name))
+    return not (posix + "/").startswith("/data/set/") or not (windows + "\\").startswith("D:\\data\\set\\")
+
+
+def test_no_name_that_leads_out_on_any_system_is_accepted():
+    accepted = refused = 0
+    for length in range(1, 6):
+        for parts in product(PARTS, repeat=length):
+            name = "".join(parts)
+            try:
+                path = inside("name", Path("/data/set"), name)
+            except InputError:
+                refused += 1
+                continue
+            accepted += 1
+            assert not escapes(name), name
+            assert path == Path("/data/set") / name
+    assert accepted > 1000 and refused > 1000
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "train/a.jpg", "a..b.jpg", "...", "ü ö.jpg", "~/a.jpg", "./a.jpg"])
+def test_names_below_the_folder_are_accepted(name):
+    assert inside("name", Path("/data/set"), name) == Path("/data/set") / name
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "/", "..", "a/..", "a\0.jpg", "//server/share/a.jpg", "\\\\server\\share\\a"]
+)
+def test_names_that_are_no_file_below_it_are_refused(name):
+    with pytest.raises(InputError, match="name: expected a file below /data/set, found"):
+        inside("name", Path("/data/set"), name)
