@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from mlgcn_pyg._version import __version__
 from mlgcn_pyg.cli.common import clean_errors
 from mlgcn_pyg.cli.demo import demo
+from mlgcn_pyg.cli.embed import embed
 from mlgcn_pyg.cli.evaluate import evaluate
 from mlgcn_pyg.cli.extract import extract
 from mlgcn_pyg.cli.graph import graph
@@ -42,7 +43,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, graph, extract, train_head, evaluate):
+for command in (demo, graph, embed, extract, train_head, evaluate):
     app.command(name=command.__name__.replace("_", "-"))(clean_errors(command))
 
 
