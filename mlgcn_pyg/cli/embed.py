@@ -49,7 +49,7 @@ def embed(
         found = "neither" if names is None else "both"
         raise bad_input("names", "--names, a text file of label names, or --dataset", found)
     if names is not None:
-        label_names = _read_names(names)
+        label_names = read_names(names)
     else:
         label_names = common.open_dataset(
             dataset, root, split, labels, image_column, labels_column, separator
@@ -84,7 +84,8 @@ def _aliases(pairs: list[str]) -> dict[str, str]:
     return table
 
 
-def _read_names(path: Path) -> tuple[str, ...]:
+def read_names(path: Path) -> tuple[str, ...]:
+    """Label names of a text file, one a line; empty lines are none."""
     try:
         lines = existing_file("names", path).read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:

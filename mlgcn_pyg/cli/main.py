@@ -14,6 +14,7 @@ from mlgcn_pyg.cli.embed import embed
 from mlgcn_pyg.cli.evaluate import evaluate
 from mlgcn_pyg.cli.extract import extract
 from mlgcn_pyg.cli.graph import graph
+from mlgcn_pyg.cli.import_released import import_released
 from mlgcn_pyg.cli.train_head import train_head
 
 # PyG scripts some functions; that newer torch versions find this outdated is no news for who runs a command
@@ -43,7 +44,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, graph, embed, extract, train_head, evaluate):
+for command in (demo, graph, embed, import_released, extract, train_head, evaluate):
     app.command(name=command.__name__.replace("_", "-"))(clean_errors(command))
 
 

@@ -6,6 +6,7 @@ from mlgcn_pyg.nn.head import MLGCNHead
 from mlgcn_pyg.nn.linear_head import LinearHead
 from mlgcn_pyg.nn.losses import LOSSES, asymmetric, make_loss, multilabel_soft_margin
 from mlgcn_pyg.nn.mlgcn import MLGCN
+from mlgcn_pyg.nn.released import load_released
 
 __all__ = [
     "LOSSES",
@@ -16,6 +17,7 @@ __all__ = [
     "ReweightedConv",
     "asymmetric",
     "load_head",
+    "load_released",
     "make_loss",
     "multilabel_soft_margin",
     "save_head",

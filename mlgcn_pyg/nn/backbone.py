@@ -11,7 +11,7 @@ from mlgcn_pyg.checks import bad_input, check_choice, first_line
 from mlgcn_pyg.files import tensor_digest
 from mlgcn_pyg.nn.feature_maps import feature_map
 from mlgcn_pyg.nn.timm_maps import PREFIX, timm_map
-from mlgcn_pyg.nn.weights import load_weights
+from mlgcn_pyg.nn.weights import put_weights, read_state
 
 # torchvision's classification models that are refused, and why
 UNSUPPORTED = {"maxvit_t": "its grid attention is built for images of 224 × 224 only"}
@@ -122,7 +122,7 @@ def _torchvision_map(name: str, weights: str | Path | None) -> torch.nn.Module:
     if hasattr(model, "transform_input"):
         model.transform_input = True  # GoogLeNet's and Inception's published weights expect their own scaling
     features = feature_map(model)
-    load_weights(model, features, weights, f"torchvision's {name}")
+    put_weights(model, features, read_state(weights), weights, f"torchvision's {name}")
     return features
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from mlgcn_pyg.checks import bad_input, first_line
-from mlgcn_pyg.nn.weights import load_weights
+from mlgcn_pyg.nn.weights import put_weights, read_state
 
 PREFIX = "timm:"
 
@@ -77,7 +77,8 @@ def timm_map(name: str, weights: str | Path | None) -> tuple[TimmMap, tuple[int,
     config, features = model.pretrained_cfg or {}, TimmMap(model)
     if local:
         heads = config.get("classifier") or ()
-        load_weights(model, model, weights, name, (heads,) if isinstance(heads, str) else heads)
+        heads = (heads,) if isinstance(heads, str) else heads
+        put_weights(model, model, read_state(weights), weights, name, heads)
     return features, tuple(config.get("input_size", (3, 224, 224))[-2:])
 
 

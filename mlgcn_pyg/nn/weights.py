@@ -30,22 +30,27 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
     return {LEGACY_DENSENET.sub(r"\1\2.", name): value for name, value in state.items()}
 
 
-def load_weights(
-    model: torch.nn.Module, features: torch.nn.Module, path: str | Path, name: str, classifier: Sequence[str] = ()
+def put_weights(
+    model: torch.nn.Module,
+    features: torch.nn.Module,
+    state: dict[str, Tensor],
+    path: str | Path,
+    name: str,
+    classifier: Sequence[str] = (),
 ) -> None:
     """Puts the weights of a file into ``model``, in whole or not at all.
 
     Args:
         model: what the keys of the file are those of.
         features: the part of it that is used; weights of the rest (the classifier) may be absent.
-        path: see :func:`read_state`.
+        state: what :func:`read_state` read from ``path``.
         name: of the model, for errors.
         classifier: names of further modules that a file may hold although ``model`` has none.
 
     Raises:
         InputError: missing or unknown keys, other shapes; the first of each are named.
     """
-    state, expected = read_state(path), model.state_dict(keep_vars=True)
+    expected = model.state_dict(keep_vars=True)
     heads = tuple(f"{head}." for head in classifier)
     state = {key: value for key, value in state.items() if key in expected or not key.startswith(heads)}
     used = {id(value) for value in features.state_dict(keep_vars=True).values()}
