@@ -33,7 +33,7 @@ def released_logits(resnet, a, first, second, x, images):
     maps = images
     for name in CHILDREN:
         maps = getattr(resnet, name)(maps)
-    pooled = F.max_pool2d(maps, maps.shape[-2:]).flatten(1)
+    pooled = F.max_pool2d(maps, 14 if maps.size(2) == 14 else maps.shape[-2:]).flatten(1)
     d = torch.diag(a.sum(1).pow(-0.5))
     adj = torch.matmul(torch.matmul(a, d).t(), d)
     h = F.leaky_relu(adj @ (x @ first), 0.2)
@@ -58,16 +58,23 @@ def small():
     return released()
 
 
-def same_logits(model, oracle, size=(96, 64)):
-    images = torch.randn(2, 3, *size)
+def same_logits(model, oracle, size=(96, 64), batch=2):
+    images = torch.randn(batch, 3, *size)
     with torch.no_grad():
         found, expected = model(images), oracle(images)
     return torch.allclose(found, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
 
 
-@pytest.mark.parametrize("zip_format", [True, False])
-@pytest.mark.parametrize("prefix", ["", "module."])
-@pytest.mark.parametrize("score", [np.float64(83.1), np.float32(83.1), 83.1, torch.tensor(83.1)], ids=str)
+@pytest.mark.parametrize(
+    "zip_format, prefix, score",
+    [
+        (True, "", np.float64(83.1)),
+        (False, "module.", np.float64(83.1)),
+        (False, "", np.float32(83.1)),
+        (True, "module.", torch.tensor(83.1)),
+        (False, "", 83.1),
+    ],
+)
 def test_checkpoints_as_they_come_give_the_released_logits(tmp_path, small, zip_format, prefix, score):
     content, x, oracle = small
     content = content | {"state_dict": {prefix + k: v for k, v in content["state_dict"].items()}, "best_score": score}
@@ -96,7 +103,7 @@ def test_resnet101_with_the_released_shapes(tmp_path, shared):
     own = [state[name] for name in ("A", "gc1.weight", "gc2.weight")]
     with open(files[0], "rb") as file:
         x = torch.from_numpy(pickle.load(file)).float()
-    assert same_logits(model, lambda images: released_logits(resnet, *own, x, images), (448, 448))
+    assert same_logits(model, lambda images: released_logits(resnet, *own, x, images), (448, 448), batch=1)
 
 
 class Python2Pickler(pickle._Pickler):
