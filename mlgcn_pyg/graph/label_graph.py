@@ -220,7 +220,7 @@ class LabelGraph(Data):
         """Everything as plain tensors, numbers and strings: readable with ``torch.load(weights_only=True)``."""
         state = {"format": FORMAT, "version": 1, "num_labels": self.num_labels}
         state |= {name: self[name].cpu() for name in TENSORS if name in self}
-        return state | {name: self[name] for name in SETTINGS} | {"x_source": self.x_source}
+        return state | {name: self[name] for name in SETTINGS} | {"x_source": getattr(self, "x_source", {})}
 
     @classmethod
     def from_state(cls, state: dict, where: str = "state") -> "LabelGraph":

@@ -76,6 +76,6 @@ def _share(a: Tensor, edge_index: Tensor) -> float:
     shares = off.sum(0)[entries > 0]
     alike = (off[source, target] * entries[target] - shares.mean()).abs().max() <= SAME * shares.mean()
     if not (alike and (own - own.mean()).abs().max() <= SAME * own.mean()):
-        warnings.warn("A is not the released re-weighting: its entries are held, p is their mean share", stacklevel=4)
+        warnings.warn("A is not the released re-weighting: its entries are held, p is their mean share", stacklevel=3)
     q = float(shares.mean() / own.mean()) if own.mean() > 0 else float("inf")
     return min(round(q / (1 + q), 6) if q < float("inf") else 1.0, 1 - 1e-6)

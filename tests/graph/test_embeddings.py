@@ -3,6 +3,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from torch_geometric.utils import to_networkx
 
 from mlgcn_pyg.checks import InputError
 from mlgcn_pyg.datasets.voc import VOC_LABELS
@@ -191,3 +192,11 @@ def test_graph_files_from_before_the_record_are_read():
     assert LabelGraph.from_state(old).x_source == {} and LabelGraph.from_state(old).digest() == graph.digest()
     with pytest.raises(InputError, match="x_source: expected a dict"):
         LabelGraph.from_state(old | {"x_source": "glove"})
+
+
+def test_a_graph_with_a_record_is_still_an_ordinary_data(file):
+    made = label_embeddings(["cycle", "person"], file, aliases={"cycle": "bicycle"})
+    graph = LabelGraph.from_targets([[1, 1], [0, 1]], label_names=["cycle", "person"], x=made)
+    for same in (graph.clone(), graph.to("cpu")):
+        assert same.x_source == made.source and same.validate()
+    assert to_networkx(graph).number_of_nodes() == 2 and "x_source" in repr(graph)

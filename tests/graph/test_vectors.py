@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -145,3 +146,16 @@ def test_nearest_spellings_are_the_nearest_of_all_that_share_an_end():
         eligible = sorted(edits(word, v) for v in vocabulary if v[0] == word[0] or v[-1] == word[-1])
         assert [edits(word, v) for v in near] == [d for d in eligible if d <= 1][:5] and near
     assert nearest_spellings(["tv", ""], ["TV", "", "tvs"])["tv"] == ["TV", "tvs"]
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path):
+    """A file of 10 MB is read with less than a third of it at a time, whatever else the reader keeps."""
+    row = " ".join(["0.12345"] * 50)
+    with open(tmp_path / "v", "w") as file:
+        file.writelines(f"w{k} {row}\n" for k in range(25_000))
+    assert (tmp_path / "v").stat().st_size > 10_000_000
+    tracemalloc.start()
+    found, _ = read_vectors(tmp_path / "v", ["w0", "w24999"], "text")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(found) == 2 and peak < 3_000_000
