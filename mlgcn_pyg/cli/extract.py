@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mlgcn_pyg.checks import bad_input, first_line
+from mlgcn_pyg.checks import InputError, bad_input, first_line
 from mlgcn_pyg.cli import common
 
 
@@ -14,9 +14,9 @@ def extract(
     root: common.Root,
     out: Annotated[Path, typer.Option(help="The feature file (.h5); it appears when it is complete.")],
     split: common.Split = None,
-    backbone: Annotated[str, typer.Option(help="A torchvision classification model.")] = "resnet101",
+    backbone: Annotated[str, typer.Option(help="A torchvision classification model, or timm:<name>.")] = "resnet101",
     weights: Annotated[
-        str, typer.Option(help="A .pth file, DEFAULT (torchvision downloads it), or none for random weights.")
+        str, typer.Option(help="A .pth or .safetensors file, DEFAULT (downloaded), or none for random weights.")
     ] = "DEFAULT",
     pool: Annotated[str, typer.Option(help="max (the paper) or avg.")] = "max",
     image_size: Annotated[int, typer.Option(help="Side in pixels.")] = 448,
@@ -66,7 +66,7 @@ def _try_once(backbone, image_size: int) -> None:
     try:
         with torch.inference_mode():
             backbone.eval()(torch.zeros(1, 3, image_size, image_size))
-    except (RuntimeError, IndexError) as error:
+    except (InputError, RuntimeError) as error:
         found = f"{image_size} ({first_line(error)})"
         raise bad_input(
             "image_size", f"an image that {backbone.name} can take", found, fix="take 224 or more"
