@@ -3,6 +3,7 @@
 import functools
 import json
 import math
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from inspect import Parameter, Signature, signature
@@ -18,8 +19,10 @@ from mlgcn_pyg.checks import InputError, bad_input, check_choice
 from mlgcn_pyg.files import write_text
 
 # no markup: a label may be called "dog [small]"
-out = Console(highlight=False, markup=False)
-err = Console(stderr=True, highlight=False, markup=False)
+# no word twice: of several processes that a launcher started, the first speaks
+others = os.environ.get("RANK", "0") != "0"
+out = Console(highlight=False, markup=False, quiet=others)
+err = Console(stderr=True, highlight=False, markup=False, quiet=others)
 
 
 def clean_errors(command: Callable) -> Callable:

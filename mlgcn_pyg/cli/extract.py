@@ -1,23 +1,23 @@
 """``mlgcn extract``: photographs to a feature file."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mlgcn_pyg.checks import bad_input, first_line
+from mlgcn_pyg.checks import InputError, bad_input, first_line
 from mlgcn_pyg.cli import common
 
 
+@common.opens_dataset
 def extract(
-    dataset: common.Dataset,
-    root: common.Root,
+    open_data: Callable,
     out: Annotated[Path, typer.Option(help="The feature file (.h5); until it is finished, <out>.partial.")],
-    split: common.Split = None,
-    backbone: Annotated[str, typer.Option(help="A torchvision classification model.")] = "resnet101",
+    backbone: Annotated[str, typer.Option(help="A torchvision classification model, or timm:<name>.")] = "resnet101",
     weights: Annotated[
-        str, typer.Option(help="A .pth file, DEFAULT (torchvision downloads it), or none for random weights.")
+        str, typer.Option(help="A .pth or .safetensors file, DEFAULT (downloaded), or none for random weights.")
     ] = "DEFAULT",
     pool: Annotated[str, typer.Option(help="max (the paper) or avg.")] = "max",
     image_size: Annotated[int, typer.Option(help="Side in pixels.")] = 448,
@@ -34,10 +34,6 @@ def extract(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file of other content.")] = False,
     device: common.Device = "auto",
     graph: Annotated[Path | None, typer.Option(help="Table: take the labels and their order from this graph.")] = None,
-    labels: common.Labels = None,
-    image_column: common.ImageColumn = "image",
-    labels_column: common.LabelsColumn = None,
-    separator: common.Separator = ";",
 ) -> None:
     """Run a backbone over photographs once and keep its features."""
     import torch
@@ -48,8 +44,7 @@ def extract(
     from mlgcn_pyg.nn import Backbone
 
     names = None if graph is None else LabelGraph.load(graph).label_names
-    transform = eval_transform(image_size)
-    data = common.open_dataset(dataset, root, split, labels, image_column, labels_column, separator, transform, names)
+    data = open_data(transform=eval_transform(image_size), label_names=names)
     torch.manual_seed(seed)  # random weights are the same weights when the run goes on
     model = Backbone(backbone, None if weights == "none" else weights, pool)
     _try_once(model, image_size)
@@ -91,7 +86,7 @@ def _try_once(backbone, image_size: int) -> None:
     try:
         with torch.inference_mode():
             backbone.eval()(torch.zeros(1, 3, image_size, image_size))
-    except (RuntimeError, IndexError) as error:
+    except (InputError, RuntimeError) as error:
         found = f"{image_size} ({first_line(error)})"
         raise bad_input(
             "image_size", f"an image that {backbone.name} can take", found, fix="take 224 or more"

@@ -12,9 +12,11 @@ from mlgcn_pyg.cli.cache import cache
 from mlgcn_pyg.cli.common import clean_errors
 from mlgcn_pyg.cli.data import coco2014, inspect, voc2007
 from mlgcn_pyg.cli.demo import demo
+from mlgcn_pyg.cli.embed import embed
 from mlgcn_pyg.cli.evaluate import evaluate
 from mlgcn_pyg.cli.extract import extract
 from mlgcn_pyg.cli.graph import graph
+from mlgcn_pyg.cli.import_released import import_released
 from mlgcn_pyg.cli.train_head import train_head
 
 # PyG scripts some functions; that newer torch versions find this outdated is no news for who runs a command
@@ -45,7 +47,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, graph, extract, train_head, evaluate):
+for command in (demo, graph, embed, import_released, extract, train_head, evaluate):
     app.command(name=command.__name__.replace("_", "-"))(clean_errors(command))
 app.add_typer(cache, name="cache")
 data = typer.Typer(help="Data sets: fetch and verify published ones, inspect any.")

@@ -7,10 +7,12 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from mlgcn_pyg.checks import InputError, bad_input, check_label_names, check_number, first_line
+from mlgcn_pyg.checks import InputError, bad_input, check_label_names, check_number, check_same_labels, first_line
 from mlgcn_pyg.files import load_plain, save_plain, tensor_digest
 from mlgcn_pyg.graph.counts import CooccurrenceCounter, edges_of_counts
 from mlgcn_pyg.graph.edges import EdgeRule
+from mlgcn_pyg.graph.embeddings import LabelEmbeddings
+from mlgcn_pyg.graph.released import read_released_counts
 from mlgcn_pyg.graph.summary import GraphSummary, summarize
 from mlgcn_pyg.graph.validation import check_graph
 from mlgcn_pyg.graph.weighting import reweight
@@ -36,6 +38,7 @@ class LabelGraph(Data):
 
     Attributes:
         x: (C, F) label embeddings, or None for one-hot embeddings (kept implicit, never C×C).
+        x_source: what x was made of (:class:`~mlgcn_pyg.graph.LabelEmbeddings`), a dict that is empty where unknown.
         edge_index: (2, E); ``edge_index[0] = i`` the condition, ``edge_index[1] = j`` what it implies.
         edge_prob: (E,) float64, P(L_j | L_i), or with ``probability="wilson"`` its lower confidence bound.
         edge_weight: (E,), Â at the edges. self_weight: (C,), the diagonal of Â.
@@ -60,7 +63,7 @@ class LabelGraph(Data):
                 label ids per image.
             num_labels: C, for lists of label ids.
             label_names: C names; the numbers 0…C−1 by default.
-            x: (C, F) label embeddings; one-hot by default.
+            x: (C, F) label embeddings, or :class:`~mlgcn_pyg.graph.LabelEmbeddings`; one-hot by default.
             tau: τ in (0, 1], edges are the pairs with P ≥ τ (0.4).
             p: share of the neighbours in [0, 1] (0.2).
             weighting: ``"paper"`` (default), ``"released"``, ``"binary"`` or ``"none"``.
@@ -113,6 +116,15 @@ class LabelGraph(Data):
         return cls._from_edges(*edges_of_counts(label_counts, pair_counts, rule), label_counts, rule, **options)
 
     @classmethod
+    def from_released(cls, adj, *, weighting: str = "released", **options) -> "LabelGraph":
+        """The graph of a released ``*_adj.pkl`` (``{"nums": (C,), "adj": (C, C)}``), with the released weighting.
+
+        Nothing in the file can run code. Its rows are the labels in alphabetical order (COCO's and VOC's); their names
+        are given as ``label_names``. Other options as in :meth:`from_counts`, whose checks it passes too.
+        """
+        return cls.from_counts(*read_released_counts(adj), weighting=weighting, **options)
+
+    @classmethod
     def _from_edges(
         cls, edge_index, edge_prob, label_counts, rule, *, label_names=None, x=None, p=0.2, weighting="paper"
     ) -> "LabelGraph":
@@ -120,6 +132,10 @@ class LabelGraph(Data):
         graph.num_nodes = len(label_counts)
         graph.label_counts = label_counts
         graph.label_names = check_label_names(label_names, len(label_counts))
+        graph.x_source = {}
+        if isinstance(x, LabelEmbeddings):
+            check_same_labels("x", x.label_names, graph.label_names, "the graph")
+            x, graph.x_source = x.x, x.source
         if x is not None:
             x = torch.as_tensor(x)
             graph.x = x.to(torch.get_default_dtype()) if x.is_floating_point() else x
@@ -195,7 +211,7 @@ class LabelGraph(Data):
         return super().validate(raise_on_error)
 
     def digest(self) -> str:
-        """sha256 of every tensor and setting: it changes when the graph does in any way."""
+        """sha256 of every tensor and setting: it changes when the graph does, whatever x was made of."""
         settings = repr([tuple(self.label_names), self.tau, self.probability, self.p, self.weighting]).encode()
         tensors = {name: self[name] for name in TENSORS if name in self}
         return tensor_digest(tensors | {"settings": torch.frombuffer(bytearray(settings), dtype=torch.uint8)})
@@ -204,7 +220,7 @@ class LabelGraph(Data):
         """Everything as plain tensors, numbers and strings: readable with ``torch.load(weights_only=True)``."""
         state = {"format": FORMAT, "version": 1, "num_labels": self.num_labels}
         state |= {name: self[name].cpu() for name in TENSORS if name in self}
-        return state | {name: self[name] for name in SETTINGS}
+        return state | {name: self[name] for name in SETTINGS} | {"x_source": getattr(self, "x_source", {})}
 
     @classmethod
     def from_state(cls, state: dict, where: str = "state") -> "LabelGraph":
@@ -213,12 +229,13 @@ class LabelGraph(Data):
             raise bad_input(where, "a label graph saved by LabelGraph.save", "something else")
         if state.get("version") != 1:
             raise bad_input(where, "format version 1", state.get("version"), fix="use a newer mlgcn_pyg")
-        state = {"probability": "ratio"} | state  # graphs saved before there was a choice
+        # graphs saved before there was a choice, or a record
+        state = {"probability": "ratio", "x_source": {}} | state
         missing = [name for name in (*TENSORS, *SETTINGS, "num_labels") if name not in state and name != "x"]
         if missing:
             raise bad_input(where, "a complete label graph", "no " + ", ".join(missing))
         try:
-            graph = cls(**{name: state[name] for name in (*TENSORS, *SETTINGS) if name in state})
+            graph = cls(**{name: state[name] for name in (*TENSORS, *SETTINGS, "x_source") if name in state})
             graph.num_nodes = state["num_labels"]
             graph.validate()
         except InputError:

@@ -58,8 +58,15 @@ def read_array_pickle(path: str | Path):
 
 
 def read_released_counts(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
-    """Label counts (C,) and pair counts (C, C) of a released ``*_adj.pkl`` ({"nums", "adj"})."""
+    """Label counts (C,) and pair counts (C, C) of a released ``*_adj.pkl`` ({"nums", "adj"}).
+
+    Raises InputError for other content. Whether some images could have given the counts is checked where a graph is
+    made of them (:meth:`LabelGraph.from_released`).
+    """
     content = read_array_pickle(path)
     if not isinstance(content, dict) or not {"nums", "adj"} <= content.keys():
-        raise bad_input("path", "a dict with 'nums' and 'adj'", type(content).__name__)
-    return np.asarray(content["nums"]), np.asarray(content["adj"])
+        raise bad_input("path", "a dict with 'nums' and 'adj'", f"{type(content).__name__} ({path})")
+    nums, pairs = np.asarray(content["nums"]), np.asarray(content["adj"])
+    if not (nums.dtype.kind in "iuf" and pairs.dtype.kind in "iuf"):
+        raise bad_input("path", "arrays of numbers as 'nums' and 'adj'", f"{nums.dtype} and {pairs.dtype} ({path})")
+    return nums, pairs

@@ -37,6 +37,8 @@ def check_graph(graph: "LabelGraph") -> None:
     if num_edges and (graph.edge_prob.min() <= 0 or graph.edge_prob.max() > 1):
         raise bad_input("edge_prob", "probabilities in (0, 1]", f"up to {graph.edge_prob.max():g}")
     check_label_names(graph.label_names, num_labels)
+    if not isinstance(source := getattr(graph, "x_source", {}), dict):
+        raise bad_input("x_source", "a dict", type(source).__name__)
     if graph.x is not None:
         if graph.x.dim() != 2 or graph.x.size(0) != num_labels or not graph.x.is_floating_point():
             found = f"shape {tuple(graph.x.shape)}, {graph.x.dtype}"

@@ -4,16 +4,21 @@ from mlgcn_pyg.nn.checkpoint import load_head, save_head
 from mlgcn_pyg.nn.conv import ReweightedConv
 from mlgcn_pyg.nn.head import MLGCNHead
 from mlgcn_pyg.nn.linear_head import LinearHead
-from mlgcn_pyg.nn.losses import multilabel_soft_margin
+from mlgcn_pyg.nn.losses import LOSSES, asymmetric, make_loss, multilabel_soft_margin
 from mlgcn_pyg.nn.mlgcn import MLGCN
+from mlgcn_pyg.nn.released import load_released
 
 __all__ = [
+    "LOSSES",
     "MLGCN",
     "Backbone",
     "LinearHead",
     "MLGCNHead",
     "ReweightedConv",
+    "asymmetric",
     "load_head",
+    "load_released",
+    "make_loss",
     "multilabel_soft_margin",
     "save_head",
 ]

@@ -3,10 +3,11 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from torch_geometric.utils import to_networkx
 
 from mlgcn_pyg.checks import InputError
 from mlgcn_pyg.datasets.voc import VOC_LABELS
-from mlgcn_pyg.graph import glove_embeddings, read_array_pickle
+from mlgcn_pyg.graph import ALIASES, LabelEmbeddings, LabelGraph, glove_embeddings, label_embeddings
 
 
 def test_voc_labels_have_glove_vectors_through_the_alias_table(shared):
@@ -21,33 +22,102 @@ def test_voc_labels_have_glove_vectors_through_the_alias_table(shared):
 
 def test_coco_labels_average_their_words(shared, coco_targets):
     path = shared / "glove" / "glove.6B.50d.12k.txt"
-    names = ["traffic light", "baseball bat", "person"]
-    assert glove_embeddings(names, path).shape == (3, 50)
+    names = coco_targets["classes"].tolist()
+    made = label_embeddings(names, path)
+    assert made.x.shape == (80, 50) and made.source["oov_words"] == [] and "traffic light" in names
+    with path.open(encoding="utf-8") as file:
+        table = {line.split(" ")[0]: np.array(line.split(" ")[1:], dtype=float) for line in file}
+    by_hand = (table["traffic"] + table["light"]) / 2
+    assert made.x[names.index("traffic light")].numpy() == pytest.approx(by_hand, abs=1e-6)
 
 
-def test_unknown_words_are_listed_with_near_spellings(tmp_path):
-    (tmp_path / "v.txt").write_text("bicycle 1 0\nperson 0 1\n")
-    with pytest.raises(InputError, match=r"'bycicle' \(near: bicycle\), 'zzz'"):
-        glove_embeddings(["bycicle", "zzz", "person"], tmp_path / "v.txt")
+@pytest.fixture
+def file(tmp_path):
+    """Two words of two numbers."""
+    (tmp_path / "v.txt").write_text("bicycle 1 0\nperson 0 3\n")
+    return tmp_path / "v.txt"
 
 
-def test_awkward_lines(tmp_path):
-    (tmp_path / "v.txt").write_text("3 2\nat name 9 9 9\nat 1 2\nat 5 5\nbad x y\n")
-    assert glove_embeddings(["at"], tmp_path / "v.txt").tolist() == [[1, 2]]  # header, spaces in a token, first wins
-    with pytest.raises(InputError, match="line 5"):
-        glove_embeddings(["bad"], tmp_path / "v.txt")
-    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00dog 1 2\n")
-    with pytest.raises(InputError, match="UTF-8"):
-        glove_embeddings(["dog"], tmp_path / "binary")
-    with pytest.raises(InputError, match="no file"):
-        glove_embeddings(["dog"], tmp_path / "absent")
+def test_unknown_words_are_listed_with_near_spellings(file):
+    with pytest.raises(InputError, match=r"'bycicle' \(near: bicycle\), 'zzz';.*aliases=.*oov='zero'"):
+        label_embeddings(["bycicle", "zzz", "person"], file)
+
+
+def test_names_without_words_and_files_that_are_not_there(file):
     with pytest.raises(InputError, match="at least one word"):
-        glove_embeddings(["_"], tmp_path / "v.txt")
+        label_embeddings(["_"], file)
+    with pytest.raises(InputError, match="embeddings: expected a file that exists"):
+        label_embeddings(["person"], file.parent / "absent")
+    with pytest.raises(InputError, match="different names, found 'person' twice"):
+        label_embeddings(["person", "person"], file)
+    for option, value in {"format": "glove", "oov": "skip", "seed": -1}.items():
+        with pytest.raises(InputError, match=f"{option}: expected"):
+            label_embeddings(["person"], file, **{option: value})
 
 
-def test_released_embeddings_are_arrays(shared):
-    assert read_array_pickle(shared / "reference" / "coco_glove_word2vec.pkl").shape == (80, 300)
-    assert read_array_pickle(shared / "reference" / "voc_glove_word2vec.pkl").shape == (20, 300)
+def test_unknown_words_as_zeros_are_averaged_and_recorded(file):
+    made = label_embeddings(["person", "bicycle lamp", "lamp"], file, oov="zero")
+    assert made.x.tolist() == [[0, 3], [0.5, 0], [0, 0]]
+    assert made.source["oov"] == "zero" and made.source["oov_words"] == ["lamp"]
+    assert made.source["oov_labels"] == ["bicycle lamp", "lamp"] and made.source["seed"] is None
+
+
+def test_unknown_words_at_random_depend_on_seed_and_word_alone(file):
+    x = {seed: label_embeddings(["lamp", "person", "desk"], file, oov="random", seed=seed) for seed in (0, 1)}
+    other = label_embeddings(["bicycle", "lamp"], file, oov="random", seed=0)  # other labels, another order
+    assert torch.equal(other.x[0], torch.tensor([1.0, 0.0])) and x[0].source["seed"] == 0
+    assert not torch.equal(x[0].x[0], x[1].x[0]) and not torch.equal(x[0].x[0], x[0].x[2])
+    again = label_embeddings(["person", "desk", "lamp"], file, oov="random", seed=0)
+    assert torch.equal(again.x[2], x[0].x[0]) and torch.equal(again.x[1], x[0].x[2])
+
+
+def test_random_vectors_are_as_long_as_known_ones(tmp_path):
+    rows = "".join(f"w{k} " + " ".join(f"{v:.4f}" for v in 5 * torch.randn(400)) + "\n" for k in range(3))
+    (tmp_path / "v.txt").write_text(rows)
+    x = label_embeddings(["w0", "w1", "w2", "unheard"], tmp_path / "v.txt", oov="random").x
+    assert float(x[3].norm() / x[:3].norm(dim=1).mean()) == pytest.approx(1, abs=0.15)
+
+
+def test_no_known_word_at_all_is_an_error_whatever_the_rule(file):
+    for oov in ("error", "zero", "random"):
+        with pytest.raises(InputError, match="every word of the labels"):
+            label_embeddings(["lamp"], file, oov=oov)
+
+
+def test_the_record_names_the_file_and_the_aliases_used(file):
+    made = label_embeddings(["cycle", "person"], file, aliases=ALIASES | {"cycle": "bicycle", "unused": "person"})
+    assert made.source["file"] == "v.txt" and made.source["format"] == "text"
+    assert made.source["aliases"] == {"cycle": "bicycle"} and len(made.source["sha256"]) == 64
+    before = made.source["sha256"]
+    file.write_text(file.read_text().replace("3", "4"))
+    assert label_embeddings(["person"], file).source["sha256"] != before
+
+
+def test_rows_of_an_array_are_labels_in_their_order(tmp_path):
+    rows = np.arange(6).reshape(3, 2)
+    for dtype in (np.float16, np.float64, np.int64):
+        np.save(tmp_path / "x.npy", rows.astype(dtype))
+        made = label_embeddings("abc", tmp_path / "x.npy")
+        assert made.x.tolist() == rows.tolist() and made.x.dtype == torch.float32 and made.source["format"] == "npy"
+    with pytest.raises(InputError, match="2 rows, one per label, found 3; rows are labels"):
+        label_embeddings("ab", tmp_path / "x.npy")
+
+
+@pytest.mark.parametrize(
+    "array, message",
+    [
+        (np.array([[1.0, np.nan]]), "NaN or Inf"),
+        (np.array([[1e300, 0]]), "NaN or Inf"),  # no float32
+        (np.zeros(3), r"a matrix of numbers, found shape \(3,\)"),
+        (np.zeros((1, 0)), r"shape \(1, 0\)"),
+        (np.array([["a"]]), "a matrix of numbers"),
+        (np.array([[1j]]), "a matrix of numbers"),
+    ],
+)
+def test_arrays_that_are_no_embeddings(tmp_path, array, message):
+    np.save(tmp_path / "x.npy", array)
+    with pytest.raises(InputError, match=message):
+        label_embeddings(["a"], tmp_path / "x.npy")
 
 
 class Hostile:
@@ -58,23 +128,75 @@ class Hostile:
         return (open, (self.path, "w"))
 
 
-@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_a_hostile_pickle_is_refused_and_nothing_runs(tmp_path, protocol):
-    (tmp_path / "h.pkl").write_bytes(pickle.dumps({"adj": Hostile(tmp_path / "ran")}, protocol=protocol))
-    with pytest.raises(InputError, match="a pickle of NumPy arrays and nothing else"):
-        read_array_pickle(tmp_path / "h.pkl")
-    assert not (tmp_path / "ran").exists()
+def test_hostile_arrays_pickles_and_own_files_run_nothing(tmp_path):
+    ran, hostile = tmp_path / "ran", tmp_path / "h"
+    np.save(tmp_path / "h.npy", np.array([[Hostile(ran)]], dtype=object), allow_pickle=True)
+    hostile.write_bytes(pickle.dumps(Hostile(ran)))
+    torch.save({"format": "mlgcn_pyg.label_embeddings", "x": Hostile(ran)}, tmp_path / "h.pt")
+    for path in (tmp_path / "h.npy", hostile, tmp_path / "h.pt"):
+        with pytest.raises(InputError):
+            label_embeddings(["a"], path)
+    assert not ran.exists()
 
 
-@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_arrays_of_every_protocol_are_read(tmp_path, protocol):
-    content = {"adj": np.arange(6).reshape(2, 3), "n": np.float64(2.5), "name": "ü"}
-    (tmp_path / "a.pkl").write_bytes(pickle.dumps(content, protocol=protocol))
-    read = read_array_pickle(tmp_path / "a.pkl")
-    assert (read["adj"] == content["adj"]).all() and read["n"] == 2.5 and read["name"] == "ü"
+def test_half_an_array(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((4, 4)))
+    (tmp_path / "x.npy").write_bytes((tmp_path / "x.npy").read_bytes()[:-20])
+    with pytest.raises(InputError, match="x.npy"):
+        label_embeddings("abcd", tmp_path / "x.npy")
 
 
-def test_half_a_pickle(tmp_path):
-    (tmp_path / "a.pkl").write_bytes(pickle.dumps(np.arange(100))[:-50])
-    with pytest.raises(InputError, match="a.pkl"):
-        read_array_pickle(tmp_path / "a.pkl")
+def test_saved_embeddings_come_back_by_name(file, tmp_path):
+    made = label_embeddings(["cycle", "person"], file, aliases={"cycle": "bicycle"})
+    made.save(tmp_path / "e.pt")
+    same = LabelEmbeddings.load(tmp_path / "e.pt")
+    assert same.label_names == made.label_names and torch.equal(same.x, made.x) and same.source == made.source
+    other_order = label_embeddings(["person", "cycle"], tmp_path / "e.pt")
+    assert torch.equal(other_order.x, made.x.flip(0)) and other_order.source == made.source
+    with pytest.raises(InputError, match=r"none for 'dog' \(v.txt\)"):
+        label_embeddings(["person", "dog"], tmp_path / "e.pt")
+
+
+def test_files_that_are_no_saved_embeddings(tmp_path):
+    torch.save({"format": "other"}, tmp_path / "e.pt")
+    with pytest.raises(InputError, match="written by `mlgcn embed`.*unpack it"):
+        label_embeddings(["a"], tmp_path / "e.pt")
+    content = {"format": "mlgcn_pyg.label_embeddings", "version": 1, "label_names": ("a",), "x": torch.ones(1, 2)}
+    for change, message in [
+        ({"version": 2}, "version 1, found 2"),
+        ({}, "names, tensor and source"),
+        ({"source": {}, "x": torch.ones(2, 2)}, "1 rows, one per label, found 2"),
+        ({"source": {}, "x": torch.full((1, 2), torch.nan)}, "NaN"),
+    ]:
+        torch.save(content | change, tmp_path / "e.pt")
+        with pytest.raises(InputError, match=message):
+            label_embeddings(["a"], tmp_path / "e.pt")
+
+
+def test_a_graph_keeps_what_its_embeddings_are_made_of(file, tmp_path):
+    made = label_embeddings(["cycle", "person"], file, aliases={"cycle": "bicycle"})
+    graph = LabelGraph.from_targets([[1, 1]], label_names=["cycle", "person"], x=made)
+    graph.save(tmp_path / "g.pt")
+    again = LabelGraph.load(tmp_path / "g.pt")
+    assert torch.equal(again.x, made.x) and again.x_source == made.source == graph.reweighted(p=0.5).x_source
+    plain = LabelGraph.from_targets([[1, 1]], label_names=["cycle", "person"], x=made.x)
+    assert plain.x_source == {} and plain.digest() == graph.digest()  # the same graph, whatever it was made of
+    with pytest.raises(InputError, match="x: expected the 2 labels of the graph, found the same labels in another"):
+        LabelGraph.from_targets([[1, 1]], label_names=["person", "cycle"], x=made)
+
+
+def test_graph_files_from_before_the_record_are_read():
+    graph = LabelGraph.from_targets([[1, 1]], x=torch.ones(2, 3))
+    old = graph.state()
+    del old["x_source"]
+    assert LabelGraph.from_state(old).x_source == {} and LabelGraph.from_state(old).digest() == graph.digest()
+    with pytest.raises(InputError, match="x_source: expected a dict"):
+        LabelGraph.from_state(old | {"x_source": "glove"})
+
+
+def test_a_graph_with_a_record_is_still_an_ordinary_data(file):
+    made = label_embeddings(["cycle", "person"], file, aliases={"cycle": "bicycle"})
+    graph = LabelGraph.from_targets([[1, 1], [0, 1]], label_names=["cycle", "person"], x=made)
+    for same in (graph.clone(), graph.to("cpu")):
+        assert same.x_source == made.source and same.validate()
+    assert to_networkx(graph).number_of_nodes() == 2 and "x_source" in repr(graph)

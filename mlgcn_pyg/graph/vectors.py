@@ -1,0 +1,179 @@
+"""Word-vector files read as a stream: of all their vectors, only the wanted words' are ever parsed or kept."""
+
+import gzip
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from mlgcn_pyg.checks import InputError, bad_input, first_line
+
+CHUNK = 1 << 20
+LONGEST = 1 << 16  # bytes of a word, and numbers of a vector: beyond it is no word-vector file
+FASTTEXT_MODEL = (793712314).to_bytes(4, "little")
+
+Entries = Iterator[tuple[int, bytes, bytes]]
+
+
+def read_vectors(path: Path, wanted: Iterable[str], format: str) -> tuple[dict[str, np.ndarray], int]:
+    """The vectors (F,) float32 of those of the ``wanted`` words that are in the file, and F.
+
+    Args:
+        path: a file of GloVe, word2vec or fastText (``.vec``), perhaps compressed by gzip.
+        format: ``"text"``: lines of ``word v_1 … v_F``, after a line ``count width`` or without one;
+            ``"binary"``: word2vec's, a line ``count width``, then words and little-endian float32 numbers.
+
+    Raises:
+        InputError: a file that is cut short, lines of another width, a header that does not hold; for the wanted words
+            also numbers that are none or not finite, and a word given twice with different vectors.
+    """
+    keys, found, width = {word.encode(): word for word in wanted}, {}, 0
+    for number, key, raw in entries(path, format):
+        width = width or (len(raw) // 4 if format == "binary" else raw.count(b" ") + 1)
+        if key not in keys:
+            continue
+        vector = _numbers(path, number, raw, format)
+        word = keys[key]
+        if word in found and not np.array_equal(found[word], vector):
+            raise _damaged(path, "each word once", f"{word!r} again as entry {number}, with another vector")
+        found[word] = vector
+    if not width:
+        raise _damaged(path, "words and their vectors", "none")
+    return found, width
+
+
+def read_words(path: Path, format: str) -> Iterator[str]:
+    """All words of the file, in order."""
+    return (key.decode(errors="replace") for _, key, _ in entries(path, format))
+
+
+def sniff(path: Path) -> str:
+    """What the file is, by its first bytes: ``npy``, ``pickle``, ``mlgcn``, ``binary`` or ``text``."""
+    with _opened(path) as file:
+        head = _guarded(path, lambda: file.read(LONGEST))
+    if head.startswith(b"\x93NUMPY"):
+        return "npy"
+    if head.startswith(b"PK\x03\x04"):
+        return "mlgcn"
+    if path.suffix.lower() == ".pkl" or head.startswith(b"\x80"):
+        return "pickle"
+    if head.startswith(FASTTEXT_MODEL):
+        raise _damaged(path, "a file of word vectors", "a fastText model", "use the .vec file that comes with it")
+    first, _, rest = head.partition(b"\n")
+    return "binary" if _header(first) and not _is_text(rest) else "text"
+
+
+def entries(path: Path, format: str) -> Entries:
+    """(number of the entry, word, its vector as it is written) for every word of the file."""
+    with _opened(path) as file:
+        stream = _binary_entries(path, file) if format == "binary" else _text_entries(path, file)
+        while (entry := _guarded(path, lambda: next(stream, None))) is not None:
+            yield entry
+
+
+def _text_entries(path: Path, file: BinaryIO) -> Entries:
+    header = width = None
+    number = 0  # of the entry; a header is none
+    for k, line in enumerate(file):
+        line = line if k else _start(path, line)
+        if not line.endswith(b"\n"):
+            fix = "fetch it again; if it is whole, end its last line"
+            raise _damaged(path, "a newline at the end", f"a file cut short in line {k + 1}", fix)
+        line = line.rstrip()  # fastText ends its lines with a space
+        if k == 0:
+            if header := _header(line):
+                width = header[1]
+                continue
+            width = line.count(b" ")
+        number += 1
+        extra = line.count(b" ") - width  # GloVe has a few words with spaces in them
+        if extra < 0 or width == 0 or (extra and header):
+            found = f"{width + extra} in line {k + 1}"
+            raise _damaged(path, f"a word and {width or 'more than no'} numbers in every line", found)
+        *word, raw = line.split(b" ", extra + 1) if not extra else _split_last(line, width)
+        yield number, b" ".join(word), raw
+    if header and number != header[0]:
+        raise _damaged(path, f"the {header[0]} words that its first line announces", number)
+
+
+def _split_last(line: bytes, width: int) -> tuple[bytes, bytes]:
+    """The word, spaces and all, and the last ``width`` numbers."""
+    word, *numbers = line.rsplit(b" ", width)
+    return word, b" ".join(numbers)
+
+
+def _binary_entries(path: Path, file: BinaryIO) -> Entries:
+    header = _header(file.readline(LONGEST))
+    if not header or header[1] > LONGEST:
+        raise _damaged(path, "a first line 'count width' as word2vec's binary files have", "another one")
+    count, width = header
+    buffer, at = b"", 0
+    for number in range(1, count + 1):
+        while (space := buffer.find(b" ", at)) < 0 or len(buffer) < space + 1 + 4 * width:
+            if space < 0 and len(buffer) - at > LONGEST:
+                raise _damaged(path, "words and float32 numbers", f"other bytes after entry {number - 1}")
+            if not (more := file.read(CHUNK)):
+                raise _damaged(path, f"the {count} words that its first line announces", f"the end in entry {number}")
+            buffer, at = buffer[at:] + more, 0
+        end = space + 1 + 4 * width
+        yield number, buffer[at:space].lstrip(b"\n"), buffer[space + 1 : end]  # some writers end entries with \n
+        at = end
+    if (buffer[at:] + file.read(2)).strip(b"\n"):
+        raise _damaged(path, f"the {count} words that its first line announces", "more")
+
+
+def _numbers(path: Path, number: int, raw: bytes, format: str) -> np.ndarray:
+    try:
+        numbers = np.frombuffer(raw, "<f4") if format == "binary" else [float(k) for k in raw.split(b" ")]
+    except ValueError as error:
+        raise _damaged(path, "a word and numbers in every line", f"other text in entry {number}") from error
+    with np.errstate(over="ignore"):
+        vector = np.asarray(numbers, dtype=np.float64).astype(np.float32)
+    if not np.isfinite(vector).all():
+        raise _damaged(path, "finite numbers", f"NaN or Inf in entry {number}")
+    return vector
+
+
+def _header(line: bytes) -> tuple[int, int] | None:
+    """``count width``, if that is what the line says."""
+    parts = line.split()
+    if len(parts) == 2 and all(part.isdigit() for part in parts) and int(parts[1]):
+        return int(parts[0]), int(parts[1])
+    return None
+
+
+def _is_text(rest: bytes) -> bool:
+    """Whether what follows a header begins like ``word 0.1 0.2``."""
+    numbers = rest.partition(b"\n")[0].split(b" ")[1:4]
+    try:
+        return bool([float(k) for k in numbers if k.strip()]) or not rest
+    except ValueError:
+        return False
+
+
+def _start(path: Path, line: bytes) -> bytes:
+    if line.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise _damaged(path, "a text file in UTF-8", "UTF-16")
+    return line.removeprefix(b"\xef\xbb\xbf")
+
+
+def _opened(path: Path) -> BinaryIO:
+    with open(path, "rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    return gzip.open(path, "rb") if packed else open(path, "rb", buffering=CHUNK)
+
+
+def _guarded(path: Path, step):
+    """What ``step()`` returns; a compressed file that is damaged or cut short is refused by name."""
+    try:
+        return step()
+    except InputError:
+        raise
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise _damaged(path, "a whole file", first_line(error)) from error
+
+
+def _damaged(path: Path, expected: str, found: object, fix: str = "") -> InputError:
+    return bad_input("embeddings", expected, f"{found} ({path})", fix)

@@ -1,0 +1,103 @@
+"""Label embeddings and released files from the command line."""
+
+import json
+import pickle
+
+import pytest
+import torch
+from PIL import Image
+
+from mlgcn_pyg import LabelGraph
+from mlgcn_pyg.graph import LabelEmbeddings
+from mlgcn_pyg.nn import Backbone, load_head
+from tests.cli.test_cli import refused, run
+from tests.nn.test_released import NUMS, PAIRS, released
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """One image with the labels tvset and dog, their names, and word vectors."""
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "t.csv").write_text("image,labels\na.png,tvset;dog\n")
+    (tmp_path / "names.txt").write_text("\ufefftvset\n\n dog \n", encoding="utf-8")
+    (tmp_path / "v.txt").write_text("tv 1 0\nset 0 1\ndog 2 2\n")
+    (tmp_path / "aliases.csv").write_text("label,words\ntvset,tv set\n")
+    return tmp_path
+
+
+def table(folder):
+    return "--dataset", "table", "--root", folder, "--labels", folder / "t.csv"
+
+
+def test_embeddings_made_once_give_the_graph_that_raw_vectors_give(folder):
+    words = ("--alias-file", folder / "aliases.csv", "--embeddings", folder / "v.txt")
+    said = run("embed", "--names", folder / "names.txt", *words, "--out", folder / "e.pt")
+    assert "2 labels, 2 numbers each" in said
+    run("graph", *table(folder), "--embeddings", folder / "e.pt", "--out", folder / "one.pt")
+    run("graph", *table(folder), *words, "--out", folder / "two.pt")
+    one, two = LabelGraph.load(folder / "one.pt"), LabelGraph.load(folder / "two.pt")
+    assert one.digest() == two.digest() and one.x_source == two.x_source
+    assert one.x_source["aliases"] == {"tvset": "tv set"} and one.x[one.label_names.index("tvset")].tolist() == [
+        0.5,
+        0.5,
+    ]
+
+
+def test_names_of_a_data_set_and_one_alias_over_a_file(folder):
+    (folder / "aliases.json").write_text(json.dumps({"tvset": "dog"}))
+    words = ("--alias-file", folder / "aliases.json", "--embeddings", folder / "v.txt")
+    run("embed", *table(folder), *words, "--alias", "tvset=tv", "--out", folder / "e.pt")
+    made = LabelEmbeddings.load(folder / "e.pt")
+    assert set(made.label_names) == {"tvset", "dog"} and made.select(["tvset"]).x.tolist() == [[1, 0]]
+
+
+def test_words_without_a_vector(folder):
+    words = ("graph", *table(folder), "--embeddings", folder / "v.txt", "--out", folder / "g.pt")
+    assert "no 'tvset'" in refused(*words) and not (folder / "g.pt").exists()
+    assert "without a vector (zero): tvset; in tvset" in run(*words, "--oov", "zero")
+    graph = LabelGraph.load(folder / "g.pt")
+    assert graph.x[graph.label_names.index("tvset")].tolist() == [0, 0] and graph.x_source["oov_labels"] == ["tvset"]
+    run(*words, "--oov", "random", "--seed", 3)
+    assert LabelGraph.load(folder / "g.pt").x_source["seed"] == 3
+    assert "oov: expected one of error, zero, random" in refused(*words, "--oov", "skip")
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        ((), "names: expected --names, a text file of label names, or --dataset, found neither"),
+        (("--names", "names.txt", "--dataset", "table"), "found both"),
+        (("--names", "absent.txt"), "no file"),
+        (("--names", "a.png"), "UTF-8"),
+        (("--names", "empty.txt"), "label names, one a line, found none"),
+        (("--names", "twice.txt"), "different names, found 'dog' twice"),
+        (("--names", "names.txt", "--alias-file", "v.txt"), "alias-file: expected"),
+        (("--names", "names.txt", "--alias", "tvset"), "alias: expected label=words"),
+        (("--names", "names.txt", "--embeddings-format", "npy"), "embeddings: expected a matrix of numbers"),
+    ],
+)
+def test_refusals(folder, monkeypatch, words, message):
+    monkeypatch.chdir(folder)
+    (folder / "empty.txt").write_text("\n")
+    (folder / "twice.txt").write_text("dog\ndog\n")
+    assert message in refused("embed", "--embeddings", "v.txt", "--out", "e.pt", *words)
+    assert not (folder / "e.pt").exists()
+
+
+def test_a_released_checkpoint_becomes_files_of_this_package(tmp_path):
+    content, x, oracle = released()
+    torch.save(content, tmp_path / "c.pth.tar", _use_new_zipfile_serialization=False)
+    (tmp_path / "x.pkl").write_bytes(pickle.dumps(x.numpy(), protocol=2))
+    (tmp_path / "adj.pkl").write_bytes(pickle.dumps({"nums": NUMS, "adj": PAIRS}, protocol=2))
+    (tmp_path / "names.txt").write_text("a\nb\nc\nd\ne\n")
+    words = ("--checkpoint", tmp_path / "c.pth.tar", "--embeddings", tmp_path / "x.pkl", "--backbone", "resnet18")
+    words = ("import-released", *words, "--names", tmp_path / "names.txt", "--adj", tmp_path / "adj.pkl")
+    run(*words, "--out", tmp_path / "r")
+    head, backbone = load_head(tmp_path / "r/head.pt"), Backbone("resnet18", tmp_path / "r/backbone.pth").eval()
+    assert head.label_names == tuple("abcde") and LabelGraph.load(tmp_path / "r/graph.pt").x_source["file"] == "x.pkl"
+    images = torch.randn(2, 3, 96, 64)
+    with torch.no_grad():
+        expected = oracle(images)
+        assert torch.allclose(head(backbone(images)), expected, atol=1e-4 * float(expected.abs().max()))
+    assert "adj: expected the counts that A was made of" in refused(*words, "--tau", 0.6, "--out", tmp_path / "other")
+    assert not (tmp_path / "other").exists()

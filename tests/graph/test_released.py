@@ -1,0 +1,86 @@
+"""The authors' published files, and pickles that pretend to be."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from mlgcn_pyg.checks import InputError
+from mlgcn_pyg.graph import LabelGraph, label_embeddings, read_array_pickle
+from tests.graph.oracle import adjacency, dense_released
+
+
+def test_released_embeddings_are_arrays(shared):
+    assert read_array_pickle(shared / "reference" / "coco_glove_word2vec.pkl").shape == (80, 300)
+    assert read_array_pickle(shared / "reference" / "voc_glove_word2vec.pkl").shape == (20, 300)
+
+
+class Hostile:
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return (open, (self.path, "w"))
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_hostile_pickle_is_refused_and_nothing_runs(tmp_path, protocol):
+    (tmp_path / "h.pkl").write_bytes(pickle.dumps({"adj": Hostile(tmp_path / "ran")}, protocol=protocol))
+    with pytest.raises(InputError, match="a pickle of NumPy arrays and nothing else"):
+        read_array_pickle(tmp_path / "h.pkl")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_arrays_of_every_protocol_are_read(tmp_path, protocol):
+    content = {"adj": np.arange(6).reshape(2, 3), "n": np.float64(2.5), "name": "ü"}
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(content, protocol=protocol))
+    read = read_array_pickle(tmp_path / "a.pkl")
+    assert (read["adj"] == content["adj"]).all() and read["n"] == 2.5 and read["name"] == "ü"
+
+
+def test_half_a_pickle(tmp_path):
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(np.arange(100))[:-50])
+    with pytest.raises(InputError, match="a.pkl"):
+        read_array_pickle(tmp_path / "a.pkl")
+
+
+def test_a_released_graph_has_the_released_propagation(shared):
+    path = shared / "reference" / "voc_adj.pkl"
+    graph = LabelGraph.from_released(path, tau=0.4, p=0.2)
+    counts = read_array_pickle(path)
+    expected = dense_released(adjacency(counts["nums"], counts["adj"], 0.4), 0.2)
+    assert graph.weighting == "released" and graph.edge_index.size(1) == 6
+    assert graph.to_dense().numpy() == pytest.approx(expected, abs=1e-6)
+    assert (graph.label_counts.numpy() == counts["nums"]).all()
+    assert LabelGraph.from_released(path, weighting="paper").to_dense().diagonal().tolist() == pytest.approx([0.8] * 20)
+
+
+def test_released_embeddings_go_into_the_graph_with_their_record(shared):
+    reference = shared / "reference"
+    names = [f"label {k}" for k in range(80)]
+    x = label_embeddings(names, reference / "coco_glove_word2vec.pkl")
+    graph = LabelGraph.from_released(reference / "coco_adj.pkl", label_names=names, x=x)
+    assert (graph.x.numpy() == read_array_pickle(reference / "coco_glove_word2vec.pkl").astype(np.float32)).all()
+    assert graph.x_source["file"] == "coco_glove_word2vec.pkl" and graph.x_source["format"] == "pickle"
+    with pytest.raises(InputError, match="79 rows, one per label, found 80"):
+        label_embeddings(names[1:], reference / "coco_glove_word2vec.pkl")
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ({"nums": np.array([10, 4]), "adj": np.array([[0, 8], [8, 0]])}, "P ≤ 1"),  # a published file has P = 1.95
+        ({"nums": np.array([10, 4]), "adj": np.array([[0, 2], [1, 0]])}, "symmetric"),
+        ({"nums": np.array([10, 4]), "adj": np.zeros((3, 3))}, r"shape \(2, 2\)"),
+        ({"nums": np.array([10.5, 4]), "adj": np.zeros((2, 2))}, "whole numbers"),
+        ({"nums": np.array([10, 4]), "adj": np.array([[0, np.nan], [np.nan, 0]])}, "non-finite"),
+        ({"nums": np.array(["a", "b"]), "adj": np.zeros((2, 2))}, "arrays of numbers"),
+        ({"nums": np.array([10, 4])}, "'nums' and 'adj'"),
+        ([1, 2], "'nums' and 'adj', found list"),
+    ],
+)
+def test_counts_that_no_images_gave_are_refused(tmp_path, content, message):
+    (tmp_path / "adj.pkl").write_bytes(pickle.dumps(content, protocol=2))
+    with pytest.raises(InputError, match=message):
+        LabelGraph.from_released(tmp_path / "adj.pkl")

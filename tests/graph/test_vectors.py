@@ -1,0 +1,161 @@
+"""Word-vector files of every format, whole and damaged; the bytes are written here, by the formats' definitions."""
+
+import gzip
+import struct
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from mlgcn_pyg.checks import InputError
+from mlgcn_pyg.graph import label_embeddings
+from mlgcn_pyg.graph.spelling import edits, nearest_spellings
+from mlgcn_pyg.graph.vectors import CHUNK, read_vectors, sniff
+
+VECTORS = {"the": [0.25, -1.5, 3.0], "naïve": [1.0, 0.0, 0.5], "dog": [-2.0, 8.0, 0.125]}
+BODY = "".join(f"{word} {' '.join(map(str, v))}\n" for word, v in VECTORS.items())
+
+
+def binary(vectors=VECTORS, newline=b"", count=None):
+    entries = [word.encode() + b" " + struct.pack(f"<{len(v)}f", *v) + newline for word, v in vectors.items()]
+    return f"{len(vectors) if count is None else count} 3\n".encode() + b"".join(entries)
+
+
+WHOLE = {
+    "glove": BODY.encode(),
+    "glove with a byte order mark": b"\xef\xbb\xbf" + BODY.encode(),
+    "glove with DOS lines": BODY.replace("\n", "\r\n").encode(),
+    "word2vec text": b"3 3\n" + BODY.encode(),
+    "fasttext": b"3 3\n" + BODY.replace("\n", " \n").encode(),  # its lines end with a space
+    "word2vec binary": binary(),
+    "word2vec binary, entries ended": binary(newline=b"\n"),
+    "glove, gzip": gzip.compress(BODY.encode()),
+    "word2vec binary, gzip": gzip.compress(binary()),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_every_format_is_recognised_and_gives_the_same_vectors(tmp_path, name):
+    (tmp_path / "v").write_bytes(WHOLE[name])
+    format = "binary" if "binary" in name else "text"
+    assert sniff(tmp_path / "v") == format
+    found, width = read_vectors(tmp_path / "v", {*VECTORS, "absent"}, format)
+    assert width == 3 and {word: v.tolist() for word, v in found.items()} == VECTORS
+    made = label_embeddings(["the dog", "Naïve"], tmp_path / "v")
+    assert made.x.tolist() == [[-0.875, 3.25, 1.5625], [1.0, 0.0, 0.5]] and made.source["format"] == format
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_every_cut_is_refused(tmp_path, name):
+    """Wherever the file ends, it is refused or the vectors are the true ones; never other numbers."""
+    whole, format = WHOLE[name], "binary" if "binary" in name else "text"
+    refused = 0
+    for end in range(len(whole)):
+        (tmp_path / "v").write_bytes(whole[:end])
+        try:
+            found, _ = read_vectors(tmp_path / "v", VECTORS, format)
+        except InputError:
+            refused += 1
+            continue
+        assert all(v.tolist() == VECTORS[word] for word, v in found.items())
+    # without a header, a file that ends with a line is whole as far as anyone can tell
+    lines = 2 if name.startswith("glove") and "gzip" not in name else 0
+    assert refused >= len(whole) - 1 - lines
+
+
+DAMAGED = [
+    (b"", "words and their vectors, found none"),
+    (b"\n", "a word and more than no numbers in every line, found 0 in line 1"),
+    (b"dog 1 2\nthe 1\n", "a word and 2 numbers in every line, found 1 in line 2"),
+    (b"2 2\ndog 1 2\nthe 1 2 3\n", "a word and 2 numbers in every line, found 3 in line 3"),
+    (b"9 2\ndog 1 2\nthe 1 2\n", "the 9 words that its first line announces, found 2"),
+    (b"1 2\ndog 1 2\nthe 1 2\n", "the 1 words that its first line announces, found 2"),
+    (b"2 3\ndog 1 2\nthe 1 2\n", "a word and 3 numbers in every line, found 2 in line 2"),
+    (b"dog 1 nan\n", "finite numbers, found NaN or Inf in entry 1"),
+    (b"dog 1 1e39\n", "finite numbers"),  # no float32
+    (b"the 1 2\ndog 1 x\n", "a word and numbers in every line, found other text in entry 2"),
+    (b"dog 1 2\ndog 1 3\n", "each word once, found 'dog' again as entry 2"),
+    (b"dog 1 2", "cut short in line 1"),
+    ("dog 1 2\n".encode("utf-16"), "UTF-16"),
+    ((793712314).to_bytes(4, "little") + b"\x0c\0\0\0", "a fastText model.*; use the .vec file"),
+    (b"\x1f\x8b\x08\x00 no gzip after all", "a whole file"),
+    (gzip.compress(BODY.encode())[:-9], "a whole file"),
+    (binary({"dog": [1, float("nan"), 2]}), "finite numbers"),
+    (binary(count=4), "the 4 words that its first line announces, found the end in entry 4"),
+    (binary(count=2), "the 2 words that its first line announces, found more"),
+    (binary()[:-1], "found the end in entry 3"),
+    (b"1 3\n\xff" + b"\x01" * 100_000, "words and float32 numbers"),
+    (b"PK\x03\x04 some archive", "a file of plain tensors"),
+]
+
+
+@pytest.mark.parametrize("content, message", DAMAGED, ids=[message[:40] for _, message in DAMAGED])
+def test_damaged_files(tmp_path, content, message):
+    (tmp_path / "v").write_bytes(content)
+    with pytest.raises(InputError, match=f"embeddings: expected .*{message}"):
+        label_embeddings(["dog"], tmp_path / "v")
+
+
+def test_a_word_given_twice_with_the_same_vector_is_no_contradiction(tmp_path):
+    (tmp_path / "v").write_bytes(b"dog 1 2\ncat 1 1\ndog 1.0 2\n")
+    assert label_embeddings(["dog"], tmp_path / "v").x.tolist() == [[1, 2]]
+
+
+def test_words_with_spaces_in_them_are_not_their_first_part(tmp_path):
+    (tmp_path / "v").write_bytes(b"the 1 2\nat name 9 9\nat 3 4\n. . . 5 5\n")  # glove.840B has such lines
+    assert label_embeddings(["at"], tmp_path / "v").x.tolist() == [[3, 4]]
+    assert read_vectors(tmp_path / "v", ["at name", ". . ."], "text")[0]["at name"].tolist() == [9, 9]
+
+
+def test_damage_in_words_nobody_asked_for_is_not_parsed_but_counted(tmp_path):
+    (tmp_path / "v").write_bytes(b"the x y\ndog 1 2\n")
+    assert label_embeddings(["dog"], tmp_path / "v").x.tolist() == [[1, 2]]
+
+
+def test_the_format_can_be_told(tmp_path):
+    (tmp_path / "v").write_bytes(binary())
+    with pytest.raises(InputError, match="embeddings: expected"):
+        label_embeddings(["dog"], tmp_path / "v", format="text")
+    (tmp_path / "v").write_bytes(BODY.encode())
+    with pytest.raises(InputError, match="a first line 'count width'"):
+        label_embeddings(["dog"], tmp_path / "v", format="binary")
+    with pytest.raises(InputError, match="a matrix of numbers"):
+        label_embeddings(["dog"], tmp_path / "v", format="npy")
+
+
+def test_a_binary_file_longer_than_a_chunk_is_read_across_its_borders(tmp_path):
+    vectors = np.random.default_rng(0).normal(size=(CHUNK // 1000, 300)).astype("<f4")
+    assert vectors.nbytes > CHUNK
+    entries = b"".join(f"w{k}".encode() + b" " + v.tobytes() for k, v in enumerate(vectors))
+    (tmp_path / "v.bin").write_bytes(f"{len(vectors)} 300\n".encode() + entries)
+    found, _ = read_vectors(tmp_path / "v.bin", [f"w{k}" for k in range(len(vectors))], "binary")
+    assert (
+        all(np.array_equal(found[f"w{k}"], v) for k, v in enumerate(vectors)) and sniff(tmp_path / "v.bin") == "binary"
+    )
+
+
+def test_distances_by_hand():
+    for a, b, far in [("", "", 0), ("dog", "dog", 0), ("dog", "dgo", 1), ("abcd", "dcba", 3), ("kitten", "sitting", 3)]:
+        assert edits(a, b) == edits(b, a) == far
+
+
+def test_nearest_spellings_are_the_nearest_of_all_that_share_an_end():
+    vocabulary = ["".join(w) for w in zip("abcdeabcde" * 8, "aabbc" * 16, "xyzxyzwv" * 10, "ghgh" * 20, strict=True)]
+    for word in ("acxg", "bbyh"):
+        near = nearest_spellings([word], vocabulary, count=5)[word]
+        eligible = sorted(edits(word, v) for v in vocabulary if v[0] == word[0] or v[-1] == word[-1])
+        assert [edits(word, v) for v in near] == [d for d in eligible if d <= 1][:5] and near
+    assert nearest_spellings(["tv", ""], ["TV", "", "tvs"])["tv"] == ["TV", "tvs"]
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path):
+    """A file of 10 MB is read with less than a third of it at a time, whatever else the reader keeps."""
+    row = " ".join(["0.12345"] * 50)
+    with open(tmp_path / "v", "w") as file:
+        file.writelines(f"w{k} {row}\n" for k in range(25_000))
+    assert (tmp_path / "v").stat().st_size > 10_000_000
+    tracemalloc.start()
+    found, _ = read_vectors(tmp_path / "v", ["w0", "w24999"], "text")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(found) == 2 and peak < 3_000_000
