@@ -1,21 +1,35 @@
 """The network: the re-weighted convolution, the heads, and (loaded when asked for) the torchvision backbones."""
 
-from mlgcn_pyg.nn.checkpoint import load_head, save_head
+from mlgcn_pyg.nn.checkpoint import load_checkpoint, load_head, load_model, save_head, save_model, store_thresholds
 from mlgcn_pyg.nn.conv import ReweightedConv
+from mlgcn_pyg.nn.export import Exported, export_onnx, export_torch, fold_model
 from mlgcn_pyg.nn.head import MLGCNHead
+from mlgcn_pyg.nn.linear_file import load_linear, save_linear
 from mlgcn_pyg.nn.linear_head import LinearHead
 from mlgcn_pyg.nn.losses import multilabel_soft_margin
 from mlgcn_pyg.nn.mlgcn import MLGCN
+from mlgcn_pyg.nn.trained import Checkpoint
 
 __all__ = [
     "MLGCN",
     "Backbone",
+    "Checkpoint",
+    "Exported",
     "LinearHead",
     "MLGCNHead",
     "ReweightedConv",
+    "export_onnx",
+    "export_torch",
+    "fold_model",
+    "load_checkpoint",
     "load_head",
+    "load_linear",
+    "load_model",
     "multilabel_soft_margin",
     "save_head",
+    "save_linear",
+    "save_model",
+    "store_thresholds",
 ]
 
 
