@@ -12,8 +12,11 @@ from mlgcn_pyg.cli.cache import cache
 from mlgcn_pyg.cli.common import clean_errors
 from mlgcn_pyg.cli.demo import demo
 from mlgcn_pyg.cli.evaluate import evaluate
+from mlgcn_pyg.cli.export import export
 from mlgcn_pyg.cli.extract import extract
 from mlgcn_pyg.cli.graph import graph
+from mlgcn_pyg.cli.predict import predict
+from mlgcn_pyg.cli.thresholds import thresholds
 from mlgcn_pyg.cli.train_head import train_head
 
 # PyG scripts some functions; that newer torch versions find this outdated is no news for who runs a command
@@ -43,7 +46,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, graph, extract, train_head, evaluate):
+for command in (demo, graph, extract, train_head, evaluate, thresholds, predict, export):
     app.command(name=command.__name__.replace("_", "-"))(clean_errors(command))
 app.add_typer(cache, name="cache")
 

@@ -179,7 +179,7 @@ def _model_checkpoint(content: dict, path: str | Path) -> Checkpoint:
     _load_state(backbone, saved)
     for part in _rescalings(backbone):
         part.enabled = saved["rescales"]
-    head, size = _head(content["head"], path), content["image_size"]
+    head, size = _head(content["head"], path), check_image_size(content["image_size"])
     checkpoint = Checkpoint(head, backbone, size, content.get("thresholds"), content["config"])
     assert checkpoint.model is not None  # their widths agree
     return checkpoint

@@ -37,7 +37,7 @@ def save_linear(
     thresholds: Tensor | None = None,
     image_size: Sequence[int] | None = None,
 ) -> None:
-    """Writes ``head``, folded by its ``to_linear()``, to a safetensors file, whole or not at all.
+    """Writes ``head``, folded by its ``to_linear()``, to a safetensors file, whole or not at all, and read back once.
 
     Args:
         path: the file. head: :class:`MLGCNHead` or :class:`LinearHead`.
@@ -60,6 +60,7 @@ def save_linear(
         metadata["image_size"] = json.dumps(list(image_size))
     with atomic_path(path) as partial:
         save_file(tensors, partial, metadata)
+        assert torch.equal(load_linear(partial).linear.weight, tensors["weight"])  # NaN is refused before
 
 
 def load_linear(path: str | Path) -> LinearHead:

@@ -33,6 +33,8 @@ class Checkpoint:
     config: dict = field(default_factory=dict)
 
     def __post_init__(self):
+        if not isinstance(self.config, dict):
+            raise bad_input("config", "a dict", type(self.config).__name__)
         if self.thresholds is not None:
             object.__setattr__(self, "thresholds", check_thresholds(self.thresholds, self.head.num_labels))
         if self.image_size is not None:
@@ -50,24 +52,46 @@ class Checkpoint:
             raise bad_input("checkpoint", "a whole model", "a head alone, trained on cached features", fix)
         return MLGCN(self.backbone, self.head)
 
+    @property
+    def features(self) -> dict:
+        """What is known of the features under the head: ``backbone``, ``pool``, ``weights_sha256``, ``image_size``, …
+
+        Of its own backbone where there is one, else from ``config["features"]``; empty where nobody said.
+        """
+        if self.backbone is not None:
+            return _described(self.backbone) | {"image_size": None if self.image_size is None else [*self.image_size]}
+        made = self.config.get("features")
+        return dict(made) if isinstance(made, dict) else {}
+
+    def check_features(self, argument: str, found: dict) -> None:
+        """InputError where features described by ``found`` (a cache's ``meta``) are others than those under the head.
+
+        What either side leaves open is not compared.
+        """
+        made = self.features
+        for name in ("backbone", "pool", "weights_sha256", "image_size"):
+            ours, theirs = (list(v) if isinstance(v, tuple) else v for v in (made.get(name), found.get(name)))
+            if None not in (ours, theirs) and ours != theirs:
+                raise bad_input(argument, f"features of {name} {ours}, as the head was trained on", f"{theirs}")
+
     def with_backbone(self, backbone: torch.nn.Module, image_size: int | Sequence[int] | None = None) -> "Checkpoint":
         """A head trained on cached features, on the backbone that they came from.
 
-        What ``config["features"]`` says is checked: the backbone's name, pooling and weights, and the image size,
-        which is taken from there where ``image_size`` is None.
+        Backbone, pooling, weights and image size are checked against :attr:`features`; the image size is taken from
+        there where ``image_size`` is None.
 
         Raises InputError for any that differs, and for features of another width.
         """
-        made, size = self.config.get("features") or {}, None if image_size is None else check_image_size(image_size)
+        size = None if image_size is None else check_image_size(image_size)
         if backbone.num_features != self.head.num_features:
             found = f"{backbone.num_features} from {backbone.name}"
             raise bad_input("backbone", f"features of width {self.head.num_features}, as the head has", found)
-        given = {"backbone": backbone.name, "pool": backbone.pool, "weights_sha256": backbone.digest()}
-        for name, value in (given | {"image_size": None if size is None else list(size)}).items():
-            told = made.get(name)
-            if None not in (told, value) and (list(told) if name == "image_size" else told) != value:
-                raise bad_input(name, f"{told}, as the head's features were made with", value)
-        return replace(self, backbone=backbone, image_size=size or made.get("image_size") or self.image_size)
+        self.check_features("backbone", _described(backbone) | {"image_size": size})
+        return replace(self, backbone=backbone, image_size=size or self.image_size or self.features.get("image_size"))
+
+
+def _described(backbone: torch.nn.Module) -> dict:
+    return {"backbone": backbone.name, "pool": backbone.pool, "weights_sha256": backbone.digest()}
 
 
 def check_image_size(image_size: int | Sequence[int]) -> tuple[int, int]:
