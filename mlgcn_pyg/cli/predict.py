@@ -10,7 +10,7 @@ import typer
 
 from mlgcn_pyg.checks import bad_input, check_choice, check_count, check_finite, check_number, check_positive
 from mlgcn_pyg.cli import common, whole_model
-from mlgcn_pyg.cli.predictions import Prediction, line_writer, opened, partial_path
+from mlgcn_pyg.cli.predictions import Prediction, line_writer, opened, partial_path, printable
 
 FORMATS = ("table", "jsonl", "csv")
 
@@ -109,7 +109,7 @@ def _labels(logits, cuts, top_k: int | None, names: Sequence[str]) -> list[list[
     """For each image its labels above the cuts, at most ``top_k``, most likely first, equal ones in label order."""
     predicted = logits > cuts
     order = logits.masked_fill(~predicted, -math.inf).sort(dim=1, descending=True, stable=True).indices
-    counts = predicted.sum(dim=1).clamp(max=top_k).tolist()
+    counts = predicted.sum(dim=1).clamp(max=top_k or len(names)).tolist()
     probabilities = logits.sigmoid()
     return [
         [(names[k], probabilities[row, k].item()) for k in order[row, :count].tolist()]
@@ -135,7 +135,7 @@ def _write(predictions: Iterator[list[Prediction]], paths: Sequence[Path], forma
                     for prediction in batch:
                         if prediction.error is not None:
                             broken += 1
-                            common.err.print(prediction.error, soft_wrap=True)
+                            common.err.print(printable(prediction.error), soft_wrap=True)
                     update(done, f"{broken} broken" if broken else "")
     except KeyboardInterrupt:
         kept = "" if out is None else f"; their predictions are in {partial_path(out)}"

@@ -29,8 +29,9 @@ class Prediction:
 def table_line(prediction: Prediction, width: int = 0) -> str:
     """``dog.jpg  dog 0.981, person 0.702``: for people, one line per image."""
     told = ", ".join(f"{name} {probability:.3f}" for name, probability in prediction.labels) or "–"
-    name = str(prediction.image)
-    return f"{_printable(name):{width}}  {told if prediction.error is None else 'error: ' + prediction.error}\n"
+    if prediction.error is not None:
+        told = f"error: {prediction.error}"
+    return f"{printable(str(prediction.image)):{width}}  {printable(told)}\n"
 
 
 def json_line(prediction: Prediction) -> str:
@@ -53,7 +54,7 @@ def line_writer(format: str, paths: Sequence[Path]) -> tuple[str, Callable[[Pred
         return _csv([("image", "label", "probability", "error")]), csv_lines
     if format == "jsonl":
         return "", json_line
-    width = min(60, max((len(_printable(str(path))) for path in paths), default=0))
+    width = min(60, max((len(printable(str(path))) for path in paths), default=0))
     return "", lambda prediction: table_line(prediction, width)
 
 
@@ -102,5 +103,6 @@ def _rounded(probability: float) -> float:
     return float(f"{probability:.6g}")
 
 
-def _printable(name: str) -> str:
+def printable(name: str) -> str:
+    """Names may hold line breaks, and what moves a terminal's cursor."""
     return name if name.isprintable() else ascii(name)
