@@ -14,9 +14,12 @@ from mlgcn_pyg.cli.data import coco2014, inspect, voc2007
 from mlgcn_pyg.cli.demo import demo
 from mlgcn_pyg.cli.embed import embed
 from mlgcn_pyg.cli.evaluate import evaluate
+from mlgcn_pyg.cli.export import export
 from mlgcn_pyg.cli.extract import extract
 from mlgcn_pyg.cli.graph import graph
 from mlgcn_pyg.cli.import_released import import_released
+from mlgcn_pyg.cli.predict import predict
+from mlgcn_pyg.cli.thresholds import thresholds
 from mlgcn_pyg.cli.train_head import train_head
 
 # PyG scripts some functions; that newer torch versions find this outdated is no news for who runs a command
@@ -47,7 +50,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (demo, graph, embed, import_released, extract, train_head, evaluate):
+for command in (
+    demo, graph, embed, import_released, extract, train_head, evaluate, thresholds, predict, export,
+):  # fmt: skip
     app.command(name=command.__name__.replace("_", "-"))(clean_errors(command))
 app.add_typer(cache, name="cache")
 data = typer.Typer(help="Data sets: fetch and verify published ones, inspect any.")

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from datetime import timedelta
 
+import torch
 import torch.distributed as dist
 
 from mlgcn_pyg.checks import InputError
@@ -48,6 +49,14 @@ class Ranks:
         if box[1] is not None:
             raise InputError(box[1])
         return box[0]
+
+    def most(self, number: int) -> int:
+        """The largest of the processes' numbers, everywhere."""
+        if self.size == 1:
+            return number
+        box = torch.tensor(number)
+        dist.all_reduce(box, dist.ReduceOp.MAX, group=self.group)
+        return int(box)
 
     def barrier(self) -> None:
         if self.size > 1:

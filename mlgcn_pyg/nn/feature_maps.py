@@ -48,7 +48,7 @@ class ViTMap(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         patches = self.conv_proj(images)
         height, width = patches.shape[-2:]
-        tokens = torch.cat([self.class_token.expand(len(images), -1, -1), patches.flatten(2).transpose(1, 2)], dim=1)
+        tokens = torch.cat([self.class_token.expand(images.size(0), -1, -1), patches.flatten(2).transpose(1, 2)], dim=1)
         encoder = self.encoder
         tokens = encoder.ln(encoder.layers(encoder.dropout(tokens + self.positions(height, width))))
         return tokens[:, 1:].transpose(1, 2).unflatten(2, (height, width))

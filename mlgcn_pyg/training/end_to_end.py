@@ -1,20 +1,25 @@
 """Fitting backbone and head end to end (Sec. 4.2)."""
 
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
-from accelerate.utils import set_seed
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset, Subset
 
 from mlgcn_pyg.checks import bad_input, check_same_labels
 from mlgcn_pyg.evaluation import multilabel_metrics
-from mlgcn_pyg.nn import MLGCN, multilabel_soft_margin
+from mlgcn_pyg.nn import MLGCN
 from mlgcn_pyg.training.config import ModelConfig
 from mlgcn_pyg.training.heads import check_loss
 from mlgcn_pyg.training.history import History
+from mlgcn_pyg.training.model_folder import ModelFolder, describe_run
+from mlgcn_pyg.training.runs import Interruption
+from mlgcn_pyg.training.shares import pieces_in_order, shares
+from mlgcn_pyg.training.trainee import Trainee
+
+TOLD_EVERY = 10  # steps between two reports: looking at a loss waits for the device
 
 
 def fit_model(
@@ -23,76 +28,117 @@ def fit_model(
     val_set: Dataset | None = None,
     config: ModelConfig | None = None,
     *,
+    folder: str | Path | None = None,
+    save_seconds: float = 600.0,
+    tensorboard: bool = False,
     progress: Callable[[dict], None] | None = None,
 ) -> History:
-    """Trains ``model`` in place on photographs, on the device and with the precision that Accelerate provides.
+    r"""Trains ``model`` in place on photographs, in one process or in all those of a ``torchrun`` or ``accelerate
+    launch``:
+
+    .. math:: \mathcal{L} = \frac{1}{BC} \sum_{\text{known}} \ell(z_{bc}, y_{bc})
+
+    over the whole batch, however many processes or pieces it is computed in. Order, augmentation and dropout are
+    functions of (seed, epoch, step or index). With ``folder``, a run that was interrupted by Ctrl-C, SIGTERM or a crash
+    goes on where its state was last written when it is called again; on a CPU the result is that of an uninterrupted
+    run, bit for bit.
 
     Args:
         model: backbone and head.
         train_set, val_set: data sets of this package, items ``(image, target, index)``.
         config: the recipe; the paper's by default.
-        progress: called after each step with ``{"epoch", "step", "steps", "loss"}``.
+        folder: for ``state.pt``, ``history.jsonl``, and the networks ``last.pt`` and ``best.pt`` (``load_model``).
+        save_seconds: the state is written at least this often, and when the run is interrupted.
+        tensorboard: also write curves to ``folder/tensorboard``.
+        progress: called every few steps with ``{"epoch", "step", "steps", "loss", "lr", "images_per_second"}``.
 
     Returns:
         The :class:`History`; ``history.last`` is the result.
 
     Raises:
-        InputError: labels that disagree with the model's, no image, or a loss that is no number any more.
+        InputError: labels that disagree with the model's, no image, images that do not decode, a folder of another run
+            (what differs is named), or a loss that is no number any more.
     """
     config = config or ModelConfig()
     for argument, data in (("train_set", train_set), ("val_set", val_set)):
         if data is not None:
             check_same_labels(argument, data.label_names, model.label_names, "the model")
-    if not len(train_set):
-        raise bad_input("train_set", "at least one image", "none")
-    set_seed(config.seed)
-    AcceleratorState._reset_state(reset_partial_state=True)  # an earlier call may have had another precision or device
-    accelerator = Accelerator(mixed_precision=config.mixed_precision, cpu=config.cpu)
-    optimizer = torch.optim.SGD(
-        model.param_groups(config.lr, config.backbone_lr_factor),
-        momentum=config.momentum,
-        weight_decay=config.weight_decay,
-    )
-    schedule = torch.optim.lr_scheduler.StepLR(optimizer, config.lr_step, config.lr_gamma)
-    loader = _train_loader(train_set, config)
-    wrapped, optimizer, loader = accelerator.prepare(model, optimizer, loader)
-    history = History()
-    for epoch in range(1, config.epochs + 1):
-        wrapped.train()
-        lr, total, seen = optimizer.param_groups[-1]["lr"], 0.0, 0
-        for step, (images, targets, _) in enumerate(loader, start=1):
-            with accelerator.autocast():
-                loss = multilabel_soft_margin(wrapped(images), targets)
-            optimizer.zero_grad()
-            accelerator.backward(loss)
-            if config.clip_norm is not None:
-                accelerator.clip_grad_norm_(wrapped.parameters(), config.clip_norm)
-            optimizer.step()
-            total, seen = total + float(loss.detach()) * len(images), seen + len(images)
-            if progress:
-                progress({"epoch": epoch, "step": step, "steps": len(loader), "loss": total / seen})
-        schedule.step()
-        record = {"epoch": epoch, "lr": lr, "loss": check_loss(total / seen, epoch, lr)}
-        if val_set is not None:
-            record["mAP"] = multilabel_metrics(*_score(wrapped, val_set, config, accelerator))["mAP"]
-        history.epochs.append(record)
-    accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False)  # the model is again as it was given
-    return history
+            if not len(data):
+                raise bad_input(argument, "at least one image", "none")
+    train_set.seed = config.seed
+    trainee = Trainee(model, config)
+    steps = len(shares(len(train_set), config, 1))
+    setup = describe_run(model, train_set, val_set, config) if folder is not None else None
+    run = ModelFolder(folder, setup, trainee, steps, save_seconds, tensorboard)
+    run.restore()
+    try:
+        with Interruption(wanted=folder is not None) as stop:
+            while run.epoch <= config.epochs:
+                _train_epoch(trainee, train_set, run, stop, progress)
+                record = _epoch_record(trainee, run, len(train_set), val_set)
+                run.after_epoch(record, stop)
+    finally:
+        trainee.finish()
+    return run.history
 
 
-def _train_loader(train_set: Dataset, config: ModelConfig) -> DataLoader:
-    # BatchNorm has nothing to normalise by in a last batch of one image
-    lone = len(train_set) > 1 and len(train_set) % config.batch_size == 1
-    return DataLoader(train_set, config.batch_size, shuffle=True, num_workers=config.num_workers, drop_last=lone)
+def _train_epoch(trainee: Trainee, data, run: ModelFolder, stop: Interruption, progress: Callable | None) -> None:
+    """The steps of an epoch that are still to be done."""
+    config, steps = trainee.config, len(run.losses)
+    data.epoch = run.epoch
+    trainee.begin_epoch(run.epoch)
+    own = shares(len(data), config, run.epoch, trainee.rank, trainee.size)[run.step :]
+    pinned = trainee.accelerator.device.type == "cuda"
+    told, since = run.step, time.perf_counter()
+    for pieces in pieces_in_order(data, own, config.num_workers, pinned):
+        number = (run.epoch - 1) * steps + run.step
+        run.losses[run.step] = trainee.step(pieces, number, config.lr_factor(number, steps))
+        run.step += 1
+        if progress and (run.step % TOLD_EVERY == 0 or run.step == steps):
+            images = sum(min(config.batch_size, len(data) - k * config.batch_size) for k in range(told, run.step))
+            loss = float(trainee.size * run.losses[told : run.step].mean())  # this process's images stand for all
+            seconds, told, since = time.perf_counter() - since, run.step, time.perf_counter()
+            where = {
+                "epoch": run.epoch,
+                "step": run.step,
+                "steps": steps,
+                "lr": trainee.optimizer.param_groups[-1]["lr"],
+            }
+            progress(where | {"loss": loss, "images_per_second": images / seconds})
+        run.after_step(stop)
 
 
-@torch.inference_mode()
-def _score(model, dataset: Dataset, config: ModelConfig, accelerator: Accelerator) -> tuple[Tensor, Tensor]:
-    """Logits and targets (N, C) of a data set; every image counted once, whatever the number of processes."""
-    model.eval()
-    loader = accelerator.prepare(DataLoader(dataset, config.batch_size, num_workers=config.num_workers))
-    scored = [accelerator.gather_for_metrics((model(images).float(), targets)) for images, targets, _ in loader]
-    if not scored:
-        return torch.zeros(dataset.targets.shape), dataset.targets
-    logits, targets = (torch.cat(parts).cpu() for parts in zip(*scored, strict=True))
-    return logits, targets
+def _epoch_record(trainee: Trainee, run: ModelFolder, count: int, val_set: Dataset | None) -> dict:
+    config = trainee.config
+    losses = trainee.accelerator.reduce(run.losses, "sum").double().cpu()
+    sizes = torch.full_like(losses, config.batch_size)
+    sizes[-1] = count - config.batch_size * (len(losses) - 1)
+    lr = trainee.optimizer.param_groups[-1]["lr"]
+    record = {"epoch": run.epoch, "lr": lr, "loss": check_loss(float((losses * sizes).sum() / count), run.epoch, lr)}
+    if val_set is not None and (run.epoch % config.val_every == 0 or run.epoch == config.epochs):
+        logits = model_logits(trainee, val_set)
+        record["mAP"] = multilabel_metrics(logits, val_set.targets)["mAP"]
+    return record
+
+
+@torch.no_grad()
+def model_logits(trainee: Trainee, data: Dataset) -> Tensor:
+    """Logits (N, C) float32 of all images on the CPU, each image scored by exactly one process."""
+    accelerator, model = trainee.accelerator, trainee.best_weights.eval()
+    rows = torch.arange(len(data))[trainee.rank :: trainee.size]
+    most = -(-len(data) // trainee.size)
+    found = torch.zeros(most, len(data.label_names), device=accelerator.device)
+    places = torch.full((most,), -1, device=accelerator.device)  # −1: nothing, to make all shares equally long
+    batches = Subset(data, rows.tolist())
+    start = 0
+    for images, _, index in torch.utils.data.DataLoader(
+        batches, max(1, trainee.config.batch_size // trainee.size), num_workers=trainee.config.num_workers
+    ):
+        with accelerator.autocast():
+            logits = model(images.to(accelerator.device, memory_format=trainee.layout))
+        found[start : start + len(images)], places[start : start + len(images)] = logits.float(), index.to(places)
+        start += len(images)
+    found, places = accelerator.gather(found).cpu(), accelerator.gather(places).cpu()
+    there = places >= 0
+    assert torch.equal(places[there].sort().values, torch.arange(len(data))), "an image scored twice, or not at all"
+    return torch.zeros(len(data), found.size(1)).index_copy_(0, places[there], found[there])

@@ -44,7 +44,7 @@ class RunFolder:
             return
         self.path.mkdir(parents=True, exist_ok=True)
         if (state := read_state(self.path)) is not None:
-            if difference := _difference(state["setup"], self.setup):
+            if difference := first_difference(state["setup"], self.setup):
                 fix = "go on with the same data, heads and config, or choose another folder"
                 raise bad_input("folder", "the run that was begun there", f"{difference} ({self.path})", fix)
             training.load(state)
@@ -121,10 +121,10 @@ def _describe_data(source: Resident | Streamed) -> dict:
     return sizes | {"dtype": str(sample.dtype), "digest": tensor_digest({"f": sample, "t": source.targets})}
 
 
-def _difference(there, here, where: str = "") -> str:
+def first_difference(there, here, where: str = "") -> str:
     """The first place where two plain contents differ, in words; empty where they agree."""
     if isinstance(there, dict) and isinstance(here, dict) and there.keys() == here.keys():
-        parts = (_difference(there[key], here[key], f"{where}.{key}" if where else str(key)) for key in there)
+        parts = (first_difference(there[key], here[key], f"{where}.{key}" if where else str(key)) for key in there)
         return next(filter(None, parts), "")
     if there == here:
         return ""

@@ -1,0 +1,57 @@
+"""``mlgcn export``: trained networks for other programs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mlgcn_pyg.checks import check_choice
+from mlgcn_pyg.cli import common, whole_model
+
+FORMATS = ("linear", "onnx", "torch", "model")
+
+
+def export(
+    checkpoint: whole_model.CheckpointFile,
+    out: Annotated[Path, typer.Option(help="The file to write.")],
+    format: Annotated[
+        str,
+        typer.Option(
+            help="linear (.safetensors: one classifier per label), onnx, torch (.pt2, torch.export), or model "
+            "(.pt: backbone and head in one checkpoint)."
+        ),
+    ],
+    backbone: whole_model.BackboneName = None,
+    weights: whole_model.WeightsFile = None,
+    pool: whole_model.Pool = None,
+    image_size: whole_model.ImageSize = None,
+) -> None:
+    """Write a head or a network, its GCN folded away, and check what was written by running it."""
+    if check_choice("format", format, FORMATS) == "linear":
+        return _linear(checkpoint, out)
+    from mlgcn_pyg.datasets.transforms import MEAN, STD
+    from mlgcn_pyg.nn import export_onnx, export_torch, load_checkpoint, save_model
+
+    whole = whole_model.open_model(checkpoint, backbone, weights, pool, image_size)
+    if format == "model":
+        save_model(out, whole.model, image_size=whole.image_size, config=whole.config, thresholds=whole.thresholds)
+        load_checkpoint(out)
+        return _told(out, f"{whole.backbone.name} and a head of {whole.head.num_labels} labels")
+    with common.err.status(f"exporting {whole.backbone.name}"):
+        done = (export_onnx if format == "onnx" else export_torch)(out, whole, mean=MEAN, std=STD)
+    sides = whole.image_size if "height" not in done.dynamic else ("height", "width")
+    shape = ", ".join(map(str, ("batch", 3, *sides)))
+    _told(out, f"images ({shape}) → logits, at most {done.difference:.1g} from PyTorch's when run")
+
+
+def _linear(checkpoint: Path, out: Path) -> None:
+    from mlgcn_pyg.nn import load_checkpoint, save_linear
+
+    loaded = load_checkpoint(checkpoint)
+    config = loaded.config | ({"features": loaded.features} if loaded.features else {})
+    save_linear(out, loaded.head, config=config, thresholds=loaded.thresholds, image_size=loaded.image_size)
+    _told(out, f"weight ({loaded.head.num_labels}, {loaded.head.num_features})")
+
+
+def _told(out: Path, what: str) -> None:
+    common.out.print(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB): {what}", soft_wrap=True)

@@ -1,0 +1,41 @@
+"""``mlgcn thresholds``: one threshold per label, fitted on validation features and kept in the checkpoint."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from mlgcn_pyg.checks import bad_input
+from mlgcn_pyg.cli import common
+
+
+def thresholds(
+    checkpoint: Annotated[Path, typer.Option(help="A head or a whole model; the thresholds are written into it.")],
+    cache: Annotated[Path, typer.Option(help="Feature file of validation images: not those of training or test.")],
+    device: common.Device = "auto",
+) -> None:
+    """Fit one threshold per label that maximises its F1; mlgcn predict then uses them."""
+    from mlgcn_pyg.evaluation import f1_per_label, fit_thresholds
+    from mlgcn_pyg.features import FeatureCache
+    from mlgcn_pyg.nn import load_checkpoint, store_thresholds
+    from mlgcn_pyg.training import score
+
+    if checkpoint.suffix == ".safetensors":
+        fix = "fit them there and export again"
+        raise bad_input("checkpoint", "the checkpoint that was exported", f"its linear export {checkpoint}", fix)
+    loaded, data = load_checkpoint(checkpoint), FeatureCache(cache)
+    loaded.check_features(f"cache ({cache})", data.meta)
+    logits, targets = score(loaded.head, data, common.pick_device(device))
+    fitted = fit_thresholds(logits, targets)
+    before, after = f1_per_label(logits, targets), f1_per_label(logits, targets, fitted)
+    store_thresholds(checkpoint, fitted)
+    table = Table("label", "positives", "threshold", "F1 at 0.5", "F1", title=f"{cache.name}, {len(data)} images")
+    columns = (loaded.label_names, (targets == 1).sum(dim=0), fitted.sigmoid(), before, after)
+    for name, positives, threshold, old, new in zip(*map(list, columns), strict=True):
+        f1 = ("–", "–") if old.isnan() else (f"{old:.3f}", f"{new:.3f}")
+        table.add_row(name, str(int(positives)), f"{threshold:.3f}", *f1)
+    common.show_table(table)
+    means = f"{float(before.nanmean()):.3f} → {float(after.nanmean()):.3f}" if len(data) else "–"
+    common.out.print(f"mean F1 of the labels with a positive: {means} on these images", soft_wrap=True)
+    common.out.print(f"wrote the thresholds into {checkpoint}", soft_wrap=True)

@@ -1,0 +1,63 @@
+"""Opening a network that can see photographs: a whole model, or a head with the backbone it was trained on."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mlgcn_pyg.checks import bad_input, first_line
+
+CheckpointFile = Annotated[Path, typer.Option(help="A whole model, a head, or a linear export (.safetensors).")]
+BackboneName = Annotated[str | None, typer.Option(help="Of a head: the backbone its features came from.")]
+WeightsFile = Annotated[str | None, typer.Option(help="Of a head: the backbone's weights, a .pth file or DEFAULT.")]
+Pool = Annotated[str | None, typer.Option(help="Of a head: max (the default) or avg.")]
+ImageSize = Annotated[int | None, typer.Option(help="Of a head: side in pixels of the photographs (448).")]
+DEFAULT_SIZE = 448
+
+
+def open_model(path: Path, backbone: str | None, weights: str | None, pool: str | None, image_size: int | None):
+    """The :class:`Checkpoint` in ``path``, with a backbone and an image size, tried once.
+
+    What a checkpoint knows need not be said, and what is said must agree with it.
+    """
+    from mlgcn_pyg.nn import Backbone, load_checkpoint
+
+    loaded, given = load_checkpoint(path), {"backbone": backbone, "weights": weights, "pool": pool}
+    if loaded.backbone is not None:
+        for argument, value in given.items():
+            if value is not None:
+                raise bad_input(argument, "none, since the checkpoint holds its backbone", repr(value))
+        loaded.check_features("image_size", {"image_size": image_size and [image_size, image_size]})
+        return loaded
+    made = loaded.features
+    name = backbone or made.get("backbone")
+    for argument, value in (("backbone", name), ("weights", weights)):
+        if value is None:
+            fix = "give --backbone and --weights, as to mlgcn extract"
+            raise bad_input(argument, "what the head's features came from", f"none in {path}", fix)
+    whole = loaded.with_backbone(Backbone(name, weights, pool or made.get("pool") or "max"), image_size)
+    whole = whole if whole.image_size else replace(whole, image_size=(DEFAULT_SIZE, DEFAULT_SIZE))
+    _check_transform(made.get("transform"), whole.image_size)
+    _try_once(whole)
+    return whole
+
+
+def _check_transform(made: str | None, image_size: tuple[int, int]) -> None:
+    from mlgcn_pyg.datasets import eval_transform
+
+    ours = " ".join(repr(eval_transform(image_size)).split())
+    if made not in (None, ours):
+        raise bad_input("checkpoint", f"a head on features of images transformed by {ours}", made)
+
+
+def _try_once(checkpoint) -> None:
+    """One blank image, before any photograph is decoded."""
+    import torch
+
+    try:
+        with torch.inference_mode():
+            checkpoint.backbone.eval()(torch.zeros(1, 3, *checkpoint.image_size))
+    except (RuntimeError, IndexError) as error:
+        size, name = checkpoint.image_size, checkpoint.backbone.name
+        raise bad_input("image_size", f"an image that {name} can take", f"{size} ({first_line(error)})") from error

@@ -1,0 +1,145 @@
+"""``mlgcn export`` and ``mlgcn thresholds`` as a person runs them."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from PIL import Image
+from sklearn.metrics import f1_score
+
+from mlgcn_pyg import MLGCN
+from mlgcn_pyg.features import FeatureCache
+from mlgcn_pyg.nn import Backbone, LinearHead, load_checkpoint, save_head, save_model
+from tests.cli.test_cli import refused, run
+
+NAMES = ["sea", "boat [small]", "dog"]
+
+SERVE = """
+import json
+import sys
+
+import numpy as np
+import onnxruntime
+from PIL import Image
+
+session = onnxruntime.InferenceSession(sys.argv[1])
+meta = {name: json.loads(text) for name, text in session.get_modelmeta().custom_metadata_map.items()}
+height, width = meta["image_size"]
+image = Image.open(sys.argv[2]).convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
+pixels = (np.asarray(image) / 255 - meta["mean"]) / meta["std"]
+images = pixels.transpose(2, 0, 1)[None].astype(np.float32)
+(logits,) = session.run(["logits"], {"images": images})
+for k in np.argsort(-logits[0])[:3]:
+    print(f"{meta['label_names'][k]}: {1 / (1 + np.exp(-logits[0, k])):.3f}")
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    torch.manual_seed(5)
+    root, backbone = tmp_path_factory.mktemp("export"), Backbone("squeezenet1_1")
+    head = LinearHead(3, 512, NAMES)
+    head.linear.weight.data *= 20
+    save_model(root / "model.pt", MLGCN(backbone, head), image_size=64)
+    features = {"backbone": backbone.name, "pool": "max", "weights_sha256": backbone.digest(), "image_size": [64, 64]}
+    save_head(root / "head.pt", head, config={"features": features, "lr": 0.1})
+    pixels = (torch.rand(50, 70, 3) * 255).byte().numpy()
+    Image.fromarray(pixels).save(root / "photo.png")
+    x = torch.randn(60, 512)
+    logits = head(x).detach()
+    targets = torch.where(torch.rand(60, 3) < 0.2, -1, (logits + torch.randn(60, 3) > 0.7).int())
+    targets[:, 2] = targets[:, 2].clamp(max=0)
+    FeatureCache.from_arrays(root / "val.h5", x, targets, NAMES, dtype="float32", meta=features)
+    return root
+
+
+@pytest.mark.parametrize("kind", ["head.pt", "model.pt"])
+def test_thresholds_are_fitted_stored_and_used(made, tmp_path, kind):
+    path = tmp_path / kind
+    path.write_bytes((made / kind).read_bytes())
+    output = run("thresholds", "--checkpoint", path, "--cache", made / "val.h5")
+    loaded, cache = load_checkpoint(path), FeatureCache(made / "val.h5")
+    logits = loaded.head(cache.load()[0][:, 0]).detach().double()
+    for c in range(2):
+        known = cache.targets[:, c] >= 0
+        truth, decided = cache.targets[known, c], logits[known, c]
+        best = max(f1_score(truth, decided > cut) for cut in [-99, *decided.tolist()])
+        assert f1_score(truth, decided > loaded.thresholds[c]) == pytest.approx(best) > f1_score(truth, decided > 0)
+        assert f"{best:.3f}" in output
+    assert loaded.thresholds[2] == 0 and "boat [small]" in output
+    before = load_checkpoint(made / kind)
+    assert torch.equal(before.head.classifiers(), loaded.head.classifiers()) and before.config == loaded.config
+
+
+def test_thresholds_refuse_what_does_not_belong_together(made, tmp_path):
+    words, cache = ("thresholds", "--checkpoint", made / "head.pt"), FeatureCache(made / "val.h5")
+    before = (made / "head.pt").read_bytes()
+    x, targets = cache.load()[0], cache.targets
+    FeatureCache.from_arrays(tmp_path / "names.h5", x, targets, ["sea", "ship", "dog"])
+    assert "found 'ship' instead of 'boat [small]' as label 1" in refused(*words, "--cache", tmp_path / "names.h5")
+    meta = cache.meta | {"image_size": [32, 32]}
+    FeatureCache.from_arrays(tmp_path / "size.h5", x, targets, NAMES, meta=meta)
+    assert "image_size [64, 64]" in refused(*words, "--cache", tmp_path / "size.h5")
+    run("export", "--checkpoint", made / "head.pt", "--format", "linear", "--out", tmp_path / "l.safetensors")
+    line = refused("thresholds", "--checkpoint", tmp_path / "l.safetensors", "--cache", made / "val.h5")
+    assert "fit them there and export again" in line
+    assert (made / "head.pt").read_bytes() == before
+
+
+def test_a_linear_export_evaluates_and_says_where_it_is_from(made, tmp_path):
+    for kind in ("head", "model"):
+        out = tmp_path / f"{kind}.safetensors"
+        assert "weight (3, 512)" in run(
+            "export", "--checkpoint", made / f"{kind}.pt", "--format", "linear", "--out", out
+        )
+        told = load_checkpoint(out)
+        assert told.features == load_checkpoint(made / f"{kind}.pt").features
+        run("evaluate", "--checkpoint", out, "--cache", made / "val.h5", "--json", tmp_path / f"{kind}.json")
+    run("evaluate", "--checkpoint", made / "head.pt", "--cache", made / "val.h5", "--json", tmp_path / "whole.json")
+    rows = [next(iter(json.loads((tmp_path / f"{name}.json").read_text())["checkpoints"].values()))
+            for name in ("head", "model", "whole")]  # fmt: skip
+    assert rows[0] == rows[1] == rows[2]
+
+
+def test_a_head_becomes_a_whole_model(made, tmp_path):
+    from torchvision.models import get_model
+
+    model, whole = load_checkpoint(made / "model.pt"), get_model("squeezenet1_1", weights=None)
+    whole.features.load_state_dict(model.backbone.features.state_dict())
+    torch.save(whole.state_dict(), tmp_path / "w.pth")
+    words = ("export", "--checkpoint", made / "head.pt", "--format", "model", "--out", tmp_path / "m.pt")
+    assert "give --backbone and --weights" in refused(*words)
+    run(*words, "--weights", tmp_path / "w.pth")
+    made_of_head, images = load_checkpoint(tmp_path / "m.pt"), torch.randn(1, 3, 64, 64)
+    assert torch.equal(made_of_head.model.eval()(images), model.model.eval()(images))
+    assert made_of_head.image_size == (64, 64) and made_of_head.config["lr"] == 0.1
+
+
+def test_the_onnx_file_is_served_with_onnxruntime_numpy_and_pillow(made, tmp_path):
+    pytest.importorskip("onnxruntime")
+    output = run("export", "--checkpoint", made / "model.pt", "--format", "onnx", "--out", tmp_path / "m.onnx")
+    assert "images (batch, 3, height, width)" in output
+    words = [sys.executable, "-c", SERVE, str(tmp_path / "m.onnx"), str(made / "photo.png")]
+    served = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
+    csv = run("predict", made / "photo.png", "--checkpoint", made / "model.pt", "--top-k", 3, "--format", "csv")
+    predicted = [line.split(",")[1:3] for line in csv.splitlines() if line.startswith(str(made))]
+    assert [line.rsplit(": ", 1)[0] for line in served] == [name for name, _ in predicted] and len(served) == 3
+    for line, (_, probability) in zip(served, predicted, strict=True):
+        assert float(line.rsplit(": ", 1)[1]) == pytest.approx(float(probability), abs=2e-3)
+
+
+def test_a_torch_program_from_the_command_line(made, tmp_path):
+    run("export", "--checkpoint", made / "model.pt", "--format", "torch", "--out", tmp_path / "m.pt2")
+    images = torch.randn(3, 3, 64, 64)
+    expected = load_checkpoint(made / "model.pt").model.eval()(images)
+    assert torch.allclose(torch.export.load(tmp_path / "m.pt2").module()(images), expected, atol=1e-4)
+
+
+def test_refusals_of_export(made, tmp_path):
+    whole = ("export", "--checkpoint", made / "model.pt")
+    assert "one of linear, onnx, torch, model" in refused(*whole, "--format", "tflite", "--out", tmp_path / "x")
+    assert "a file name, found the folder" in refused(*whole, "--format", "linear", "--out", tmp_path)
+    assert "holds its backbone" in refused(*whole, "--format", "torch", "--out", tmp_path / "x", "--pool", "avg")
+    assert not list(tmp_path.iterdir())

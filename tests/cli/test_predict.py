@@ -1,0 +1,284 @@
+"""``mlgcn predict`` as a person runs it: against the network called by hand, on files of every kind."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mlgcn_pyg import MLGCN, LabelGraph, MLGCNHead
+from mlgcn_pyg.cli.photographs import find_images
+from mlgcn_pyg.cli.predict import decision_cuts, predict_images
+from mlgcn_pyg.datasets import VOC2007, LabeledImages, eval_transform, read_image
+from mlgcn_pyg.features import extract_features
+from mlgcn_pyg.nn import Backbone, Checkpoint, LinearHead, load_checkpoint, save_head, save_linear, save_model
+from mlgcn_pyg.training import HeadConfig, fit_head
+from tests.cli.test_cli import refused, run
+
+NAMES = ["sea", "boat [small]", "dog; cat", "é,x"]
+SIZE = 48
+
+
+@pytest.fixture(scope="module")
+def backbone():
+    torch.manual_seed(2)
+    return Backbone("squeezenet1_1").eval()
+
+
+@pytest.fixture(scope="module")
+def made(backbone, tmp_path_factory):
+    """A whole model, its head alone, the backbone's weights as torchvision keeps them, and photographs."""
+    torch.manual_seed(3)
+    root = tmp_path_factory.mktemp("predict")
+    graph = LabelGraph.from_targets(torch.randint(0, 2, (20, 4)), label_names=NAMES, x=torch.randn(4, 6))
+    head = MLGCNHead(graph, backbone.num_features, (8,))
+    head.convs[-1].weight.data *= 20 / head.classifiers().norm(dim=1).mean()
+    features = {"backbone": backbone.name, "pool": "max", "weights_sha256": backbone.digest(), "image_size": [SIZE] * 2}
+    save_model(root / "model.pt", MLGCN(backbone, head), image_size=SIZE)
+    save_head(root / "head.pt", head, config={"features": features})
+    save_head(root / "bare.pt", head)
+    save_linear(root / "head.safetensors", head, config={"features": features})
+    whole = torch_model(backbone)
+    torch.save(whole.state_dict(), root / "weights.pth")
+    make_photographs(root / "photos")
+    return root
+
+
+def torch_model(backbone):
+    from torchvision.models import get_model
+
+    whole = get_model(backbone.name, weights=None)
+    whole.features.load_state_dict(backbone.features.state_dict())
+    return whole
+
+
+def make_photographs(root: Path) -> None:
+    (root / "deep" / "er").mkdir(parents=True)
+    noise = np.random.default_rng(0)
+    rgb = Image.fromarray(noise.integers(0, 256, (40, 60, 3), dtype=np.uint8))
+    rgb.save(root / "a.JPG", "JPEG")
+    rgb.resize((1, 1)).save(root / "one pixel.png")
+    Image.fromarray(noise.integers(0, 65536, (30, 30), dtype=np.uint16)).save(root / "deep" / "sixteen bits.png")
+    rgb.convert("CMYK").save(root / "deep" / "er" / "cmyk.tiff")
+    rgb.convert("P").save(root / "deep" / "palette.gif")
+    (root / "notes.txt").write_text("no image")
+    (root / ".hidden.png").write_bytes(b"")
+
+
+def by_hand(made, path) -> torch.Tensor:
+    """Probabilities (C,) of one file, with nothing folded and nothing batched."""
+    model = load_checkpoint(made / "model.pt").model.eval()
+    with torch.no_grad():
+        return model(eval_transform(SIZE)(read_image(path))[None]).double().sigmoid()[0]
+
+
+def rows(text: str) -> list[dict]:
+    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+
+
+def predict(made, *words, code=0):
+    return run("predict", made / "photos", "--checkpoint", made / "model.pt", *words, code=code)
+
+
+def test_every_kind_of_photograph_equals_the_network_called_by_hand(made):
+    found = rows(predict(made, "--format", "jsonl", "--top-k", 4, "--batch-size", 2))
+    names = [Path(row["image"]).name for row in found]
+    assert names == ["a.JPG", "cmyk.tiff", "palette.gif", "sixteen bits.png", "one pixel.png"]
+    for row in found:
+        expected = by_hand(made, row["image"])
+        assert [NAMES.index(entry["label"]) for entry in row["labels"]] == expected.argsort(descending=True).tolist()
+        for entry in row["labels"]:
+            assert entry["probability"] == pytest.approx(float(expected[NAMES.index(entry["label"])]), abs=1e-4)
+
+
+def test_thresholds_given_stored_and_by_default(made, tmp_path):
+    expected = {str(path): by_hand(made, path) for path in find_images([made / "photos"])}
+
+    def labels(*words, checkpoint="model.pt"):
+        words = (made / "photos", "--checkpoint", made / checkpoint, "--format", "jsonl", *words)
+        return {row["image"]: {entry["label"] for entry in row["labels"]} for row in rows(run("predict", *words))}
+
+    def above(cuts):
+        return {path: {n for n, p, t in zip(NAMES, ps, cuts, strict=True) if p > t} for path, ps in expected.items()}
+
+    assert labels() == above([0.5] * 4) and any(labels().values()) and not all(len(x) == 4 for x in labels().values())
+    assert labels("--threshold", 0.8) == above([0.8] * 4)
+    assert labels("--threshold", 0) == above([-1] * 4) and labels("--threshold", 1) == above([2] * 4)
+    assert all(len(found) == 1 for found in labels("--top-k", 1).values())
+    both = labels("--top-k", 1, "--threshold", 0.8)
+    assert {path: len(found) for path, found in both.items()} == {
+        path: min(1, len(found)) for path, found in above([0.8] * 4).items()
+    }
+    model, cuts = load_checkpoint(made / "model.pt"), [0.9, 0.1, 0.5, 0.3]
+    own = made / "own.pt"
+    save_model(own, model.model, image_size=SIZE, thresholds=torch.tensor(cuts, dtype=torch.float64).logit())
+    assert labels(checkpoint="own.pt") == above(cuts) != above([0.5] * 4)
+    assert labels("--threshold", 0.5, checkpoint="own.pt") == above([0.5] * 4)
+
+
+@pytest.mark.parametrize("head", ["head.pt", "head.safetensors", "bare.pt"])
+def test_a_head_with_its_backbone_predicts_as_the_whole_model(made, head):
+    words = ("predict", made / "photos", "--format", "csv", "--top-k", 4)
+    given = ("--backbone", "squeezenet1_1", "--image-size", SIZE) if head == "bare.pt" else ()
+    whole = run(*words, "--checkpoint", made / "model.pt")
+    assert run(*words, "--checkpoint", made / head, "--weights", made / "weights.pth", *given) == whole
+
+
+def test_csv_and_table_say_the_same_as_json(made):
+    found = rows(predict(made, "--format", "jsonl"))
+    output = predict(made, "--format", "csv")
+    lines = list(csv.DictReader(io.StringIO(output[output.index("image,label") :])))
+    for row in found:
+        mine = [line for line in lines if line["image"] == row["image"]]
+        told = [(entry["label"], str(entry["probability"])) for entry in row["labels"]] or [("", "")]
+        assert [(line["label"], line["probability"]) for line in mine] == told
+    table = predict(made)
+    for row in found:
+        line = next(line for line in table.splitlines() if line.startswith(row["image"]))
+        assert all(f"{entry['label']} {entry['probability']:.3f}" in line for entry in row["labels"])
+
+
+def test_broken_images_are_reported_and_the_rest_go_on(made, tmp_path):
+    good, bad = made / "photos" / "a.JPG", tmp_path / "bad.jpg"
+    bad.write_bytes(good.read_bytes()[:200])
+    words = ("predict", bad, good, tmp_path, "--checkpoint", made / "model.pt")
+    output = run(*words, "--format", "jsonl", code=1)
+    first, second = rows(output)
+    assert first["image"] == str(bad) and "a picture that decodes" in first["error"] and "labels" not in first
+    assert second["image"] == str(good) and "error" not in second
+    assert "1 of 2 images could not be read" in output
+    run(*words, "--format", "csv", "--out", tmp_path / "p.csv", code=1)
+    lines = list(csv.DictReader((tmp_path / "p.csv").open(encoding="utf-8")))
+    assert "decodes" in lines[0]["error"] and lines[0]["label"] == "" and lines[1]["error"] == ""
+    assert f"{bad}  error: image: expected" in " ".join(run(*words, code=1).split("\n")).replace("   ", "  ")
+    run("predict", bad, bad, "--checkpoint", made / "model.pt", "--batch-size", 1, code=1)
+
+
+def test_a_file_is_whole_or_keeps_its_old_content(made, tmp_path, monkeypatch):
+    out = tmp_path / "new" / "p.jsonl"
+    told = predict(made, "--format", "jsonl", "--out", out, "--batch-size", 1)
+    before = out.read_text(encoding="utf-8")
+    assert f"wrote {out}: 5 images" in told and len(rows(before)) == 5 and [*out.parent.iterdir()] == [out]
+    from mlgcn_pyg.cli import photographs
+
+    real, calls = photographs.read_image, []
+
+    def interrupted(path):
+        calls.append(path)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return real(path)
+
+    monkeypatch.setattr(photographs, "read_image", interrupted)
+    told = predict(made, "--format", "jsonl", "--out", out, "--batch-size", 1, code=130)
+    assert "stopped after 3 of 5 images" in told and f"{out}.partial" in told
+    assert out.read_text(encoding="utf-8") == before
+    assert Path(f"{out}.partial").read_text(encoding="utf-8") == "".join(before.splitlines(keepends=True)[:3])
+
+
+def test_refusals_of_predict_are_one_line_each(made, tmp_path):
+    photo, head, weights = made / "photos" / "a.JPG", made / "head.pt", made / "weights.pth"
+    (tmp_path / "empty").mkdir()
+    whole = ("--checkpoint", made / "model.pt")
+    for words, message in [
+        ((tmp_path / "no.jpg", *whole), "files and folders that exist, found no"),
+        ((tmp_path / "empty", *whole), "a folder with images in it"),
+        ((photo, *whole, "--format", "xml"), "one of table, jsonl, csv"),
+        ((photo, *whole, "--threshold", 1.5), "threshold: expected a number in [0, 1]"),
+        ((photo, *whole, "--top-k", 0), "top_k: expected an integer ≥ 1"),
+        ((photo, *whole, "--batch-size", 0), "batch_size"),
+        ((photo, *whole, "--num-workers", -1), "num_workers"),
+        ((photo, *whole, "--out", tmp_path), "out: expected a file name"),
+        ((photo, *whole, "--backbone", "resnet18"), "the checkpoint holds its backbone"),
+        ((photo, *whole, "--image-size", 32), "image_size [48, 48], as the head was trained on, found [32, 32]"),
+        ((photo, *whole, "--device", "tpu"), "device: expected"),
+        ((photo, "--checkpoint", photo), "plain tensors"),
+        ((photo, "--checkpoint", made / "bare.pt"), "give --backbone and --weights"),
+        ((photo, "--checkpoint", head), "weights: expected what the head's features came from"),
+        ((photo, "--checkpoint", head, "--weights", weights, "--image-size", 64), "image_size [48, 48]"),
+        ((photo, "--checkpoint", head, "--weights", weights, "--pool", "avg"), "features of pool max"),
+        ((photo, "--checkpoint", head, "--weights", weights, "--backbone", "resnet18"), "a state dict of torchvision"),
+    ]:
+        assert message in refused("predict", *words), words
+
+
+def test_features_of_other_transforms_are_refused(made, tmp_path, backbone):
+    content = torch.load(made / "head.pt", weights_only=True)
+    for transform in (" ".join(repr(eval_transform(SIZE)).split()), "my own crop"):
+        content["config"]["features"]["transform"] = transform
+        torch.save(content, tmp_path / "h.pt")
+        words = ("predict", made / "photos", "--checkpoint", tmp_path / "h.pt", "--weights", made / "weights.pth")
+        if transform == "my own crop":
+            assert "found my own crop" in refused(*words)
+        else:
+            run(*words)
+
+
+def test_weights_that_are_no_numbers_name_nothing(made, tmp_path):
+    broken = load_checkpoint(made / "model.pt").model
+    broken.head.convs[0].weight.data.fill_(torch.nan)
+    save_model(tmp_path / "nan.pt", broken, image_size=SIZE)
+    assert "finite numbers" in refused("predict", made / "photos", "--checkpoint", tmp_path / "nan.pt")
+
+
+class Tiny(torch.nn.Module):
+    num_features = 6
+
+    def forward(self, images):
+        return images.flatten(2).mean(dim=2).repeat(1, 2)
+
+
+def test_ten_thousand_images_would_need_no_more_memory_than_a_thousand(tmp_path):
+    """What a batch took is given back: the same small file under many names."""
+    Image.new("RGB", (16, 16), "red").save(tmp_path / "0.png")
+    for k in range(1, 3000):
+        os.link(tmp_path / "0.png", tmp_path / f"{k}.png")
+    checkpoint = Checkpoint(LinearHead(4, 6, NAMES), Tiny(), (64, 64))
+    cuts, sizes = decision_cuts(checkpoint, 0.0, None), []
+    for batch in predict_images(checkpoint, find_images([tmp_path]), cuts, batch_size=50, num_workers=0, device="cpu"):
+        assert len(batch) == 50 and all(len(row.labels) == 4 for row in batch)
+        sizes.append(int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20)
+    # the 2,000 images after the first 1,000 are 94 MiB of pixels
+    assert len(sizes) == 60 and sizes[-1] - sizes[20] < 8, sizes
+
+
+def test_worker_processes_change_nothing(made):
+    words = ("--format", "csv", "--top-k", 4, "--batch-size", 2)
+    assert predict(made, *words, "--num-workers", 1) == predict(made, *words)
+
+
+def test_the_program_writes_results_to_stdout_and_all_else_to_stderr(made, tmp_path):
+    (tmp_path / "bad\n.jpg").write_bytes(b"no")
+    words = [sys.executable, "-m", "mlgcn_pyg", "predict", made / "photos", tmp_path, "--checkpoint", made / "model.pt"]
+    done = subprocess.run([*map(str, words)], capture_output=True, text=True)
+    assert done.returncode == 1 and len(done.stdout.splitlines()) == 6 and "Traceback" not in done.stderr
+    assert "1 of 6 images could not be read" in done.stderr and r"bad\n.jpg'" in done.stdout
+
+
+def test_the_right_objects_are_named_in_real_photographs(shared, tmp_path):
+    root, weights = shared / "voc2007", shared / "weights/mobilenet_v2-b0353104.pth"
+    data = VOC2007(root, "sample_trainval", eval_transform(128))
+    train = LabeledImages(data.image_paths[:120], data.targets[:120], data.label_names, transform=eval_transform(128))
+    cache = extract_features(Backbone("mobilenet_v2", weights), train, tmp_path / "t.h5", dtype="float32")
+    head = LinearHead(20, 1280, data.label_names)
+    fit_head(head, cache, config=HeadConfig(lr=0.05, epochs=30))
+    features = {name: cache.meta[name] for name in ("backbone", "weights_sha256", "pool", "image_size", "transform")}
+    save_head(tmp_path / "h.pt", head, config={"features": features})
+    test = VOC2007(root, "sample_test")
+    words = ("--checkpoint", tmp_path / "h.pt", "--weights", weights, "--format", "jsonl", "--top-k", 1)
+    found = rows(run("predict", *test.image_paths[:40], *words))
+    first = [data.label_names.index(row["labels"][0]["label"]) for row in found]
+    right = [int(test.targets[k, label]) == 1 for k, label in enumerate(first)]
+    chance = float((test.targets[:40] == 1).double().mean())
+    assert len(right) == 40 and sum(right) / 40 > 0.6 > 5 * chance
+    # and the images it was trained on, as the cache's own features say
+    found = rows(run("predict", *train.image_paths[:10], *words))
+    logits = head.to_linear()(cache.load()[0][:10, 0])
+    assert [row["labels"][0]["label"] for row in found] == [data.label_names[k] for k in logits.argmax(dim=1)]

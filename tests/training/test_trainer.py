@@ -1,0 +1,278 @@
+"""The end-to-end trainer: what must agree agrees, whoever computes it and however often it is interrupted."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from mlgcn_pyg import MLGCN, LabelGraph, MLGCNHead
+from mlgcn_pyg.checks import InputError
+from mlgcn_pyg.datasets import VOC2007, Scenes, eval_transform, train_transform
+from mlgcn_pyg.nn import Backbone, load_checkpoint
+from mlgcn_pyg.training import ModelConfig, fit_model
+from mlgcn_pyg.training.shares import shares
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("scenes")
+    for split, count in (("train", 22), ("test", 9)):
+        Scenes(root, count, split=split, image_size=32)
+    return root
+
+
+def data(root):
+    return VOC2007(root, "train", train_transform(32)), VOC2007(root, "test", eval_transform(32))
+
+
+def network(root, name="resnet18", seed=0):
+    torch.manual_seed(seed)
+    train, _ = data(root)
+    backbone = Backbone(name)
+    graph = LabelGraph.from_targets(train.targets, label_names=train.label_names)
+    return MLGCN(backbone, MLGCNHead(graph, backbone.num_features, (16,)))
+
+
+def config(**options):
+    return ModelConfig(**({"epochs": 2, "batch_size": 8, "lr": 0.02, "cpu": True} | options))
+
+
+def trained(root, folder=None, net=None, **options):
+    net = network(root) if net is None else net
+    train, val = data(root)
+    return net, fit_model(net, train, val, config(**options), folder=folder)
+
+
+def same(a, b):
+    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"ema_decay": 0.9, "schedule": "one_cycle"},
+        {"frozen_epochs": 1, "schedule": "cosine", "accumulate": 2, "loss": "asymmetric"},
+        {"mixed_precision": "bf16"},
+    ],
+)
+def test_interrupted_at_every_step_and_gone_on_with_is_uninterrupted_bit_for_bit(root, tmp_path, options, monkeypatch):
+    whole, history = trained(root, tmp_path / "whole", **options)
+    train, val = data(root)
+    from mlgcn_pyg.training.model_folder import ModelFolder
+
+    after_step = ModelFolder.after_step
+
+    def ended(run, stop):
+        stop.asked = signal.SIGTERM  # after every single step, as the system asks
+        after_step(run, stop)
+
+    for _ in range(2 * 3 + 2):  # each process gets one step further, and over the end of an epoch
+        net = network(root, seed=1)  # other weights: the state brings the right ones
+        with monkeypatch.context() as patch:
+            patch.setattr(ModelFolder, "after_step", ended)
+            try:
+                fit_model(net, train, val, config(**options), folder=tmp_path / "run")
+            except SystemExit as error:
+                assert error.code == 143
+                continue
+        break
+    net, again = trained(root, tmp_path / "run", network(root, seed=2), **options)
+    assert same(net, whole) and again.epochs == history.epochs
+    lines = (tmp_path / "run" / "history.jsonl").read_text()
+    assert lines == (tmp_path / "whole" / "history.jsonl").read_text() and len(lines.splitlines()) == 2
+    assert same(
+        load_checkpoint(tmp_path / "run" / "last.pt").model, load_checkpoint(tmp_path / "whole" / "last.pt").model
+    )
+
+
+def test_a_killed_process_goes_on(root, tmp_path):
+    whole, _ = trained(root, tmp_path / "whole", epochs=4)
+    for number, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 143), (signal.SIGINT, None)):
+        worker = start_worker(root, tmp_path / "run", "--epochs", 4)
+        while worker.poll() is None and not (tmp_path / "run" / "state.pt").exists():
+            time.sleep(0.02)
+        worker.send_signal(number)
+        worker.wait()
+        assert worker.returncode == code or code is None or worker.returncode == 0  # it may have been done by then
+    net, history = trained(root, tmp_path / "run", network(root, seed=1), epochs=4)
+    assert same(net, whole) and len(history.epochs) == 4
+
+
+def start_worker(root, folder, *more, launcher=()):
+    script = Path(__file__).with_name("trainer_worker.py")
+    words = [sys.executable, *launcher, str(script), str(root), str(folder), *map(str, more)]
+    env = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    return subprocess.Popen(
+        words, cwd=script.parents[2], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def test_two_processes_follow_one_and_score_each_image_once(root, tmp_path):
+    """One step an epoch, so that a history holds the loss of every step; batch statistics as they were."""
+    options = {"epochs": 4, "batch_size": 22, "freeze_batchnorm": True, "momentum": 0.5}
+    net, history = trained(root, tmp_path / "one", **options)
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    words = ("--epochs", 4, "--batch-size", 22, "--freeze-batchnorm", "--momentum", 0.5)
+    worker = start_worker(root, tmp_path / "two", *words, launcher=launcher)
+    _, errors = worker.communicate()
+    assert worker.returncode == 0, errors
+    records = [json.loads(line) for line in (tmp_path / "two" / "history.jsonl").read_text().splitlines()]
+    for one, two in zip(history.epochs, records, strict=True):
+        assert abs(one["loss"] - two["loss"]) < 1e-4 and abs(one["mAP"] - two["mAP"]) < 1e-3
+    other = load_checkpoint(tmp_path / "two" / "last.pt").model
+    for a, b in zip(net.parameters(), other.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-4)
+    # what two processes began one may go on with
+    assert len(trained(root, tmp_path / "two", network(root, seed=1), **options)[1].epochs) == 4
+
+
+@pytest.mark.parametrize("size, accumulate", [(1, 1), (2, 1), (3, 2), (5, 3)])
+@pytest.mark.parametrize("num_images", [1, 8, 22])
+def test_every_image_is_in_one_piece_of_one_process(num_images, size, accumulate):
+    recipe = config(accumulate=accumulate)
+    everyone = [shares(num_images, recipe, 3, rank, size) for rank in range(size)]
+    assert {len(steps) for steps in everyone} == {math.ceil(num_images / 8)}
+    for step in zip(*everyone, strict=True):
+        assert all(len(pieces) >= 1 for pieces in step)
+        assert sum(piece.weight for pieces in step for piece in pieces) == pytest.approx(1)
+    seen = [i for steps in everyone for pieces in steps for piece in pieces if piece.weight for i in piece.items]
+    assert sorted(seen) == list(range(num_images))
+    one = [sorted(i for piece in pieces for i in piece.items) for pieces in shares(num_images, recipe, 3)]
+    many = [sorted(i for own in step for p in own if p.weight for i in p.items) for step in zip(*everyone, strict=True)]
+    assert one == many and shares(num_images, recipe, 3)[0][0].items == shares(num_images, recipe, 3)[0][0].items
+
+
+def test_pieces_of_a_batch_are_the_batch(root):
+    a, one = trained(root, freeze_batchnorm=True)
+    b, two = trained(root, freeze_batchnorm=True, accumulate=3)
+    assert all(abs(x["loss"] - y["loss"]) < 1e-4 for x, y in zip(one.epochs, two.epochs, strict=True))
+    assert all(torch.allclose(x, y, atol=1e-4) for x, y in zip(a.parameters(), b.parameters(), strict=True))
+
+
+def test_workers_change_nothing(root):
+    assert same(trained(root)[0], trained(root, num_workers=2)[0])
+
+
+def test_a_step_is_torchs_own(root):
+    """One step written out: the paper's loss, clipping, SGD with the backbone at a tenth."""
+    net, history = trained(root, epochs=1, batch_size=22, clip_norm=0.3)
+    twin, (train, _) = network(root).train(), data(root)
+    train.seed, train.epoch = 0, 1
+    items = shares(22, config(batch_size=22), 1)[0][0].items
+    images, targets = torch.stack([train[i][0] for i in items]), train.targets[items].float()
+    loss = torch.nn.functional.multilabel_soft_margin_loss(twin(images), targets)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(twin.parameters(), 0.3)
+    with torch.no_grad():
+        for part, lr in ((twin.backbone, 0.002), (twin.head, 0.02)):
+            for p in part.parameters():
+                p -= lr * (p.grad + 1e-4 * p)
+    assert history.last["loss"] == pytest.approx(float(loss), rel=1e-4)
+    assert all(torch.allclose(x, y, atol=1e-5) for x, y in zip(net.parameters(), twin.parameters(), strict=True))
+
+
+def test_a_frozen_backbone_stays_as_it_is_to_the_last_statistic(root):
+    before = network(root).backbone
+    net, _ = trained(root, epochs=1, frozen_epochs=1)
+    assert same(net.backbone, before) and all(p.requires_grad for p in net.parameters())
+    net, _ = trained(root, epochs=2, frozen_epochs=1)
+    assert not same(net.backbone, before)
+
+
+def test_frozen_batch_statistics_stay_and_weights_learn(root):
+    before, (net, _) = network(root), trained(root, freeze_batchnorm=True)
+    for (name, a), b in zip(net.state_dict().items(), before.state_dict().values(), strict=True):
+        if "running" in name or "num_batches" in name:
+            assert torch.equal(a, b)
+    assert not torch.equal(net.backbone.features[0].weight, before.backbone.features[0].weight)
+
+
+def test_averaged_weights_are_the_exponential_average(root, monkeypatch):
+    from mlgcn_pyg.training.trainee import Trainee
+
+    seen, step = [], Trainee.step
+
+    def recorded(self, *args):
+        loss = step(self, *args)
+        seen.append(self.model.head.convs[0].weight.detach().clone())
+        return loss
+
+    monkeypatch.setattr(Trainee, "step", recorded)
+    net, _ = trained(root, ema_decay=0.7)
+    average = seen[0]  # torch's average begins with the first weights it is given
+    for weight in seen[1:]:
+        average = 0.7 * average + 0.3 * weight
+    assert torch.allclose(net.head.convs[0].weight, average, atol=1e-6) and not torch.equal(average, seen[-1])
+
+
+@pytest.mark.parametrize("options", [{"channels_last": True}, {"mixed_precision": "bf16"}])
+def test_other_ways_to_compute_learn_the_same_to_their_precision(root, options):
+    plain, other = trained(root)[1], trained(root, **options)[1]
+    assert abs(plain.last["loss"] - other.last["loss"]) < 0.05
+
+
+def test_another_recipe_data_or_network_is_refused_and_named(root, tmp_path):
+    trained(root, tmp_path, epochs=1)
+    train, val = data(root)
+    for change, message in [
+        (lambda: trained(root, tmp_path, epochs=1, lr=0.5), "another recipe.lr: 0.02 there, 0.5 here"),
+        (lambda: trained(root, tmp_path, network(root, "resnet34"), epochs=1), "another network.backbone.name"),
+        (lambda: fit_model(network(root), train, None, config(epochs=1), folder=tmp_path), "another val"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            change()
+    trained(root, tmp_path, network(root, seed=1), epochs=1, num_workers=1)  # where it runs is not what it is
+    (tmp_path / "state.pt").write_bytes((tmp_path / "state.pt").read_bytes()[:1000])
+    with pytest.raises(InputError, match="folder: expected a file of plain tensors"):
+        trained(root, tmp_path, epochs=1)
+
+
+def test_divergence_is_named_and_never_written_over_a_good_state(root, tmp_path):
+    with pytest.raises(InputError, match=r"lr: expected a learning rate at which training converges, found loss"):
+        trained(root, tmp_path, lr=1e12, clip_norm=None, epochs=3)
+    if (tmp_path / "state.pt").exists():
+        state = torch.load(tmp_path / "state.pt", weights_only=True)
+        assert all(v.isfinite().all() for v in state["trainee"]["model"].values() if v.is_floating_point())
+
+
+def test_no_image_and_one_image(root, tmp_path):
+    train, val = data(root)
+    with pytest.raises(InputError, match="train_set: expected at least one image, found none"):
+        fit_model(network(root), Scenes(tmp_path / "none", 0, transform=eval_transform(32)), config=config())
+    one = Scenes(tmp_path / "one", 1, image_size=32, transform=eval_transform(64))
+    assert len(fit_model(network(root), one, one, config(epochs=1)).epochs) == 1
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [("schedule", "warm"), ("loss", "hinge"), ("accumulate", 0), ("ema_decay", 1.5), ("frozen_epochs", -1)],
+)
+def test_refused_recipes(name, value):
+    with pytest.raises(InputError, match=name):
+        ModelConfig(**{name: value})
+
+
+def test_one_cycle_goes_up_and_down():
+    recipe = ModelConfig(epochs=10, schedule="one_cycle")
+    factors = [recipe.lr_factor(step, 10) for step in range(100)]
+    assert max(factors) == factors[30] == 1.0 and factors[0] == pytest.approx(1 / 25) and factors[-1] < 0.01
+    assert factors[:31] == sorted(factors[:31]) and factors[30:] == sorted(factors[30:], reverse=True)
+
+
+def test_curves_for_tensorboard(root, tmp_path):
+    pytest.importorskip("tensorboard")
+    train, val = data(root)
+    fit_model(network(root), train, val, config(epochs=1), folder=tmp_path, tensorboard=True)
+    assert list((tmp_path / "tensorboard").glob("events*"))
