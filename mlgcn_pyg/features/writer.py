@@ -21,6 +21,7 @@ from mlgcn_pyg.features.reading import read
 from mlgcn_pyg.files import publish, write_at
 
 SYNC_SECONDS, SYNC_BYTES = 10.0, 1 << 28  # what a power failure may cost, and how much is in flight at most
+HASHED_ASIDE = 1 << 20  # bytes of a batch above which its checksum may come some batches late
 
 
 def partial_path(path: Path) -> Path:
@@ -87,9 +88,10 @@ class FeatureWriter:
         start, stop = self.contents.rows(batch)
         rows = np.ascontiguousarray(rows, self.contents.dtype)
         assert rows.shape == (stop - start, *self.contents.shape[1:]), (rows.shape, batch)
-        self.hashing.append((batch, self.hasher.submit(checksum, rows)))  # while this thread goes on
+        large = rows.nbytes >= HASHED_ASIDE  # then other threads hash while this one goes on
+        self.hashing.append((batch, self.hasher.submit(checksum, rows)))
         self._with_room(lambda: write_at(self.handle, rows, self.contents.offset + start * self.contents.row_bytes))
-        self._with_room(lambda: self._write_checksums(keep=4))
+        self._with_room(lambda: self._write_checksums(keep=4 if large else 0))
         self.pending.append(batch)
         self.dirty += rows.nbytes
         if self.dirty >= SYNC_BYTES or time.monotonic() - self.synced >= SYNC_SECONDS:
