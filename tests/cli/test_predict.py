@@ -276,8 +276,8 @@ def test_the_right_objects_are_named_in_real_photographs(shared, tmp_path):
     found = rows(run("predict", *test.image_paths[:40], *words))
     first = [data.label_names.index(row["labels"][0]["label"]) for row in found]
     right = [int(test.targets[k, label]) == 1 for k, label in enumerate(first)]
-    chance = float((test.targets[:40] == 1).double().mean())
-    assert len(right) == 40 and sum(right) / 40 > 0.6 > 5 * chance
+    commonest = float((test.targets[:40] == 1).double().mean(dim=0).max())  # always the same label, in hindsight
+    assert len(right) == 40 and sum(right) / 40 > 1.2 * commonest
     # and the images it was trained on, as the cache's own features say
     found = rows(run("predict", *train.image_paths[:10], *words))
     logits = head.to_linear()(cache.load()[0][:10, 0])
