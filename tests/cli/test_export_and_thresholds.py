@@ -49,7 +49,7 @@ def made(tmp_path_factory):
     Image.fromarray(pixels).save(root / "photo.png")
     x = torch.randn(60, 512)
     logits = head(x).detach()
-    targets = torch.where(torch.rand(60, 3) < 0.2, -1, (logits + torch.randn(60, 3) > 0.7).int())
+    targets = torch.where(torch.rand(60, 3) < 0.2, -1, (logits + torch.randn(60, 3) > 5).int())
     targets[:, 2] = targets[:, 2].clamp(max=0)
     FeatureCache.from_arrays(root / "val.h5", x, targets, NAMES, dtype="float32", meta=features)
     return root
