@@ -262,6 +262,18 @@ def test_the_program_writes_results_to_stdout_and_all_else_to_stderr(made, tmp_p
     assert "1 of 6 images could not be read" in done.stderr and r"bad\n.jpg'" in done.stdout
 
 
+def test_a_reader_that_stops_reading_is_no_traceback(made, tmp_path):
+    for k in range(200):
+        os.link(made / "photos" / "a.JPG", tmp_path / f"{k}.jpg")
+    words = [sys.executable, "-m", "mlgcn_pyg", "predict", tmp_path, "--checkpoint", made / "model.pt"]
+    words += ["--format", "jsonl", "--batch-size", 1]
+    program = subprocess.Popen([*map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert json.loads(program.stdout.readline())["image"].endswith(".jpg")
+    program.stdout.close()
+    told = program.stderr.read()
+    assert program.wait() == 1 and "Traceback" not in told and "Broken" not in told
+
+
 def test_the_right_objects_are_named_in_real_photographs(shared, tmp_path):
     root, weights = shared / "voc2007", shared / "weights/mobilenet_v2-b0353104.pth"
     data = VOC2007(root, "sample_trainval", eval_transform(128))
@@ -276,8 +288,8 @@ def test_the_right_objects_are_named_in_real_photographs(shared, tmp_path):
     found = rows(run("predict", *test.image_paths[:40], *words))
     first = [data.label_names.index(row["labels"][0]["label"]) for row in found]
     right = [int(test.targets[k, label]) == 1 for k, label in enumerate(first)]
-    chance = float((test.targets[:40] == 1).double().mean())
-    assert len(right) == 40 and sum(right) / 40 > 0.6 > 5 * chance
+    commonest = float((test.targets[:40] == 1).double().mean(dim=0).max())  # always the same label, in hindsight
+    assert len(right) == 40 and sum(right) / 40 > 1.2 * commonest
     # and the images it was trained on, as the cache's own features say
     found = rows(run("predict", *train.image_paths[:10], *words))
     logits = head.to_linear()(cache.load()[0][:10, 0])
