@@ -16,7 +16,7 @@ from mlgcn_pyg.training.heads import check_loss
 from mlgcn_pyg.training.history import History
 from mlgcn_pyg.training.model_folder import ModelFolder, describe_run
 from mlgcn_pyg.training.runs import Interruption
-from mlgcn_pyg.training.shares import pieces_in_order, shares
+from mlgcn_pyg.training.shares import batches, pieces_in_order, shares
 from mlgcn_pyg.training.trainee import Trainee
 
 TOLD_EVERY = 10  # steps between two reports: looking at a loss waits for the device
@@ -67,22 +67,24 @@ def fit_model(
                 raise bad_input(argument, "at least one image", "none")
     train_set.seed = config.seed
     trainee = Trainee(model, config)
-    steps = len(shares(len(train_set), config, 1))
+    sizes = torch.tensor([len(batch) for batch in batches(len(train_set), config, 1)])  # of every epoch's batches
     setup = describe_run(model, train_set, val_set, config) if folder is not None else None
-    run = ModelFolder(folder, setup, trainee, steps, save_seconds, tensorboard)
+    run = ModelFolder(folder, setup, trainee, len(sizes), save_seconds, tensorboard)
     run.restore()
     try:
         with Interruption(wanted=folder is not None) as stop:
             while run.epoch <= config.epochs:
-                _train_epoch(trainee, train_set, run, stop, progress)
-                record = _epoch_record(trainee, run, len(train_set), val_set)
+                _train_epoch(trainee, train_set, sizes, run, stop, progress)
+                record = _epoch_record(trainee, run, sizes, val_set)
                 run.after_epoch(record, stop)
     finally:
         trainee.finish()
     return run.history
 
 
-def _train_epoch(trainee: Trainee, data, run: ModelFolder, stop: Interruption, progress: Callable | None) -> None:
+def _train_epoch(
+    trainee: Trainee, data, sizes: Tensor, run: ModelFolder, stop: Interruption, progress: Callable | None
+) -> None:
     """The steps of an epoch that are still to be done."""
     config, steps = trainee.config, len(run.losses)
     data.epoch = run.epoch
@@ -95,7 +97,7 @@ def _train_epoch(trainee: Trainee, data, run: ModelFolder, stop: Interruption, p
         run.losses[run.step] = trainee.step(pieces, number, config.lr_factor(number, steps))
         run.step += 1
         if progress and (run.step % TOLD_EVERY == 0 or run.step == steps):
-            images = sum(min(config.batch_size, len(data) - k * config.batch_size) for k in range(told, run.step))
+            images = int(sizes[told : run.step].sum())
             loss = float(trainee.size * run.losses[told : run.step].mean())  # this process's images stand for all
             seconds, told, since = time.perf_counter() - since, run.step, time.perf_counter()
             where = {
@@ -108,13 +110,15 @@ def _train_epoch(trainee: Trainee, data, run: ModelFolder, stop: Interruption, p
         run.after_step(stop)
 
 
-def _epoch_record(trainee: Trainee, run: ModelFolder, count: int, val_set: Dataset | None) -> dict:
+def _epoch_record(trainee: Trainee, run: ModelFolder, sizes: Tensor, val_set: Dataset | None) -> dict:
     config = trainee.config
     losses = trainee.accelerator.reduce(run.losses, "sum").double().cpu()
-    sizes = torch.full_like(losses, config.batch_size)
-    sizes[-1] = count - config.batch_size * (len(losses) - 1)
     lr = trainee.optimizer.param_groups[-1]["lr"]
-    record = {"epoch": run.epoch, "lr": lr, "loss": check_loss(float((losses * sizes).sum() / count), run.epoch, lr)}
+    record = {
+        "epoch": run.epoch,
+        "lr": lr,
+        "loss": check_loss(float((losses * sizes).sum() / sizes.sum()), run.epoch, lr),
+    }
     if val_set is not None and (run.epoch % config.val_every == 0 or run.epoch == config.epochs):
         logits = model_logits(trainee, val_set)
         record["mAP"] = multilabel_metrics(logits, val_set.targets)["mAP"]

@@ -21,6 +21,20 @@ class Piece:
         self.items, self.weight = items, weight
 
 
+def batches(num_images: int, config: ModelConfig, epoch: int) -> list[Tensor]:
+    """The batches (B,) of a shuffled pass over all images; a last image alone joins the batch before it, since a batch
+    of one has no statistics to normalise by.
+
+    >>> [len(batch) for batch in batches(9, ModelConfig(batch_size=4), epoch=1)]
+    [4, 5]
+    """
+    generator = torch.Generator().manual_seed(derived_seed("images", config.seed, epoch))
+    drawn = list(torch.randperm(num_images, generator=generator).split(config.batch_size))
+    if len(drawn) > 1 and len(drawn[-1]) == 1:
+        drawn[-2:] = [torch.cat(drawn[-2:])]
+    return drawn
+
+
 def shares(num_images: int, config: ModelConfig, epoch: int, rank: int = 0, size: int = 1) -> list[list[Piece]]:
     """One process's pieces of every step of an epoch: a shuffled pass in which each image is in one piece of one
     process, so that any number of processes takes the same steps.
@@ -30,9 +44,7 @@ def shares(num_images: int, config: ModelConfig, epoch: int, rank: int = 0, size
     >>> sorted(item for own in steps for pieces in own for piece in pieces if piece.weight for item in piece.items)
     [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
     """
-    generator = torch.Generator().manual_seed(derived_seed("images", config.seed, epoch))
-    batches = torch.randperm(num_images, generator=generator).split(config.batch_size)
-    return [_share(batch, config.accumulate, rank, size) for batch in batches]
+    return [_share(batch, config.accumulate, rank, size) for batch in batches(num_images, config, epoch)]
 
 
 def _share(batch: Tensor, accumulate: int, rank: int, size: int) -> list[Piece]:

@@ -33,7 +33,7 @@ class Trainee:
         self.optimizer = self.accelerator.prepare_optimizer(torch.optim.SGD(groups, **options))
         self.averaged = None
         if config.ema_decay is not None:
-            self.averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True)
+            self.averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay))
         self.wrapped, self.frozen = None, None
 
     @property

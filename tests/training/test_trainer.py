@@ -32,7 +32,7 @@ def data(root):
     return VOC2007(root, "train", train_transform(32)), VOC2007(root, "test", eval_transform(32))
 
 
-def network(root, name="resnet18", seed=0):
+def network(root, name="shufflenet_v2_x0_5", seed=0):
     torch.manual_seed(seed)
     train, _ = data(root)
     backbone = Backbone(name)
@@ -79,7 +79,8 @@ def test_interrupted_at_every_step_and_gone_on_with_is_uninterrupted_bit_for_bit
         after_step(run, stop)
 
     for _ in range(2 * 3 + 2):  # each process gets one step further, and over the end of an epoch
-        net = network(root, seed=1)  # other weights: the state brings the right ones
+        begun = (tmp_path / "run" / "state.pt").exists()
+        net = network(root, seed=int(begun))  # other weights than at first: the state brings the right ones
         with monkeypatch.context() as patch:
             patch.setattr(ModelFolder, "after_step", ended)
             try:
@@ -99,13 +100,14 @@ def test_interrupted_at_every_step_and_gone_on_with_is_uninterrupted_bit_for_bit
 
 def test_a_killed_process_goes_on(root, tmp_path):
     whole, _ = trained(root, tmp_path / "whole", epochs=4)
-    for number, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 143), (signal.SIGINT, None)):
+    for number, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 143), (signal.SIGINT, 1)):
         worker = start_worker(root, tmp_path / "run", "--epochs", 4)
         while worker.poll() is None and not (tmp_path / "run" / "state.pt").exists():
             time.sleep(0.02)
         worker.send_signal(number)
         worker.wait()
-        assert worker.returncode == code or code is None or worker.returncode == 0  # it may have been done by then
+        # it may have been done by then, or not yet at work
+        assert worker.returncode in (code, 0, -number)
     net, history = trained(root, tmp_path / "run", network(root, seed=1), epochs=4)
     assert same(net, whole) and len(history.epochs) == 4
 
@@ -196,7 +198,7 @@ def test_frozen_batch_statistics_stay_and_weights_learn(root):
     for (name, a), b in zip(net.state_dict().items(), before.state_dict().values(), strict=True):
         if "running" in name or "num_batches" in name:
             assert torch.equal(a, b)
-    assert not torch.equal(net.backbone.features[0].weight, before.backbone.features[0].weight)
+    assert not torch.equal(next(net.backbone.parameters()), next(before.backbone.parameters()))
 
 
 def test_averaged_weights_are_the_exponential_average(root, monkeypatch):
@@ -228,7 +230,7 @@ def test_another_recipe_data_or_network_is_refused_and_named(root, tmp_path):
     train, val = data(root)
     for change, message in [
         (lambda: trained(root, tmp_path, epochs=1, lr=0.5), "another recipe.lr: 0.02 there, 0.5 here"),
-        (lambda: trained(root, tmp_path, network(root, "resnet34"), epochs=1), "another network.backbone.name"),
+        (lambda: trained(root, tmp_path, network(root, "squeezenet1_1"), epochs=1), "another network.backbone.name"),
         (lambda: fit_model(network(root), train, None, config(epochs=1), folder=tmp_path), "another val"),
     ]:
         with pytest.raises(InputError, match=message):
