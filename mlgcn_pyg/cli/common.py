@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from mlgcn_pyg.checks import InputError, bad_input, check_choice
+from mlgcn_pyg.checks import InputError, bad_input, check_choice, first_line
 from mlgcn_pyg.files import write_text
 
 # no markup: a label may be called "dog [small]"
@@ -96,6 +96,36 @@ def pick_device(name: str) -> str:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise bad_input("device", "auto, cpu or a device of this machine", repr(name)) from error
     return name
+
+
+def sides(image_size: str) -> tuple[int, int]:
+    """``"448"`` as (448, 448) and ``"320x640"`` as (320, 640): height and width."""
+    parts = image_size.lower().split("x")
+    if len(parts) > 2 or not all(part.isdigit() and int(part) for part in parts):
+        raise bad_input("image_size", "a side such as 448, or HEIGHTxWIDTH", repr(image_size))
+    return int(parts[0]), int(parts[-1])
+
+
+def widths(hidden: str) -> tuple[int, ...]:
+    """``"1024,512"`` as (1024, 512)."""
+    try:
+        return tuple(int(width) for width in hidden.split(",") if width.strip())
+    except ValueError as error:
+        raise bad_input("hidden", "widths such as 1024 or 1024,1024", repr(hidden)) from error
+
+
+def try_once(backbone, image_size: tuple[int, int]) -> None:
+    """One blank image through the backbone, before any photograph is decoded."""
+    import torch
+
+    try:
+        with torch.inference_mode():
+            backbone.eval()(torch.zeros(1, 3, *image_size))
+    except (InputError, RuntimeError) as error:
+        found = f"{image_size[0]}x{image_size[1]} ({first_line(error)})"
+        raise bad_input(
+            "image_size", f"an image that {backbone.name} can take", found, fix="take 224 or more"
+        ) from error
 
 
 Dataset = Annotated[str, typer.Option(help="voc2007 (its layout), coco2014, or table (CSV or Parquet).")]

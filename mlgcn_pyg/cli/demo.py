@@ -112,7 +112,7 @@ def _retrain(graph, train, test, out: Path, config, seeds: int, device: str) -> 
 
     fitted = fit_with_bar(train, test, graph, HEADS, seeds, config, device=device)
     remove_heads(out)
-    save_heads(out, fitted, config)
+    save_heads(out, fitted, config, train)
     heads = summarize_heads(fitted)
     common.write_json(out / "metrics.json", {"setup": describe_setup(train, test, config, seeds), "heads": heads})
     common.show_table(table1(heads, f"heads retrained on cached features, {len(test)} test scenes, {seeds} seed(s)"))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mlgcn_pyg.checks import InputError, bad_input, first_line
+from mlgcn_pyg.checks import bad_input
 from mlgcn_pyg.cli import common
 
 
@@ -20,7 +20,7 @@ def extract(
         str, typer.Option(help="A .pth or .safetensors file, DEFAULT (downloaded), or none for random weights.")
     ] = "DEFAULT",
     pool: Annotated[str, typer.Option(help="max (the paper) or avg.")] = "max",
-    image_size: Annotated[int, typer.Option(help="Side in pixels.")] = 448,
+    image_size: Annotated[str, typer.Option(help="Side in pixels, or HEIGHTxWIDTH.")] = "448",
     batch_size: Annotated[int, typer.Option(help="Images per pass.")] = 16,
     dtype: Annotated[str, typer.Option(help="float16 or float32.")] = "float16",
     precision: Annotated[str, typer.Option(help="Of the arithmetic: float32, bf16 or fp16 (autocast).")] = "float32",
@@ -44,13 +44,14 @@ def extract(
     from mlgcn_pyg.nn import Backbone
 
     names = None if graph is None else LabelGraph.load(graph).label_names
-    data = open_data(transform=eval_transform(image_size), label_names=names)
+    size = common.sides(image_size)
+    data = open_data(transform=eval_transform(size), label_names=names)
     torch.manual_seed(seed)  # random weights are the same weights when the run goes on
     model = Backbone(backbone, None if weights == "none" else weights, pool)
-    _try_once(model, image_size)
+    common.try_once(model, size)
     options = {"batch_size": batch_size, "dtype": dtype, "precision": precision, "num_workers": num_workers}
     options |= {"on_error": on_error, "overwrite": overwrite, "shard": _shard(shard)}
-    options |= {"views": views, "view_transform": train_transform(image_size), "seed": seed}
+    options |= {"views": views, "view_transform": train_transform(size), "seed": seed}
     told = []
     try:
         with common.progress_bar(backbone, len(data)) as update:
@@ -77,17 +78,3 @@ def _shard(text: str | None) -> tuple[int, int] | None:
     if match is None:
         raise bad_input("shard", "i/n such as 0/4, i from 0", repr(text))
     return int(match[1]), int(match[2])
-
-
-def _try_once(backbone, image_size: int) -> None:
-    """One blank image through the backbone, before any photograph is decoded."""
-    import torch
-
-    try:
-        with torch.inference_mode():
-            backbone.eval()(torch.zeros(1, 3, image_size, image_size))
-    except (InputError, RuntimeError) as error:
-        found = f"{image_size} ({first_line(error)})"
-        raise bad_input(
-            "image_size", f"an image that {backbone.name} can take", found, fix="take 224 or more"
-        ) from error

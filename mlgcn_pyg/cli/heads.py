@@ -63,12 +63,16 @@ def remove_unfinished(out: Path, kinds: Sequence[str]) -> None:
         unfinished_run(out).rmdir()
 
 
-def save_heads(out: Path, fitted, config) -> None:
-    """One checkpoint and one history (JSON lines) per fitted head."""
+FEATURES = ("backbone", "weights_sha256", "pool", "image_size", "transform")
+
+
+def save_heads(out: Path, fitted, config, train) -> None:
+    """One checkpoint and one history (JSON lines) per fitted head; it says what the features under it are."""
     from mlgcn_pyg.nn import save_head
     from mlgcn_pyg.training.history import json_line
 
+    features = {name: train.meta.get(name) for name in FEATURES}
     for one in fitted:
         name = out / f"{one.kind}-seed{one.seed}"
-        save_head(f"{name}.pt", one.head, config=asdict(config) | {"seed": one.seed})
+        save_head(f"{name}.pt", one.head, config=asdict(config) | {"seed": one.seed, "features": features})
         write_text(f"{name}.jsonl", "".join(json_line(record) for record in one.history.epochs))

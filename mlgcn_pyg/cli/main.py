@@ -20,6 +20,7 @@ from mlgcn_pyg.cli.graph import graph
 from mlgcn_pyg.cli.import_released import import_released
 from mlgcn_pyg.cli.predict import predict
 from mlgcn_pyg.cli.thresholds import thresholds
+from mlgcn_pyg.cli.train import train
 from mlgcn_pyg.cli.train_head import train_head
 
 # PyG scripts some functions; that newer torch versions find this outdated is no news for who runs a command
@@ -51,7 +52,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (
-    demo, graph, embed, import_released, extract, train_head, evaluate, thresholds, predict, export,
+    demo, graph, embed, import_released, extract, train_head, train, evaluate, thresholds, predict, export,
 ):  # fmt: skip
     app.command(name=command.__name__.replace("_", "-"))(clean_errors(command))
 app.add_typer(cache, name="cache")

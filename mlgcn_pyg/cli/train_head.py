@@ -64,7 +64,7 @@ def train_head(
     recipe |= {"precision": precision, "val_every": val_every, "patience": patience, "views": views}
     config = HeadConfig(**recipe)
     train_cache, val_cache = FeatureCache(train), FeatureCache(val)
-    shape = {"hidden_channels": _widths(hidden), "learn_edges": learn_edges, "learn_p": learn_p}
+    shape = {"hidden_channels": common.widths(hidden), "learn_edges": learn_edges, "learn_p": learn_p}
     setup = describe_setup(train_cache, val_cache, config, check_positive("seeds", seeds))
     own = {kind: _own_setup(kind, label_graph, shape) for kind in kinds}
     earlier = _earlier_results(out / "metrics.json", setup, own, overwrite)
@@ -74,7 +74,7 @@ def train_head(
     fitted = _fit(out, overwrite, (train_cache, val_cache, label_graph, kinds, seeds, config), options)
     if overwrite:
         remove_heads(out)
-    save_heads(out, fitted, config)
+    save_heads(out, fitted, config, train_cache)
     heads = earlier | {kind: {"setup": own[kind], **result} for kind, result in summarize_heads(fitted).items()}
     heads = {kind: heads[kind] for kind in HEADS if kind in heads}
     common.write_json(out / "metrics.json", {"setup": setup, "heads": heads})
@@ -103,13 +103,6 @@ def _fit(out: Path, overwrite: bool, what: tuple, options: dict) -> list:
         told = str(error).removeprefix("folder: ").partition(";")[0]
         fix = "give the arguments it was begun with, choose another --out, or --overwrite it"
         raise InputError(f"out: {told}; {fix}") from error
-
-
-def _widths(hidden: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(width) for width in hidden.split(",") if width.strip())
-    except ValueError as error:
-        raise bad_input("hidden", "widths such as 1024 or 1024,1024", repr(hidden)) from error
 
 
 def _own_setup(kind: str, graph, shape: dict) -> dict:

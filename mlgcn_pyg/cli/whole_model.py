@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from mlgcn_pyg.checks import bad_input, first_line
+from mlgcn_pyg.checks import bad_input
+from mlgcn_pyg.cli import common
 
 CheckpointFile = Annotated[Path, typer.Option(help="A whole model, a head, or a linear export (.safetensors).")]
 BackboneName = Annotated[str | None, typer.Option(help="Of a head: the backbone its features came from.")]
@@ -39,7 +40,7 @@ def open_model(path: Path, backbone: str | None, weights: str | None, pool: str 
     whole = loaded.with_backbone(Backbone(name, weights, pool or made.get("pool") or "max"), image_size)
     whole = whole if whole.image_size else replace(whole, image_size=(DEFAULT_SIZE, DEFAULT_SIZE))
     _check_transform(made.get("transform"), whole.image_size)
-    _try_once(whole)
+    common.try_once(whole.backbone, whole.image_size)
     return whole
 
 
@@ -49,15 +50,3 @@ def _check_transform(made: str | None, image_size: tuple[int, int]) -> None:
     ours = " ".join(repr(eval_transform(image_size)).split())
     if made not in (None, ours):
         raise bad_input("checkpoint", f"a head on features of images transformed by {ours}", made)
-
-
-def _try_once(checkpoint) -> None:
-    """One blank image, before any photograph is decoded."""
-    import torch
-
-    try:
-        with torch.inference_mode():
-            checkpoint.backbone.eval()(torch.zeros(1, 3, *checkpoint.image_size))
-    except (RuntimeError, IndexError) as error:
-        size, name = checkpoint.image_size, checkpoint.backbone.name
-        raise bad_input("image_size", f"an image that {name} can take", f"{size} ({first_line(error)})") from error
