@@ -1,0 +1,117 @@
+"""``mlgcn train`` as a person runs it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from mlgcn_pyg.datasets import Scenes
+from mlgcn_pyg.nn import load_checkpoint
+from tests.cli.test_cli import refused, run
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    root = tmp_path_factory.mktemp("train")
+    for split, count in (("train", 24), ("test", 10)):
+        Scenes(root, count, split=split)
+    return root
+
+
+def words(scenes, out, *more):
+    data = ("--dataset", "voc2007", "--root", scenes, "--split", "train", "--val-split", "test", "--device", "cpu")
+    small = ("--backbone", "squeezenet1_1", "--weights", "none", "--image-size", "64x48", "--hidden", 16)
+    return ("train", *data, "--out", out, *small, "--batch-size", 8, "--epochs", 2, *more)
+
+
+def test_train_predict_and_evaluate_need_nothing_but_the_checkpoint(scenes, tmp_path):
+    said = run(*words(scenes, tmp_path / "run"))
+    assert "epoch 2: loss" in said and "mAP" in said and "last.pt" in said
+    checkpoint = load_checkpoint(tmp_path / "run" / "last.pt")
+    assert checkpoint.image_size == (64, 48) and checkpoint.config["epochs"] == 2
+    assert len(checkpoint.label_names) == 16 and checkpoint.head.base_graph().num_edges > 0
+    lines = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2] and lines[-1]["mAP"] is not None
+    photos = scenes / "VOCdevkit" / "VOC2007" / "JPEGImages"
+    out = tmp_path / "labels.jsonl"
+    run(
+        "predict", photos, "--checkpoint", tmp_path / "run" / "best.pt", "--format", "jsonl", "--top-k", 2, "--out", out
+    )
+    assert len(out.read_text().splitlines()) == 34
+    assert "epoch 2" in run(*words(scenes, tmp_path / "run"))  # done already: said again, not trained again
+
+
+def test_recipes_of_the_command_line(scenes, tmp_path):
+    more = (
+        "--schedule",
+        "one_cycle",
+        "--ema-decay",
+        0.9,
+        "--accumulate",
+        2,
+        "--frozen-epochs",
+        1,
+        "--loss",
+        "asymmetric",
+    )
+    run(
+        *words(
+            scenes, tmp_path / "a", *more, "--clip-norm", 0, "--channels-last", "--num-workers", 1, "--head", "linear"
+        )
+    )
+    config = load_checkpoint(tmp_path / "a" / "last.pt").config
+    assert config["schedule"] == "one_cycle" and config["clip_norm"] is None and config["ema_decay"] == 0.9
+
+
+def test_refusals_are_one_line_and_lose_nothing(scenes, tmp_path):
+    run(*words(scenes, tmp_path / "run"))
+    before = (tmp_path / "run" / "last.pt").read_bytes()
+    assert "another recipe.lr: 0.01 there, 0.5 here" in refused(*words(scenes, tmp_path / "run", "--lr", 0.5))
+    assert (tmp_path / "run" / "last.pt").read_bytes() == before
+    for more, message in [
+        (("--image-size", "large"), "image_size: expected a side such as 448, or HEIGHTxWIDTH"),
+        (("--image-size", 8), "image_size: expected an image that squeezenet1_1 can take"),
+        (("--schedule", "warm"), "schedule: expected one of step, cosine, one_cycle"),
+        (("--val-split", "none"), "split: expected one of"),
+        (("--graph", tmp_path / "no.pt"), "no file"),
+        (("--head", "tree"), "head: expected one of mlgcn, linear"),
+        (("--device", "tpu"), "device"),
+    ]:
+        assert message in refused(*words(scenes, tmp_path / "other", *more))
+    (tmp_path / "file").write_text("")
+    assert "mlgcn: error" in refused(*words(scenes, tmp_path / "file"))
+
+
+def test_a_graph_of_other_labels_and_a_label_without_positives(scenes, tmp_path):
+    (tmp_path / "t.csv").write_text("image,labels\n" + "".join(f"train_{n:06d}.jpg,sun;moon\n" for n in range(9)))
+    photos = scenes / "VOCdevkit" / "VOC2007" / "JPEGImages"
+    run("graph", "--dataset", "voc2007", "--root", scenes, "--split", "train", "--out", tmp_path / "g.pt")
+    table = ("--dataset", "table", "--root", photos, "--labels", tmp_path / "t.csv", "--device", "cpu")
+    small = ("--backbone", "squeezenet1_1", "--weights", "none", "--image-size", 64, "--epochs", 1, "--hidden", 8)
+    said = run("train", *table, *small, "--graph", tmp_path / "g.pt", "--out", tmp_path / "run")
+    assert "warning: no training image has " in said and "tree" in said
+    (tmp_path / "t.csv").write_text("image,labels\ntrain_000000.jpg,unicorn\n")
+    line = refused("train", *table, *small, "--graph", tmp_path / "g.pt", "--out", tmp_path / "other")
+    assert "unicorn" in line
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_stopped_by_a_signal_it_says_how_to_go_on(scenes, tmp_path, number, code):
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "mlgcn_pyg", *map(str, words(scenes, out, "--epochs", 500, "--image-size", 96))]
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+    for _ in range(1200):
+        if (out / "state.pt").exists() or process.poll() is not None:
+            break
+        time.sleep(0.05)
+    process.send_signal(number)
+    said, errors = process.communicate()
+    assert process.returncode == code and "Traceback" not in errors, errors
+    if number == signal.SIGINT:
+        assert f"the state is in {out}: run the same command to go on" in said
+    assert load_checkpoint(out / "last.pt").model is not None
