@@ -10,7 +10,7 @@ from mlgcn_pyg.cli import common
 
 
 def evaluate(
-    checkpoint: Annotated[list[Path], typer.Option(help="A checkpoint, or a folder of them; may be repeated.")],
+    checkpoint: Annotated[list[Path], typer.Option(help="A head, a network or a folder of heads; may be repeated.")],
     cache: Annotated[Path, typer.Option(help="Feature file to score on.")],
     json_out: Annotated[Path | None, typer.Option("--json", help="Also write the numbers to this file.")] = None,
     device: common.Device = "auto",
@@ -18,7 +18,7 @@ def evaluate(
     """Score trained heads on cached features."""
     from mlgcn_pyg.evaluation import mean_and_std, table1_row
     from mlgcn_pyg.features import FeatureCache
-    from mlgcn_pyg.nn import load_head
+    from mlgcn_pyg.nn import load_checkpoint
     from mlgcn_pyg.report import table1
     from mlgcn_pyg.training import score
 
@@ -29,8 +29,9 @@ def evaluate(
         )
     data, device, rows = FeatureCache(cache), common.pick_device(device), {}
     for file in files:
-        head = load_head(file)
-        rows[str(file)] = table1_row(*score(head, data, device), head.label_names)
+        loaded = load_checkpoint(file)
+        loaded.check_features(f"cache ({cache})", data.meta)
+        rows[str(file)] = table1_row(*score(loaded.head, data, device), loaded.label_names)
     short = len({Path(name).stem for name in rows}) == len(rows)
     shown = {
         Path(name).stem if short else name: dict(zip(("mean", "std"), mean_and_std([row]), strict=True))

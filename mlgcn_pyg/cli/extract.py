@@ -15,12 +15,20 @@ from mlgcn_pyg.cli import common
 def extract(
     open_data: Callable,
     out: Annotated[Path, typer.Option(help="The feature file (.h5); until it is finished, <out>.partial.")],
-    backbone: Annotated[str, typer.Option(help="A torchvision classification model, or timm:<name>.")] = "resnet101",
+    backbone: Annotated[
+        str | None, typer.Option(help="A torchvision classification model (resnet101), or timm:<name>.")
+    ] = None,
     weights: Annotated[
-        str, typer.Option(help="A .pth or .safetensors file, DEFAULT (downloaded), or none for random weights.")
-    ] = "DEFAULT",
-    pool: Annotated[str, typer.Option(help="max (the paper) or avg.")] = "max",
-    image_size: Annotated[str, typer.Option(help="Side in pixels, or HEIGHTxWIDTH.")] = "448",
+        str | None,
+        typer.Option(
+            help="A .pth or .safetensors file, DEFAULT (downloaded; the default), or none for random weights."
+        ),
+    ] = None,
+    pool: Annotated[str | None, typer.Option(help="max (the paper; the default) or avg.")] = None,
+    image_size: Annotated[str | None, typer.Option(help="Side in pixels (448), or HEIGHTxWIDTH.")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="A network of mlgcn train: its backbone, in place of these four.")
+    ] = None,
     batch_size: Annotated[int, typer.Option(help="Images per pass.")] = 16,
     dtype: Annotated[str, typer.Option(help="float16 or float32.")] = "float16",
     precision: Annotated[str, typer.Option(help="Of the arithmetic: float32, bf16 or fp16 (autocast).")] = "float32",
@@ -41,20 +49,18 @@ def extract(
     from mlgcn_pyg.datasets import eval_transform, train_transform
     from mlgcn_pyg.features import extract_features
     from mlgcn_pyg.graph import LabelGraph
-    from mlgcn_pyg.nn import Backbone
 
     names = None if graph is None else LabelGraph.load(graph).label_names
-    size = common.sides(image_size)
-    data = open_data(transform=eval_transform(size), label_names=names)
     torch.manual_seed(seed)  # random weights are the same weights when the run goes on
-    model = Backbone(backbone, None if weights == "none" else weights, pool)
+    model, size = _open_backbone(checkpoint, backbone, weights, pool, image_size)
+    data = open_data(transform=eval_transform(size), label_names=names)
     common.try_once(model, size)
     options = {"batch_size": batch_size, "dtype": dtype, "precision": precision, "num_workers": num_workers}
     options |= {"on_error": on_error, "overwrite": overwrite, "shard": _shard(shard)}
     options |= {"views": views, "view_transform": train_transform(size), "seed": seed}
     told = []
     try:
-        with common.progress_bar(backbone, len(data)) as update:
+        with common.progress_bar(model.name, len(data)) as update:
             device = common.pick_device(device)
             options |= {"progress": update, "notify": told.append}
             cache = extract_features(model, data, out, device=device, **options)
@@ -69,6 +75,22 @@ def extract(
     if skipped := cache.meta["skipped"]:
         common.out.print(f"skipped {len(skipped)} images that do not decode: {', '.join(skipped)}", soft_wrap=True)
     common.out.print(f"{out}: {cache}", soft_wrap=True)
+
+
+def _open_backbone(
+    checkpoint: Path | None, backbone: str | None, weights: str | None, pool: str | None, image_size: str | None
+):
+    """The backbone of the options or of a whole network, and the size of its photographs."""
+    from mlgcn_pyg.nn import Backbone, load_checkpoint
+
+    if checkpoint is None:
+        weights = None if weights == "none" else weights or "DEFAULT"
+        return Backbone(backbone or "resnet101", weights, pool or "max"), common.sides(image_size or "448")
+    for argument, value in (("backbone", backbone), ("weights", weights), ("pool", pool), ("image_size", image_size)):
+        if value is not None:
+            raise bad_input(argument, "none, since the checkpoint says it", repr(value))
+    loaded = load_checkpoint(checkpoint)
+    return loaded.model.backbone, loaded.image_size
 
 
 def _shard(text: str | None) -> tuple[int, int] | None:

@@ -8,6 +8,7 @@ from accelerate.state import AcceleratorState
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from mlgcn_pyg.checks import bad_input
 from mlgcn_pyg.nn import MLGCN, make_loss
 from mlgcn_pyg.seeding import derived_seed
 from mlgcn_pyg.training.config import ModelConfig
@@ -23,6 +24,8 @@ class Trainee:
 
     def __init__(self, model: MLGCN, config: ModelConfig):
         AcceleratorState._reset_state(reset_partial_state=True)  # an earlier call may have had another precision
+        if config.mixed_precision == "fp16" and (config.cpu or not torch.cuda.is_available()):
+            raise bad_input("mixed_precision", "no or bf16 on this device", "'fp16'", "float16 trains on GPUs")
         self.accelerator = Accelerator(mixed_precision=config.mixed_precision, cpu=config.cpu)
         self.model, self.config, self.loss = model, config, make_loss(config.loss)
         self.layout = torch.channels_last if config.channels_last else torch.contiguous_format

@@ -42,6 +42,24 @@ def test_train_predict_and_evaluate_need_nothing_but_the_checkpoint(scenes, tmp_
         "predict", photos, "--checkpoint", tmp_path / "run" / "best.pt", "--format", "jsonl", "--top-k", 2, "--out", out
     )
     assert len(out.read_text().splitlines()) == 34
+    data = ("--dataset", "voc2007", "--root", scenes, "--split", "test", "--device", "cpu")
+    network, cache = tmp_path / "run" / "last.pt", tmp_path / "val.h5"
+    run("extract", *data, "--checkpoint", network, "--out", cache)
+    assert "none, since the checkpoint says it" in refused(
+        "extract", *data, "--checkpoint", network, "--pool", "avg", "--out", cache
+    )
+    shown = json.loads(
+        (
+            run("evaluate", "--checkpoint", network, "--cache", cache, "--json", tmp_path / "e.json"),
+            (tmp_path / "e.json").read_text(),
+        )[1]
+    )
+    scored = shown["checkpoints"][str(network)]["all"]["mAP"]
+    assert abs(scored - lines[-1]["mAP"]) < 1e-3  # cached in float16, as in training otherwise
+    assert "wrote the thresholds into" in run("thresholds", "--checkpoint", network, "--cache", cache)
+    other = ("--backbone", "squeezenet1_1", "--weights", "none", "--seed", 9, "--image-size", "64x48")
+    run("extract", *data, *other, "--out", tmp_path / "other.h5")
+    assert "weights_sha256" in refused("evaluate", "--checkpoint", network, "--cache", tmp_path / "other.h5")
     assert "epoch 2" in run(*words(scenes, tmp_path / "run"))  # done already: said again, not trained again
 
 
@@ -75,6 +93,7 @@ def test_refusals_are_one_line_and_lose_nothing(scenes, tmp_path):
     for more, message in [
         (("--image-size", "large"), "image_size: expected a side such as 448, or HEIGHTxWIDTH"),
         (("--image-size", 8), "image_size: expected an image that squeezenet1_1 can take"),
+        (("--mixed-precision", "fp16"), "mixed_precision: expected no or bf16 on this device"),
         (("--schedule", "warm"), "schedule: expected one of step, cosine, one_cycle"),
         (("--val-split", "none"), "split: expected one of"),
         (("--graph", tmp_path / "no.pt"), "no file"),
