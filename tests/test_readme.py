@@ -5,6 +5,8 @@ from pathlib import Path
 
 import torch
 
+from tests.cli.test_export_and_thresholds import SERVE
+
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
@@ -21,3 +23,7 @@ def test_the_first_snippet_runs_and_prints_what_it_says(capsys):
 def test_every_file_that_the_readme_links_exists():
     for target in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (Path(__file__).parents[1] / target).exists(), target
+
+
+def test_the_program_that_serves_an_onnx_file_is_the_one_that_is_tested():
+    assert SERVE.strip() in README

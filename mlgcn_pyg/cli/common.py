@@ -89,8 +89,10 @@ def pick_device(name: str) -> str:
     """``auto`` is CUDA where there is a GPU; any other name must be a device that torch has here."""
     import torch
 
+    if name in ("auto", "cuda") and torch.cuda.is_available():
+        return "cuda"  # nothing is put on the first GPU here: this may be the process of another one
     if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        return "cpu"
     try:
         torch.zeros(1, device=name).item()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
