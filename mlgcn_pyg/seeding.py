@@ -35,7 +35,8 @@ def seeded(*parts: int | str) -> Iterator[None]:
     try:
         torch.random.default_generator.manual_seed(seed)  # torch.manual_seed would also seed every GPU
         random.seed(seed)
-        np.random.seed([seed & 0xFFFFFFFF, seed >> 32])
+        # The same algorithm as `random`: with the same words of seed in the same order it would draw the same.
+        np.random.seed([seed >> 32, seed & 0xFFFFFFFF])
         yield
     finally:
         torch.set_rng_state(states[0])

@@ -177,7 +177,7 @@ def test_refusals_are_one_line_each(made, tmp_path):
         (("extract", *voc, "--split", "train", "--out", tmp_path / "x", "--backbone", "resnet"), "one of alexnet"),
         (("extract", *voc, "--split", "train", "--out", tmp_path / "x", "--weights", "w.pth"), "a file that exists"),
         (("extract", *voc, "--split", "train", "--out", tmp_path / "x", *SMALL, "--device", "tpu"), "device: expected"),
-        (("evaluate", "--checkpoint", tmp_path / "other.pt", "--cache", made / "test.h5"), "a head written by"),
+        (("evaluate", "--checkpoint", tmp_path / "other.pt", "--cache", made / "test.h5"), "checkpoint written by"),
         (("evaluate", "--checkpoint", tmp_path / "none", "--cache", made / "test.h5"), "a file that exists"),
         (train_words(made, tmp_path / "r", "--head", "gcn"), "head: expected one of mlgcn, linear, both"),
         (train_words(made, tmp_path / "r", "--hidden", "wide"), "hidden: expected widths"),
