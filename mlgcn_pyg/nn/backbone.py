@@ -40,6 +40,7 @@ class Backbone(torch.nn.Module):
 
     Attributes:
         num_features: D, found by running the model once.
+        weights: what it began with, a file's name without its folder, or None.
 
     Shapes:
         - **images:** (B, 3, height, width) → (B, D); any size that leaves a feature map after the model's strides,
@@ -57,7 +58,7 @@ class Backbone(torch.nn.Module):
     def __init__(self, name: str, weights: str | Path | None = None, pool: str = "max"):
         super().__init__()
         self.pool = check_choice("pool", pool, ("max", "avg"))
-        self.name = name
+        self.name, self.weights = name, None if weights is None else Path(weights).name
         if name.startswith(PREFIX):
             self.features, size = timm_map(name, weights)
         else:

@@ -16,7 +16,7 @@ from mlgcn_pyg.training.heads import check_loss
 from mlgcn_pyg.training.history import History
 from mlgcn_pyg.training.model_folder import ModelFolder, describe_run
 from mlgcn_pyg.training.runs import Interruption
-from mlgcn_pyg.training.shares import batches, pieces_in_order, shares
+from mlgcn_pyg.training.shares import batches, loaded, pieces_in_order, shares
 from mlgcn_pyg.training.trainee import Trainee
 
 TOLD_EVERY = 10  # steps between two reports: looking at a loss waits for the device
@@ -128,16 +128,15 @@ def _epoch_record(trainee: Trainee, run: ModelFolder, sizes: Tensor, val_set: Da
 @torch.no_grad()
 def model_logits(trainee: Trainee, data: Dataset) -> Tensor:
     """Logits (N, C) float32 of all images on the CPU, each image scored by exactly one process."""
+    trainee.share_statistics()
     accelerator, model = trainee.accelerator, trainee.best_weights.eval()
     rows = torch.arange(len(data))[trainee.rank :: trainee.size]
     most = -(-len(data) // trainee.size)
     found = torch.zeros(most, len(data.label_names), device=accelerator.device)
     places = torch.full((most,), -1, device=accelerator.device)  # −1: nothing, to make all shares equally long
-    batches = Subset(data, rows.tolist())
+    share, size = Subset(data, rows.tolist()), max(1, trainee.config.batch_size // trainee.size)
     start = 0
-    for images, _, index in torch.utils.data.DataLoader(
-        batches, max(1, trainee.config.batch_size // trainee.size), num_workers=trainee.config.num_workers
-    ):
+    for images, _, index in loaded(share, trainee.config.num_workers, batch_size=size):
         with accelerator.autocast():
             logits = model(images.to(accelerator.device, memory_format=trainee.layout))
         found[start : start + len(images)], places[start : start + len(images)] = logits.float(), index.to(places)

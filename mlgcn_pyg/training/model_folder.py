@@ -73,6 +73,10 @@ class ModelFolder:
             # the losses so far are everybody's together: the first process brings them
             self.losses[: self.step] = state["losses"].to(self.losses) * self.leads
             self.history = History([dict(record) for record in state["history"]])
+        place = (self.epoch - 1) * len(self.losses) + self.step
+        if self.ranks.most(place) != -self.ranks.most(-place):
+            fix = "give one that the machines share"
+            raise bad_input("folder", "a folder that every process sees", f"different states in {self.path}", fix)
         if self.leads:
             write_text(self.path / "history.jsonl", "".join(map(json_line, self.history.epochs)))
 
@@ -145,7 +149,7 @@ def describe_run(model: MLGCN, train: Dataset, val: Dataset | None, config: Mode
     recipe = {name: value for name, value in asdict(config).items() if name not in PLACE}
     learned = {name for name, _ in model.head.named_parameters()}
     fixed = {name: value for name, value in model.head.state_dict().items() if name not in learned}
-    backbone = {name: getattr(model.backbone, name, None) for name in ("name", "pool", "num_features")}
+    backbone = {name: getattr(model.backbone, name, None) for name in ("name", "pool", "num_features", "weights")}
     shapes = {name: list(p.shape) for name, p in model.head.named_parameters()}
     network = {"backbone": backbone, "head": shapes, "graph": tensor_digest(fixed)}
     data = {"train": _describe_data(train), "val": None if val is None else _describe_data(val)}

@@ -1,11 +1,13 @@
 """Which images a process sees, and when: a function of (seed, epoch, step) and of nothing else."""
 
+import os
 from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from mlgcn_pyg.checks import InputError
 from mlgcn_pyg.seeding import derived_seed
 from mlgcn_pyg.training.config import ModelConfig
 
@@ -59,9 +61,25 @@ def pieces_in_order(
 ) -> Iterator[list[tuple[Tensor, Tensor, float]]]:
     """Yields, for each step, its pieces as (images, targets, weight); decoded ahead where there are workers."""
     items = [piece.items for pieces in steps for piece in pieces]
-    own = torch.Generator()  # the loader draws a number that nothing here depends on
-    loader = iter(
-        DataLoader(dataset, batch_sampler=items, num_workers=num_workers, pin_memory=pin_memory, generator=own)
-    )
+    loader = loaded(dataset, num_workers, batch_sampler=items, pin_memory=pin_memory)
     for pieces in steps:
         yield [(*next(loader)[:2], piece.weight) for piece in pieces]
+
+
+def loaded(dataset: Dataset, num_workers: int, **options) -> Iterator[list]:
+    """What a DataLoader with these options yields.
+
+    Its workers stand apart: a signal to all processes of a run, which Ctrl-C in a terminal and launchers send, ends no
+    worker while its run still needs images to get to the end of a step. The errors of a worker are told without its
+    traceback.
+    """
+    own = torch.Generator()  # the loader draws a number that nothing here depends on
+    try:
+        yield from DataLoader(dataset, num_workers=num_workers, generator=own, worker_init_fn=_stand_apart, **options)
+    except InputError as error:
+        kind = type(error)
+        raise kind(str(error).rpartition(f"{kind.__name__}: ")[2]) from None
+
+
+def _stand_apart(worker: int) -> None:
+    os.setpgid(0, 0)

@@ -100,6 +100,13 @@ class Trainee:
         self.accelerator.backward(loss * self.size)  # gradients are averaged over processes, parts are to be summed
         return loss.detach()
 
+    def share_statistics(self) -> None:
+        """Gives every process the first one's batch statistics: those that are kept are those that are scored."""
+        if self.size > 1:
+            for buffer in self.best_weights.buffers():
+                if buffer.is_floating_point() and buffer.numel():
+                    torch.distributed.broadcast(buffer, src=0)
+
     def state(self) -> dict:
         """All that going on exactly needs, plain."""
         state = {"model": plain_copy(self.model.state_dict()), "optimizer": self.optimizer.state_dict()}

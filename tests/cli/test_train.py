@@ -8,9 +8,10 @@ import sys
 import time
 
 import pytest
+import torch
 
 from mlgcn_pyg.datasets import Scenes
-from mlgcn_pyg.nn import load_checkpoint
+from mlgcn_pyg.nn import Backbone, load_checkpoint
 from tests.cli.test_cli import refused, run
 
 
@@ -89,6 +90,10 @@ def test_refusals_are_one_line_and_lose_nothing(scenes, tmp_path):
     run(*words(scenes, tmp_path / "run"))
     before = (tmp_path / "run" / "last.pt").read_bytes()
     assert "another recipe.lr: 0.01 there, 0.5 here" in refused(*words(scenes, tmp_path / "run", "--lr", 0.5))
+    weights = scenes / "weights.pth"
+    torch.save(Backbone("squeezenet1_1").features.state_dict(), weights)
+    line = refused(*words(scenes, tmp_path / "run", "--weights", weights))
+    assert "another network.backbone.weights: None there, weights.pth here" in line
     assert (tmp_path / "run" / "last.pt").read_bytes() == before
     for more, message in [
         (("--image-size", "large"), "image_size: expected a side such as 448, or HEIGHTxWIDTH"),
@@ -134,3 +139,16 @@ def test_stopped_by_a_signal_it_says_how_to_go_on(scenes, tmp_path, number, code
     if number == signal.SIGINT:
         assert f"the state is in {out}: run the same command to go on" in said
     assert load_checkpoint(out / "last.pt").model is not None
+
+
+def test_a_signal_to_all_processes_of_a_run_waits_for_the_step(scenes, tmp_path):
+    """As launchers and shells send it: the workers, too, must live until the state is written."""
+    out = tmp_path / "run"
+    more = ("--epochs", 500, "--image-size", 96, "--num-workers", 2)
+    command = [sys.executable, "-m", "mlgcn_pyg", *map(str, words(scenes, out, *more))]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0)
+    while process.poll() is None and not (out / "state.pt").exists():
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGTERM)
+    _, errors = process.communicate()
+    assert process.returncode == 143 and "Traceback" not in errors, errors

@@ -17,7 +17,9 @@ from mlgcn_pyg.checks import InputError
 from mlgcn_pyg.datasets import VOC2007, Scenes, eval_transform, train_transform
 from mlgcn_pyg.nn import Backbone, load_checkpoint
 from mlgcn_pyg.training import ModelConfig, fit_model
+from mlgcn_pyg.training.end_to_end import model_logits
 from mlgcn_pyg.training.shares import shares
+from mlgcn_pyg.training.trainee import Trainee
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +34,9 @@ def data(root):
     return VOC2007(root, "train", train_transform(32)), VOC2007(root, "test", eval_transform(32))
 
 
-def network(root, name="shufflenet_v2_x0_5", seed=0):
+def network(root, name="shufflenet_v2_x0_5", seed=0, train=None):
     torch.manual_seed(seed)
-    train, _ = data(root)
+    train = data(root)[0] if train is None else train
     backbone = Backbone(name)
     graph = LabelGraph.from_targets(train.targets, label_names=train.label_names)
     return MLGCN(backbone, MLGCNHead(graph, backbone.num_features, (16,)))
@@ -125,9 +127,8 @@ def test_two_processes_follow_one_and_score_each_image_once(root, tmp_path):
     """One step an epoch, so that a history holds the loss of every step; batch statistics as they were."""
     options = {"epochs": 4, "batch_size": 22, "freeze_batchnorm": True, "momentum": 0.5}
     net, history = trained(root, tmp_path / "one", **options)
-    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
     words = ("--epochs", 4, "--batch-size", 22, "--freeze-batchnorm", "--momentum", 0.5)
-    worker = start_worker(root, tmp_path / "two", *words, launcher=launcher)
+    worker = start_worker(root, tmp_path / "two", *words, launcher=TWO)
     _, errors = worker.communicate()
     assert worker.returncode == 0, errors
     records = [json.loads(line) for line in (tmp_path / "two" / "history.jsonl").read_text().splitlines()]
@@ -138,6 +139,26 @@ def test_two_processes_follow_one_and_score_each_image_once(root, tmp_path):
         assert torch.allclose(a, b, atol=1e-4)
     # what two processes began one may go on with
     assert len(trained(root, tmp_path / "two", network(root, seed=1), **options)[1].epochs) == 4
+
+
+TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+
+
+def test_every_process_scores_with_the_statistics_that_are_kept(root, tmp_path):
+    worker = start_worker(root, tmp_path, "--scored", tmp_path / "logits.pt", launcher=TWO)
+    _, errors = worker.communicate()
+    assert worker.returncode == 0, errors
+    alone = model_logits(Trainee(network(root), config()), data(root)[1])
+    assert torch.allclose(torch.load(tmp_path / "logits.pt", weights_only=True), alone, atol=1e-5)
+
+
+def test_processes_that_see_different_folders_are_refused(root, tmp_path):
+    """The first machine's folder holds a state, the second machine's none: they would wait for each other for ever."""
+    trained(root, tmp_path / "0", epochs=2)
+    worker = start_worker(root, tmp_path / "{rank}", launcher=TWO)
+    _, errors = worker.communicate(timeout=120)
+    assert worker.returncode != 0 and "folder: expected a folder that every process sees" in errors
+    assert len((tmp_path / "0" / "history.jsonl").read_text().splitlines()) == 2
 
 
 @pytest.mark.parametrize("size, accumulate", [(1, 1), (2, 1), (3, 2), (5, 3)])
@@ -165,6 +186,17 @@ def test_pieces_of_a_batch_are_the_batch(root):
 
 def test_workers_change_nothing(root):
     assert same(trained(root)[0], trained(root, num_workers=2)[0])
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_photograph_that_does_not_decode_is_told_in_one_line(tmp_path, num_workers):
+    train = Scenes(tmp_path, 8, image_size=32, transform=train_transform(32))
+    path = train.image_paths[5]
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(InputError) as refused:
+        fit_model(network(tmp_path, train=train), train, config=config(num_workers=num_workers))
+    assert str(refused.value).startswith(f"image: expected a picture that decodes, found {path}")
+    assert "\n" not in str(refused.value)
 
 
 def test_a_step_is_torchs_own(root):
@@ -202,8 +234,6 @@ def test_frozen_batch_statistics_stay_and_weights_learn(root):
 
 
 def test_averaged_weights_are_the_exponential_average(root, monkeypatch):
-    from mlgcn_pyg.training.trainee import Trainee
-
     seen, step = [], Trainee.step
 
     def recorded(self, *args):

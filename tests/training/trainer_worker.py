@@ -1,12 +1,20 @@
-"""Trains the test's network in a process of its own: python trainer_worker.py ROOT FOLDER [options of the recipe]."""
+"""Trains the test's network in a process of its own: python trainer_worker.py ROOT FOLDER [options of the recipe].
+
+``{rank}`` in FOLDER is the process's number. With --scored FILE it scores only, on statistics that differ by process.
+"""
 
 import argparse
+import os
 import sys
 from pathlib import Path
+
+import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from mlgcn_pyg.training import fit_model
+from mlgcn_pyg.training.end_to_end import model_logits
+from mlgcn_pyg.training.trainee import Trainee
 from tests.training.test_trainer import config, data, network
 
 
@@ -18,9 +26,18 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--momentum", type=float, default=0.9)
     parser.add_argument("--freeze-batchnorm", action="store_true")
+    parser.add_argument("--scored")
     options = vars(parser.parse_args())
-    root, folder = options.pop("root"), options.pop("folder")
-    train, val = data(root)
+    root, folder, scored = options.pop("root"), options.pop("folder"), options.pop("scored")
+    rank = int(os.environ.get("RANK", 0))
+    folder, (train, val) = folder.format(rank=rank), data(root)
+    if scored:
+        trainee = Trainee(network(root), config(**options))
+        for name, buffer in trainee.model.named_buffers():
+            if name.endswith("running_mean"):
+                buffer += rank
+        logits = model_logits(trainee, val)
+        return torch.save(logits, scored) if rank == 0 else None
     fit_model(network(root), train, val, config(**options), folder=folder, save_seconds=0)
 
 
