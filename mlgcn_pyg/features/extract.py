@@ -98,10 +98,13 @@ def extract_features(
 
 def _lead(plan: Plan, ranks: Ranks, compute: Callable) -> None:
     """The first process: decides what is to be done, does its share, and puts everybody's together."""
+    nothing = f"{plan.path} is there already, with the same content key: nothing to do"
+    if ranks.share(plan.finished):  # also where nothing can be written
+        return plan.notify(nothing)
     with plan.locked():
         missing = ranks.share(plan.prepare)
-        if missing is None:
-            return plan.notify(f"{plan.path} is there already, with the same content key: nothing to do")
+        if missing is None:  # another process finished it just now
+            return plan.notify(nothing)
         with FeatureWriter(plan.partial) as writer:
             ours = missing[:: ranks.size]
             compute(writer, ours)
@@ -114,8 +117,7 @@ def _lead(plan: Plan, ranks: Ranks, compute: Callable) -> None:
 
 def _help(plan: Plan, ranks: Ranks, compute: Callable) -> None:
     """The others: their share of the batches, into a file of their own beside the first one's."""
-    missing = ranks.share(None)
-    if missing is None:
+    if ranks.share(None) or (missing := ranks.share(None)) is None:
         return
     with FeatureWriter(plan.helper_file(ranks.rank), reserve=False) as writer:
         compute(writer, missing[ranks.rank :: ranks.size])
