@@ -188,3 +188,12 @@ def test_ids_that_are_numbers_are_refused_by_name(tmp_path, ids):
 def test_no_view_and_complex_numbers_are_refused(tmp_path, features, what):
     with pytest.raises(InputError, match=f"{what}: expected"):
         FeatureCache.from_arrays(tmp_path / "t.h5", features, [[1]], ["a"])
+
+
+def test_the_digest_is_that_of_features_targets_and_names(tmp_path):
+    features, targets = torch.randn(6, 3), torch.tensor([[1], [0]] * 3)
+    first = FeatureCache.from_arrays(tmp_path / "a.h5", features, targets, ["x"])
+    assert FeatureCache.from_arrays(tmp_path / "b.h5", features, targets, ["x"]).digest() == first.digest()
+    others = [(features + 1, targets, ["x"]), (features, 1 - targets, ["x"]), (features, targets, ["y"])]
+    found = {FeatureCache.from_arrays(tmp_path / "c.h5", *other).digest() for other in others}
+    assert len(found | {first.digest()}) == 4
