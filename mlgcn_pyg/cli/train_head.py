@@ -17,6 +17,7 @@ from mlgcn_pyg.cli.heads import (
     save_heads,
     unfinished_run,
 )
+from mlgcn_pyg.files import locked
 
 
 def train_head(
@@ -67,18 +68,18 @@ def train_head(
     shape = {"hidden_channels": common.widths(hidden), "learn_edges": learn_edges, "learn_p": learn_p}
     setup = describe_setup(train_cache, val_cache, config, check_positive("seeds", seeds))
     own = {kind: _own_setup(kind, label_graph, shape) for kind in kinds}
-    earlier = _earlier_results(out / "metrics.json", setup, own, overwrite)
-    device = common.pick_device(device)
+    options = shape | {"device": common.pick_device(device), "stream": stream}
     common.make_folder("out", out)
-    options = shape | {"device": device, "stream": stream}
-    fitted = _fit(out, overwrite, (train_cache, val_cache, label_graph, kinds, seeds, config), options)
-    if overwrite:
-        remove_heads(out)
-    save_heads(out, fitted, config, train_cache)
-    heads = earlier | {kind: {"setup": own[kind], **result} for kind, result in summarize_heads(fitted).items()}
-    heads = {kind: heads[kind] for kind in HEADS if kind in heads}
-    common.write_json(out / "metrics.json", {"setup": setup, "heads": heads})
-    remove_unfinished(out, kinds)
+    with locked(out / ".lock"):  # what is found here stays so until the results stand beside it
+        earlier = _earlier_results(out / "metrics.json", setup, own, overwrite)
+        fitted = _fit(out, overwrite, (train_cache, val_cache, label_graph, kinds, seeds, config), options)
+        if overwrite:
+            remove_heads(out)
+        save_heads(out, fitted, config, train_cache)
+        heads = earlier | {kind: {"setup": own[kind], **result} for kind, result in summarize_heads(fitted).items()}
+        heads = {kind: heads[kind] for kind in HEADS if kind in heads}
+        common.write_json(out / "metrics.json", {"setup": setup, "heads": heads})
+        remove_unfinished(out, kinds)
     title = f"{val_cache.path.name}, {len(val_cache)} images, last of {epochs} epochs, {seeds} seed(s)"
     common.show_table(table1(heads, title))
     common.out.print(f"wrote {out / 'metrics.json'} and checkpoints beside it", soft_wrap=True)

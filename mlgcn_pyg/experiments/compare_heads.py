@@ -117,4 +117,6 @@ def describe_setup(train: FeatureCache, val: FeatureCache, config: HeadConfig, s
 
 def _describe_cache(cache: FeatureCache) -> dict:
     told = ("backbone", "weights_sha256", "pool", "image_size", "dtype", "split", "created")
-    return {"file": cache.path.name, "images": len(cache)} | {name: cache.meta.get(name) for name in told}
+    return {"file": cache.path.name, "images": len(cache), "sha256": cache.digest()} | {
+        name: cache.meta.get(name) for name in told
+    }

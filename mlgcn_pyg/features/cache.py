@@ -1,5 +1,7 @@
 """Features on disk, read at the speed of the disk."""
 
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -53,6 +55,8 @@ class FeatureCache:
         self._offsets = [contents.offset for _, contents in parts]
         arrays = [_mapped(file, contents) for file, contents in parts]
         self.features = arrays[0] if len(arrays) == 1 else JoinedRows(arrays)
+        # version 1 has no checksums
+        self._sums = [a if c.checksums is None else c.checksums for a, (_, c) in zip(arrays, parts, strict=True)]
 
     @classmethod
     def from_arrays(
@@ -85,6 +89,13 @@ class FeatureCache:
                     start = batch * batch_size
                     writer.write(batch, storable(rows, dtype, ids[start : start + batch_size]))
         return cls(path)
+
+    def digest(self) -> str:
+        """sha256 that changes when features, targets or names do; features are told by the files' checksums."""
+        sha = hashlib.sha256(json.dumps([self.label_names, self.ids, list(self.features.shape)]).encode())
+        for content in (self.targets.numpy(), *self._sums):
+            sha.update(np.ascontiguousarray(content))
+        return sha.hexdigest()
 
     @property
     def num_images(self) -> int:

@@ -1,6 +1,7 @@
 """From photographs to a feature file, whatever interrupts it."""
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -53,7 +54,8 @@ def extract_features(
         batch_size: images per pass. Rows depend on it in their last bits, so that it belongs to the content key.
         device: where the backbone runs; ``"cuda"`` is each process's own GPU.
         dtype: ``"float16"`` or ``"float32"`` in the file.
-        precision: of the backbone's arithmetic: ``"float32"``, or autocast to ``"bf16"`` or ``"fp16"``.
+        precision: of the backbone's arithmetic: ``"float32"`` (on CUDA without TF32 in convolutions), or autocast to
+            ``"bf16"`` or ``"fp16"``.
         views: V per image. View 0 is the data set's own transform.
         view_transform: PIL image → tensor, random; it makes the other views.
         seed: of the views, with the image's id and the view's number.
@@ -92,16 +94,21 @@ def extract_features(
             Path(path), source, wanted, on_error, overwrite, num_workers, progress, notify or (lambda text: None)
         )
         compute = partial(_compute, backbone, source, device, num_workers, progress)
-        (_lead if ranks.rank == 0 else _help)(plan, ranks, compute)
+        # else every process would also take memory of the first GPU, to pin the host's
+        with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
+            (_lead if ranks.rank == 0 else _help)(plan, ranks, compute)
     return FeatureCache(path)
 
 
 def _lead(plan: Plan, ranks: Ranks, compute: Callable) -> None:
     """The first process: decides what is to be done, does its share, and puts everybody's together."""
+    nothing = f"{plan.path} is there already, with the same content key: nothing to do"
+    if ranks.share(plan.finished):  # also where nothing can be written
+        return plan.notify(nothing)
     with plan.locked():
         missing = ranks.share(plan.prepare)
-        if missing is None:
-            return plan.notify(f"{plan.path} is there already, with the same content key: nothing to do")
+        if missing is None:  # another process finished it just now
+            return plan.notify(nothing)
         with FeatureWriter(plan.partial) as writer:
             ours = missing[:: ranks.size]
             compute(writer, ours)
@@ -114,8 +121,7 @@ def _lead(plan: Plan, ranks: Ranks, compute: Callable) -> None:
 
 def _help(plan: Plan, ranks: Ranks, compute: Callable) -> None:
     """The others: their share of the batches, into a file of their own beside the first one's."""
-    missing = ranks.share(None)
-    if missing is None:
+    if ranks.share(None) or (missing := ranks.share(None)) is None:
         return
     with FeatureWriter(plan.helper_file(ranks.rank), reserve=False) as writer:
         compute(writer, missing[ranks.rank :: ranks.size])
@@ -147,6 +153,7 @@ def _features(
 ) -> Iterator[Tensor]:
     """Yields (B, V, D) for each list of items, with the backbone in evaluation mode."""
     training, half = backbone.training, PRECISIONS[precision]
+    tf32, torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.allow_tf32, False  # convolutions: on by default
     backbone.to(device).eval()
     try:
         for images in image_batches(source, items, num_workers, pin_memory=device.type == "cuda"):
@@ -155,4 +162,5 @@ def _features(
                 views = [backbone(view) for view in images.unbind(1)]
             yield torch.stack(views, dim=1).float()
     finally:
+        torch.backends.cudnn.allow_tf32 = tf32
         backbone.train(training)

@@ -114,12 +114,16 @@ def create(
 ) -> None:
     """Makes a file with everything but its rows, allocated and on the disk."""
     check_choice("dtype", dtype, DTYPES)
+    check_positive("views", shape[1])
     check_positive("num_features", shape[2])
     targets = check_targets("targets", targets).cpu().numpy()
     names = check_label_names(label_names, targets.shape[1])
     for what, rows in (("targets", len(targets)), ("ids", len(ids))):
         if rows != shape[0]:
             raise bad_input(what, f"{shape[0]} rows, one per image", rows)
+    if other := [name for name in ids if not isinstance(name, str)]:
+        found = f"{type(other[0]).__name__} {other[0]}"
+        raise bad_input("ids", "strings that name the images", found, "give [str(id) for id in ids]")
     if len(set(ids)) != len(ids):
         raise bad_input("ids", "a different id for every image", f"{len(ids) - len(set(ids))} repeated")
     meta, batches = json.dumps(meta, sort_keys=True), num_batches(shape[0], check_positive("batch_size", batch_size))

@@ -79,8 +79,9 @@ def _check_alike(parts: list[tuple[Path, Contents]]) -> None:
     seen = {}
     for path, contents in parts:
         for name in contents.ids:
-            if seen.setdefault(name, path) != path:
+            if name in seen:  # ids of one file differ
                 raise bad_input("cache", "each image in one file", f"{name} in {seen[name]} and {path}")
+            seen[name] = path
 
 
 class JoinedRows:

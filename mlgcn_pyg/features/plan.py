@@ -1,5 +1,6 @@
 """What an extraction has to do: nothing, the rest of an interrupted one, or all of it."""
 
+import glob
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -47,13 +48,19 @@ class Plan:
                 raise bad_input("path", "a place that can be written", f"{self.path} ({error.strerror})") from error
             yield
 
+    def finished(self) -> bool:
+        """Whether the file is there already; InputError, naming each field that differs, for another one."""
+        if self.overwrite or not self.path.is_file():
+            return False
+        self._refuse_other(self.path, read(self.path).meta, KEY)
+        return True
+
     def prepare(self) -> list[int] | None:
         """The batches to be computed, with the file in the making there to take them; None if there is nothing to do.
 
         Raises InputError, naming each field that differs, for a file with another content key.
         """
-        if self.path.exists() and not self.overwrite:
-            self._refuse_other(self.path, read(self.path).meta, KEY)
+        if self.finished():
             return None
         found = self._unfinished()
         if found is not None and self.on_error == "skip" and found.meta["on_error"] == "stop":
@@ -76,7 +83,7 @@ class Plan:
 
     def collect(self, writer: FeatureWriter, missing: list[int]) -> list[int]:
         """Takes over batches from the other processes' files, of this or an interrupted run; returns those left."""
-        for file in sorted(self.path.parent.glob(f"{self.partial.name}.rank*")):
+        for file in sorted(self.path.parent.glob(f"{glob.escape(self.partial.name)}.rank*")):
             try:
                 meta = read(file, complete=False).meta
                 same = not differences(meta, self.wanted, KEY + ENVIRONMENT)
@@ -109,15 +116,18 @@ class Plan:
             return None  # killed while it was being made
         if not self.overwrite:
             self._refuse_other(self.partial, found.meta, KEY + ENVIRONMENT)
-        elif differences(found.meta, self.wanted, KEY + ENVIRONMENT):
+        elif self._differing(found.meta, KEY + ENVIRONMENT):
             return None
         return found
 
-    def _refuse_other(self, path: Path, meta: dict, fields: tuple[str, ...]) -> None:
+    def _differing(self, meta: dict, fields: tuple[str, ...]) -> list[str]:
         differing = differences(meta, self.wanted, fields)
         if self.on_error == "stop" and (skipped := meta.get("skipped")):
             differing.append(f"skipped: {len(skipped)} images in the file, none asked for")
-        if differing:
+        return differing
+
+    def _refuse_other(self, path: Path, meta: dict, fields: tuple[str, ...]) -> None:
+        if differing := self._differing(meta, fields):
             fix = "choose another path, or replace it with overwrite=True (--overwrite)"
             raise bad_input(
                 "path", "a new file, or one with the same content key", f"{path} with {'; '.join(differing)}", fix

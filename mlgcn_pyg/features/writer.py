@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from mlgcn_pyg.checks import bad_input
@@ -156,6 +157,10 @@ def merge(writer: FeatureWriter, other: Path, missing: list[int]) -> list[int]:
 def storable(features: Tensor, dtype: str, ids: Sequence[str]) -> np.ndarray:
     """Features (B, ...) as ``dtype``; InputError, naming the image, where a value is not finite or does not fit."""
     limit = float(np.finfo(dtype).max)
+    if features.is_complex():
+        raise bad_input("features", "real numbers", features.dtype)
+    # compared in a type that holds the limit: in bfloat16 it would round to Inf, and Inf would pass
+    features = features.detach().to(torch.promote_types(features.dtype, torch.float32))
     fits = (features.abs() <= limit).flatten(1).all(dim=1)  # NaN fails as well
     if not fits.all():
         row = int((~fits).nonzero()[0])
@@ -167,4 +172,4 @@ def storable(features: Tensor, dtype: str, ids: Sequence[str]) -> np.ndarray:
             f"{worst:g} in row {row} (image {ids[row]})",
             fix=fix,
         )
-    return features.detach().cpu().numpy().astype(dtype)
+    return features.cpu().numpy().astype(dtype)

@@ -73,7 +73,7 @@ class GraphedStep:
                 step(self.rows)
         torch.cuda.current_stream().wait_stream(side)
         self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
+        with torch.cuda.graph(self.graph, stream=side):  # torch's own lies on the first GPU that ever captured
             self.losses = step(self.rows)
         with torch.no_grad():
             for tensor, value in zip(kept, before, strict=True):

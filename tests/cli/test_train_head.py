@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from mlgcn_pyg.cli.main import app
 from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.features.batches import Resident
+from mlgcn_pyg.files import locked
 from tests.training.problems import graph, problem
 
 
@@ -158,3 +159,26 @@ def test_refused_options(made, tmp_path):
     ):
         output = run(*words(made, tmp_path / "r", *more), code=2)
         assert told in output and "Traceback" not in output
+
+
+def test_two_at_once_in_one_folder_are_refused(made, tmp_path):
+    run(*words(made, tmp_path, "--head", "linear"))
+    before = files(tmp_path)
+    with locked(tmp_path / ".lock"):
+        output = run(*words(made, tmp_path, "--head", "mlgcn"), code=2)
+    assert "in another process's hands" in output and files(tmp_path) == before
+    assert not (tmp_path / ".lock").exists()
+
+
+@pytest.mark.parametrize("what", ["features", "targets"])
+def test_other_data_under_the_same_name_is_another_setup(made, tmp_path, what):
+    run(*words(made, tmp_path / "run", "--head", "linear"))
+    cache = FeatureCache(made / "train.h5")
+    features, targets = cache.load()
+    if what == "features":
+        features = features * 2
+    else:
+        targets = 1 - targets
+    other = FeatureCache.from_arrays(tmp_path / "train.h5", features, targets, cache.label_names)
+    more = ("--head", "mlgcn", "--train", other.path)
+    assert "results of another setup" in run(*words(made, tmp_path / "run", *more), code=2)

@@ -157,3 +157,43 @@ def test_files_that_are_no_cache(tmp_path, tiny):
     for name in ("text.h5", "cut.h5", "absent.h5", "."):
         with pytest.raises(InputError, match="cache"):
             FeatureCache(tmp_path / name)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_infinity_in_a_half_type_is_refused(tmp_path, kind, dtype):
+    features = torch.tensor([[1.0, 2.0], [float("inf"), 0.0]]).to(kind)
+    with pytest.raises(InputError, match=r"found inf in row 1 \(image 1\)"):
+        FeatureCache.from_arrays(tmp_path / "t.h5", features, [[1], [0]], ["a"], dtype=dtype)
+    assert not (tmp_path / "t.h5").exists()
+
+
+def test_bfloat16_features_are_written_exactly_or_refused(tmp_path):
+    features = torch.tensor([[1.0, -2.5], [65024.0, 0.0]]).bfloat16()
+    cache = FeatureCache.from_arrays(tmp_path / "t.h5", features, [[1], [0]], ["a"])
+    assert torch.equal(cache.load()[0][:, 0].float(), features.float())
+    with pytest.raises(InputError, match="found 65536 in row 0"):  # the limit itself is 65536 in bfloat16
+        FeatureCache.from_arrays(tmp_path / "u.h5", torch.tensor([[65536.0]]).bfloat16(), [[1]], ["a"])
+
+
+@pytest.mark.parametrize("ids", [[139, 285], np.array([139, 285])])
+def test_ids_that_are_numbers_are_refused_by_name(tmp_path, ids):
+    with pytest.raises(InputError, match="ids: expected strings that name the images, found .*139"):
+        FeatureCache.from_arrays(tmp_path / "t.h5", torch.ones(2, 3), [[1], [0]], ["a"], ids=ids)
+
+
+@pytest.mark.parametrize(
+    ("features", "what"), [(torch.ones(1, 0, 3), "views"), (torch.ones(1, 3, dtype=torch.complex64), "features")]
+)
+def test_no_view_and_complex_numbers_are_refused(tmp_path, features, what):
+    with pytest.raises(InputError, match=f"{what}: expected"):
+        FeatureCache.from_arrays(tmp_path / "t.h5", features, [[1]], ["a"])
+
+
+def test_the_digest_is_that_of_features_targets_and_names(tmp_path):
+    features, targets = torch.randn(6, 3), torch.tensor([[1], [0]] * 3)
+    first = FeatureCache.from_arrays(tmp_path / "a.h5", features, targets, ["x"])
+    assert FeatureCache.from_arrays(tmp_path / "b.h5", features, targets, ["x"]).digest() == first.digest()
+    others = [(features + 1, targets, ["x"]), (features, 1 - targets, ["x"]), (features, targets, ["y"])]
+    found = {FeatureCache.from_arrays(tmp_path / "c.h5", *other).digest() for other in others}
+    assert len(found | {first.digest()}) == 4

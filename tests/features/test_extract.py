@@ -6,6 +6,7 @@ from mlgcn_pyg.checks import InputError
 from mlgcn_pyg.datasets import VOC2007, Scenes, eval_transform
 from mlgcn_pyg.features import FeatureCache, extract_features
 from mlgcn_pyg.nn import Backbone
+from tests.features.small import SmallBackbone, small_scenes
 
 
 @pytest.fixture(scope="module")
@@ -158,3 +159,12 @@ def test_nothing_left_after_skipping_is_an_error(tmp_path, backbone):
     with pytest.raises(InputError, match="found 3 that do not"):
         extract_features(backbone, data, tmp_path / "s.h5", on_error="skip")
     assert not (tmp_path / "s.h5").exists()
+
+
+def test_float32_is_float32_in_convolutions_too(tmp_path):
+    """On a GPU torch's convolutions are TF32 unless they are told otherwise."""
+    backbone, seen = SmallBackbone(), []
+    backbone.register_forward_hook(lambda *_: seen.append(torch.backends.cudnn.allow_tf32))
+    before = torch.backends.cudnn.allow_tf32
+    extract_features(backbone, small_scenes(tmp_path / "scenes", 3), tmp_path / "s.h5")
+    assert before and seen == [False] and torch.backends.cudnn.allow_tf32 == before

@@ -103,3 +103,9 @@ def test_shards_hold_each_row_once_in_whole_batches(num_images, batch_size, n):
 def test_no_such_shard(tmp_path, shard):
     with pytest.raises(InputError, match="shard"):
         extract_features(SmallBackbone(), small_scenes(tmp_path / "s", 2), tmp_path / "s.h5", shard=shard)
+
+
+def test_the_same_file_twice_is_refused(tmp_path):
+    path = FeatureCache.from_arrays(tmp_path / "a.h5", torch.ones(2, 3), [[1], [0]], ["x"]).path
+    with pytest.raises(InputError, match="each image in one file, found 0 in"):
+        FeatureCache([path, path])

@@ -144,3 +144,38 @@ def test_broken_images_found_halfway_can_then_be_skipped(tmp_path, scenes):
     fresh = extract_features(SmallBackbone(), scenes, tmp_path / "t.h5", batch_size=2, on_error="skip")
     assert torch.equal(cache.load()[0], fresh.load()[0])
     assert sorted(path.name for path in tmp_path.glob("*.h5*")) == ["s.h5", "t.h5"]
+
+
+def interrupted(scenes, path, batches, **options):
+    """An extraction that is stopped after some batches."""
+
+    def progress(count, what):
+        if what == "extracting" and count >= 2 * batches:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        extract_features(SmallBackbone(), scenes, path, batch_size=2, progress=progress, **options)
+
+
+def test_a_name_with_glob_characters_loses_no_batches(tmp_path, scenes):
+    interrupted(scenes, tmp_path / "s[1].h5", 2)
+    told = []
+    extract_features(SmallBackbone(), scenes, tmp_path / "s[1].h5", batch_size=2, on_error="skip", notify=told.append)
+    assert "2 of 3 batches are good" in told[0]
+    assert [path.name for path in tmp_path.glob("s*.h5*")] == ["s[1].h5"]
+
+
+def test_overwriting_does_not_go_on_with_a_file_that_skips_images(tmp_path, scenes):
+    scenes.image_paths[5].write_bytes(b"broken")
+    interrupted(scenes, tmp_path / "s.h5", 1, on_error="skip")
+    with pytest.raises(InputError, match="1 that do not: train_000005"):
+        extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=2, overwrite=True)
+    assert not (tmp_path / "s.h5").exists()
+
+
+def test_a_finished_file_needs_no_place_to_write(tmp_path, scenes):
+    path = extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=2).path
+    (tmp_path / "s.h5.partial").mkdir()  # as on a disk mounted read-only, no file can be made there
+    told = []
+    assert len(extract_features(SmallBackbone(), scenes, path, batch_size=2, notify=told.append)) == 6
+    assert told == [f"{path} is there already, with the same content key: nothing to do"]
