@@ -92,7 +92,10 @@ def plot(path) -> None:
         color = ("#2a7fb8", "#e08a2e", "#b9c4cc")[k]
         bars = axes.bar([c + 0.27 * k for c in range(len(cells))], heights, width=0.25, label=name, color=color)
         axes.bar_label(bars, fmt="%.1f", fontsize=8)
-    titles = [f"{name}\n{side} px, batch {batch}, {precision}" for name, side, batch, precision in cells]
+    titles = [
+        f"{name}\n{side} px, batch {batch}, {'float32' if precision == 'no' else precision}"
+        for name, side, batch, precision in cells
+    ]
     axes.set(ylabel="images per second", xticks=[c + 0.27 for c in range(len(cells))], xticklabels=titles)
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(y=0.15)

@@ -62,14 +62,15 @@ def write_at(handle: int, data, offset: int) -> None:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, argument: str = "path", what: str = "a file that nobody else is writing") -> Iterator[None]:
     """Within the block nobody else who asks has ``path`` locked; it is made if need be, and not left empty.
 
-    Raises InputError where another process holds it. On file systems without locks, all may enter.
+    Raises InputError, that ``argument`` is not ``what``, where another process holds it. On file systems without locks,
+    all may enter.
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        _lock(handle, path)
+        _lock(handle, path, argument, what)
         try:
             yield
         finally:
@@ -79,7 +80,21 @@ def locked(path: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _lock(handle: int, path: Path) -> None:
+@contextmanager
+def own_folder(folder: Path | None) -> Iterator[None]:
+    """Within the block no other run has ``folder``, which is made if need be; None is a run that leaves nothing.
+
+    Raises InputError where another process has it.
+    """
+    if folder is None:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / ".lock", "folder", "a folder that no other run is using"):
+        yield
+
+
+def _lock(handle: int, path: Path, argument: str, what: str) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         taken = not _is_at(handle, path)  # its last writer gave it its final name just now
@@ -88,8 +103,8 @@ def _lock(handle: int, path: Path) -> None:
     except OSError:  # no locks here
         taken = False
     if taken:
-        fix = "wait for it to end, or choose another path"
-        raise bad_input("path", "a file that nobody else is writing", f"{path} in another process's hands", fix)
+        fix = f"wait for it to end, or choose another {argument}"
+        raise bad_input(argument, what, f"{path} in another process's hands", fix)
 
 
 def _is_at(handle: int, path: Path) -> bool:

@@ -17,7 +17,7 @@ from mlgcn_pyg.cli.heads import (
     save_heads,
     unfinished_run,
 )
-from mlgcn_pyg.files import locked
+from mlgcn_pyg.files import own_folder
 
 
 def train_head(
@@ -70,7 +70,7 @@ def train_head(
     own = {kind: _own_setup(kind, label_graph, shape) for kind in kinds}
     options = shape | {"device": common.pick_device(device), "stream": stream}
     common.make_folder("out", out)
-    with locked(out / ".lock"):  # what is found here stays so until the results stand beside it
+    with own_folder(out):  # what is found here stays so until the results stand beside it
         earlier = _earlier_results(out / "metrics.json", setup, own, overwrite)
         fitted = _fit(out, overwrite, (train_cache, val_cache, label_graph, kinds, seeds, config), options)
         if overwrite:

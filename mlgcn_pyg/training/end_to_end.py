@@ -10,6 +10,7 @@ from torch.utils.data import Dataset, Subset
 
 from mlgcn_pyg.checks import bad_input, check_same_labels
 from mlgcn_pyg.evaluation import multilabel_metrics
+from mlgcn_pyg.files import own_folder
 from mlgcn_pyg.nn import MLGCN
 from mlgcn_pyg.training.config import ModelConfig
 from mlgcn_pyg.training.heads import check_loss
@@ -70,9 +71,9 @@ def fit_model(
     sizes = torch.tensor([len(batch) for batch in batches(len(train_set), config, 1)])  # of every epoch's batches
     setup = describe_run(model, train_set, val_set, config) if folder is not None else None
     run = ModelFolder(folder, setup, trainee, len(sizes), save_seconds, tensorboard)
-    run.restore()
     try:
-        with Interruption(wanted=folder is not None) as stop:
+        with own_folder(run.path if run.leads else None), Interruption(wanted=folder is not None) as stop:
+            run.restore()
             while run.epoch <= config.epochs:
                 _train_epoch(trainee, train_set, sizes, run, stop, progress)
                 record = _epoch_record(trainee, run, sizes, val_set)

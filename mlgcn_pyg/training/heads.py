@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from mlgcn_pyg.checks import bad_input
+from mlgcn_pyg.files import own_folder
 from mlgcn_pyg.training.config import HeadConfig
 from mlgcn_pyg.training.history import History
 from mlgcn_pyg.training.loop import Training, run_training
@@ -126,10 +127,10 @@ def fit_heads(
             training = Training(heads, names, configs, optimizers, source)
             setup = None if folder is None else describe(training, source, validation)
             training.folder = RunFolder(folder, setup, save_seconds)
-            training.folder.restore(training)
-            run_training(
-                training, Step(program, source, optimizers, configs), source, validation, training.folder, progress
-            )
+            with own_folder(training.folder.path):
+                training.folder.restore(training)
+                step = Step(program, source, optimizers, configs)
+                run_training(training, step, source, validation, training.folder, progress)
         finally:
             program.release()
     return training.histories

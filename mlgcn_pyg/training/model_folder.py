@@ -61,8 +61,6 @@ class ModelFolder:
         """Goes to where the folder's state is, if it has one; InputError for another run's."""
         if self.path is None:
             return
-        if self.leads:
-            self.path.mkdir(parents=True, exist_ok=True)
         state = read_state(self.path)
         if state is not None:
             if difference := first_difference(state["setup"], self.setup):

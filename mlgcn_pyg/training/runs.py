@@ -42,7 +42,6 @@ class RunFolder:
         """Puts ``training`` where the folder's state is, if it has one, and makes the histories agree with it."""
         if self.path is None:
             return
-        self.path.mkdir(parents=True, exist_ok=True)
         if (state := read_state(self.path)) is not None:
             if difference := first_difference(state["setup"], self.setup):
                 fix = "go on with the same data, heads and config, or choose another folder"

@@ -78,7 +78,7 @@ def loaded(dataset: Dataset, num_workers: int, **options) -> Iterator[list]:
         yield from DataLoader(dataset, num_workers=num_workers, generator=own, worker_init_fn=_stand_apart, **options)
     except InputError as error:
         kind = type(error)
-        raise kind(str(error).rpartition(f"{kind.__name__}: ")[2]) from None
+        raise kind(str(error).rpartition(f"{kind.__name__}: ")[2].strip()) from None
 
 
 def _stand_apart(worker: int) -> None:

@@ -9,9 +9,10 @@ import time
 
 import pytest
 import torch
+import torchvision
 
 from mlgcn_pyg.datasets import Scenes
-from mlgcn_pyg.nn import Backbone, load_checkpoint
+from mlgcn_pyg.nn import load_checkpoint
 from tests.cli.test_cli import refused, run
 
 
@@ -91,7 +92,7 @@ def test_refusals_are_one_line_and_lose_nothing(scenes, tmp_path):
     before = (tmp_path / "run" / "last.pt").read_bytes()
     assert "another recipe.lr: 0.01 there, 0.5 here" in refused(*words(scenes, tmp_path / "run", "--lr", 0.5))
     weights = scenes / "weights.pth"
-    torch.save(Backbone("squeezenet1_1").features.state_dict(), weights)
+    torch.save(torchvision.models.squeezenet1_1().state_dict(), weights)
     line = refused(*words(scenes, tmp_path / "run", "--weights", weights))
     assert "another network.backbone.weights: None there, weights.pth here" in line
     assert (tmp_path / "run" / "last.pt").read_bytes() == before

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from mlgcn_pyg.cli.main import app
 from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.features.batches import Resident
-from mlgcn_pyg.files import locked
+from mlgcn_pyg.files import own_folder
 from tests.training.problems import graph, problem
 
 
@@ -164,7 +164,7 @@ def test_refused_options(made, tmp_path):
 def test_two_at_once_in_one_folder_are_refused(made, tmp_path):
     run(*words(made, tmp_path, "--head", "linear"))
     before = files(tmp_path)
-    with locked(tmp_path / ".lock"):
+    with own_folder(tmp_path):
         output = run(*words(made, tmp_path, "--head", "mlgcn"), code=2)
     assert "in another process's hands" in output and files(tmp_path) == before
     assert not (tmp_path / ".lock").exists()

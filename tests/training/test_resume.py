@@ -14,6 +14,7 @@ import torch
 from mlgcn_pyg.checks import InputError
 from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.features.batches import Resident
+from mlgcn_pyg.files import own_folder
 from mlgcn_pyg.nn import load_head
 from mlgcn_pyg.training import HeadConfig, fit_head, fit_heads
 from mlgcn_pyg.training.runs import Interruption
@@ -183,6 +184,14 @@ def test_a_folder_is_of_one_run(tmp_path):
     with pytest.raises(InputError, match="another heads"):
         fit_heads([fresh(), fresh()], data, val, CONFIG, folder=tmp_path)
     assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+
+def test_a_folder_takes_one_run_at_a_time(tmp_path):
+    with own_folder(tmp_path), pytest.raises(InputError, match="folder that no other run is using"):
+        fit_head(fresh(), problem(), config=CONFIG, folder=tmp_path)
+    assert not list(tmp_path.iterdir())
+    fit_head(fresh(), problem(), config=CONFIG, folder=tmp_path)
+    assert (tmp_path / "state.pt").exists() and not (tmp_path / ".lock").exists()
 
 
 def test_foreign_and_damaged_states_are_refused(tmp_path):

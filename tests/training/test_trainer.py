@@ -15,6 +15,7 @@ import torch
 from mlgcn_pyg import MLGCN, LabelGraph, MLGCNHead
 from mlgcn_pyg.checks import InputError
 from mlgcn_pyg.datasets import VOC2007, Scenes, eval_transform, train_transform
+from mlgcn_pyg.files import own_folder
 from mlgcn_pyg.nn import Backbone, load_checkpoint
 from mlgcn_pyg.training import ModelConfig, fit_model
 from mlgcn_pyg.training.end_to_end import model_logits
@@ -159,6 +160,12 @@ def test_processes_that_see_different_folders_are_refused(root, tmp_path):
     _, errors = worker.communicate(timeout=120)
     assert worker.returncode != 0 and "folder: expected a folder that every process sees" in errors
     assert len((tmp_path / "0" / "history.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_folder_takes_one_run_at_a_time(root, tmp_path):
+    with own_folder(tmp_path), pytest.raises(InputError, match="folder that no other run is using"):
+        trained(root, tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("size, accumulate", [(1, 1), (2, 1), (3, 2), (5, 3)])
