@@ -220,7 +220,7 @@ def test_a_step_is_torchs_own(root):
         for part, lr in ((twin.backbone, 0.002), (twin.head, 0.02)):
             for p in part.parameters():
                 p -= lr * (p.grad + 1e-4 * p)
-    assert history.last["loss"] == pytest.approx(float(loss), rel=1e-4)
+    assert history.last["loss"] == pytest.approx(loss.item(), rel=1e-4)
     assert all(torch.allclose(x, y, atol=1e-5) for x, y in zip(net.parameters(), twin.parameters(), strict=True))
 
 
