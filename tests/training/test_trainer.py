@@ -150,7 +150,8 @@ def test_every_process_scores_with_the_statistics_that_are_kept(root, tmp_path):
     _, errors = worker.communicate()
     assert worker.returncode == 0, errors
     alone = model_logits(Trainee(network(root), config()), data(root)[1])
-    assert torch.allclose(torch.load(tmp_path / "logits.pt", weights_only=True), alone, atol=1e-5)
+    found = torch.load(tmp_path / "logits.pt", weights_only=True)
+    assert torch.allclose(found, alone, rtol=1e-3, atol=0) and alone.abs().min() > 0  # of 1e-6, untrained
 
 
 def test_processes_that_see_different_folders_are_refused(root, tmp_path):
