@@ -50,7 +50,7 @@ def train(
     compile: Annotated[bool, typer.Option("--compile", help="Through torch.compile.")] = False,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Curves in OUT/tensorboard.")] = False,
     seed: Annotated[int, typer.Option(help="Of weights, order, augmentation and dropout.")] = 0,
-    device: common.Device = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda; several GPUs through torchrun.")] = "auto",
 ) -> None:
     """Train a whole network; interrupted and run again, it goes on where it stopped."""
     from mlgcn_pyg.datasets import eval_transform, train_transform
@@ -125,7 +125,8 @@ def _fit(model, train_set, val_set, config, out: Path, tensorboard: bool) -> Non
             options = {"folder": out, "tensorboard": tensorboard, "progress": report}
             history = fit_model(model, train_set, val_set, config, **options)
     except KeyboardInterrupt:
-        common.out.print(f"stopped; the state is in {out}: run the same command to go on", soft_wrap=True)
+        where = f"the state is in {out}" if (out / "state.pt").exists() else "no step was done"
+        common.out.print(f"stopped; {where}: run the same command to go on", soft_wrap=True)
         raise typer.Exit(130) from None
     if not history.epochs:
         raise bad_input("epochs", "at least one epoch", "none")

@@ -45,7 +45,7 @@ def fit_model(
     run, bit for bit.
 
     Args:
-        model: backbone and head.
+        model: backbone and head; parameters without ``requires_grad`` stay as they are.
         train_set, val_set: data sets of this package, items ``(image, target, index)``.
         config: the recipe; the paper's by default.
         folder: for ``state.pt``, ``history.jsonl``, and the networks ``last.pt`` and ``best.pt`` (``load_model``).

@@ -150,6 +150,7 @@ def describe_run(model: MLGCN, train: Dataset, val: Dataset | None, config: Mode
     backbone = {name: getattr(model.backbone, name, None) for name in ("name", "pool", "num_features", "weights")}
     shapes = {name: list(p.shape) for name, p in model.head.named_parameters()}
     network = {"backbone": backbone, "head": shapes, "graph": tensor_digest(fixed)}
+    network["fixed"] = [name for name, p in model.named_parameters() if not p.requires_grad]
     data = {"train": _describe_data(train), "val": None if val is None else _describe_data(val)}
     return {"recipe": recipe, "network": network, "labels": list(model.label_names)} | data
 

@@ -37,6 +37,7 @@ class Trainee:
         self.averaged = None
         if config.ema_decay is not None:
             self.averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay))
+        self.learning = [p for p in model.parameters() if p.requires_grad]  # the caller may hold some fixed
         self.wrapped, self.frozen = None, None
 
     @property
@@ -57,7 +58,9 @@ class Trainee:
         frozen = epoch <= self.config.frozen_epochs
         if self.wrapped is None or frozen != self.frozen:
             self.unwrap()  # gradients are exchanged for what learns now
-            self.model.backbone.requires_grad_(not frozen)
+            self._let_learn()
+            if frozen:
+                self.model.backbone.requires_grad_(False)
             network = torch.compile(self.model) if self.config.compile else self.model
             self.wrapped, self.frozen = self.accelerator.prepare_model(network), frozen
         self.wrapped.train()
@@ -67,6 +70,10 @@ class Trainee:
             for part in self.model.backbone.modules():
                 if isinstance(part, torch.nn.modules.batchnorm._BatchNorm):
                     part.eval()
+
+    def _let_learn(self) -> None:
+        for parameter in self.learning:
+            parameter.requires_grad_()
 
     def step(self, pieces: Sequence[tuple[Tensor, Tensor, float]], number: int, lr_factor: float) -> Tensor:
         """One update from this process's pieces of a batch; returns its part of the batch's mean loss.
@@ -132,6 +139,6 @@ class Trainee:
 
     def finish(self) -> None:
         self.unwrap()
-        self.model.requires_grad_(True)
+        self._let_learn()
         if self.averaged is not None:
             self.model.load_state_dict(self.averaged.module.state_dict())

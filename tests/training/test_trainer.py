@@ -253,6 +253,20 @@ def test_frozen_batch_statistics_stay_and_weights_learn(root):
     assert not torch.equal(next(net.backbone.parameters()), next(before.backbone.parameters()))
 
 
+def test_what_the_caller_holds_fixed_stays_fixed(root, tmp_path):
+    net = network(root)
+    fixed = [net.head.convs[0].weight, *list(net.backbone.parameters())[:4]]
+    for p in fixed:
+        p.requires_grad_(False)
+    before = {name: p.clone() for name, p in net.named_parameters()}
+    trained(root, tmp_path, net, frozen_epochs=1)
+    changed = {name for name, p in net.named_parameters() if not torch.equal(p, before[name])}
+    held = {name for name, p in net.named_parameters() if any(p is other for other in fixed)}
+    assert changed == before.keys() - held and not any(p.requires_grad for p in fixed)
+    with pytest.raises(InputError, match="another network.fixed"):
+        trained(root, tmp_path, frozen_epochs=1)
+
+
 def test_averaged_weights_are_the_exponential_average(root, monkeypatch):
     seen, step = [], Trainee.step
 
