@@ -14,7 +14,7 @@ import psutil
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checks import bad_input, check_choice, check_finite, check_positive
+from mlgcn_pyg.checks import all_finite, bad_input, check_choice, check_finite, check_positive
 from mlgcn_pyg.seeding import derived_seed
 
 if TYPE_CHECKING:
@@ -183,8 +183,8 @@ class Streamed:
         return features, targets, torch.empty_like(order).scatter_(0, order, torch.arange(len(order)))
 
     def _checked(self, features: Tensor, images: Tensor) -> Tensor:
-        bad = ~features.flatten(1).isfinite().all(dim=1)
-        if bad.any():
+        if not all_finite(features):
+            bad = ~features.flatten(1).isfinite().all(dim=1)
             found = f"NaN or Inf in {int(bad.sum())} of {len(bad)} rows, the first is row {int(images[bad][0])}"
             raise bad_input(f"features of {self.cache.path}", "finite numbers", found)
         return features

@@ -159,11 +159,13 @@ def storable(features: Tensor, dtype: str, ids: Sequence[str]) -> np.ndarray:
     limit = float(np.finfo(dtype).max)
     if features.is_complex():
         raise bad_input("features", "real numbers", features.dtype)
-    # compared in a type that holds the limit: in bfloat16 it would round to Inf, and Inf would pass
-    features = features.detach().to(torch.promote_types(features.dtype, torch.float32))
-    fits = (features.abs() <= limit).flatten(1).all(dim=1)  # NaN fails as well
-    if not fits.all():
-        row = int((~fits).nonzero()[0])
+    features = features.detach()
+    if features.dtype not in (torch.float16, torch.float32, torch.float64):
+        features = features.float()  # NumPy knows no bfloat16
+    # the extremes tell in one pass; as numbers of Python, for in a half type the limit itself may round to Inf
+    lowest, highest = map(float, features.aminmax()) if features.numel() else (0.0, 0.0)
+    if not -limit <= lowest <= highest <= limit:  # NaN fails as well
+        row = int((~(features.double().abs() <= limit)).flatten(1).any(dim=1).nonzero()[0])
         worst = float(features[row].abs().max())
         fix = "store float32 instead" if np.isfinite(worst) else "check the weights and the image"
         raise bad_input(
