@@ -139,7 +139,7 @@ def _numbers(path: Path, number: int, raw: bytes, format: str) -> np.ndarray:
 def _header(line: bytes) -> tuple[int, int] | None:
     """``count width``, if that is what the line says."""
     parts = line.split()
-    if len(parts) == 2 and all(part.isdigit() for part in parts) and int(parts[1]):
+    if len(parts) == 2 and all(part.isdigit() and len(part) < 20 for part in parts) and int(parts[1]):
         return int(parts[0]), int(parts[1])
     return None
 

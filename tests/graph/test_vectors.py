@@ -107,6 +107,11 @@ def test_words_with_spaces_in_them_are_not_their_first_part(tmp_path):
     assert read_vectors(tmp_path / "v", ["at name", ". . ."], "text")[0]["at name"].tolist() == [9, 9]
 
 
+def test_a_first_line_of_a_number_too_long_to_be_a_count(tmp_path):
+    (tmp_path / "v").write_bytes(b"9" * 5000 + b" 2\ndog 1\n")
+    assert sniff(tmp_path / "v") == "text" and label_embeddings(["dog"], tmp_path / "v").x.tolist() == [[1]]
+
+
 def test_damage_in_words_nobody_asked_for_is_not_parsed_but_counted(tmp_path):
     (tmp_path / "v").write_bytes(b"the x y\ndog 1 2\n")
     assert label_embeddings(["dog"], tmp_path / "v").x.tolist() == [[1, 2]]

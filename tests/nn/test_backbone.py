@@ -99,6 +99,12 @@ def test_weights_that_do_not_fit(tmp_path):
         Backbone("squeezenet1_1", tmp_path / "w.pth")
 
 
+def test_a_file_whose_keys_are_no_names(tmp_path):
+    torch.save({1: torch.zeros(1)}, tmp_path / "k.pth")
+    with pytest.raises(InputError, match="weights: expected a state dict of tensors"):
+        Backbone("resnet18", tmp_path / "k.pth")
+
+
 def test_refused_arguments():
     with pytest.raises(InputError, match="backbone: expected one of alexnet, .*resnet101.*found 'resnet'"):
         Backbone("resnet")
