@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checks import bad_input, check_label_names, first_line
+from mlgcn_pyg.checks import bad_input, check_finite, check_label_names, first_line
 from mlgcn_pyg.files import existing_file
 from mlgcn_pyg.graph import LabelEmbeddings, label_embeddings, read_released_counts
 from mlgcn_pyg.graph.released import PlainDtype, plain_scalar
@@ -62,6 +62,7 @@ def load_released(
     if first.dim() != 2 or second.dim() != 2 or first.size(1) != second.size(0):
         found = f"shapes {tuple(first.shape)} and {tuple(second.shape)}"
         raise bad_input("checkpoint", "gc1.weight (F, H) and gc2.weight (H, D)", found)
+    check_finite("gc1.weight", first), check_finite("gc2.weight", second)
     x = _embeddings(embeddings, label_names, len(a))
     if x.x.size(1) != first.size(0):
         raise bad_input("embeddings", f"embeddings of width {first.size(0)}, as gc1.weight has", x.x.size(1))

@@ -153,6 +153,17 @@ def test_nearest_spellings_are_the_nearest_of_all_that_share_an_end():
     assert nearest_spellings(["tv", ""], ["TV", "", "tvs"])["tv"] == ["TV", "tvs"]
 
 
+def test_a_line_without_an_end_does_not_fill_the_memory(tmp_path):
+    with gzip.open(tmp_path / "v.gz", "wb", compresslevel=1) as file:
+        file.write(b"dog 1 " + b"1" * 30_000_000)
+    tracemalloc.start()
+    with pytest.raises(InputError, match="4 MiB without an end in line 1"):
+        label_embeddings(["dog"], tmp_path / "v.gz")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 15_000_000
+
+
 def test_memory_does_not_grow_with_the_file(tmp_path):
     """A file of 10 MB is read with less than a third of it at a time, whatever else the reader keeps."""
     row = " ".join(["0.12345"] * 50)

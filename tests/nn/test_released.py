@@ -229,6 +229,7 @@ def test_matrices_that_cannot_be_normalised(bad):
         ({"gc2.weight": torch.zeros(9, 512)}, r"gc1.weight \(F, H\) and gc2.weight"),
         ({"gc2.weight": torch.zeros(8, 7)}, "num_features = 512"),
         ({"A": torch.eye(4)}, "4 names|4 rows"),
+        ({"gc2.weight": torch.full((8, 512), torch.nan)}, "gc2.weight: expected finite numbers, found NaN"),
         ({"A": torch.tensor(1.0)}, r"A of shape \(C, C\), found shape \(\)"),
         ({"epoch": 3}, "a state dict of tensors"),
     ],
