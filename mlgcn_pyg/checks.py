@@ -84,6 +84,19 @@ def check_targets(argument: str, targets, num_labels: int | None = None) -> "Ten
     return targets.to(torch.int8)
 
 
+def check_text(argument: str, text: str) -> str:
+    """``text`` if it can be written in UTF-8; InputError for half characters, which JSON and odd terminals let through.
+
+    >>> check_text("label_names", "Straße")
+    'Straße'
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise bad_input(argument, "text that UTF-8 can hold", ascii(text)) from error
+    return text
+
+
 def all_finite(values: "Tensor") -> bool:
     """Whether floating-point ``values`` hold neither NaN nor Inf, in one fast pass: the extremes show both."""
     import torch
@@ -112,6 +125,7 @@ def check_label_names(names: Sequence[str] | None, num_labels: int) -> tuple[str
     for name in names:
         if not isinstance(name, str):
             raise bad_input("label_names", "strings", f"{name!r} ({type(name).__name__})")
+        check_text("label_names", name)
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise bad_input("label_names", "different names", f"{twice!r} twice")

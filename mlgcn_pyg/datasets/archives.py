@@ -1,5 +1,6 @@
 """Taking the files out of a zip or tar archive that nobody has reason to trust."""
 
+import lzma
 import os
 import shutil
 import stat
@@ -14,7 +15,10 @@ from typing import IO, NamedTuple
 from mlgcn_pyg.checks import bad_input, first_line
 from mlgcn_pyg.datasets.names import inside
 
-DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, RuntimeError, NotImplementedError, UnicodeError)
+DAMAGED = (
+    zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, RuntimeError, NotImplementedError,
+    UnicodeError,
+)  # fmt: skip
 
 
 class Member(NamedTuple):

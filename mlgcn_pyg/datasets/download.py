@@ -92,8 +92,7 @@ def _receive(url: str, partial: Path, progress: Progress | None) -> None:
         return _receive(url, partial, progress)
     with response:
         have = have if response.headers.get("Content-Range", "").startswith(f"bytes {have}-") else 0
-        length = response.headers.get("Content-Length")
-        total = None if length is None else have + int(length)
+        total = None if response.length is None else have + response.length  # None: not announced, or no number
         check_room(partial.parent, (total or 0) - have)
         with open(partial, "ab" if have else "wb") as file:
             while chunk := response.read(CHUNK):

@@ -7,6 +7,9 @@ from PIL import Image, ImageOps
 
 from mlgcn_pyg.checks import InputError, first_line
 
+# Pillow hands the first to Ghostscript, a program that the file then instructs; the second may wrap the first
+PROGRAMS = ("EPS", "IPTC")
+
 
 class ImageError(InputError):
     """An image file that is missing or does not decode."""
@@ -15,16 +18,23 @@ class ImageError(InputError):
 def read_image(path: str | Path) -> Image.Image:
     """The photograph as RGB, upright by its EXIF orientation; 16-bit grey is scaled to 8 bits, alpha is dropped.
 
-    Raises ImageError, naming the file, where it is missing, damaged, suspiciously huge (a decompression bomb), or of
-    32-bit numbers, whose scale nobody knows.
+    Raises ImageError, naming the file, where it is missing, damaged, suspiciously huge (a decompression bomb), of
+    32-bit numbers, whose scale nobody knows, or a PostScript program, which is not run.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=_formats()) as image:
             image.load()
             return _rgb(_upright(image))
     except Exception as error:  # decoders of damaged files raise nearly anything
         what = "missing file" if isinstance(error, FileNotFoundError) else first_line(error)
         raise ImageError(f"image: expected a picture that decodes, found {path} ({what})") from error
+
+
+def _formats() -> list[str]:
+    """All formats that Pillow reads here, those of its plugins too, but for programs; the usual ones first."""
+    Image.preinit()
+    Image.init()
+    return [name for name in Image.OPEN if name not in PROGRAMS]
 
 
 def _upright(image: Image.Image) -> Image.Image:

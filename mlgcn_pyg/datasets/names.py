@@ -2,7 +2,7 @@
 
 from pathlib import Path, PureWindowsPath
 
-from mlgcn_pyg.checks import bad_input
+from mlgcn_pyg.checks import bad_input, check_text
 
 
 def inside(argument: str, folder: Path, name: str) -> Path:
@@ -19,7 +19,7 @@ def inside(argument: str, folder: Path, name: str) -> Path:
     Traceback (most recent call last):
     mlgcn_pyg.checks.InputError: file_name: expected a file below train2014, found '../a.jpg'
     """
-    parsed = PureWindowsPath(name)  # understands / and \ and drives
+    parsed = PureWindowsPath(check_text(argument, name))  # understands / and \ and drives
     if not parsed.parts or parsed.anchor or ".." in parsed.parts or "\0" in name:
         raise bad_input(argument, f"a file below {folder}", repr(name))
     return folder / name

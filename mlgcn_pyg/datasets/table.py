@@ -128,9 +128,11 @@ def _image_paths(images: pd.Series, root: Path) -> list[Path]:
     if not root.is_dir():
         raise bad_input("image_root", "a folder that exists", str(root))
     paths, inside, rows = [], root.resolve(), {}
-    for row, name in enumerate(images, start=1):
+    for row, name in zip(images.index + 1, images, strict=True):  # rows of the table, not of the split
         if not name:
             raise bad_input("image_column", "a file in every row", f"none in row {row}")
+        if "\0" in name:
+            raise bad_input("image_column", "names of files", f"{name!r} in row {row}")
         path = (root / name).resolve()
         if not path.is_relative_to(inside):
             raise bad_input("image_column", f"files below {root}", repr(name))
@@ -148,7 +150,7 @@ def _split_names(column: pd.Series, separator: str) -> list[list[str]]:
     lists = [list(cell) if isinstance(cell, list | tuple | np.ndarray) else None for cell in column]
     texts = _texts(column.where([names is None for names in lists], ""))
     cells = [text.split(separator) if names is None else names for names, text in zip(lists, texts, strict=True)]
-    return [[str(name).strip() for name in cell if str(name).strip()] for cell in cells]
+    return [[str(name).strip() for name in cell if name is not None and str(name).strip()] for cell in cells]
 
 
 def _names_found(found: list[list[str]], separator: str) -> tuple[str, ...]:

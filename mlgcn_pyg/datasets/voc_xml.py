@@ -39,7 +39,7 @@ def read_objects(path: Path) -> list[tuple[str, bool]]:
     """(label, difficult) of each object in a VOC annotation."""
     try:
         root = ElementTree.fromstring(path.read_bytes(), ElementTree.XMLParser(target=_NoDoctype()))
-    except (OSError, ValueError, ElementTree.ParseError) as error:
+    except (OSError, ValueError, LookupError, ElementTree.ParseError) as error:
         raise bad_input("root", "VOC's annotations of every image", f"{path} ({first_line(error)})") from error
     objects = []
     for item in root.findall("object"):

@@ -16,6 +16,7 @@ from mlgcn_pyg.checks import (
     check_finite,
     check_label_names,
     check_positive,
+    check_text,
     first_line,
 )
 from mlgcn_pyg.files import existing_file, load_plain, save_plain
@@ -146,7 +147,7 @@ def label_embeddings(
     words = {name: label_words(name, aliases) for name in names}
     if empty := [name for name, parts in words.items() if not parts]:
         raise bad_input("label_names", "names with at least one word", repr(empty[0]))
-    wanted = {word for parts in words.values() for word in parts}
+    wanted = {check_text("aliases", word) for parts in words.values() for word in parts}
     found, width = read_vectors(path, wanted, format)
     unknown = sorted(wanted - found.keys())
     if unknown and (oov == "error" or not found):
@@ -184,7 +185,7 @@ def _rows(path: Path, format: str) -> Tensor:
     try:
         rows = np.load(path, allow_pickle=False) if format == "npy" else read_array_pickle(path)
         rows = np.asarray(rows)
-    except (ValueError, EOFError) as error:  # InputError is one
+    except Exception as error:  # a damaged file may raise nearly anything
         raise bad_input("embeddings", "a matrix of numbers", f"{path} ({first_line(error)})") from error
     if rows.dtype.kind not in "fiu" or rows.ndim != 2:
         raise bad_input("embeddings", "a matrix of numbers", f"shape {rows.shape}, {rows.dtype} ({path})")

@@ -12,6 +12,7 @@ from mlgcn_pyg.checks import InputError, bad_input, first_line
 
 CHUNK = 1 << 20
 LONGEST = 1 << 16  # bytes of a word, and numbers of a vector: beyond it is no word-vector file
+LINE = 1 << 22  # bytes of a line: a few MB of gzip can hold one that fills the memory
 FASTTEXT_MODEL = (793712314).to_bytes(4, "little")
 
 Entries = Iterator[tuple[int, bytes, bytes]]
@@ -76,8 +77,10 @@ def entries(path: Path, format: str) -> Entries:
 def _text_entries(path: Path, file: BinaryIO) -> Entries:
     header = width = None
     number = 0  # of the entry; a header is none
-    for k, line in enumerate(file):
+    for k, line in enumerate(iter(lambda: file.readline(LINE), b"")):
         line = line if k else _start(path, line)
+        if len(line) == LINE:
+            raise _damaged(path, "a word and numbers in every line", f"{LINE >> 20} MiB without an end in line {k + 1}")
         if not line.endswith(b"\n"):
             fix = "fetch it again; if it is whole, end its last line"
             raise _damaged(path, "a newline at the end", f"a file cut short in line {k + 1}", fix)
@@ -139,7 +142,7 @@ def _numbers(path: Path, number: int, raw: bytes, format: str) -> np.ndarray:
 def _header(line: bytes) -> tuple[int, int] | None:
     """``count width``, if that is what the line says."""
     parts = line.split()
-    if len(parts) == 2 and all(part.isdigit() for part in parts) and int(parts[1]):
+    if len(parts) == 2 and all(part.isdigit() and len(part) < 20 for part in parts) and int(parts[1]):
         return int(parts[0]), int(parts[1])
     return None
 

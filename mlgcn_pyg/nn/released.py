@@ -5,13 +5,13 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checks import bad_input, check_label_names, first_line
+from mlgcn_pyg.checks import bad_input, check_finite, check_label_names, first_line
 from mlgcn_pyg.files import existing_file
 from mlgcn_pyg.graph import LabelEmbeddings, label_embeddings, read_released_counts
+from mlgcn_pyg.graph.released import PlainDtype, plain_scalar
 from mlgcn_pyg.graph.released_matrix import graph_of_matrix
 from mlgcn_pyg.nn.head import MLGCNHead
 from mlgcn_pyg.nn.mlgcn import MLGCN
@@ -57,9 +57,12 @@ def load_released(
     if missing := [name for name in OWN if name not in state]:
         raise bad_input("checkpoint", "A, gc1.weight and gc2.weight beside features.*", f"no {', '.join(missing)}")
     a, first, second = (state.pop(name) for name in OWN)
+    if a.dim() != 2:
+        raise bad_input("checkpoint", "A of shape (C, C)", f"shape {tuple(a.shape)}")
     if first.dim() != 2 or second.dim() != 2 or first.size(1) != second.size(0):
         found = f"shapes {tuple(first.shape)} and {tuple(second.shape)}"
         raise bad_input("checkpoint", "gc1.weight (F, H) and gc2.weight (H, D)", found)
+    check_finite("gc1.weight", first), check_finite("gc2.weight", second)
     x = _embeddings(embeddings, label_names, len(a))
     if x.x.size(1) != first.size(0):
         raise bad_input("embeddings", f"embeddings of width {first.size(0)}, as gc1.weight has", x.x.size(1))
@@ -90,8 +93,8 @@ def read_released_state(path: str | Path) -> dict[str, Tensor]:
     Files of old PyTorch (before zip archives) and of Python 2 are understood.
     """
     path = existing_file("checkpoint", path)
-    admitted = [(_Dtype, "numpy.dtype")]
-    admitted += [(_scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
+    admitted = [(PlainDtype, "numpy.dtype")]
+    admitted += [(_number, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
     try:
         with torch.serialization.safe_globals(admitted), warnings.catch_warnings():
             # torch warns that the encoding does nothing here; it decodes Python 2's strings
@@ -106,22 +109,11 @@ def read_released_state(path: str | Path) -> dict[str, Tensor]:
     return _without(state, "module.") if all(key.startswith("module.") for key in state) else dict(state)
 
 
-class _Dtype:
-    """What stands in for NumPy's dtype while a number is read: a name of a real or whole number, no more."""
-
-    def __init__(self, name: str, *_):
-        if name not in ("f2", "f4", "f8", "i4", "i8"):
-            raise pickle.UnpicklingError(f"dtype {name}")
-        self.name, self.order = name, "<"
-
-    def __setstate__(self, state: tuple):
-        self.order = {">": ">"}.get(state[1], "<")
-
-
-def _scalar(dtype: _Dtype, data: bytes | str) -> float:
-    """A NumPy number from its bytes (text in Python 2's files)."""
-    data = data.encode("latin1") if isinstance(data, str) else data
-    return np.frombuffer(data, dtype.order + dtype.name, count=1)[0].item()
+def _number(dtype: PlainDtype, data: bytes | str) -> float:
+    """A real or whole NumPy number, as Python's."""
+    if dtype.name[0] not in "if":
+        raise pickle.UnpicklingError(f"a scalar of dtype {dtype.name}")
+    return plain_scalar(dtype, data).item()
 
 
 def _embeddings(given, label_names, num_labels: int) -> LabelEmbeddings:

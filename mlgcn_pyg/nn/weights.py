@@ -25,7 +25,9 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
         except Exception as error:  # a damaged file may raise nearly anything
             raise bad_input("weights", "a safetensors file", f"{path} ({first_line(error)})") from error
     state = load_plain("weights", path)
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    ):
         raise bad_input("weights", "a state dict of tensors", f"other content in {path}")
     return {LEGACY_DENSENET.sub(r"\1\2.", name): value for name, value in state.items()}
 

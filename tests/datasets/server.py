@@ -33,10 +33,12 @@ class Files:
     """What a server offers: ``content`` {path: bytes}; ``requests`` are (path, Range header or None) as they came.
 
     ``cut`` {path: n}: a transfer ends after n bytes, once. ``ranges`` False: the server knows no ranges.
+    ``announced``: a Content-Length other than the true one.
     """
 
     def __init__(self):
         self.content, self.cut, self.requests, self.ranges, self.url = {}, {}, [], True, ""
+        self.announced = None
 
     def offer(self, path: Path) -> str:
         self.content["/" + path.name] = path.read_bytes()
@@ -62,7 +64,7 @@ def serve():
             self.send_response(206 if start else 200)
             if start:
                 self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-            self.send_header("Content-Length", str(len(content) - start))
+            self.send_header("Content-Length", files.announced or str(len(content) - start))
             self.end_headers()
             self.wfile.write(content[start : start + files.cut.pop(self.path, len(content))])
 

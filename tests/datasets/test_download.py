@@ -77,6 +77,12 @@ def test_a_server_without_ranges_sends_all_of_it_again(tmp_path, away, server):
     assert tree(root) == FILES | {"a.zip": made.read_bytes()}
 
 
+def test_a_length_that_is_no_number_is_as_good_as_none(tmp_path, away, server):
+    made, server.announced = make_zip(away / "a.zip", FILES), "many"
+    download_and_extract(Archive(server.offer(made)), tmp_path / "root")
+    assert tree(tmp_path / "root") == FILES | {"a.zip": made.read_bytes()}
+
+
 @pytest.mark.parametrize("more", [b"", b"bytes of another file"])
 def test_a_part_that_is_whole_or_too_long_already(tmp_path, away, server, more):
     made, root = make_zip(away / "a.zip", FILES), tmp_path / "root"
@@ -210,6 +216,18 @@ def test_damaged_archives_are_refused_and_no_damaged_file_appears(tmp_path):
         ):
             extract(tmp_path / "bad.arc", root)
         assert tree(root).items() <= FILES.items() and (tmp_path / "bad.arc").exists()
+
+
+def test_a_damaged_archive_of_any_compression(tmp_path):
+    for compression in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        with zipfile.ZipFile(tmp_path / "a.zip", "w", compression) as archive:
+            archive.writestr("a", os.urandom(3000))
+        content = bytearray((tmp_path / "a.zip").read_bytes())
+        content[60:90] = b"\xff" * 30
+        (tmp_path / "a.zip").write_bytes(content)
+        with pytest.raises((InputError, OSError)):  # bzip2's own error is an OSError; the command line knows both
+            extract(tmp_path / "a.zip", tmp_path)
+        assert not (tmp_path / "a").exists()
 
 
 def test_a_bomb_is_refused_before_it_fills_the_disk(tmp_path, monkeypatch):

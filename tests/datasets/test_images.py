@@ -1,7 +1,9 @@
+import os
+
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from mlgcn_pyg.checks import InputError
 from mlgcn_pyg.datasets import ImageError, MultiScaleCrop, eval_transform, read_image, train_transform
@@ -44,6 +46,24 @@ def test_no_picture_is_an_error_that_names_it(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(InputError, match="bomb.png .*DecompressionBombError"):
         read_image(tmp_path / "bomb.png")
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_picture_that_is_a_program_is_not_run(tmp_path, monkeypatch, wrapped):
+    """PostScript under a photograph's name: whatever would run it leaves a file."""
+    program = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n"
+    if wrapped:  # as the picture within an IPTC record
+        fields = {(3, 60): b"\1\0", (3, 20): b"\0\x0a", (3, 30): b"\0\x0a", (3, 120): b"\5", (8, 10): program}
+        parts = (bytes([0x1C, *tag]) + len(value).to_bytes(2, "big") + value for tag, value in fields.items())
+        program = b"".join(parts) + b"\0" * 5
+    (tmp_path / "p.jpg").write_bytes(program)
+    (tmp_path / "gs").write_text(f"#!/bin/sh\ntouch {tmp_path / 'ran'}\n")
+    (tmp_path / "gs").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)  # it remembers whether there is one
+    with pytest.raises(ImageError, match="p.jpg"):
+        read_image(tmp_path / "p.jpg")
+    assert not (tmp_path / "ran").exists()
 
 
 def test_crops_keep_to_the_scales_and_to_max_distort():

@@ -63,6 +63,12 @@ def test_splits_share_their_labels(photos):
             "each image in one row, found 'a.png' in rows 1 and 2; join its labels",
         ),
         ("image,labels\n,x\n", {}, "image_column: expected a file in every row, found none in row 1"),
+        ("image,labels\na.png,x\nb\0.png,x\n", {}, r"names of files, found 'b.x00.png' in row 2"),
+        (
+            "image,labels,split\nb.png,x,u\na.png,x,v\na.png,x,u\n./a.png,y,u\n",
+            {"split": "u"},
+            "'./a.png' in rows 3 and 4",  # of the table, whatever the split
+        ),
         ("image,labels\n../a.png,x\n", {}, "files below .*found '../a.png'"),
         ("image,labels\n/etc/passwd,x\n", {}, "files below .*found '/etc/passwd'"),
         (
@@ -121,6 +127,8 @@ def test_no_label_is_taken_for_a_number_or_a_gap(photos):
 def test_lists_of_names_in_parquet(photos):
     pd.DataFrame({"image": ["a.png", "b.png"], "labels": [["sea", "tall ship"], []]}).to_parquet(photos / "l.parquet")
     data = Table(photos / "l.parquet", photos)
+    pd.DataFrame({"image": ["a.png", "b.png"], "labels": [["sea", None], None]}).to_parquet(photos / "gaps.parquet")
+    assert Table(photos / "gaps.parquet", photos).label_names == ("sea",)
     assert data.label_names == ("sea", "tall ship") and data.targets.tolist() == [[1, 1], [0, 0]]
 
 

@@ -146,6 +146,23 @@ def test_half_an_array(tmp_path):
         label_embeddings("abcd", tmp_path / "x.npy")
 
 
+@pytest.mark.parametrize(
+    "damage", [(b"}", b" "), (b"'shape': (4, 4)", b"'shape': (4" + b"0" * 12 + b",4)"), (b"<f8", b"<q9")]
+)
+def test_an_array_whose_header_is_damaged(tmp_path, damage):
+    np.save(tmp_path / "x.npy", np.zeros((4, 4)))
+    (tmp_path / "x.npy").write_bytes((tmp_path / "x.npy").read_bytes().replace(*damage))
+    with pytest.raises(InputError, match="a matrix of numbers, found .*x.npy"):
+        label_embeddings("abcd", tmp_path / "x.npy")
+
+
+def test_half_characters_are_refused_by_name(file):
+    with pytest.raises(InputError, match=r"aliases: expected text that UTF-8 can hold, found '\\udcff'"):
+        label_embeddings(["person"], file, aliases={"person": "\udcff"})
+    with pytest.raises(InputError, match="label_names: expected text that UTF-8 can hold"):
+        label_embeddings(["\ud83d"], file, oov="zero")
+
+
 def test_saved_embeddings_come_back_by_name(file, tmp_path):
     made = label_embeddings(["cycle", "person"], file, aliases={"cycle": "bicycle"})
     made.save(tmp_path / "e.pt")

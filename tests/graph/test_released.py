@@ -1,6 +1,8 @@
 """The authors' published files, and pickles that pretend to be."""
 
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -77,6 +79,7 @@ def test_released_embeddings_go_into_the_graph_with_their_record(shared):
         ({"nums": np.array([10, 4]), "adj": np.array([[0, np.nan], [np.nan, 0]])}, "non-finite"),
         ({"nums": np.array(["a", "b"]), "adj": np.zeros((2, 2))}, "arrays of numbers"),
         ({"nums": np.array([10, 4])}, "'nums' and 'adj'"),
+        ({"nums": [[1], [1, 2]], "adj": np.zeros((2, 2))}, "an array of numbers as 'nums'"),
         ([1, 2], "'nums' and 'adj', found list"),
     ],
 )
@@ -84,3 +87,42 @@ def test_counts_that_no_images_gave_are_refused(tmp_path, content, message):
     (tmp_path / "adj.pkl").write_bytes(pickle.dumps(content, protocol=2))
     with pytest.raises(InputError, match=message):
         LabelGraph.from_released(tmp_path / "adj.pkl")
+
+
+def _says(module: str, name: str) -> bytes:
+    return b"".join(b"\x8c" + bytes([len(word)]) + word.encode() for word in (module, name)) + b"\x93"
+
+
+OBJECTS = b"\x8c\x01O"
+STATE = b"(K\x03\x8c\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00t"  # of a dtype; flags 0: "no objects in it"
+ADDRESS = b"C\x08AAAAAAAA"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        # a scalar and an array of objects, whose bytes would be followed as addresses
+        _says("numpy._core.multiarray", "scalar") + _says("numpy", "dtype") + OBJECTS + b"\x89\x88\x87R" + STATE + b"b"
+        + ADDRESS + b"\x86R",
+        _says("numpy", "ndarray") + b"K\x01\x85" + OBJECTS + ADDRESS + b"\x87R",
+        _says("numpy", "dtype") + b"\x8c\x05O,f8," + b"\x85R",
+    ],
+    ids=["scalar", "array", "record"],
+)  # fmt: skip
+def test_bytes_that_pretend_to_be_objects_are_refused(tmp_path, content):
+    (tmp_path / "h.pkl").write_bytes(b"\x80\x04" + content + b".")
+    read = "import sys; from mlgcn_pyg.graph import read_array_pickle; read_array_pickle(sys.argv[1])"
+    ended = subprocess.run([sys.executable, "-c", read, tmp_path / "h.pkl"], capture_output=True, text=True)
+    assert ended.returncode == 1 and "InputError: path: expected a pickle of NumPy arrays" in ended.stderr
+
+
+def test_a_pickle_cannot_reach_the_types_of_this_process(tmp_path):
+    """BUILD on a dtype would change the one that the whole process uses."""
+    swapped = STATE.replace(b"\x01|", b"\x01>")
+    pickled = b"\x80\x04" + _says("numpy", "dtype") + b"\x8c\x02f8\x85R" + swapped + b"b."
+    (tmp_path / "d.pkl").write_bytes(pickled)
+    assert read_array_pickle(tmp_path / "d.pkl") is not np.dtype("f8")
+    again = pickle.dumps(np.ones(3), protocol=4)[:-1] + b"(K\x01K\x03\x85NNNtb."  # a second content for the array
+    (tmp_path / "a.pkl").write_bytes(again)
+    with pytest.raises(InputError, match="two contents"):
+        read_array_pickle(tmp_path / "a.pkl")

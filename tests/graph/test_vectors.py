@@ -107,6 +107,11 @@ def test_words_with_spaces_in_them_are_not_their_first_part(tmp_path):
     assert read_vectors(tmp_path / "v", ["at name", ". . ."], "text")[0]["at name"].tolist() == [9, 9]
 
 
+def test_a_first_line_of_a_number_too_long_to_be_a_count(tmp_path):
+    (tmp_path / "v").write_bytes(b"9" * 5000 + b" 2\ndog 1\n")
+    assert sniff(tmp_path / "v") == "text" and label_embeddings(["dog"], tmp_path / "v").x.tolist() == [[1]]
+
+
 def test_damage_in_words_nobody_asked_for_is_not_parsed_but_counted(tmp_path):
     (tmp_path / "v").write_bytes(b"the x y\ndog 1 2\n")
     assert label_embeddings(["dog"], tmp_path / "v").x.tolist() == [[1, 2]]
@@ -146,6 +151,17 @@ def test_nearest_spellings_are_the_nearest_of_all_that_share_an_end():
         eligible = sorted(edits(word, v) for v in vocabulary if v[0] == word[0] or v[-1] == word[-1])
         assert [edits(word, v) for v in near] == [d for d in eligible if d <= 1][:5] and near
     assert nearest_spellings(["tv", ""], ["TV", "", "tvs"])["tv"] == ["TV", "tvs"]
+
+
+def test_a_line_without_an_end_does_not_fill_the_memory(tmp_path):
+    with gzip.open(tmp_path / "v.gz", "wb", compresslevel=1) as file:
+        file.write(b"dog 1 " + b"1" * 30_000_000)
+    tracemalloc.start()
+    with pytest.raises(InputError, match="4 MiB without an end in line 1"):
+        label_embeddings(["dog"], tmp_path / "v.gz")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 15_000_000
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path):

@@ -1,4 +1,5 @@
 import re
+from urllib.error import URLError
 
 import pytest
 import torch
@@ -97,6 +98,23 @@ def test_weights_that_do_not_fit(tmp_path):
     (tmp_path / "w.pth").write_bytes(b"no torch file")
     with pytest.raises(InputError, match="weights: expected a file of plain tensors"):
         Backbone("squeezenet1_1", tmp_path / "w.pth")
+
+
+def test_weights_that_cannot_be_fetched(monkeypatch):
+    def no_network(*_, **__):
+        raise URLError("Name or service not known")
+
+    monkeypatch.setattr("torch.hub.download_url_to_file", no_network)
+    monkeypatch.setattr("torch.hub.get_dir", lambda: "/nonexistent/cache")
+    monkeypatch.setattr("os.makedirs", lambda *_, **__: None)
+    with pytest.raises(InputError, match="weights: expected published weights of resnet18 to arrive, found DEFAULT .*"):
+        Backbone("resnet18", "DEFAULT")
+
+
+def test_a_file_whose_keys_are_no_names(tmp_path):
+    torch.save({1: torch.zeros(1)}, tmp_path / "k.pth")
+    with pytest.raises(InputError, match="weights: expected a state dict of tensors"):
+        Backbone("resnet18", tmp_path / "k.pth")
 
 
 def test_refused_arguments():

@@ -12,9 +12,10 @@ from torchvision.models import get_model
 from mlgcn_pyg import LabelGraph
 from mlgcn_pyg.checks import InputError
 from mlgcn_pyg.graph import LabelEmbeddings
+from mlgcn_pyg.graph.released import PlainDtype
 from mlgcn_pyg.graph.released_matrix import graph_of_matrix
 from mlgcn_pyg.nn import Backbone, load_head, load_released, save_head
-from mlgcn_pyg.nn.released import _Dtype, _scalar, read_released_state, torchvision_state
+from mlgcn_pyg.nn.released import _number, read_released_state, torchvision_state
 from tests.graph.oracle import adjacency
 
 CHILDREN = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
@@ -139,7 +140,7 @@ def test_numbers_of_numpy_are_read_as_they_are(number):
 
     class Reader(pickle.Unpickler):
         def find_class(self, module, name):
-            return {"dtype": _Dtype, "scalar": _scalar}.get(name) or super().find_class(module, name)
+            return {"dtype": PlainDtype, "scalar": _number}.get(name) or super().find_class(module, name)
 
     for protocol in (2, 4):
         assert Reader(io.BytesIO(pickle.dumps(number, protocol))).load() == number
@@ -228,6 +229,8 @@ def test_matrices_that_cannot_be_normalised(bad):
         ({"gc2.weight": torch.zeros(9, 512)}, r"gc1.weight \(F, H\) and gc2.weight"),
         ({"gc2.weight": torch.zeros(8, 7)}, "num_features = 512"),
         ({"A": torch.eye(4)}, "4 names|4 rows"),
+        ({"gc2.weight": torch.full((8, 512), torch.nan)}, "gc2.weight: expected finite numbers, found NaN"),
+        ({"A": torch.tensor(1.0)}, r"A of shape \(C, C\), found shape \(\)"),
         ({"epoch": 3}, "a state dict of tensors"),
     ],
 )
