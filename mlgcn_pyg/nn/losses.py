@@ -11,7 +11,7 @@ from torch import Tensor
 from mlgcn_pyg.checks import bad_input, check_choice, check_number, check_targets
 
 
-def multilabel_soft_margin(logits: Tensor, targets: Tensor, *, check: bool = False) -> Tensor:
+def multilabel_soft_margin(logits: Tensor, targets: Tensor, *, check: bool = True) -> Tensor:
     r"""Binary cross-entropy on logits, the multi-label loss of Eq. 5 (with the sign as meant):
 
     .. math::
@@ -23,14 +23,14 @@ def multilabel_soft_margin(logits: Tensor, targets: Tensor, *, check: bool = Fal
     Args:
         logits: (B, C) z, of any floating-point type; half precision is computed, and returned, in float32.
         targets: (B, C) y in {-1, 0, 1}, any dtype that holds them.
-        check: look at every target here, which waits for a GPU at every step. Without it, values are checked once,
-            where the data are read (the data sets, ``FeatureCache`` and ``fit_head``), not here in the inner loop.
+        check: look at every target here, which waits for a GPU at every step. The training of this package does
+            without: its targets were checked where they were read.
 
     Returns:
         the loss, a scalar; 0 for an empty batch.
 
     Raises:
-        InputError: shapes that differ, logits that are no floating-point numbers; with ``check``, other targets.
+        InputError: shapes that differ, logits that are no floating-point numbers; other targets, with ``check``.
 
     >>> multilabel_soft_margin(torch.zeros(1, 2), torch.tensor([[1, -1]]))  # log 2, over two entries
     tensor(0.3466)
@@ -48,7 +48,7 @@ def asymmetric(
     gamma_neg: float = 4.0,
     gamma_pos: float = 1.0,
     margin: float = 0.05,
-    check: bool = False,
+    check: bool = True,
 ) -> Tensor:
     r"""The asymmetric loss of `"Asymmetric Loss For Multi-Label Classification"
     <https://arxiv.org/abs/2009.14119>`_ (Ridnik et al., 2021), as a mean over the B·C entries:

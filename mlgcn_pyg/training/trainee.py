@@ -27,7 +27,7 @@ class Trainee:
         if config.mixed_precision == "fp16" and (config.cpu or not torch.cuda.is_available()):
             raise bad_input("mixed_precision", "no or bf16 on this device", "'fp16'", "float16 trains on GPUs")
         self.accelerator = Accelerator(mixed_precision=config.mixed_precision, cpu=config.cpu)
-        self.model, self.config, self.loss = model, config, make_loss(config.loss)
+        self.model, self.config, self.loss = model, config, make_loss(config.loss, check=False)
         self.layout = torch.channels_last if config.channels_last else torch.contiguous_format
         model.to(self.accelerator.device, memory_format=self.layout)
         groups = model.param_groups(config.lr, config.backbone_lr_factor)
