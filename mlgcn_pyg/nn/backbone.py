@@ -118,7 +118,11 @@ def _torchvision_map(name: str, weights: str | Path | None) -> torch.nn.Module:
         known = [w.name for w in torchvision.models.get_model_weights(name)]
         if weights != "DEFAULT" and weights not in known:
             raise bad_input("weights", "a file that exists, DEFAULT or one of " + ", ".join(known), repr(weights))
-        return feature_map(get_model(name, weights=weights))
+        try:
+            return feature_map(get_model(name, weights=weights))
+        except (OSError, RuntimeError) as error:  # no network, a full disk; another checksum than published
+            found = f"none of {name} ({first_line(error)})"
+            raise bad_input("weights", "weights that can be downloaded", found, "give a file") from error
     model = _untrained(name)
     if hasattr(model, "transform_input"):
         model.transform_input = True  # GoogLeNet's and Inception's published weights expect their own scaling

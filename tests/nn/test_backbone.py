@@ -1,4 +1,5 @@
 import re
+from urllib.error import URLError
 
 import pytest
 import torch
@@ -200,3 +201,12 @@ def test_digest_changes_with_any_weight():
     with torch.no_grad():
         next(backbone.parameters()).view(-1)[0] += 1e-3
     assert backbone.digest() != before
+
+
+def test_weights_that_cannot_be_downloaded_are_an_input_error(monkeypatch):
+    def offline(*args, **kwargs):
+        raise URLError("no network")
+
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", offline)
+    with pytest.raises(InputError, match="weights: expected weights that can be downloaded, found none of squeezenet"):
+        Backbone("squeezenet1_1", "DEFAULT")
