@@ -22,8 +22,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     On any exception, Ctrl-C included, the temporary file is removed and ``path`` is untouched.
     """
     path = Path(path)
-    if path.is_dir():
-        raise bad_input("path", "a file name", f"the folder {path}")
+    check_file_name("path", path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -31,6 +30,13 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         publish(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def check_file_name(argument: str, path: Path) -> None:
+    """InputError where a file cannot be put in the place of what is there: a folder, or a device such as /dev/null."""
+    if path.exists() and not path.is_file():
+        what = f"the folder {path}" if path.is_dir() else f"{path}, which is no regular file"
+        raise bad_input(argument, "a file name", what)
 
 
 def publish(partial: Path, path: Path) -> None:

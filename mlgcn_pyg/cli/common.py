@@ -35,6 +35,12 @@ def clean_errors(command: Callable) -> Callable:
         except (InputError, OSError) as error:
             typer.echo(f"mlgcn: error: {' '.join(str(error).split())}", err=True)
             raise typer.Exit(2) from error
+        except RuntimeError as error:
+            if not str(error).startswith("DataLoader worker"):
+                raise
+            fix = "if memory ran out, give fewer --num-workers or a smaller --batch-size"
+            typer.echo(f"mlgcn: error: {first_line(error)}; {fix}", err=True)
+            raise typer.Exit(2) from error
 
     return wrapped
 

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from mlgcn_pyg.checks import check_choice
+from mlgcn_pyg.checks import bad_input, check_choice
 from mlgcn_pyg.cli import common, whole_model
+from mlgcn_pyg.files import check_file_name
 
 FORMATS = ("linear", "onnx", "torch", "model")
 
@@ -27,7 +28,9 @@ def export(
     image_size: whole_model.ImageSize = None,
 ) -> None:
     """Write a head or a network, its GCN folded away, and check what was written by running it."""
-    if check_choice("format", format, FORMATS) == "linear":
+    check_choice("format", format, FORMATS)
+    _check_out(out, checkpoint, format)
+    if format == "linear":
         return _linear(checkpoint, out)
     from mlgcn_pyg.datasets.transforms import MEAN, STD
     from mlgcn_pyg.nn import export_onnx, export_torch, load_checkpoint, save_model
@@ -42,6 +45,15 @@ def export(
     sides = whole.image_size if "height" not in done.dynamic else ("height", "width")
     shape = ", ".join(map(str, ("batch", 3, *sides)))
     _told(out, f"images ({shape}) → logits, at most {done.difference:.1g} from PyTorch's when run")
+
+
+def _check_out(out: Path, checkpoint: Path, format: str) -> None:
+    check_file_name("out", out)
+    if out.exists() and checkpoint.exists() and out.samefile(checkpoint):
+        raise bad_input("out", "another file than the checkpoint", out, "what was trained would be lost")
+    if (out.suffix == ".safetensors") != (format == "linear"):
+        expected = f"a name that {'ends' if format == 'linear' else 'does not end'} in .safetensors"
+        raise bad_input("out", f"{expected} for --format {format}", out, "linear exports are known by their name")
 
 
 def _linear(checkpoint: Path, out: Path) -> None:

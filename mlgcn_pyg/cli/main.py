@@ -31,6 +31,9 @@ class OneLineErrors(TyperGroup):
     """Says what is wrong with an option in one line, as every other refusal is said."""
 
     def main(self, *args, standalone_mode: bool = True, **extra):
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="backslashreplace")  # what the terminal cannot write is escaped
         try:
             code = super().main(*args, standalone_mode=False, **extra)
         except typer.Abort:

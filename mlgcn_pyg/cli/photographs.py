@@ -21,8 +21,8 @@ ENDINGS = (
 def find_images(paths: Sequence[Path]) -> list[Path]:
     """The files among ``paths`` and the images in the folders among them, at any depth, in order; each once.
 
-    Hidden files in folders are passed over. Raises InputError for a path that is not there and a folder without
-    images.
+    Hidden files in folders are passed over, and so are links to other folders. Raises InputError for a path that is
+    not there, a folder that cannot be read and one without images.
     """
     found = {}
     for path in paths:
@@ -42,10 +42,16 @@ _ENDINGS = ", ".join(ENDINGS)
 
 
 def _images_below(folder: Path) -> Iterator[Path]:
-    for parent, _, names in os.walk(folder):
+    for parent, _, names in os.walk(folder, onerror=_raise):
         for name in names:
-            if not name.startswith(".") and name.lower().endswith(ENDINGS):
-                yield Path(parent, name)
+            path = Path(parent, name)
+            if not name.startswith(".") and name.lower().endswith(ENDINGS) and not path.is_fifo():
+                yield path
+
+
+def _raise(error: OSError) -> None:
+    """A folder that cannot be listed would be left out without a word."""
+    raise bad_input("images", "folders that can be read", f"{error.filename} ({error.strerror})") from error
 
 
 class Photographs(Dataset):

@@ -16,7 +16,10 @@ FORMATS = ("table", "jsonl", "csv")
 
 
 def predict(
-    images: Annotated[list[Path], typer.Argument(help="Photographs, and folders that are searched for them.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(help="Photographs, and folders that are searched for them (not through links to folders)."),
+    ],
     checkpoint: whole_model.CheckpointFile,
     backbone: whole_model.BackboneName = None,
     weights: whole_model.WeightsFile = None,
@@ -80,7 +83,7 @@ def predict_images(
     from mlgcn_pyg.datasets import eval_transform
     from mlgcn_pyg.nn import fold_model
 
-    network, transform = fold_model(checkpoint.model).to(device), eval_transform(checkpoint.image_size)
+    network, transform = fold_model(checkpoint.model).float().to(device), eval_transform(checkpoint.image_size)
     cuda = torch.device(device).type == "cuda"
     for batch, pixels, errors in photograph_batches(paths, transform, batch_size, num_workers, pin_memory=cuda):
         labels = iter(())

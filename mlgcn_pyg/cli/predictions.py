@@ -12,9 +12,8 @@ from typing import TextIO
 
 import typer
 
-from mlgcn_pyg.checks import bad_input
 from mlgcn_pyg.cli import common
-from mlgcn_pyg.files import locked, publish
+from mlgcn_pyg.files import check_file_name, locked, publish
 
 
 @dataclass(frozen=True)
@@ -65,8 +64,7 @@ def opened(out: Path | None) -> Iterator[TextIO]:
         with _standard_output() as stream:
             yield stream
         return
-    if out.is_dir():
-        raise bad_input("out", "a file name", f"the folder {out}")
+    check_file_name("out", out)
     common.make_folder("out", out.parent)
     partial = partial_path(out)
     with locked(partial):
@@ -82,9 +80,7 @@ def partial_path(out: Path) -> Path:
 
 @contextmanager
 def _standard_output() -> Iterator[TextIO]:
-    """Names that the terminal cannot write are escaped; whoever reads may stop reading."""
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="backslashreplace")
+    """Whoever reads may stop reading."""
     try:
         yield sys.stdout
         sys.stdout.flush()
@@ -94,9 +90,14 @@ def _standard_output() -> Iterator[TextIO]:
 
 
 def _csv(rows: list[tuple]) -> str:
+    return "".join(map(_csv_row, rows))
+
+
+def _csv_row(row: tuple) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
+    # what is in the terminator is quoted in a name: before Python 3.13 nothing else would quote "\r"
+    csv.writer(text, lineterminator="\r\n").writerow(row)
+    return text.getvalue().removesuffix("\r\n") + "\n"
 
 
 def _rounded(probability: float) -> float:

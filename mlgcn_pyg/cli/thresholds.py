@@ -30,6 +30,10 @@ def thresholds(
     fitted = fit_thresholds(logits, targets)
     before, after = f1_per_label(logits, targets), f1_per_label(logits, targets, fitted)
     store_thresholds(checkpoint, fitted)
+    absent = [name for name, some in zip(loaded.label_names, (targets == 1).any(dim=0), strict=True) if not some]
+    if absent:
+        told = f"warning: no image of {cache.name} has {', '.join(absent)}: threshold 0.5"
+        common.err.print(told, soft_wrap=True)
     table = Table("label", "positives", "threshold", "F1 at 0.5", "F1", title=f"{cache.name}, {len(data)} images")
     columns = (loaded.label_names, (targets == 1).sum(dim=0), fitted.sigmoid(), before, after)
     for name, positives, threshold, old, new in zip(*map(list, columns), strict=True):

@@ -13,11 +13,13 @@ CheckpointFile = Annotated[Path, typer.Option(help="A whole model, a head, or a 
 BackboneName = Annotated[str | None, typer.Option(help="Of a head: the backbone its features came from.")]
 WeightsFile = Annotated[str | None, typer.Option(help="Of a head: the backbone's weights, a .pth file or DEFAULT.")]
 Pool = Annotated[str | None, typer.Option(help="Of a head: max (the default) or avg.")]
-ImageSize = Annotated[int | None, typer.Option(help="Of a head: side in pixels of the photographs (448).")]
+ImageSize = Annotated[
+    str | None, typer.Option(help="Of a head: side in pixels of the photographs, or HEIGHTxWIDTH (448).")
+]
 DEFAULT_SIZE = 448
 
 
-def open_model(path: Path, backbone: str | None, weights: str | None, pool: str | None, image_size: int | None):
+def open_model(path: Path, backbone: str | None, weights: str | None, pool: str | None, image_size: str | None):
     """The :class:`Checkpoint` in ``path``, with a backbone and an image size, tried once.
 
     What a checkpoint knows need not be said, and what is said must agree with it.
@@ -25,11 +27,12 @@ def open_model(path: Path, backbone: str | None, weights: str | None, pool: str 
     from mlgcn_pyg.nn import Backbone, load_checkpoint
 
     loaded, given = load_checkpoint(path), {"backbone": backbone, "weights": weights, "pool": pool}
+    size = None if image_size is None else common.sides(image_size)
     if loaded.backbone is not None:
         for argument, value in given.items():
             if value is not None:
                 raise bad_input(argument, "none, since the checkpoint holds its backbone", repr(value))
-        loaded.check_features("image_size", {"image_size": image_size and [image_size, image_size]})
+        loaded.check_features("image_size", {"image_size": size})
         return loaded
     made = loaded.features
     name = backbone or made.get("backbone")
@@ -37,7 +40,7 @@ def open_model(path: Path, backbone: str | None, weights: str | None, pool: str 
         if value is None:
             fix = "give --backbone and --weights, as to mlgcn extract"
             raise bad_input(argument, "what the head's features came from", f"none in {path}", fix)
-    whole = loaded.with_backbone(Backbone(name, weights, pool or made.get("pool") or "max"), image_size)
+    whole = loaded.with_backbone(Backbone(name, weights, pool or made.get("pool") or "max"), size)
     whole = whole if whole.image_size else replace(whole, image_size=(DEFAULT_SIZE, DEFAULT_SIZE))
     _check_transform(made.get("transform"), whole.image_size)
     common.try_once(whole.backbone, whole.image_size)

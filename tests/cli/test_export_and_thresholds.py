@@ -1,6 +1,7 @@
 """``mlgcn export`` and ``mlgcn thresholds`` as a person runs them."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -22,12 +23,13 @@ import sys
 
 import numpy as np
 import onnxruntime
-from PIL import Image
+from PIL import Image, ImageOps
 
 session = onnxruntime.InferenceSession(sys.argv[1])
 meta = {name: json.loads(text) for name, text in session.get_modelmeta().custom_metadata_map.items()}
 height, width = meta["image_size"]
-image = Image.open(sys.argv[2]).convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
+image = ImageOps.exif_transpose(Image.open(sys.argv[2])).convert("RGB")  # upright
+image = image.resize((width, height), Image.Resampling.BILINEAR)
 pixels = (np.asarray(image) / 255 - meta["mean"]) / meta["std"]
 images = pixels.transpose(2, 0, 1)[None].astype(np.float32)
 (logits,) = session.run(["logits"], {"images": images})
@@ -46,7 +48,9 @@ def made(tmp_path_factory):
     features = {"backbone": backbone.name, "pool": "max", "weights_sha256": backbone.digest(), "image_size": [64, 64]}
     save_head(root / "head.pt", head, config={"features": features, "lr": 0.1})
     pixels = (torch.rand(50, 70, 3) * 255).byte().numpy()
-    Image.fromarray(pixels).save(root / "photo.png")
+    turned = Image.Exif()
+    turned[0x0112] = 6  # as a telephone writes it that was held upright
+    Image.fromarray(pixels).save(root / "photo.png", exif=turned)
     x = torch.randn(60, 512)
     logits = head(x).detach()
     targets = torch.where(torch.rand(60, 3) < 0.2, -1, (logits + torch.randn(60, 3) > 5).int())
@@ -120,11 +124,14 @@ def test_a_head_becomes_a_whole_model(made, tmp_path):
 
 def test_the_onnx_file_is_served_with_onnxruntime_numpy_and_pillow(made, tmp_path):
     pytest.importorskip("onnxruntime")
-    output = run("export", "--checkpoint", made / "model.pt", "--format", "onnx", "--out", tmp_path / "m.onnx")
+    soft = load_checkpoint(made / "model.pt").model
+    soft.head.linear.weight.data /= 40  # or every probability is 0 or 1, whatever the picture
+    save_model(tmp_path / "soft.pt", soft, image_size=64)
+    output = run("export", "--checkpoint", tmp_path / "soft.pt", "--format", "onnx", "--out", tmp_path / "m.onnx")
     assert "images (batch, 3, height, width)" in output
     words = [sys.executable, "-c", SERVE, str(tmp_path / "m.onnx"), str(made / "photo.png")]
     served = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
-    csv = run("predict", made / "photo.png", "--checkpoint", made / "model.pt", "--top-k", 3, "--format", "csv")
+    csv = run("predict", made / "photo.png", "--checkpoint", tmp_path / "soft.pt", "--top-k", 3, "--format", "csv")
     predicted = [line.split(",")[1:3] for line in csv.splitlines() if line.startswith(str(made))]
     assert [line.rsplit(": ", 1)[0] for line in served] == [name for name, _ in predicted] and len(served) == 3
     for line, (_, probability) in zip(served, predicted, strict=True):
@@ -144,3 +151,37 @@ def test_refusals_of_export(made, tmp_path):
     assert "a file name, found the folder" in refused(*whole, "--format", "linear", "--out", tmp_path)
     assert "holds its backbone" in refused(*whole, "--format", "torch", "--out", tmp_path / "x", "--pool", "avg")
     assert not list(tmp_path.iterdir())
+
+
+def test_an_export_is_known_by_its_name_and_never_replaces_what_was_trained(made, tmp_path):
+    path = tmp_path / "m.pt"
+    path.write_bytes((made / "model.pt").read_bytes())
+    (tmp_path / "link.safetensors").symlink_to("m.pt")
+    words = ("export", "--checkpoint", path, "--out")
+    assert "another file than the checkpoint" in refused(*words, path, "--format", "onnx")
+    assert "another file than the checkpoint" in refused(*words, tmp_path / "link.safetensors", "--format", "linear")
+    assert "ends in .safetensors for --format linear" in refused(*words, tmp_path / "l.pt", "--format", "linear")
+    assert "does not end in .safetensors" in refused(*words, tmp_path / "l.safetensors", "--format", "model")
+    assert path.read_bytes() == (made / "model.pt").read_bytes() and len([*tmp_path.iterdir()]) == 2
+
+
+def test_labels_without_a_positive_are_named(made, tmp_path):
+    (tmp_path / "h.pt").write_bytes((made / "head.pt").read_bytes())
+    output = run("thresholds", "--checkpoint", tmp_path / "h.pt", "--cache", made / "val.h5")
+    assert "warning: no image of val.h5 has dog: threshold 0.5\n" in output
+
+
+def test_a_terminal_of_few_letters_gets_the_numbers_all_the_same(made):
+    words = [
+        sys.executable,
+        "-m",
+        "mlgcn_pyg",
+        "evaluate",
+        "--checkpoint",
+        made / "head.pt",
+        "--cache",
+        made / "val.h5",
+    ]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([*map(str, words)], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0 and "mAP" in done.stdout and r"CP\xb3" in done.stdout, done.stderr

@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +16,7 @@ import torch
 from PIL import Image
 
 from mlgcn_pyg import MLGCN, LabelGraph, MLGCNHead
+from mlgcn_pyg.checks import InputError
 from mlgcn_pyg.cli.photographs import find_images
 from mlgcn_pyg.cli.predict import decision_cuts, predict_images
 from mlgcn_pyg.datasets import VOC2007, LabeledImages, eval_transform, read_image
@@ -294,3 +297,71 @@ def test_the_right_objects_are_named_in_real_photographs(shared, tmp_path):
     found = rows(run("predict", *train.image_paths[:10], *words))
     logits = head.to_linear()(cache.load()[0][:10, 0])
     assert [row["labels"][0]["label"] for row in found] == [data.label_names[k] for k in logits.argmax(dim=1)]
+
+
+def test_line_breaks_commas_and_quotes_in_names_keep_rows_whole(made, tmp_path):
+    names = ["a\rb.png", "a\nb.png", 'a, "b".png', os.fsdecode(b"a\xffb.png")]
+    for name in names:
+        Image.new("RGB", (8, 8)).save(tmp_path / "photos.png")
+        (tmp_path / "photos.png").rename(tmp_path / name)
+    out = tmp_path / "p.csv"
+    run("predict", tmp_path, "--checkpoint", made / "model.pt", "--format", "csv", "--top-k", 1, "--out", out)
+    with out.open(encoding="utf-8", newline="") as file:
+        found = [row["image"] for row in csv.DictReader(file)]
+    expected = [str(tmp_path / name).encode("utf-8", "backslashreplace").decode() for name in sorted(names)]
+    assert found == expected
+
+
+def test_a_named_pipe_in_a_folder_is_passed_over(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")  # opening it would wait for ever
+    (tmp_path / "dangling.jpg").symlink_to("nowhere")
+    (tmp_path / "self.jpg").symlink_to("self.jpg")
+    assert [path.name for path in find_images([tmp_path])] == ["dangling.jpg", "self.jpg"]
+
+
+def test_a_folder_that_cannot_be_read_is_not_left_out_in_silence(made, monkeypatch):
+    real = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("deep"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(InputError, match="images: expected folders that can be read, found .*deep .Permission denied"):
+        find_images([made / "photos"])
+
+
+def test_predictions_never_replace_what_is_no_file(made, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    line = refused("predict", made / "photos", "--checkpoint", made / "model.pt", "--out", tmp_path / "pipe")
+    assert "out: expected a file name" in line and "no regular file" in line
+    assert (tmp_path / "pipe").is_fifo() and len([*tmp_path.iterdir()]) == 1
+
+
+def test_a_size_that_is_not_square_is_given_as_to_extract(made, tmp_path, backbone):
+    head = load_checkpoint(made / "model.pt").head
+    save_model(tmp_path / "wide.pt", MLGCN(backbone, head), image_size=(32, 64))
+    words = ("predict", made / "photos", "--format", "csv", "--top-k", 4, "--image-size", "32x64", "--checkpoint")
+    own = ("--backbone", backbone.name, "--weights", made / "weights.pth")
+    assert run(*words, tmp_path / "wide.pt") == run(*words, made / "bare.pt", *own)
+    assert "image_size: expected a side such as 448" in refused(
+        *words[:-2], "0x3", "--checkpoint", tmp_path / "wide.pt"
+    )
+
+
+def test_a_linear_export_of_low_precision_predicts(made, tmp_path):
+    head = load_checkpoint(made / "head.pt")
+    save_linear(tmp_path / "half.safetensors", head.head.half(), config=head.config)
+    words = ("--checkpoint", tmp_path / "half.safetensors", "--weights", made / "weights.pth")
+    found = rows(run("predict", made / "photos" / "a.JPG", *words, "--format", "jsonl", "--top-k", 4))
+    expected = by_hand(made, made / "photos" / "a.JPG")
+    for entry in found[0]["labels"]:
+        assert entry["probability"] == pytest.approx(float(expected[NAMES.index(entry["label"])]), abs=0.01)
+
+
+@pytest.mark.skipif(multiprocessing.get_start_method() != "fork", reason="workers that do not inherit the patch")
+def test_a_worker_that_is_killed_is_one_line(made, monkeypatch):
+    monkeypatch.setattr("mlgcn_pyg.cli.photographs.read_image", lambda path: os.kill(os.getpid(), signal.SIGKILL))
+    words = ("predict", made / "photos", "--checkpoint", made / "model.pt", "--num-workers", 1)
+    assert "fewer --num-workers" in refused(*words)

@@ -63,3 +63,9 @@ def test_numbers_that_are_none_are_not_exported(tmp_path):
     with pytest.raises(InputError, match="finite numbers"):
         save_linear(tmp_path / "l.safetensors", head)
     assert not list(tmp_path.iterdir())
+
+
+def test_whoever_may_read_other_files_may_read_this_one(tmp_path):
+    (tmp_path / "other").write_text("")
+    save_linear(tmp_path / "h.safetensors", LinearHead(2, 4))
+    assert (tmp_path / "h.safetensors").stat().st_mode == (tmp_path / "other").stat().st_mode
