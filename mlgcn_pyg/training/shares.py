@@ -1,6 +1,7 @@
 """Which images a process sees, and when: a function of (seed, epoch, step) and of nothing else."""
 
 import os
+import signal
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -10,6 +11,8 @@ from torch.utils.data import DataLoader, Dataset
 from mlgcn_pyg.checks import InputError
 from mlgcn_pyg.seeding import derived_seed
 from mlgcn_pyg.training.config import ModelConfig
+
+ENDING = frozenset({signal.SIGINT, signal.SIGTERM})  # the signals that a run ends on in good order
 
 
 class Piece:
@@ -74,8 +77,14 @@ def loaded(dataset: Dataset, num_workers: int, **options) -> Iterator[list]:
     traceback.
     """
     own = torch.Generator()  # the loader draws a number that nothing here depends on
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # until the workers stand apart
     try:
-        yield from DataLoader(dataset, num_workers=num_workers, generator=own, worker_init_fn=_stand_apart, **options)
+        loader = DataLoader(dataset, num_workers=num_workers, generator=own, worker_init_fn=_stand_apart, **options)
+        items = iter(loader)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    try:
+        yield from items
     except InputError as error:
         kind = type(error)
         raise kind(str(error).rpartition(f"{kind.__name__}: ")[2].strip()) from None
@@ -83,3 +92,6 @@ def loaded(dataset: Dataset, num_workers: int, **options) -> Iterator[list]:
 
 def _stand_apart(worker: int) -> None:
     os.setpgid(0, 0)
+    while missed := signal.sigpending() & ENDING:  # sent to all processes before this line
+        signal.sigwait(missed)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)

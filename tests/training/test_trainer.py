@@ -19,7 +19,7 @@ from mlgcn_pyg.files import own_folder
 from mlgcn_pyg.nn import Backbone, load_checkpoint
 from mlgcn_pyg.training import ModelConfig, fit_model
 from mlgcn_pyg.training.end_to_end import model_logits
-from mlgcn_pyg.training.shares import shares
+from mlgcn_pyg.training.shares import loaded, shares
 from mlgcn_pyg.training.trainee import Trainee
 
 
@@ -206,6 +206,20 @@ def test_pieces_of_a_batch_are_the_batch(root):
 
 def test_workers_change_nothing(root):
     assert same(trained(root)[0], trained(root, num_workers=2)[0])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_worker_that_is_signalled_while_it_starts_lives_on(monkeypatch, number):
+    """A signal to all processes of a run may come before the worker has left their group."""
+    stand_apart = os.setpgid
+
+    def signalled(*group):
+        os.kill(os.getpid(), number)
+        stand_apart(*group)
+
+    monkeypatch.setattr(os, "setpgid", signalled)
+    assert torch.cat(list(loaded(torch.arange(6), 2, batch_size=2))).tolist() == list(range(6))
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
