@@ -1,6 +1,7 @@
 """What several test files need: the folder of real data, and random graphs of the awkward kinds."""
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,9 @@ import torch
 
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read when Triton is first imported: its kernels then run on the CPU
+
+# A suite started in a shell's background ignores Ctrl-C, and so would every program it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED = Path(os.environ.get("MLGCN_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
