@@ -1,4 +1,4 @@
-"""One process of a launch: python ranks_worker.py SCENES OUT [killed | other] prints RANK:BATCHES."""
+"""One process of a launch: python ranks_worker.py SCENES OUT [killed | other] writes RANK:BATCHES."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ def main() -> None:
 
     backbone.register_forward_hook(count)
     extract_features(backbone, drawn_scenes(root), out, batch_size=4)
-    print(f"{os.environ['RANK']}:{len(batches)}", flush=True)
+    os.write(1, f"{os.environ['RANK']}:{len(batches)}\n".encode())  # at once: the other process writes there too
 
 
 if __name__ == "__main__":
