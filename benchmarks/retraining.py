@@ -20,8 +20,8 @@ from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.features.batches import Resident, Streamed, epoch_order
 from mlgcn_pyg.nn import Backbone, multilabel_soft_margin
 from mlgcn_pyg.training import HeadConfig, fit_head
-from mlgcn_pyg.training.programs import make_program
-from mlgcn_pyg.training.steps import Step, make_optimizers, make_step
+from mlgcn_pyg.training.engine import GraphedStep, SideBySide, make_step
+from mlgcn_pyg.training.steps import Step, make_optimizers
 
 IMAGES, FEATURES, LABELS, BATCH, HEADS = 82_081, 2048, 80, 32, 8
 USUAL = "h5py + DataLoader + released order"
@@ -66,11 +66,10 @@ def new_head(width: int, seed: int, device: str) -> MLGCNHead:
     return MLGCNHead(make_graph(LABELS), width, (HIDDEN,)).to(device)
 
 
-def new_step(heads: list[MLGCNHead], source: Resident) -> Callable:
+def new_step(heads: list[MLGCNHead], source: Resident) -> Step | GraphedStep | SideBySide:
     """The engine's own step of these heads."""
     configs = [CONFIG] * len(heads)
-    optimizer = make_optimizers(heads, configs, source.device)
-    return make_step(Step(make_program(heads), source, optimizer, configs), BATCH)
+    return make_step(heads, source, make_optimizers(heads, configs, source.device), configs)
 
 
 def endless(make: Callable[[int], Iterator]) -> Iterator:
@@ -81,6 +80,13 @@ def endless(make: Callable[[int], Iterator]) -> Iterator:
 def take(steps: int, batches: Iterator, step: Callable) -> None:
     for batch in itertools.islice(batches, steps):
         step(batch)
+
+
+def drive(steps: int, rows: Iterator, engine: Step | GraphedStep | SideBySide) -> None:
+    """So many steps of the engine."""
+    rows = itertools.islice(rows, steps)
+    while steps:
+        steps -= len(engine.advance(rows))
 
 
 def usual_step(head: MLGCNHead, device: str) -> tuple[torch.nn.Module, Callable]:
@@ -116,13 +122,10 @@ def prove(data: Data, width: int, device: str) -> None:
     heads = [new_head(width, seed, device) for seed in range(3)]
     alone = new_head(width, 0, device)
     module, step = usual_step(alone, device)
-    engine, together = new_step([alone], few), make_program(heads)
-    optimizer = make_optimizers(heads, [CONFIG] * 3, few.device)
-    many = make_step(Step(together, few, optimizer, [CONFIG] * 3), BATCH)
+    engine, many = new_step([alone], few), new_step(heads, few)
     for epoch in (1, 2):
-        for rows in few.row_batches(BATCH, CONFIG.seed, epoch):
-            engine(rows)
-            many(rows)
+        for own in (engine, many):
+            drive(-(-100 // BATCH), few.row_batches(BATCH, CONFIG.seed, epoch), own)
         for batch in usual_loader(data, 100)(epoch):
             step(batch)
     weights = {"engine": [p.detach() for p in alone.parameters()], USUAL: [p.detach() for p in module.parameters()]}
@@ -160,7 +163,7 @@ def epoch(args, data: Data, width: int, steps: int, path: Path) -> float:
     engine = new_step([new_head(width, 0, args.device)], source)
     rows = endless(lambda number: source.row_batches(BATCH, CONFIG.seed, number))
     step, batches = usual_step(new_head(width, 0, args.device), args.device)[1], endless(usual_loader(data, images))
-    contenders = {"engine": lambda: take(steps, rows, engine), USUAL: lambda: take(steps, batches, step)}
+    contenders = {"engine": lambda: drive(steps, rows, engine), USUAL: lambda: take(steps, batches, step)}
     seconds, status = harness.interleave(contenders, args.device, args.budget)
     floor = floor_seconds(LABELS, BATCH, width, harness.matmul_rate(args.device)) * count
     note = f"{steps} of {count} steps measured"
@@ -187,8 +190,8 @@ def many_heads(args, data: Data, width: int, steps: int, path: Path) -> None:
     at_once = new_step([new_head(width, seed, args.device) for seed in range(HEADS)], source)
     rows = list(itertools.islice(source.row_batches(BATCH, CONFIG.seed, 1), steps))
     contenders = {
-        f"{HEADS} heads at once": lambda: take(steps, rows, at_once),
-        f"{HEADS} heads one after another": lambda: [take(steps, rows, step) for step in one_by_one],
+        f"{HEADS} heads at once": lambda: drive(steps, iter(rows), at_once),
+        f"{HEADS} heads one after another": lambda: [drive(steps, iter(rows), step) for step in one_by_one],
     }
     seconds, status = harness.interleave(contenders, args.device, args.budget)
     count = -(-len(data.features) // BATCH)

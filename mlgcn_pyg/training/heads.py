@@ -9,12 +9,13 @@ import torch
 from mlgcn_pyg.checks import bad_input
 from mlgcn_pyg.files import own_folder
 from mlgcn_pyg.training.config import HeadConfig
+from mlgcn_pyg.training.engine import make_step
 from mlgcn_pyg.training.history import History
 from mlgcn_pyg.training.loop import Training, run_training
-from mlgcn_pyg.training.programs import make_program
+from mlgcn_pyg.training.programs import check_alike
 from mlgcn_pyg.training.runs import RunFolder, describe
 from mlgcn_pyg.training.scoring import Cached, open_data
-from mlgcn_pyg.training.steps import Step, make_optimizers, matmul_precision
+from mlgcn_pyg.training.steps import make_optimizers, matmul_precision
 
 SHARED = ("epochs", "batch_size", "seed", "precision", "val_every", "views")
 
@@ -80,7 +81,7 @@ def fit_heads(
     folder: str | Path | None = None,
     save_seconds: float = 30.0,
 ) -> list[History]:
-    r"""Trains many heads of equal shape in place, at once, as one batched program over the same batches.
+    r"""Trains many heads of equal shape in place, at once, over the same batches.
 
     .. math::
         \min \sum_h \mathcal{L}_h, \qquad
@@ -89,6 +90,9 @@ def fit_heads(
     Heads share no parameter, so that the gradient of the sum is each head's own: the result is that of
     :func:`fit_head` with each head, to rounding. They may differ in initial weights, label graph (τ, p, weighting,
     edges), and in the config's lr, lr_step, lr_gamma, momentum, weight_decay, clip_norm and patience.
+
+    On a GPU, and for linear heads everywhere, all heads are one batched program. ML-GCN heads on a CPU are trained
+    side by side, each by cores of its own, since products of their size are as fast apart as together there.
 
     Args:
         heads: of one kind and shape. config: one for all, or one each.
@@ -121,18 +125,19 @@ def fit_heads(
         for argument, data in (("train", source), ("val", validation)):
             if data is not None and not data.num_images:
                 raise bad_input(argument, "at least one image", "none")
-        program = make_program([head.to(device).train() for head in heads])
-        try:
-            optimizers = make_optimizers(heads, configs, device)
-            training = Training(heads, names, configs, optimizers, source)
-            setup = None if folder is None else describe(training, source, validation)
-            training.folder = RunFolder(folder, setup, save_seconds)
-            with own_folder(training.folder.path):
-                training.folder.restore(training)
-                step = Step(program, source, optimizers, configs)
-                run_training(training, step, source, validation, training.folder, progress)
-        finally:
-            program.release()
+        check_alike([head.to(device).train() for head in heads])
+        optimizers = make_optimizers(heads, configs, device)
+        training = Training(heads, names, configs, optimizers, source)
+        setup = None if folder is None else describe(training, source, validation)
+        training.folder = RunFolder(folder, setup, save_seconds)
+        with own_folder(training.folder.path):
+            training.folder.restore(training)
+            if not training.finished:
+                step = make_step(heads, source, optimizers, configs)
+                try:
+                    run_training(training, step, source, validation, training.folder, progress)
+                finally:
+                    step.release()
     return training.histories
 
 

@@ -8,10 +8,11 @@ from mlgcn_pyg.checks import bad_input
 from mlgcn_pyg.evaluation import multilabel_metrics
 from mlgcn_pyg.features.batches import Resident, Streamed
 from mlgcn_pyg.training.config import HeadConfig
+from mlgcn_pyg.training.engine import GraphedStep, SideBySide
 from mlgcn_pyg.training.history import History
 from mlgcn_pyg.training.runs import Interruption, RunFolder, plain_copy
 from mlgcn_pyg.training.scoring import source_logits
-from mlgcn_pyg.training.steps import make_step, set_lr, trained_tensors
+from mlgcn_pyg.training.steps import Step, set_lr, trained_tensors
 
 
 class Training:
@@ -104,7 +105,7 @@ class Training:
 
 def run_training(
     training: Training,
-    step: Callable,
+    step: Step | GraphedStep | SideBySide,
     source: Resident | Streamed,
     validation: Resident | Streamed | None,
     folder: RunFolder,
@@ -113,13 +114,13 @@ def run_training(
     """Runs ``training`` from where it is to its end."""
     recipe = training.configs[0]
     with Interruption(wanted=folder.path is not None) as stop:
-        if not training.finished:
-            step = make_step(step, recipe.batch_size)
         while not training.finished:
             training.set_lrs()
-            for rows in source.row_batches(recipe.batch_size, recipe.seed, training.epoch, start=training.step):
-                training.losses[training.step] = step(rows)
-                training.step += 1
+            rows = source.row_batches(recipe.batch_size, recipe.seed, training.epoch, start=training.step)
+            while training.step < len(training.losses):
+                losses = step.advance(rows)
+                training.losses[training.step : training.step + len(losses)] = losses
+                training.step += len(losses)
                 folder.after_step(training, stop)
                 stop.obey()
             records = training.close_epoch(validation)

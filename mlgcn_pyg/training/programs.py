@@ -11,7 +11,6 @@ from mlgcn_pyg.nn import LinearHead, MLGCNHead
 from mlgcn_pyg.nn.kernels import Adjacency, propagate
 from mlgcn_pyg.nn.learned_edges import learned_weights
 from mlgcn_pyg.nn.order import features_first
-from mlgcn_pyg.training.products import LateGradient
 
 
 class OneHead:
@@ -33,9 +32,6 @@ class OneHead:
         """Gives each parameter its gradient; None to one that the loss does not depend on."""
         for p, grad in zip(self.leaves, grads, strict=True):
             p.grad = grad
-
-    def finish(self, k: int) -> None:
-        """Nothing is made late here."""
 
     def release(self) -> None:
         """Leaves the heads with storage of their own and no gradients."""
@@ -65,14 +61,11 @@ class StackedHeads:
         return stack.requires_grad_()
 
     def hand_out(self, grads: Sequence[Tensor | None]) -> None:
-        """Gives each parameter its gradient; those that are made late are :meth:`finish`'s."""
+        """Gives each parameter its gradient."""
         for parts, grad in zip(self.parts.values(), grads, strict=True):
             if grad is not None:
                 for p, piece in zip(parts, grad.split([len(p) for p in parts]), strict=True):
                     p.grad = piece
-
-    def finish(self, k: int) -> None:
-        """Makes what is missing of head k's gradients; another head's may go."""
 
     def release(self) -> None:
         for parts in self.parts.values():
@@ -102,8 +95,6 @@ class StackedMLGCN(StackedHeads):
 
     def __init__(self, heads: Sequence[MLGCNHead]):
         super().__init__(heads)
-        self.last = f"convs.{len(heads[0].convs) - 1}.weight"
-        self.late_gradient = LateGradient(len(heads))
         first, self.num_labels = heads[0], heads[0].num_labels
         offsets = [k * self.num_labels for k in range(len(heads))]
         ends = [
@@ -127,10 +118,6 @@ class StackedMLGCN(StackedHeads):
         if self.edge_logits is None:  # p alone learns
             self.edge_logits = torch.cat([one.edge_logits for one in learned])
 
-    def finish(self, k: int) -> None:
-        if self.late_gradient.factors is not None:
-            self.parts[self.last][k].grad = self.late_gradient.of(k)
-
     def weights(self) -> tuple[Tensor, Tensor]:
         """Edge weights (ΣE,) and self weights (H·C,) of the union graph."""
         if self.heads[0].learned is None:
@@ -143,14 +130,11 @@ class StackedMLGCN(StackedHeads):
         h, weight = self._factors()
         if weight is None:
             return self._by_head(F.linear(features, h))
-        # on a CPU in full precision; a GPU keeps all gradients as they come
-        late = None if h.is_cuda or torch.is_autocast_enabled(h.device.type) else self.late_gradient
         sizes = (len(features), self.num_labels, h.size(1), features.size(1))
         if features_first(*sizes, train_head=True, train_features=False):
-            projected = self._by_head((late.linear if late else F.linear)(features, weight))
+            projected = self._by_head(F.linear(features, weight))
             return projected @ self.per_head(h).transpose(1, 2)
-        classifiers = (late.bmm if late else torch.bmm)(self.per_head(h), self.per_head(weight))
-        return self._by_head(F.linear(features, classifiers.flatten(0, 1)))
+        return self._by_head(F.linear(features, self._times(h, weight)))
 
     def _by_head(self, together: Tensor) -> Tensor:
         """(B, H·n) → (H, B, n)."""
@@ -180,16 +164,25 @@ class StackedMLGCN(StackedHeads):
         return (self.per_head(h) @ self.per_head(weight)).flatten(0, 1)
 
 
+KINDS = {LinearHead: StackedLinear, MLGCNHead: StackedMLGCN}
+
+
 def make_program(heads: Sequence[torch.nn.Module]) -> OneHead | StackedHeads:
-    """The program that trains these heads; InputError where several are not of one kind and shape."""
+    """The one program that trains these heads, which :func:`check_alike` has seen."""
+    if len(heads) == 1:
+        return OneHead(heads[0])
+    return KINDS[type(heads[0])](heads)
+
+
+def check_alike(heads: Sequence[torch.nn.Module]) -> None:
+    """InputError where heads cannot be trained, or not at once: several must be of one kind and shape."""
     if not all(any(p.requires_grad for p in head.parameters()) for head in heads):
         raise bad_input("heads", "parameters that learn", "a head without any")
     if len(heads) == 1:
-        return OneHead(heads[0])
+        return
     if len({id(head) for head in heads}) < len(heads):
         raise bad_input("heads", "different heads", "one of them twice")
-    kinds = {LinearHead: StackedLinear, MLGCNHead: StackedMLGCN}
-    if type(heads[0]) not in kinds:
+    if type(heads[0]) not in KINDS:
         found = type(heads[0]).__name__
         raise bad_input("heads", "MLGCNHead or LinearHead to train at once", found, "train one after another")
     shapes = [head_shape(head) for head in heads]
@@ -200,7 +193,6 @@ def make_program(heads: Sequence[torch.nn.Module]) -> OneHead | StackedHeads:
                 raise bad_input("heads", "heads of equal shape", found, "train them one after another")
     if not all(p.requires_grad for head in heads for p in head.parameters()):
         raise bad_input("heads", "heads all of whose parameters learn", "frozen ones", "train them one after another")
-    return kinds[type(heads[0])](heads)
 
 
 def head_shape(head: torch.nn.Module) -> dict:

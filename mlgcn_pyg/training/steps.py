@@ -1,4 +1,4 @@
-"""One step of training: gather, forward, loss, backward, clipping, update; on CUDA captured in a graph."""
+"""One step of training: gather, forward, loss, backward, clipping, update."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,9 +28,6 @@ class Step:
         configs: Sequence[HeadConfig],
     ):
         self.program, self.source, self.optimizers = program, source, optimizers
-        everyone = range(len(configs))
-        # a CPU takes head by head, whose gradients are then still in its caches; a GPU all together
-        self.rounds = [everyone] if source.device.type == "cuda" else [[k] for k in everyone]
         self.half = configs[0].precision == "bfloat16"
         self.dtype = program.leaves[0].dtype
         norms = [torch.inf if config.clip_norm is None else config.clip_norm for config in configs]
@@ -38,62 +35,28 @@ class Step:
         self.clips = any(config.clip_norm is not None for config in configs)
 
     def __call__(self, rows: Tensor) -> Tensor:
-        features, targets = self.source.gather(rows)
+        return self.on(*self.source.gather(rows))
+
+    def on(self, features: Tensor, targets: Tensor) -> Tensor:
+        """The step on features (B, D) and targets (B, C)."""
         # nothing is cast twice, and a cache of casts would outlive a captured graph
         with torch.autocast(features.device.type, torch.bfloat16, enabled=self.half, cache_enabled=False):
             logits = self.program.logits(features.to(self.dtype))
         losses = soft_margin_each(logits.to(self.dtype), targets)
         self.program.hand_out(torch.autograd.grad(losses.sum(), self.program.leaves, allow_unused=True))
-        for some in self.rounds:
-            for k in some:
-                self.program.finish(k)
-            if self.clips:
-                params = [self.optimizers[k].param_groups[0]["params"] for k in some]
-                clip_each(params, self.clip_norms[some[0] : some[-1] + 1])
-            for k in some:
-                self.optimizers[k].step()
+        if self.clips:
+            clip_each([optimizer.param_groups[0]["params"] for optimizer in self.optimizers], self.clip_norms)
+        for optimizer in self.optimizers:
+            optimizer.step()
         return losses.detach()
 
+    def advance(self, rows: Iterator[Tensor]) -> Tensor:
+        """Takes what it needs of ``rows``, batches of an epoch; losses (n, H) of the n ≥ 1 steps that it was."""
+        return self(next(rows)).unsqueeze(0)
 
-class GraphedStep:
-    """The same step, captured once in a CUDA graph and replayed; a shorter batch runs as it is.
-
-    Parameters and momenta are after the capture what they were before.
-    """
-
-    def __init__(self, step: Step, batch_size: int):
-        self.step = step
-        self.rows = torch.zeros(batch_size, dtype=torch.int64, device=step.source.device)
-        kept = [tensor for tensors in trained_tensors(step.optimizers) for tensor in tensors.values()]
-        before = [tensor.detach().clone() for tensor in kept]
-        side = torch.cuda.Stream(self.rows.device)
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):  # libraries set themselves up, kernels are compiled
-            for _ in range(3):
-                step(self.rows)
-        torch.cuda.current_stream().wait_stream(side)
-        self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph, stream=side):  # torch's own lies on the first GPU that ever captured
-            self.losses = step(self.rows)
-        with torch.no_grad():
-            for tensor, value in zip(kept, before, strict=True):
-                tensor.copy_(value)
-
-    def __call__(self, rows: Tensor) -> Tensor:
-        if len(rows) != len(self.rows):
-            return self.step(rows)
-        self.rows.copy_(rows)
-        self.graph.replay()
-        return self.losses
-
-
-def make_step(step: Step, batch_size: int) -> Step | GraphedStep:
-    """The step as it is best run on its device."""
-    source = step.source
-    if source.device.type == "cuda" and source.num_images >= batch_size:
-        with torch.cuda.device(source.device):
-            return GraphedStep(step, batch_size)
-    return step
+    def release(self) -> None:
+        """Leaves the heads with storage of their own and no gradients."""
+        self.program.release()
 
 
 def make_optimizers(

@@ -7,9 +7,9 @@ import torch
 
 from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.features.batches import Resident, Streamed
-from mlgcn_pyg.training import HeadConfig, fit_head, fit_heads
+from mlgcn_pyg.training import HeadConfig, engine, fit_head, fit_heads
 from mlgcn_pyg.training import steps as steps_module
-from mlgcn_pyg.training.steps import GraphedStep
+from mlgcn_pyg.training.engine import GraphedStep
 from tests.training.problems import fresh, graph, problem, same, state
 from tests.training.test_resume import interrupt_at
 
@@ -27,7 +27,7 @@ def close(a, b, tolerance):
 @pytest.mark.parametrize("kind", ["mlgcn", "linear"])
 def test_a_run_on_cuda_is_the_run_on_the_cpu(kind, monkeypatch):
     captured = []
-    monkeypatch.setattr(steps_module, "GraphedStep", lambda *a: captured.append(GraphedStep(*a)) or captured[-1])
+    monkeypatch.setattr(engine, "GraphedStep", lambda *a: captured.append(GraphedStep(*a)) or captured[-1])
     head, twin = fresh(kind).double(), fresh(kind).double()
     data, val = (problem()[0].double(), problem()[1]), (problem(40, seed=1)[0].double(), problem(40, seed=1)[1])
     on_cuda = fit_head(head, data, val, CONFIG, device="cuda")  # 100 images: six captured steps and one of four images

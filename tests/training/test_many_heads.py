@@ -1,6 +1,7 @@
 """Many heads trained at once are each head trained alone."""
 
 import dataclasses
+import threading
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ import torch
 from mlgcn_pyg.checks import InputError
 from mlgcn_pyg.features.batches import Resident
 from mlgcn_pyg.nn import multilabel_soft_margin
-from mlgcn_pyg.training import HeadConfig, fit_head, fit_heads
+from mlgcn_pyg.training import HeadConfig, engine, fit_head, fit_heads
 from mlgcn_pyg.training.programs import make_program
 from mlgcn_pyg.training.steps import clip_each, soft_margin_each
 from tests.training.problems import fresh, graph, problem, same, state
@@ -25,6 +26,14 @@ def kinds():
     for learn in ({"learn_edges": True}, {"learn_p": True}, {"learn_edges": True, "learn_p": True}):
         yield pytest.param((16,), False, learn, PAPER, id=" ".join(learn))
     yield pytest.param((), True, {"learn_edges": True}, PAPER, id="1 layer one-hot learned")
+
+
+@pytest.fixture(params=["side by side", "one program"])
+def arrangement(request, monkeypatch):
+    """How ML-GCN heads are trained on a CPU, and how they are on a GPU."""
+    if request.param == "one program":
+        monkeypatch.setattr(engine, "side_by_side", lambda heads, device: False)
+    return request.param
 
 
 def heads_of(hidden, one_hot, learn, graphs, dtype):
@@ -49,7 +58,7 @@ def relative(a, b):
 
 @pytest.mark.parametrize("batch_size", [8, 90])  # images first, labels first
 @pytest.mark.parametrize("hidden, one_hot, learn, graphs", list(kinds()))
-def test_in_float64_an_epoch_of_all_is_an_epoch_of_each(hidden, one_hot, learn, graphs, batch_size):
+def test_in_float64_an_epoch_of_all_is_an_epoch_of_each(arrangement, hidden, one_hot, learn, graphs, batch_size):
     data = problem()[0].double(), problem()[1]
     together, alone = (heads_of(hidden, one_hot, learn, graphs, torch.float64) for _ in range(2))
     recipes = configs(len(together), epochs=2 if batch_size == 8 else 4, batch_size=batch_size)
@@ -65,7 +74,7 @@ def test_in_float64_an_epoch_of_all_is_an_epoch_of_each(hidden, one_hot, learn, 
 
 
 @pytest.mark.parametrize("hidden, one_hot, learn, graphs", list(kinds()))
-def test_in_float32_a_step_of_all_is_a_step_of_each(hidden, one_hot, learn, graphs):
+def test_in_float32_a_step_of_all_is_a_step_of_each(arrangement, hidden, one_hot, learn, graphs):
     data = problem(16)
     together, alone = (heads_of(hidden, one_hot, learn, graphs, torch.float32) for _ in range(2))
     recipes = configs(len(together), epochs=1, batch_size=16)
@@ -98,7 +107,7 @@ def test_both_orders_of_work_are_taken_as_the_head_takes_them(monkeypatch):
     assert taken == [True, False]
 
 
-def test_heads_are_up_to_date_while_they_train_and_their_own_afterwards():
+def test_heads_are_up_to_date_while_they_train_and_their_own_afterwards(arrangement):
     heads, seen = [fresh(seed=k) for k in range(3)], {}
     fit_heads(
         heads,
@@ -114,12 +123,35 @@ def test_heads_are_up_to_date_while_they_train_and_their_own_afterwards():
     assert all(p.untyped_storage().nbytes() == p.nbytes for head in heads for p in head.parameters())
 
 
-def test_an_error_leaves_heads_with_storage_of_their_own(monkeypatch):
+def test_an_error_leaves_heads_with_storage_of_their_own(arrangement, monkeypatch):
     heads = [fresh(seed=k) for k in range(2)]
     monkeypatch.setattr(Resident, "gather", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         fit_heads(heads, problem())
     assert all(p.untyped_storage().nbytes() == p.nbytes for head in heads for p in head.parameters())
+
+
+@pytest.mark.parametrize("cores", [1, 2, 3, 8])
+def test_any_number_of_cores_for_five_heads_and_torch_has_all_of_them_back(cores, monkeypatch):
+    data, before = (problem(40)[0].double(), problem(40)[1]), torch.get_num_threads()
+    together, alone = ([fresh(seed=k).double() for k in range(5)] for _ in range(2))
+    config, taken, real = HeadConfig(batch_size=1, epochs=2), [], engine._turn
+    monkeypatch.setattr(engine, "_turn", lambda step, batches, own: taken.append(own) or real(step, batches, own))
+    torch.set_num_threads(cores)
+    try:
+        histories = fit_heads(together, data, config=config)  # 40 steps: two turns and a shorter one
+        threads = []
+        own = threading.Thread(target=lambda: threads.append(torch.get_num_threads()))
+        own.start()
+        own.join()
+        assert torch.get_num_threads() == threads[0] == cores
+    finally:
+        torch.set_num_threads(before)
+    assert set(taken) == {1: {1}, 2: {1, 2}, 3: {1}, 8: {1}}[cores] and len(taken) == 5 * 3 * 2
+    for head, twin, history in zip(together, alone, histories, strict=True):
+        own = fit_head(twin, data, config=config)
+        assert all(relative(a, b) <= 1e-8 for a, b in zip(head.parameters(), twin.parameters(), strict=True))
+        assert [r["loss"] for r in history.epochs] == pytest.approx([r["loss"] for r in own.epochs], rel=1e-8)
 
 
 def test_the_loss_of_each_is_the_loss():
@@ -146,7 +178,7 @@ def test_clipping_is_torchs_for_each_head():
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_bfloat16_keeps_master_weights_and_learns_the_same_to_its_precision(count):
+def test_bfloat16_keeps_master_weights_and_learns_the_same_to_its_precision(arrangement, count):
     heads, twins = ([fresh(seed=k, learn_edges=True) for k in range(count)] for _ in range(2))
     recipe = {"lr": 0.1, "epochs": 3}
     history = fit_heads(heads, problem(), problem(40, seed=1), HeadConfig(precision="bfloat16", **recipe))
@@ -197,7 +229,7 @@ def test_refusals():
             HeadConfig(**{name: value})
 
 
-def test_one_head_diverging_is_named():
+def test_one_head_diverging_is_named(arrangement):
     configs = [HeadConfig(epochs=2), HeadConfig(lr=1e25, epochs=2, clip_norm=None)]
     with pytest.raises(InputError, match=r"found loss \w+ in epoch 1, step \d+ \(wild\) at lr 1e\+25"):
         fit_heads([fresh(), fresh()], problem(), config=configs, names=["tame", "wild"])

@@ -16,7 +16,7 @@ from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.features.batches import Resident
 from mlgcn_pyg.files import own_folder
 from mlgcn_pyg.nn import load_head
-from mlgcn_pyg.training import HeadConfig, fit_head, fit_heads
+from mlgcn_pyg.training import HeadConfig, engine, fit_head, fit_heads
 from mlgcn_pyg.training.runs import Interruption
 from tests.training.problems import fresh, graph, problem, same, state
 
@@ -77,7 +77,11 @@ def test_interrupted_again_and_again(tmp_path, monkeypatch):
     assert same(state(head), state(whole))
 
 
-def test_many_heads_go_on_too(tmp_path, monkeypatch):
+@pytest.mark.parametrize("together", [False, True])
+def test_many_heads_go_on_too(tmp_path, monkeypatch, together):
+    if together:  # as on a GPU
+        monkeypatch.setattr(engine, "side_by_side", lambda heads, device: False)
+
     def heads():
         return [fresh(seed=s, graph_of=graph(tau=t), learn_edges=True, learn_p=True) for s, t in ((0, 0.3), (1, 0.5))]
 
