@@ -14,6 +14,7 @@ from mlgcn_pyg.training.programs import OneHead, check_alike, make_program
 from mlgcn_pyg.training.steps import Step, trained_tensors
 
 TURN = 16  # steps that a head takes before it is another's turn: its weights and momenta stay in the cache meanwhile
+HELD = 1 << 25  # bytes of features that a turn may hold, where batches are large
 
 
 class GraphedStep:
@@ -62,17 +63,19 @@ class SideBySide:
     and its arithmetic is that of the head trained alone.
 
     Args:
-        steps: one per head, on the same source.
+        steps: one per head, on the same source. batch_size: images of a step.
     """
 
-    def __init__(self, steps: Sequence[Step], source: Resident | Streamed):
+    def __init__(self, steps: Sequence[Step], source: Resident | Streamed, batch_size: int):
         self.steps, self.source = steps, source
+        size = batch_size * source.num_features * steps[0].dtype.itemsize
+        self.turn = min(TURN, max(1, HELD // size))
         self.cores = torch.get_num_threads()
         self.pool = ThreadPoolExecutor(min(self.cores, len(steps)))
 
     def advance(self, rows: Iterator[Tensor]) -> Tensor:
-        """As :meth:`Step.advance`, up to 16 steps."""
-        batches = [self.source.gather(some) for some in islice(rows, TURN)]
+        """As :meth:`Step.advance`, a turn of steps."""
+        batches = [self.source.gather(some) for some in islice(rows, self.turn)]
         batches = [(features.to(self.steps[0].dtype), targets) for features, targets in batches]
         losses = []
         for start in range(0, len(self.steps), self.cores):
@@ -102,10 +105,11 @@ def make_step(
 ) -> Step | GraphedStep | SideBySide:
     """The step of these heads as it is best run where they are; InputError where several are not of equal shape."""
     check_alike(heads)
+    batch_size = configs[0].batch_size
     if side_by_side(heads, source.device):
         one_each = zip(heads, optimizers, configs, strict=True)
-        return SideBySide([Step(OneHead(head), source, [o], [c]) for head, o, c in one_each], source)
-    step, batch_size = Step(make_program(heads), source, optimizers, configs), configs[0].batch_size
+        return SideBySide([Step(OneHead(head), source, [o], [c]) for head, o, c in one_each], source, batch_size)
+    step = Step(make_program(heads), source, optimizers, configs)
     if source.device.type == "cuda" and source.num_images >= batch_size:
         with torch.cuda.device(source.device):
             return GraphedStep(step, batch_size)

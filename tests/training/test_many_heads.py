@@ -154,6 +154,13 @@ def test_any_number_of_cores_for_five_heads_and_torch_has_all_of_them_back(cores
         assert [r["loss"] for r in history.epochs] == pytest.approx([r["loss"] for r in own.epochs], rel=1e-8)
 
 
+def test_large_batches_side_by_side_do_not_fill_the_memory():
+    few, many = (Resident(torch.zeros(n, 1024), torch.zeros(n, 5, dtype=torch.int8)) for n in (32, 100_000))
+    for source, batch_size, turn in ((few, 32, 16), (many, 2048, 4), (many, 100_000, 1)):
+        step = engine.Step(engine.OneHead(fresh()), source, [], [HeadConfig()])
+        assert engine.SideBySide([step] * 2, source, batch_size).turn == turn
+
+
 def test_the_loss_of_each_is_the_loss():
     logits, targets = torch.randn(3, 7, 5), torch.randint(-1, 2, (7, 5))
     expected = torch.stack([multilabel_soft_margin(one, targets) for one in logits])
