@@ -107,6 +107,26 @@ def test_words_with_spaces_in_them_are_not_their_first_part(tmp_path):
     assert read_vectors(tmp_path / "v", ["at name", ". . ."], "text")[0]["at name"].tolist() == [9, 9]
 
 
+@pytest.mark.parametrize("first", ["the", ". . ."])
+def test_words_with_spaces_in_them_after_a_header(tmp_path, first):
+    """What gensim makes of glove.840B; its first word may be one of them."""
+    words = {first: [1, 2, 7], "at name": [9, 9, 9], "at": [3, 4, 5], ". .": [5, 5, 5]}
+    lines = "".join(f"{word} {' '.join(map(str, v))}\n" for word, v in words.items())
+    (tmp_path / "v").write_text(f"{len(words)} 3\n{lines}")
+    assert sniff(tmp_path / "v") == "text"
+    assert label_embeddings(["at"], tmp_path / "v").x.tolist() == [[3, 4, 5]]
+    found, width = read_vectors(tmp_path / "v", words, "text")
+    assert width == 3 and {word: v.tolist() for word, v in found.items()} == words
+
+
+@pytest.mark.parametrize("header", ["", "2 2\n"])
+@pytest.mark.parametrize("number", ["3", "-0.5", ".5", "1e-05"])
+def test_a_number_too_many_is_no_part_of_the_word(tmp_path, header, number):
+    (tmp_path / "v").write_text(f"{header}dog 1 2\nthe {number} 1 2\n")
+    with pytest.raises(InputError, match=r"a word and 2 numbers in every line, found 3 in line \d"):
+        label_embeddings(["dog"], tmp_path / "v")
+
+
 def test_a_first_line_of_a_number_too_long_to_be_a_count(tmp_path):
     (tmp_path / "v").write_bytes(b"9" * 5000 + b" 2\ndog 1\n")
     assert sniff(tmp_path / "v") == "text" and label_embeddings(["dog"], tmp_path / "v").x.tolist() == [[1]]
