@@ -85,8 +85,7 @@ class LabelEmbeddings:
         """Reads a saved file; nothing in it can run code. Raises InputError for any other file."""
         content = load_plain("embeddings", path)
         if not isinstance(content, dict) or content.get("format") != FORMAT:
-            fix = "if it is an archive of a word-vector file, unpack it"
-            raise bad_input("embeddings", "label embeddings written by `mlgcn embed`", f"another file, {path}", fix)
+            raise bad_input("embeddings", "label embeddings written by `mlgcn embed`", f"another file, {path}")
         if content.get("version") != 1:
             raise bad_input("embeddings", "format version 1", content.get("version"), fix="use a newer mlgcn_pyg")
         names, x, source = (content.get(name) for name in ("label_names", "x", "source"))

@@ -15,6 +15,7 @@ CHUNK = 1 << 20
 LONGEST = 1 << 16  # bytes of a word, and numbers of a vector: beyond it is no word-vector file
 LINE = 1 << 22  # bytes of a line: a few MB of gzip can hold one that fills the memory
 NUMBER = re.compile(rb"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
+PACKED = (b"PK\x03\x04", b"BZh", b"\xfd7zXZ\0", b"7z\xbc\xaf\x27\x1c")
 FASTTEXT_MODEL = (793712314).to_bytes(4, "little")
 
 Entries = Iterator[tuple[int, bytes, bytes]]
@@ -59,8 +60,10 @@ def sniff(path: Path) -> str:
         head = _guarded(path, lambda: file.read(LONGEST))
     if head.startswith(b"\x93NUMPY"):
         return "npy"
-    if head.startswith(b"PK\x03\x04"):
+    if head.startswith(b"PK\x03\x04") and b"/data.pkl" in head[:400]:  # what torch.save begins with
         return "mlgcn"
+    if head.startswith(PACKED):
+        raise _damaged(path, "a file of word vectors, as it is or compressed by gzip", "an archive", "unpack it")
     if path.suffix.lower() == ".pkl" or head.startswith(b"\x80"):
         return "pickle"
     if head.startswith(FASTTEXT_MODEL):

@@ -1,6 +1,8 @@
 """Word-vector files of every format, whole and damaged; the bytes are written here, by the formats' definitions."""
 
+import bz2
 import gzip
+import lzma
 import struct
 import tracemalloc
 
@@ -85,7 +87,9 @@ DAMAGED = [
     (binary(count=2), "the 2 words that its first line announces, found more"),
     (binary()[:-1], "found the end in entry 3"),
     (b"1 3\n\xff" + b"\x01" * 100_000, "words and float32 numbers"),
-    (b"PK\x03\x04 some archive", "a file of plain tensors"),
+    (b"PK\x03\x04 glove.6B.50d.txt", "compressed by gzip, found an archive .*; unpack it"),
+    (bz2.compress(BODY.encode()), "compressed by gzip, found an archive .*; unpack it"),
+    (lzma.compress(BODY.encode()), "compressed by gzip, found an archive .*; unpack it"),
 ]
 
 
