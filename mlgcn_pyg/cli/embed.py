@@ -48,6 +48,7 @@ def embed(
     if (names is None) == (dataset is None):
         found = "neither" if names is None else "both"
         raise bad_input("names", "--names, a text file of label names, or --dataset", found)
+    common.check_result("out", out, embeddings, names, alias_file, labels)
     if names is not None:
         label_names = read_names(names)
     else:
