@@ -100,6 +100,22 @@ def read_array_pickle(path: str | Path):
         raise bad_input("path", "a pickle of NumPy arrays and nothing else", reason) from error
 
 
+def as_array(values, path: str | Path) -> np.ndarray:
+    """What the pickle ``path`` holds, as an array. ValueError for more entries than the file has bytes.
+
+    A few lists that hold each other many times would make an array beyond any memory.
+    """
+    left, waiting = Path(path).stat().st_size, [values]
+    while waiting:
+        item = waiting.pop()
+        inner = item if isinstance(item, list | tuple) else ()
+        left -= item.size if isinstance(item, np.ndarray) else len(inner)
+        if left < 0:
+            raise ValueError("lists that repeat each other")
+        waiting.extend(inner)
+    return np.asarray(values)
+
+
 def read_released_counts(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     """Label counts (C,) and pair counts (C, C) of a released ``*_adj.pkl`` ({"nums", "adj"}).
 
@@ -115,7 +131,7 @@ def read_released_counts(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
 def _numbers(values, name: str, path: str | Path) -> np.ndarray:
     """``values`` as an array, if it is one of numbers."""
     try:
-        array = np.asarray(values)
+        array = as_array(values, path)
     except ValueError as error:
         raise bad_input("path", f"an array of numbers as {name!r}", f"{path} ({first_line(error)})") from error
     if array.dtype.kind not in "iuf":

@@ -89,6 +89,27 @@ def test_counts_that_no_images_gave_are_refused(tmp_path, content, message):
         LabelGraph.from_released(tmp_path / "adj.pkl")
 
 
+def test_lists_that_hold_each_other_do_not_fill_the_memory(tmp_path):
+    """A file of a few kB: five lists deep, a hundred times each; and one that holds itself."""
+    nested, cycle = [1.5] * 100, []
+    for _ in range(5):
+        nested = [nested] * 100
+    cycle.append(cycle)
+    for values in (nested, [np.ones(1000)] * 1000, cycle):
+        (tmp_path / "h.pkl").write_bytes(pickle.dumps(values))
+        with pytest.raises(InputError, match=r"a matrix of numbers, found .*h.pkl \(.*lists that repeat each other"):
+            label_embeddings(["a"], tmp_path / "h.pkl")
+        (tmp_path / "h.pkl").write_bytes(pickle.dumps({"nums": values, "adj": values}))
+        with pytest.raises(InputError, match="an array of numbers as 'nums', found .*lists that repeat each other"):
+            LabelGraph.from_released(tmp_path / "h.pkl")
+
+
+def test_lists_of_numbers_and_of_arrays_are_as_good_as_an_array(tmp_path):
+    for rows in ([[1, 2.5], [0, 1]], [np.array([1, 2.5]), np.array([0, 1])], ((1, 2.5), (0, 1))):
+        (tmp_path / "x.pkl").write_bytes(pickle.dumps(rows))
+        assert label_embeddings("ab", tmp_path / "x.pkl").x.tolist() == [[1, 2.5], [0, 1]]
+
+
 def _says(module: str, name: str) -> bytes:
     return b"".join(b"\x8c" + bytes([len(word)]) + word.encode() for word in (module, name)) + b"\x93"
 
