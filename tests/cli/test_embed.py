@@ -84,6 +84,22 @@ def test_refusals(folder, monkeypatch, words, message):
     assert not (folder / "e.pt").exists()
 
 
+def test_an_alias_that_would_not_be_used_is_refused(folder):
+    """A slip of the pen would otherwise give the label its own name's vector, silently."""
+    words = ("embed", "--names", folder / "names.txt", "--embeddings", folder / "v.txt", "--out", folder / "e.pt")
+    aliases = ("--alias", "tvset=tv set")
+    line = refused(*words, *aliases, "--alias", "Dog=tv")
+    assert "alias: expected one of the 2 labels, found 'Dog'; perhaps it is 'dog'" in line
+    assert "found 'emu'; names for other labels" in refused(*words, *aliases, "--alias", "emu=tv")
+    run(*words, *aliases)
+    again = ("embed", "--names", folder / "names.txt", "--embeddings", folder / "e.pt", "--out", folder / "f.pt")
+    for more in (aliases, ("--alias-file", folder / "aliases.csv"), ("--oov", "zero")):
+        line = refused(*again, *more)
+        assert "embeddings: expected word vectors beside --alias, --alias-file or --oov" in line
+    assert not (folder / "f.pt").exists()
+    run(*again)
+
+
 @pytest.mark.parametrize(
     "command, option, read",
     [
