@@ -44,6 +44,10 @@ class _PlainArray(np.ndarray):
             raise pickle.UnpicklingError("an array with two contents")
         super().__setstate__((1, shape, dtype.real(), bool(fortran), content))
 
+    def __reduce_ex__(self, protocol):
+        """Whoever pickles it, or hands it to another process, passes on a plain array."""
+        return np.asarray(self).__reduce_ex__(protocol)
+
 
 class _ArraysOnly(pickle.Unpickler):
     """Admits NumPy arrays and scalars beside the built-in containers; every other name is refused unseen.
@@ -124,7 +128,8 @@ def read_released_counts(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     """
     content = read_array_pickle(path)
     if not isinstance(content, dict) or not {"nums", "adj"} <= content.keys():
-        raise bad_input("path", "a dict with 'nums' and 'adj'", f"{type(content).__name__} ({path})")
+        what = "an array" if isinstance(content, np.ndarray) else type(content).__name__
+        raise bad_input("path", "a dict with 'nums' and 'adj'", f"{what} ({path})")
     return _numbers(content["nums"], "nums", path), _numbers(content["adj"], "adj", path)
 
 

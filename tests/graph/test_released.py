@@ -1,5 +1,6 @@
 """The authors' published files, and pickles that pretend to be."""
 
+import copy
 import pickle
 import subprocess
 import sys
@@ -39,6 +40,14 @@ def test_arrays_of_every_protocol_are_read(tmp_path, protocol):
     (tmp_path / "a.pkl").write_bytes(pickle.dumps(content, protocol=protocol))
     read = read_array_pickle(tmp_path / "a.pkl")
     assert (read["adj"] == content["adj"]).all() and read["n"] == 2.5 and read["name"] == "ü"
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_arrays_that_were_read_can_be_written_again(tmp_path, protocol):
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(np.arange(6).reshape(2, 3)))
+    array = read_array_pickle(tmp_path / "a.pkl")
+    for again in (pickle.loads(pickle.dumps(array, protocol)), copy.deepcopy(array)):
+        assert again.tolist() == [[0, 1, 2], [3, 4, 5]]
 
 
 def test_half_a_pickle(tmp_path):
@@ -81,6 +90,7 @@ def test_released_embeddings_go_into_the_graph_with_their_record(shared):
         ({"nums": np.array([10, 4])}, "'nums' and 'adj'"),
         ({"nums": [[1], [1, 2]], "adj": np.zeros((2, 2))}, "an array of numbers as 'nums'"),
         ([1, 2], "'nums' and 'adj', found list"),
+        (np.eye(2), "'nums' and 'adj', found an array"),
     ],
 )
 def test_counts_that_no_images_gave_are_refused(tmp_path, content, message):
