@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from mlgcn_pyg.checks import InputError, bad_input, check_choice, first_line
-from mlgcn_pyg.files import write_text
+from mlgcn_pyg.files import check_file_name, write_text
 
 # no markup: a label may be called "dog [small]"
 # no word twice: of several processes that a launcher started, the first speaks
@@ -89,6 +89,13 @@ def make_folder(argument: str, path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise bad_input(argument, "a folder that can be written", f"{path} ({error.strerror})") from error
+
+
+def check_result(argument: str, path: Path, *read: Path | None) -> None:
+    """InputError, before any work, where a result cannot go to ``path`` or would replace a file that is read for it."""
+    check_file_name(argument, path)
+    if path.exists() and any(file is not None and file.exists() and path.samefile(file) for file in read):
+        raise bad_input(argument, "another file than those that are read", path, "what is in it would be lost")
 
 
 def pick_device(name: str) -> str:

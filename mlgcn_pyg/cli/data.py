@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,8 @@ from rich.table import Table
 
 from mlgcn_pyg.checks import check_choice, check_count
 from mlgcn_pyg.cli import common
+
+LISTED = 20  # labels or photographs that a person is shown; --json has all
 
 Splits = Annotated[list[str] | None, typer.Option("--split", help="One split; repeatable. All of them without it.")]
 Download = Annotated[
@@ -169,6 +172,9 @@ def _show(statistics, strongest: list[dict], broken: dict[str, str], decode: boo
     )
     spread = ", ".join(f"{k}: {n:,}" for k, n in statistics.images_by_labels.items())
     _say(f"labels per image {statistics.labels_per_image:.3f} (images by number of labels: {spread})")
+    common_first = sorted(statistics.positives.items(), key=lambda item: -item[1])
+    listed = ", ".join(f"{name} ({count:,})" for name, count in common_first[:LISTED] if count)
+    _say(f"labels in most images: {listed or 'none'}")
     if statistics.rare:
         listed = ", ".join(f"{name} ({count})" for name, count in statistics.rare.items())
         _say(f"labels in fewer than {statistics.rare_below} images, the rarest first: {listed}")
@@ -180,8 +186,10 @@ def _show(statistics, strongest: list[dict], broken: dict[str, str], decode: boo
             _say(f"  {pair['i'] + ' → ' + pair['j']:<{width}}  P = {pair['probability']:.3f}  ({counts})")
     if broken:
         _say(f"{len(broken):,} photographs {'broken or missing' if decode else 'missing'}:")
-        for name, why in broken.items():
+        for name, why in islice(broken.items(), LISTED):
             _say(f"  {name}: {why}")
+        if len(broken) > LISTED:
+            _say(f"  and {len(broken) - LISTED:,} more; --json lists all of them")
     else:
         _say("every photograph decodes" if decode else "every photograph is there (none was decoded)")
 

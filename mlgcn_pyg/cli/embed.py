@@ -27,6 +27,9 @@ Oov = Annotated[str, typer.Option(help="Words that have no vector: error, zero o
 Seed = Annotated[int, typer.Option(help="Seed of --oov random.")]
 
 
+READY = ("npy", "pickle", "mlgcn")
+
+
 def embed(
     embeddings: Annotated[Path, typer.Option(help="Word vectors (see --embeddings-format), or ready rows.")],
     out: Annotated[Path, typer.Option(help="File for the label embeddings (.pt); mlgcn graph --embeddings takes it.")],
@@ -48,6 +51,7 @@ def embed(
     if (names is None) == (dataset is None):
         found = "neither" if names is None else "both"
         raise bad_input("names", "--names, a text file of label names, or --dataset", found)
+    common.check_result("out", out, embeddings, names, alias_file, labels)
     if names is not None:
         label_names = read_names(names)
     else:
@@ -63,23 +67,34 @@ def embed(
 def read_embeddings(label_names, path: Path, format: str, alias, alias_file: Path | None, oov: str, seed: int):
     """The label embeddings that the options describe; says which labels had no vector of their own."""
     from mlgcn_pyg.graph import ALIASES, label_embeddings, read_aliases
+    from mlgcn_pyg.graph.vectors import sniff
 
-    aliases = ALIASES | ({} if alias_file is None else read_aliases(alias_file)) | _aliases(alias or [])
+    given = _aliases(alias or [], label_names)
+    aliases = ALIASES | ({} if alias_file is None else read_aliases(alias_file)) | given
     with common.err.status(f"reading {path.name}"):
         made = label_embeddings(label_names, path, format=format, aliases=aliases, oov=oov, seed=seed)
+    if (given or alias_file or oov != "error") and (sniff(path) if format == "auto" else format) in READY:
+        found = "ready embeddings, whose words are no longer known"
+        raise bad_input("embeddings", "word vectors beside --alias, --alias-file or --oov", f"{path}, {found}")
     if words := made.source.get("oov_words"):
         short = ", ".join(made.source["oov_labels"])
         common.err.print(f"without a vector ({made.source['oov']}): {', '.join(words)}; in {short}", soft_wrap=True)
     return made
 
 
-def _aliases(pairs: list[str]) -> dict[str, str]:
-    """``["tvmonitor=tv monitor"]`` as a table."""
-    table = {}
+def _aliases(pairs: list[str], label_names) -> dict[str, str]:
+    """``["tvmonitor=tv monitor"]`` as a table; a name that is no label's is a slip of the pen."""
+    from mlgcn_pyg.graph.spelling import nearest_spellings
+
+    table, names = {}, {*label_names, *(name.lower() for name in label_names)}
     for pair in pairs:
         name, sign, words = pair.partition("=")
         if not (sign and name.strip() and words.strip()):
             raise bad_input("alias", "label=words, e.g. 'tvmonitor=tv monitor'", repr(pair))
+        if name.strip() not in names:
+            near = nearest_spellings([name.strip()], label_names)[name.strip()]
+            fix = f"perhaps it is {near[0]!r}" if near else "names for other labels too may stand in an --alias-file"
+            raise bad_input("alias", f"one of the {len(label_names)} labels", repr(name.strip()), fix)
         table[name.strip()] = words.strip()
     return table
 

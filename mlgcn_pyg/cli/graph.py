@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from mlgcn_pyg.checks import bad_input
 from mlgcn_pyg.cli import common
 from mlgcn_pyg.cli.embed import Alias, AliasFile, Format, Oov, Seed, read_embeddings
 
@@ -30,6 +31,12 @@ def graph(
     """Build a label graph from training annotations; no photograph is opened."""
     from mlgcn_pyg.graph import LabelGraph
 
+    read = embeddings, alias_file, open_data.keywords["labels"]
+    common.check_result("out", out, *read)
+    if plot is not None:
+        common.check_result("plot", plot, *read)
+        if plot.absolute() == out.absolute():
+            raise bad_input("plot", "another file than --out", plot)
     data = open_data()
     x = None
     if embeddings is not None:

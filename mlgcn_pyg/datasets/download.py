@@ -16,6 +16,7 @@ from torchvision.datasets.utils import check_md5
 
 from mlgcn_pyg.checks import bad_input, first_line
 from mlgcn_pyg.datasets.archives import check_room, extract
+from mlgcn_pyg.files import locked
 
 CHUNK = 1 << 20
 TIMEOUT = 60  # seconds without a byte
@@ -48,13 +49,14 @@ def download_and_extract(archive: Archive, folder: str | Path, progress: Progres
         The archive's path.
 
     Raises:
-        InputError: no answer, fewer bytes than announced, another MD5 sum, no room, or an archive that
-            :func:`~mlgcn_pyg.datasets.archives.extract` refuses.
+        InputError: no answer, fewer bytes than announced, another MD5 sum, no room, another process that downloads
+            into ``folder``, or an archive that :func:`~mlgcn_pyg.datasets.archives.extract` refuses.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    path = fetch(archive, folder, progress)
-    extract(path, folder, progress)
+    with locked(folder / ".download.lock", "root", "a folder that nobody else downloads into"):
+        path = fetch(archive, folder, progress)
+        extract(path, folder, progress)
     return path
 
 

@@ -111,7 +111,7 @@ def read_label_names(folder: Path) -> tuple[str, ...]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        return path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise bad_input("root", "label files in UTF-8", f"other bytes in {path}") from error
 

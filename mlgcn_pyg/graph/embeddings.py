@@ -20,7 +20,7 @@ from mlgcn_pyg.checks import (
     first_line,
 )
 from mlgcn_pyg.files import existing_file, load_plain, save_plain
-from mlgcn_pyg.graph.released import read_array_pickle
+from mlgcn_pyg.graph.released import as_array, read_array_pickle
 from mlgcn_pyg.graph.spelling import nearest_spellings
 from mlgcn_pyg.graph.vectors import read_vectors, read_words, sniff
 from mlgcn_pyg.graph.words import ALIASES, label_words
@@ -85,8 +85,7 @@ class LabelEmbeddings:
         """Reads a saved file; nothing in it can run code. Raises InputError for any other file."""
         content = load_plain("embeddings", path)
         if not isinstance(content, dict) or content.get("format") != FORMAT:
-            fix = "if it is an archive of a word-vector file, unpack it"
-            raise bad_input("embeddings", "label embeddings written by `mlgcn embed`", f"another file, {path}", fix)
+            raise bad_input("embeddings", "label embeddings written by `mlgcn embed`", f"another file, {path}")
         if content.get("version") != 1:
             raise bad_input("embeddings", "format version 1", content.get("version"), fix="use a newer mlgcn_pyg")
         names, x, source = (content.get(name) for name in ("label_names", "x", "source"))
@@ -183,8 +182,7 @@ def one_hot(num_labels: int) -> Tensor:
 def _rows(path: Path, format: str) -> Tensor:
     """The matrix of a ``.npy`` file or a pickle, as float32."""
     try:
-        rows = np.load(path, allow_pickle=False) if format == "npy" else read_array_pickle(path)
-        rows = np.asarray(rows)
+        rows = np.load(path, allow_pickle=False) if format == "npy" else as_array(read_array_pickle(path), path)
     except Exception as error:  # a damaged file may raise nearly anything
         raise bad_input("embeddings", "a matrix of numbers", f"{path} ({first_line(error)})") from error
     if rows.dtype.kind not in "fiu" or rows.ndim != 2:

@@ -44,6 +44,10 @@ class _PlainArray(np.ndarray):
             raise pickle.UnpicklingError("an array with two contents")
         super().__setstate__((1, shape, dtype.real(), bool(fortran), content))
 
+    def __reduce_ex__(self, protocol):
+        """Whoever pickles it, or hands it to another process, passes on a plain array."""
+        return np.asarray(self).__reduce_ex__(protocol)
+
 
 class _ArraysOnly(pickle.Unpickler):
     """Admits NumPy arrays and scalars beside the built-in containers; every other name is refused unseen.
@@ -100,6 +104,22 @@ def read_array_pickle(path: str | Path):
         raise bad_input("path", "a pickle of NumPy arrays and nothing else", reason) from error
 
 
+def as_array(values, path: str | Path) -> np.ndarray:
+    """What the pickle ``path`` holds, as an array. ValueError for more entries than the file has bytes.
+
+    A few lists that hold each other many times would make an array beyond any memory.
+    """
+    left, waiting = Path(path).stat().st_size, [values]
+    while waiting:
+        item = waiting.pop()
+        inner = item if isinstance(item, list | tuple) else ()
+        left -= item.size if isinstance(item, np.ndarray) else len(inner)
+        if left < 0:
+            raise ValueError("lists that repeat each other")
+        waiting.extend(inner)
+    return np.asarray(values)
+
+
 def read_released_counts(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     """Label counts (C,) and pair counts (C, C) of a released ``*_adj.pkl`` ({"nums", "adj"}).
 
@@ -108,14 +128,15 @@ def read_released_counts(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     """
     content = read_array_pickle(path)
     if not isinstance(content, dict) or not {"nums", "adj"} <= content.keys():
-        raise bad_input("path", "a dict with 'nums' and 'adj'", f"{type(content).__name__} ({path})")
+        what = "an array" if isinstance(content, np.ndarray) else type(content).__name__
+        raise bad_input("path", "a dict with 'nums' and 'adj'", f"{what} ({path})")
     return _numbers(content["nums"], "nums", path), _numbers(content["adj"], "adj", path)
 
 
 def _numbers(values, name: str, path: str | Path) -> np.ndarray:
     """``values`` as an array, if it is one of numbers."""
     try:
-        array = np.asarray(values)
+        array = as_array(values, path)
     except ValueError as error:
         raise bad_input("path", f"an array of numbers as {name!r}", f"{path} ({first_line(error)})") from error
     if array.dtype.kind not in "iuf":

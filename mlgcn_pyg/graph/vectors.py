@@ -1,6 +1,7 @@
 """Word-vector files read as a stream: of all their vectors, only the wanted words' are ever parsed or kept."""
 
 import gzip
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ from mlgcn_pyg.checks import InputError, bad_input, first_line
 CHUNK = 1 << 20
 LONGEST = 1 << 16  # bytes of a word, and numbers of a vector: beyond it is no word-vector file
 LINE = 1 << 22  # bytes of a line: a few MB of gzip can hold one that fills the memory
+NUMBER = re.compile(rb"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
+PACKED = (b"PK\x03\x04", b"BZh", b"\xfd7zXZ\0", b"7z\xbc\xaf\x27\x1c")
 FASTTEXT_MODEL = (793712314).to_bytes(4, "little")
 
 Entries = Iterator[tuple[int, bytes, bytes]]
@@ -23,7 +26,8 @@ def read_vectors(path: Path, wanted: Iterable[str], format: str) -> tuple[dict[s
 
     Args:
         path: a file of GloVe, word2vec or fastText (``.vec``), perhaps compressed by gzip.
-        format: ``"text"``: lines of ``word v_1 … v_F``, after a line ``count width`` or without one;
+        format: ``"text"``: lines of ``word v_1 … v_F``, after a line ``count width`` or without one; a word may have
+            spaces in it, as a few of glove.840B have, but no number after a space;
             ``"binary"``: word2vec's, a line ``count width``, then words and little-endian float32 numbers.
 
     Raises:
@@ -56,14 +60,17 @@ def sniff(path: Path) -> str:
         head = _guarded(path, lambda: file.read(LONGEST))
     if head.startswith(b"\x93NUMPY"):
         return "npy"
-    if head.startswith(b"PK\x03\x04"):
+    if head.startswith(b"PK\x03\x04") and b"/data.pkl" in head[:400]:  # what torch.save begins with
         return "mlgcn"
+    if head.startswith(PACKED):
+        raise _damaged(path, "a file of word vectors, as it is or compressed by gzip", "an archive", "unpack it")
     if path.suffix.lower() == ".pkl" or head.startswith(b"\x80"):
         return "pickle"
     if head.startswith(FASTTEXT_MODEL):
         raise _damaged(path, "a file of word vectors", "a fastText model", "use the .vec file that comes with it")
     first, _, rest = head.partition(b"\n")
-    return "binary" if _header(first) and not _is_text(rest) else "text"
+    header = _header(first)
+    return "binary" if header and not _is_text(rest, header[1]) else "text"
 
 
 def entries(path: Path, format: str) -> Entries:
@@ -91,18 +98,21 @@ def _text_entries(path: Path, file: BinaryIO) -> Entries:
                 continue
             width = line.count(b" ")
         number += 1
-        extra = line.count(b" ") - width  # GloVe has a few words with spaces in them
-        if extra < 0 or width == 0 or (extra and header):
-            found = f"{width + extra} in line {k + 1}"
+        spaces = line.count(b" ")
+        word, raw = _split(line, spaces, width)
+        if spaces < width or not width or (spaces > width and NUMBER.fullmatch(word.rpartition(b" ")[2])):
+            found = f"{spaces} in line {k + 1}"
             raise _damaged(path, f"a word and {width or 'more than no'} numbers in every line", found)
-        *word, raw = line.split(b" ", extra + 1) if not extra else _split_last(line, width)
-        yield number, b" ".join(word), raw
+        yield number, word, raw
     if header and number != header[0]:
         raise _damaged(path, f"the {header[0]} words that its first line announces", number)
 
 
-def _split_last(line: bytes, width: int) -> tuple[bytes, bytes]:
-    """The word, spaces and all, and the last ``width`` numbers."""
+def _split(line: bytes, spaces: int, width: int) -> tuple[bytes, bytes]:
+    """The word and the last ``width`` numbers: a few words of glove.840B have spaces in them, such as ``. . .``"""
+    if spaces <= width:  # nearly always, and fast
+        word, _, raw = line.partition(b" ")
+        return word, raw
     word, *numbers = line.rsplit(b" ", width)
     return word, b" ".join(numbers)
 
@@ -147,11 +157,12 @@ def _header(line: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _is_text(rest: bytes) -> bool:
-    """Whether what follows a header begins like ``word 0.1 0.2``."""
-    numbers = rest.partition(b"\n")[0].split(b" ")[1:4]
+def _is_text(rest: bytes, width: int) -> bool:
+    """Whether what follows a header begins like ``word 0.1 0.2``; the word may have spaces, if the line is in sight."""
+    line, end, _ = rest.partition(b"\n")
+    fields = line.split()[1:]
     try:
-        return bool([float(k) for k in numbers if k.strip()]) or not rest
+        return bool([float(k) for k in (fields[-width:] if end else fields)[:3]]) or not rest
     except ValueError:
         return False
 

@@ -63,6 +63,10 @@ def load_released(
         found = f"shapes {tuple(first.shape)} and {tuple(second.shape)}"
         raise bad_input("checkpoint", "gc1.weight (F, H) and gc2.weight (H, D)", found)
     check_finite("gc1.weight", first), check_finite("gc2.weight", second)
+    network = Backbone(backbone)
+    if network.num_features != second.size(1):
+        expected = f"the ResNet of the checkpoint, with {second.size(1)} features"
+        raise bad_input("backbone", expected, f"{backbone}, with {network.num_features}")
     x = _embeddings(embeddings, label_names, len(a))
     if x.x.size(1) != first.size(0):
         raise bad_input("embeddings", f"embeddings of width {first.size(0)}, as gc1.weight has", x.x.size(1))
@@ -72,7 +76,7 @@ def load_released(
     with torch.no_grad():
         for conv, weight in zip(head.convs, (first, second), strict=True):
             conv.weight.copy_(weight)
-    model = MLGCN(Backbone(backbone), head)
+    model = MLGCN(network, head)
     if strange := sorted(key for key in state if not key.startswith("features.")):
         raise bad_input("checkpoint", f"features.* and {', '.join(OWN)}", f"also {', '.join(strange[:5])} ({path})")
     features = model.backbone.features

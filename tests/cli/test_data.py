@@ -158,6 +158,7 @@ def test_inspect_tells_what_there_is(table):
     output = run(*table, "--rare", 3)
     assert "4 images, 3 labels, 0 unknown marks" in output
     assert "labels per image 1.500 (images by number of labels: 1: 2, 2: 2)" in output
+    assert "labels in most images: sea (4), dog (2)\n" in output
     assert "labels in fewer than 3 images, the rarest first: dog (2)" in output
     assert "sea → dog  P = 0.500  (2 of 4 images)" in output and "dog → sea" not in output
     assert "warning: labels without a positive: emu" in output and "every photograph decodes" in output
@@ -186,6 +187,15 @@ def test_broken_and_missing_photographs_end_with_1(table, tmp_path, workers):
     assert result.exit_code == 1 and list(json.loads(result.stdout)["broken"]) == ["1.png", "3.png"]
     result = result_of(*table, "--no-decode", "--json")
     assert result.exit_code == 1 and list(json.loads(result.stdout)["broken"]) == ["3.png"]
+
+
+def test_thousands_of_missing_photographs_do_not_bury_the_rest(tmp_path):
+    (tmp_path / "t.csv").write_text("image,sea\n" + "".join(f"{n:03d}.png,1\n" for n in range(100)))
+    words = ("data", "inspect", "--dataset", "table", "--root", tmp_path, "--labels", tmp_path / "t.csv", "--no-decode")
+    output = run(*words, code=1)
+    assert "100 photographs missing:" in output and "019.png" in output and "020.png" not in output
+    assert "and 80 more; --json lists all of them" in output
+    assert len(json.loads(result_of(*words, "--json").stdout)["broken"]) == 100
 
 
 def test_a_photograph_that_is_a_decompression_bomb_is_broken(table, monkeypatch):

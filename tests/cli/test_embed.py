@@ -84,6 +84,51 @@ def test_refusals(folder, monkeypatch, words, message):
     assert not (folder / "e.pt").exists()
 
 
+def test_an_alias_that_would_not_be_used_is_refused(folder):
+    """A slip of the pen would otherwise give the label its own name's vector, silently."""
+    words = ("embed", "--names", folder / "names.txt", "--embeddings", folder / "v.txt", "--out", folder / "e.pt")
+    aliases = ("--alias", "tvset=tv set")
+    line = refused(*words, *aliases, "--alias", "Dog=tv")
+    assert "alias: expected one of the 2 labels, found 'Dog'; perhaps it is 'dog'" in line
+    assert "found 'emu'; names for other labels" in refused(*words, *aliases, "--alias", "emu=tv")
+    run(*words, *aliases)
+    again = ("embed", "--names", folder / "names.txt", "--embeddings", folder / "e.pt", "--out", folder / "f.pt")
+    for more in (aliases, ("--alias-file", folder / "aliases.csv"), ("--oov", "zero")):
+        line = refused(*again, *more)
+        assert "embeddings: expected word vectors beside --alias, --alias-file or --oov" in line
+    assert not (folder / "f.pt").exists()
+    run(*again)
+
+
+@pytest.mark.parametrize(
+    "command, option, read",
+    [
+        ("embed", "out", "v.txt"),
+        ("embed", "out", "names.txt"),
+        ("embed", "out", "aliases.csv"),
+        ("graph", "out", "v.txt"),
+        ("graph", "out", "aliases.csv"),
+        ("graph", "out", "t.csv"),
+        ("graph", "plot", "t.csv"),
+    ],
+)
+def test_no_result_replaces_a_file_that_it_is_made_of(folder, command, option, read):
+    before = (folder / read).read_bytes()
+    (folder / "link").symlink_to(folder / read)
+    words = (command, "--embeddings", folder / "v.txt", "--alias-file", folder / "aliases.csv")
+    words += ("--names", folder / "names.txt") if command == "embed" else table(folder)
+    words += ("--out", folder / "g.pt") if option == "plot" else ()
+    for path in (folder / read, folder / "link"):
+        line = refused(*words, f"--{option}", path)
+        assert f"{option}: expected another file than those that are read" in line
+    assert (folder / read).read_bytes() == before and not (folder / "g.pt").exists()
+
+
+def test_a_plot_does_not_replace_its_graph(folder):
+    words = ("graph", *table(folder), "--out", folder / "g.pt", "--plot", folder / "g.pt")
+    assert "plot: expected another file than --out" in refused(*words) and not (folder / "g.pt").exists()
+
+
 def test_a_released_checkpoint_becomes_files_of_this_package(tmp_path):
     content, x, oracle = released()
     torch.save(content, tmp_path / "c.pth.tar", _use_new_zipfile_serialization=False)

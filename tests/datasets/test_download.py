@@ -105,6 +105,30 @@ def test_an_interrupt_while_downloading_keeps_what_arrived(tmp_path, away, serve
     assert len(server.requests) == 2 and server.requests[1][1] is not None and (root / "big").stat().st_size == 3 << 20
 
 
+OTHER = """
+import sys
+from mlgcn_pyg.datasets.download import Archive, download_and_extract
+download_and_extract(Archive(sys.argv[1]), sys.argv[2])
+"""
+
+
+def test_two_processes_do_not_download_into_one_folder(tmp_path, away, server):
+    """Both would append to one partial file."""
+    made, root, told = make_zip(away / "a.zip", {"big": os.urandom(3 << 20)}), tmp_path / "root", []
+    archive = Archive(server.offer(made), md5(made))
+    words = [sys.executable, "-W", "ignore", "-c", OTHER, archive.url, str(root)]
+
+    def meanwhile(*_):
+        if not told:
+            done = subprocess.run(words, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+            told.append(done.stderr.strip().splitlines()[-1])
+
+    download_and_extract(archive, root, meanwhile)
+    assert "root: expected a folder that nobody else downloads into" in told[0] and "wait for it to end" in told[0]
+    assert len(server.requests) == 1 and sorted(p.name for p in root.iterdir()) == ["a.zip", "big"]
+    assert subprocess.run(words, cwd=Path(__file__).parents[2], stderr=subprocess.DEVNULL).returncode == 0
+
+
 def test_an_interrupt_while_extracting_leaves_only_whole_files_and_the_next_run_goes_on(tmp_path, away):
     for make in (make_zip, make_tar):
         made, root = make(away / "a.arc", FILES), tmp_path / make.__name__

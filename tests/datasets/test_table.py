@@ -135,8 +135,13 @@ def test_lists_of_names_in_parquet(photos):
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("image,labels\na.png,x,more\n", "a readable table"),
+        ("image,labels\na.png,x,more\n", "2 fields in every row, as in the first line, found 3 in row 1"),
+        ("image,labels\na.png,x\n\nb.png\n", "2 fields in every row, as in the first line, found 1 in row 2"),
         ("image, image\na.png,b.png\n", "columns of different names, found 'image' twice"),
+        ("image,labels,labels\na.png,x,y\n", "columns of different names, found 'labels' twice"),
+        ("image,dog,dog\na.png,1,0\n", "columns of different names, found 'dog' twice"),
+        (",image,dog\n0,a.png,1\n1,b.png,0\n", r"a name over each column.*to_csv\(index=False\)"),  # no label ''
+        ('image,labels\na.png,"x\nb.png,y\n', "a readable table, found .*unexpected end"),
         ("image,labels\n./a.png,x\na.png,y\n", "each image in one row, found 'a.png' in rows 1 and 2"),
     ],
 )
@@ -154,3 +159,80 @@ def test_absolute_paths_are_taken_where_the_root_says_so(photos):
     with pytest.raises(InputError, match="image_column: expected files below"):
         (photos / "other").mkdir()
         Table(path, photos / "other")
+
+
+@pytest.mark.parametrize("encoding", ["latin1", "utf-16"])
+def test_other_encodings_are_refused_with_advice(photos, encoding):
+    (photos / "t.csv").write_bytes("image,labels\na.png,é\n".encode(encoding))
+    with pytest.raises(InputError, match="path: expected a table in UTF-8, found .*t.csv .*; save it as UTF-8"):
+        Table(photos / "t.csv", photos)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '\ufeffimage,labels\na.png,"x;y z"\n',
+        '\ufeff"image","labels"\r\n"a.png","x;y z"\r\n',
+        'image, labels\na.png, "x;y z"\n',  # a space before the quotes
+        "image,labels,,\n\na.png,x;y z,,\n",  # what spreadsheets make of columns that were once used
+        ",image,labels\n0,a.png,x;y z\n",  # an index that pandas wrote
+    ],
+)
+def test_tables_as_programs_write_them(photos, text):
+    (photos / "t.csv").write_text(text, encoding="utf-8", newline="")
+    data = Table(photos / "t.csv", photos)
+    assert data.label_names == ("x", "y z") and data.targets.tolist() == [[1, 1]] and data.ids == ["a.png"]
+
+
+def test_names_with_other_marks_in_them(photos):
+    data = Table(csv(photos, 'image,labels\na.png,"bow, arrow;x"\nb.png,"bow, arrow"\n'), photos)
+    assert data.label_names == ("bow, arrow", "x") and data.targets.tolist() == [[1, 1], [1, 0]]
+    pd.DataFrame({"image": ["a.png"], "labels": [["a|b", "c;d"]]}).to_parquet(photos / "l.parquet")
+    assert Table(photos / "l.parquet", photos).label_names == ("a|b", "c;d")  # nothing needs to stand between them
+
+
+def test_whole_numbers_stay_whole_beside_a_gap(photos):
+    table = pd.DataFrame({"image": ["a.png", "b.png"], "labels": [7, None], "split": [1, None]})
+    table.to_parquet(photos / "t.parquet")
+    data = Table(photos / "t.parquet", photos, split="1")
+    assert data.label_names == ("7",) and data.ids == ["a.png"]
+    table.assign(labels=[[7, None], [8]]).to_parquet(photos / "t.parquet")
+    assert Table(photos / "t.parquet", photos).targets.tolist() == [[1, 0], [0, 1]]
+
+
+def test_parquet_with_image_as_its_index_and_categories(photos):
+    table = pd.DataFrame({"image": ["b.png", "a.png"], "labels": pd.Categorical(["x;y", None])})
+    table.set_index("image").to_parquet(photos / "t.parquet")
+    data = Table(photos / "t.parquet", photos)
+    assert data.ids == ["b.png", "a.png"] and data.targets.tolist() == [[1, 1], [0, 0]]
+
+
+@pytest.mark.parametrize(
+    "columns, message",
+    [
+        ({"image": [{"bytes": b"x", "path": "a.png"}], "labels": ["x"]}, "'image'.*found a record in row 1"),
+        ({"image": ["a.png"], "labels": [{"category": [1]}]}, "'labels'.*found a record in row 1"),
+        ({"image": ["a.png"], "labels": [[["x"]]]}, "'labels'.*found a list in row 1"),
+        ({"image": [["a.png"]], "labels": ["x"]}, "'image'.*found a list in row 1"),
+    ],
+)
+def test_cells_that_hold_more_than_one_value_are_no_names(photos, columns, message):
+    pd.DataFrame(columns).to_parquet(photos / "t.parquet")
+    with pytest.raises(InputError, match=f"column {message}"):
+        Table(photos / "t.parquet", photos)
+
+
+def test_links_in_the_folder_and_to_it_are_followed(photos, tmp_path_factory):
+    """A folder of links to photographs elsewhere is a common way to arrange a data set."""
+    root = tmp_path_factory.mktemp("links")
+    (root / "x.png").symlink_to(photos / "a.png")
+    (root / "more").symlink_to(photos)
+    data = Table(csv(photos, "image,labels\nx.png,x\nmore/b.png,y\n"), root)
+    assert [data[n][0].size for n in range(2)] == [(8, 8), (8, 8)]
+    with pytest.raises(InputError, match="files below .*found 'more/../../a.png' in row 1"):
+        Table(csv(photos, "image,labels\nmore/../../a.png,x\n"), root)
+    (photos / "way").symlink_to(root)
+    path = csv(photos, f"image,labels\n{photos}/way/x.png,x\n{root}/more/b.png,y\n")
+    assert len(Table(path, photos / "way")) == 2  # absolute, through the link and not
+    with pytest.raises(InputError, match="each image in one row"):
+        Table(csv(photos, f"image,labels\n{photos}/way/x.png,x\nx.png,y\n"), photos / "way")

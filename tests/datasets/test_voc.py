@@ -91,6 +91,13 @@ def test_repeated_images_and_other_encodings_are_refused(tmp_path):
         VOC2007(tmp_path, "train")
 
 
+def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path):
+    write_voc(tmp_path, {"cat": "\ufeffa 1\nb -1\n", "dog": "a 1\nb 1\n"})
+    (tmp_path / MAIN / "labels.txt").write_text("\ufeffcat\ndog\n", encoding="utf-8")
+    data = VOC2007(tmp_path, "train")
+    assert data.label_names == ("cat", "dog") and data.ids == ["a", "b"]
+
+
 def write_objects(root, name, objects):
     folder = root / "VOCdevkit/VOC2007/Annotations"
     folder.mkdir(parents=True, exist_ok=True)

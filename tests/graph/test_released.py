@@ -1,5 +1,6 @@
 """The authors' published files, and pickles that pretend to be."""
 
+import copy
 import pickle
 import subprocess
 import sys
@@ -39,6 +40,14 @@ def test_arrays_of_every_protocol_are_read(tmp_path, protocol):
     (tmp_path / "a.pkl").write_bytes(pickle.dumps(content, protocol=protocol))
     read = read_array_pickle(tmp_path / "a.pkl")
     assert (read["adj"] == content["adj"]).all() and read["n"] == 2.5 and read["name"] == "ü"
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_arrays_that_were_read_can_be_written_again(tmp_path, protocol):
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(np.arange(6).reshape(2, 3)))
+    array = read_array_pickle(tmp_path / "a.pkl")
+    for again in (pickle.loads(pickle.dumps(array, protocol)), copy.deepcopy(array)):
+        assert again.tolist() == [[0, 1, 2], [3, 4, 5]]
 
 
 def test_half_a_pickle(tmp_path):
@@ -81,12 +90,34 @@ def test_released_embeddings_go_into_the_graph_with_their_record(shared):
         ({"nums": np.array([10, 4])}, "'nums' and 'adj'"),
         ({"nums": [[1], [1, 2]], "adj": np.zeros((2, 2))}, "an array of numbers as 'nums'"),
         ([1, 2], "'nums' and 'adj', found list"),
+        (np.eye(2), "'nums' and 'adj', found an array"),
     ],
 )
 def test_counts_that_no_images_gave_are_refused(tmp_path, content, message):
     (tmp_path / "adj.pkl").write_bytes(pickle.dumps(content, protocol=2))
     with pytest.raises(InputError, match=message):
         LabelGraph.from_released(tmp_path / "adj.pkl")
+
+
+def test_lists_that_hold_each_other_do_not_fill_the_memory(tmp_path):
+    """A file of a few kB: five lists deep, a hundred times each; and one that holds itself."""
+    nested, cycle = [1.5] * 100, []
+    for _ in range(5):
+        nested = [nested] * 100
+    cycle.append(cycle)
+    for values in (nested, [np.ones(1000)] * 1000, cycle):
+        (tmp_path / "h.pkl").write_bytes(pickle.dumps(values))
+        with pytest.raises(InputError, match=r"a matrix of numbers, found .*h.pkl \(.*lists that repeat each other"):
+            label_embeddings(["a"], tmp_path / "h.pkl")
+        (tmp_path / "h.pkl").write_bytes(pickle.dumps({"nums": values, "adj": values}))
+        with pytest.raises(InputError, match="an array of numbers as 'nums', found .*lists that repeat each other"):
+            LabelGraph.from_released(tmp_path / "h.pkl")
+
+
+def test_lists_of_numbers_and_of_arrays_are_as_good_as_an_array(tmp_path):
+    for rows in ([[1, 2.5], [0, 1]], [np.array([1, 2.5]), np.array([0, 1])], ((1, 2.5), (0, 1))):
+        (tmp_path / "x.pkl").write_bytes(pickle.dumps(rows))
+        assert label_embeddings("ab", tmp_path / "x.pkl").x.tolist() == [[1, 2.5], [0, 1]]
 
 
 def _says(module: str, name: str) -> bytes:

@@ -1,6 +1,8 @@
 """Word-vector files of every format, whole and damaged; the bytes are written here, by the formats' definitions."""
 
+import bz2
 import gzip
+import lzma
 import struct
 import tracemalloc
 
@@ -85,7 +87,9 @@ DAMAGED = [
     (binary(count=2), "the 2 words that its first line announces, found more"),
     (binary()[:-1], "found the end in entry 3"),
     (b"1 3\n\xff" + b"\x01" * 100_000, "words and float32 numbers"),
-    (b"PK\x03\x04 some archive", "a file of plain tensors"),
+    (b"PK\x03\x04 glove.6B.50d.txt", "compressed by gzip, found an archive .*; unpack it"),
+    (bz2.compress(BODY.encode()), "compressed by gzip, found an archive .*; unpack it"),
+    (lzma.compress(BODY.encode()), "compressed by gzip, found an archive .*; unpack it"),
 ]
 
 
@@ -105,6 +109,26 @@ def test_words_with_spaces_in_them_are_not_their_first_part(tmp_path):
     (tmp_path / "v").write_bytes(b"the 1 2\nat name 9 9\nat 3 4\n. . . 5 5\n")  # glove.840B has such lines
     assert label_embeddings(["at"], tmp_path / "v").x.tolist() == [[3, 4]]
     assert read_vectors(tmp_path / "v", ["at name", ". . ."], "text")[0]["at name"].tolist() == [9, 9]
+
+
+@pytest.mark.parametrize("first", ["the", ". . ."])
+def test_words_with_spaces_in_them_after_a_header(tmp_path, first):
+    """What gensim makes of glove.840B; its first word may be one of them."""
+    words = {first: [1, 2, 7], "at name": [9, 9, 9], "at": [3, 4, 5], ". .": [5, 5, 5]}
+    lines = "".join(f"{word} {' '.join(map(str, v))}\n" for word, v in words.items())
+    (tmp_path / "v").write_text(f"{len(words)} 3\n{lines}")
+    assert sniff(tmp_path / "v") == "text"
+    assert label_embeddings(["at"], tmp_path / "v").x.tolist() == [[3, 4, 5]]
+    found, width = read_vectors(tmp_path / "v", words, "text")
+    assert width == 3 and {word: v.tolist() for word, v in found.items()} == words
+
+
+@pytest.mark.parametrize("header", ["", "2 2\n"])
+@pytest.mark.parametrize("number", ["3", "-0.5", ".5", "1e-05"])
+def test_a_number_too_many_is_no_part_of_the_word(tmp_path, header, number):
+    (tmp_path / "v").write_text(f"{header}dog 1 2\nthe {number} 1 2\n")
+    with pytest.raises(InputError, match=r"a word and 2 numbers in every line, found 3 in line \d"):
+        label_embeddings(["dog"], tmp_path / "v")
 
 
 def test_a_first_line_of_a_number_too_long_to_be_a_count(tmp_path):

@@ -227,7 +227,10 @@ def test_matrices_that_cannot_be_normalised(bad):
         ({"features.0.weight": None}, r"1 missing keys \(first: 0.weight\)"),
         ({"features.8.weight": torch.zeros(1)}, r"1 unknown keys \(first: 8.weight\)"),
         ({"gc2.weight": torch.zeros(9, 512)}, r"gc1.weight \(F, H\) and gc2.weight"),
-        ({"gc2.weight": torch.zeros(8, 7)}, "num_features = 512"),
+        (
+            {"gc2.weight": torch.zeros(8, 7)},
+            "backbone: expected the ResNet of the checkpoint, with 7 features, found res",
+        ),
         ({"A": torch.eye(4)}, "4 names|4 rows"),
         ({"gc2.weight": torch.full((8, 512), torch.nan)}, "gc2.weight: expected finite numbers, found NaN"),
         ({"A": torch.tensor(1.0)}, r"A of shape \(C, C\), found shape \(\)"),
