@@ -1,5 +1,6 @@
 """``mlgcn train`` as a person runs it."""
 
+import contextlib
 import json
 import os
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 import torch
 import torchvision
@@ -142,7 +144,8 @@ def test_stopped_by_a_signal_it_says_how_to_go_on(scenes, tmp_path, number, code
     assert load_checkpoint(out / "last.pt").model is not None
 
 
-def test_a_signal_to_all_processes_of_a_run_waits_for_the_step(scenes, tmp_path):
+@pytest.mark.parametrize("one_by_one", [False, True])
+def test_a_signal_to_all_processes_of_a_run_waits_for_the_step(scenes, tmp_path, one_by_one):
     """As launchers and shells send it: the workers, too, must live until the state is written."""
     out = tmp_path / "run"
     more = ("--epochs", 500, "--image-size", 96, "--num-workers", 2)
@@ -150,6 +153,14 @@ def test_a_signal_to_all_processes_of_a_run_waits_for_the_step(scenes, tmp_path)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0)
     while process.poll() is None and not (out / "state.pt").exists():
         time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGTERM)
+    before = torch.load(out / "state.pt", weights_only=True)
+    if one_by_one:
+        for one in [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.send_signal(signal.SIGTERM)
+    else:
+        os.killpg(process.pid, signal.SIGTERM)
     _, errors = process.communicate()
     assert process.returncode == 143 and "Traceback" not in errors, errors
+    after = torch.load(out / "state.pt", weights_only=True)
+    assert (after["epoch"], after["step"]) > (before["epoch"], before["step"])

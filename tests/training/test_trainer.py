@@ -1,7 +1,9 @@
 """The end-to-end trainer: what must agree agrees, whoever computes it and however often it is interrupted."""
 
+import functools
 import json
 import math
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -11,12 +13,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.utils.data._utils import signal_handling
 
 from mlgcn_pyg import MLGCN, LabelGraph, MLGCNHead
 from mlgcn_pyg.checks import InputError
 from mlgcn_pyg.datasets import VOC2007, Scenes, eval_transform, train_transform
 from mlgcn_pyg.files import own_folder
-from mlgcn_pyg.nn import Backbone, load_checkpoint
+from mlgcn_pyg.nn import Backbone, load_checkpoint, store_thresholds
 from mlgcn_pyg.training import ModelConfig, fit_model
 from mlgcn_pyg.training.end_to_end import model_logits
 from mlgcn_pyg.training.shares import loaded, shares
@@ -210,16 +213,38 @@ def test_workers_change_nothing(root):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_worker_that_is_signalled_while_it_starts_lives_on(monkeypatch, number):
-    """A signal to all processes of a run may come before the worker has left their group."""
-    stand_apart = os.setpgid
-
-    def signalled(*group):
-        os.kill(os.getpid(), number)
-        stand_apart(*group)
-
-    monkeypatch.setattr(os, "setpgid", signalled)
+    """Launchers signal every process of a run, at any moment of it."""
+    monkeypatch.setattr(signal_handling, "_set_worker_signal_handlers", lambda: os.kill(os.getpid(), number))
     assert torch.cat(list(loaded(torch.arange(6), 2, batch_size=2))).tolist() == list(range(6))
     assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+class Signalled(torch.utils.data.Dataset):
+    """Items that end nobody: each sends its own process a signal."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, index):
+        os.kill(os.getpid(), self.number)
+        return index
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_worker_that_is_signalled_while_it_works_lives_on(number):
+    assert torch.cat(list(loaded(Signalled(number), 2, batch_size=2))).tolist() == list(range(6))
+
+
+def test_a_worker_ends_where_its_run_ends_it():
+    batches = loaded(torch.arange(600), 1, batch_size=2)
+    next(batches)
+    (worker,) = multiprocessing.active_children()
+    worker.terminate()
+    worker.join(30)
+    assert worker.exitcode == 0
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
