@@ -344,6 +344,28 @@ def test_another_recipe_data_or_network_is_refused_and_named(root, tmp_path):
         trained(root, tmp_path, epochs=1)
 
 
+def test_half_a_state_is_refused(root, tmp_path):
+    trained(root, tmp_path, epochs=1)
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    del state["trainee"], state["losses"]
+    torch.save(state, tmp_path / "state.pt")
+    with pytest.raises(InputError, match="folder: expected a whole state, found one without losses, trainee"):
+        trained(root, tmp_path, epochs=1)
+
+
+def test_compiled_the_steps_are_the_same_and_the_model_is_left_as_it_was(root, monkeypatch):
+    """Through torch's own compiler, its last stage left out: that takes minutes and a C++ compiler."""
+    options = {"mixed_precision": "bf16", "frozen_epochs": 1, "freeze_batchnorm": True}
+    net, expected = trained(root, **options)
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
+    compiled, history = trained(root, compile=True, **options)
+    assert history.last["loss"] == pytest.approx(expected.last["loss"], abs=1e-3)
+    images = torch.randn(2, 3, 32, 32)
+    for model in (net, compiled):
+        assert "forward" not in vars(model)
+        assert torch.equal(model.eval()(images), model.head(model.backbone(images)))
+
+
 def test_divergence_is_named_and_never_written_over_a_good_state(root, tmp_path):
     with pytest.raises(InputError, match=r"lr: expected a learning rate at which training converges, found loss"):
         trained(root, tmp_path, lr=1e12, clip_norm=None, epochs=3)
