@@ -130,6 +130,67 @@ def test_a_killed_process_goes_on(root, tmp_path):
     assert same(net, whole) and len(history.epochs) == 4
 
 
+def test_asked_to_stop_while_it_scores_it_does_not_score_on(root, tmp_path):
+    """Scoring may take longer than a launcher waits."""
+    whole, expected = trained(root, tmp_path / "whole")
+    train, val = data(root)
+    read, seen = val.image, []
+
+    def image(index):
+        if len(seen) == 1:  # it was looked at before the training, for its size
+            signal.raise_signal(signal.SIGTERM)
+        seen.append(index)
+        return read(index)
+
+    val.image = image
+    with pytest.raises(SystemExit):
+        fit_model(network(root), train, val, config(), folder=tmp_path / "run")
+    state = torch.load(tmp_path / "run" / "state.pt", weights_only=True)
+    assert (state["epoch"], state["step"]) == (1, 3) and seen == [0, *range(8)]  # a batch of nine images
+    net, history = trained(root, tmp_path / "run", network(root, seed=1))
+    assert same(net, whole) and history.epochs == expected.epochs
+
+
+@pytest.mark.parametrize("writes", range(1, 5))  # state, history, last.pt, best.pt
+def test_killed_at_the_end_of_an_epoch_no_file_is_ahead_of_the_state(root, tmp_path, monkeypatch, writes):
+    from mlgcn_pyg import files
+
+    whole, _ = trained(root, tmp_path / "whole", epochs=1)
+    publish, made = files.publish, []
+
+    def killed(partial, path):
+        made.append(path.name)
+        if len(made) == 1 + writes:  # the first is the empty history
+            raise Stop
+        publish(partial, path)
+
+    with monkeypatch.context() as patch, pytest.raises(Stop):
+        patch.setattr(files, "publish", killed)
+        trained(root, tmp_path / "run", epochs=1)
+    known = []
+    if (tmp_path / "run" / "state.pt").exists():
+        known = torch.load(tmp_path / "run" / "state.pt", weights_only=True)["history"]
+    lines = (tmp_path / "run" / "history.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] in (known, [])
+    assert known or not list((tmp_path / "run").glob("*t.pt"))
+    (tmp_path / "run" / f".{made[-1]}.1.partial").touch()  # as SIGKILL leaves it
+    trained(root, tmp_path / "run", network(root, seed=int(bool(known))), epochs=1)
+    names = sorted(path.name for path in (tmp_path / "run").iterdir())
+    assert names == ["best.pt", "history.jsonl", "last.pt", "state.pt"]
+    for name in ("best.pt", "last.pt"):
+        assert same(load_checkpoint(tmp_path / "run" / name).model, whole)
+
+
+def test_a_finished_run_leaves_its_networks_as_they_are_or_makes_them_again(root, tmp_path):
+    net, _ = trained(root, tmp_path)
+    store_thresholds(tmp_path / "last.pt", torch.ones(net.head.num_labels))
+    trained(root, tmp_path, network(root, seed=1))
+    assert load_checkpoint(tmp_path / "last.pt").thresholds is not None
+    (tmp_path / "last.pt").unlink()
+    trained(root, tmp_path, network(root, seed=1))
+    assert same(load_checkpoint(tmp_path / "last.pt").model, net)
+
+
 def start_worker(root, folder, *more, launcher=()):
     script = Path(__file__).with_name("trainer_worker.py")
     words = [sys.executable, *launcher, str(script), str(root), str(folder), *map(str, more)]
