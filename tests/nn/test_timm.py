@@ -53,6 +53,15 @@ def test_tokens_without_prefix_and_models_of_one_size():
             backbone(torch.zeros(1, 3, 256, 224))
 
 
+def test_what_no_feature_depends_on_does_not_learn():
+    """DistributedDataParallel waits for the gradient of everything that does."""
+    backbone = Backbone("timm:test_convnext")
+    backbone(torch.randn(2, 3, 64, 64)).sum().backward()
+    fixed = [name for name, p in backbone.named_parameters() if not p.requires_grad]
+    assert fixed == [name for name, p in backbone.named_parameters() if p.grad is None]
+    assert fixed and all(".head." in name for name in fixed)
+
+
 class Fake(torch.nn.Module):
     num_features = 4
 
