@@ -112,6 +112,8 @@ def _network(head: str, graph, data, backbone: str, weights: str, pool: str, hid
 
 
 def _fit(model, train_set, val_set, config, out: Path, tensorboard: bool) -> None:
+    import torch
+
     from mlgcn_pyg.training import fit_model
 
     try:
@@ -124,6 +126,8 @@ def _fit(model, train_set, val_set, config, out: Path, tensorboard: bool) -> Non
 
             options = {"folder": out, "tensorboard": tensorboard, "progress": report}
             history = fit_model(model, train_set, val_set, config, **options)
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()  # or NCCL complains
     except KeyboardInterrupt:
         where = f"the state is in {out}" if (out / "state.pt").exists() else "no step was done"
         common.out.print(f"stopped; {where}: run the same command to go on", soft_wrap=True)

@@ -38,6 +38,9 @@ class Trainee:
         if config.ema_decay is not None:
             self.averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay))
         self.learning = [p for p in model.parameters() if p.requires_grad]  # the caller may hold some fixed
+        always = model.head if config.frozen_epochs else model
+        if not any(p.requires_grad for p in always.parameters()):
+            raise bad_input("model", "a parameter that learns in every epoch", "none", "requires_grad_() lets it learn")
         self.wrapped, self.frozen = None, None
 
     @property

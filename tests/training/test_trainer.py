@@ -5,6 +5,7 @@ import json
 import math
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -201,21 +202,29 @@ def start_worker(root, folder, *more, launcher=()):
 
 
 def test_two_processes_follow_one_and_score_each_image_once(root, tmp_path):
-    """One step an epoch, so that a history holds the loss of every step; batch statistics as they were."""
-    options = {"epochs": 4, "batch_size": 22, "freeze_batchnorm": True, "momentum": 0.5}
+    """One step an epoch, so that a history holds the loss of every step; batch statistics as they were; the backbone
+    thaws on the way; stopped once, and gone on with by other numbers of processes."""
+    options = {"epochs": 4, "batch_size": 22, "freeze_batchnorm": True, "momentum": 0.5, "frozen_epochs": 1}
     net, history = trained(root, tmp_path / "one", **options)
-    words = ("--epochs", 4, "--batch-size", 22, "--freeze-batchnorm", "--momentum", 0.5)
-    worker = start_worker(root, tmp_path / "two", *words, launcher=TWO)
+    words = ("--epochs", 4, "--batch-size", 22, "--freeze-batchnorm", "--momentum", 0.5, "--frozen-epochs", 1)
+    folder = tmp_path / "two"
+    worker = start_worker(root, folder, *words, "--accumulate", 3, "--stop-after", 2, launcher=TWO)
+    _, errors = worker.communicate()
+    assert worker.returncode != 0 and "InputError" not in errors, errors
+    state = torch.load(folder / "state.pt", weights_only=True)
+    assert (state["epoch"], state["step"]) == (2, 1)
+    shutil.copytree(folder, tmp_path / "alone")
+    alone, goes_on = trained(root, tmp_path / "alone", network(root, seed=1), **options)
+    worker = start_worker(root, folder, *words, launcher=TWO)
     _, errors = worker.communicate()
     assert worker.returncode == 0, errors
-    records = [json.loads(line) for line in (tmp_path / "two" / "history.jsonl").read_text().splitlines()]
-    for one, two in zip(history.epochs, records, strict=True):
-        assert abs(one["loss"] - two["loss"]) < 1e-4 and abs(one["mAP"] - two["mAP"]) < 1e-3
-    other = load_checkpoint(tmp_path / "two" / "last.pt").model
-    for a, b in zip(net.parameters(), other.parameters(), strict=True):
-        assert torch.allclose(a, b, atol=1e-4)
-    # what two processes began one may go on with
-    assert len(trained(root, tmp_path / "two", network(root, seed=1), **options)[1].epochs) == 4
+    records = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    for one, *others in zip(history.epochs, records, goes_on.epochs, strict=True):
+        for other in others:
+            assert abs(one["loss"] - other["loss"]) < 1e-4 and abs(one["mAP"] - other["mAP"]) < 1e-3
+    for other in (alone, load_checkpoint(folder / "last.pt").model):
+        for a, b in zip(net.parameters(), other.parameters(), strict=True):
+            assert torch.allclose(a, b, atol=1e-4)
 
 
 TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
@@ -365,6 +374,16 @@ def test_what_the_caller_holds_fixed_stays_fixed(root, tmp_path):
     assert changed == before.keys() - held and not any(p.requires_grad for p in fixed)
     with pytest.raises(InputError, match="another network.fixed"):
         trained(root, tmp_path, frozen_epochs=1)
+
+
+def test_nothing_to_learn_is_refused(root):
+    net = network(root)
+    net.head.requires_grad_(False)
+    with pytest.raises(InputError, match="model: expected a parameter that learns in every epoch, found none"):
+        trained(root, net=net, frozen_epochs=1)
+    trained(root, net=net, epochs=1)
+    with pytest.raises(InputError, match="model: expected a parameter that learns in every epoch, found none"):
+        trained(root, net=net.requires_grad_(False))
 
 
 def test_averaged_weights_are_the_exponential_average(root, monkeypatch):
