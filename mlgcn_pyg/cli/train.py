@@ -128,10 +128,10 @@ def _fit(model, train_set, val_set, config, out: Path, tensorboard: bool) -> Non
             history = fit_model(model, train_set, val_set, config, **options)
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()  # or NCCL complains
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as stopped:
         where = f"the state is in {out}" if (out / "state.pt").exists() else "no step was done"
         common.out.print(f"stopped; {where}: run the same command to go on", soft_wrap=True)
-        raise typer.Exit(130) from None
+        raise typer.Exit(stopped.code if isinstance(stopped, SystemExit) else 130) from None
     if not history.epochs:
         raise bad_input("epochs", "at least one epoch", "none")
     last, best = history.last, history.best
