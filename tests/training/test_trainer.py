@@ -5,6 +5,7 @@ import json
 import math
 import multiprocessing
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -422,6 +423,19 @@ def test_another_recipe_data_or_network_is_refused_and_named(root, tmp_path):
     (tmp_path / "state.pt").write_bytes((tmp_path / "state.pt").read_bytes()[:1000])
     with pytest.raises(InputError, match="folder: expected a file of plain tensors"):
         trained(root, tmp_path, epochs=1)
+
+
+def test_a_full_disk_is_named_and_costs_no_good_file(root, tmp_path):
+    trained(root, tmp_path, epochs=1)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large: .*last.pt"):
+            store_thresholds(tmp_path / "last.pt", torch.ones(16))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_half_a_state_is_refused(root, tmp_path):
