@@ -139,11 +139,18 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def save_plain(path: str | Path, content: dict) -> None:
-    """Writes tensors, numbers, strings and containers of them with ``torch.save``, whole or not at all."""
+    """Writes tensors, numbers, strings and containers of them with ``torch.save``, whole or not at all.
+
+    Raises OSError that names the file where the disk is full or fails.
+    """
     import torch
 
-    with atomic_path(path) as partial:
-        torch.save(content, partial)
+    with atomic_path(path) as partial, open(partial, "wb") as file:
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:
+            reason = error.__context__  # torch's own words are about its position in the file
+            raise OSError(reason.errno, reason.strerror, str(path)) if isinstance(reason, OSError) else error from None
 
 
 def load_plain(argument: str, path: str | Path):

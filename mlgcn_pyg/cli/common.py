@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from mlgcn_pyg.checks import InputError, bad_input, check_choice, first_line
+from mlgcn_pyg.cli.endings import refuse, trouble
 from mlgcn_pyg.files import check_file_name, write_text
 
 # no markup: a label may be called "dog [small]"
@@ -33,13 +34,12 @@ def clean_errors(command: Callable) -> Callable:
         try:
             return command(*args, **kwargs)
         except (InputError, OSError) as error:
-            typer.echo(f"mlgcn: error: {' '.join(str(error).split())}", err=True)
+            refuse(str(error))
             raise typer.Exit(2) from error
         except RuntimeError as error:
-            if not str(error).startswith("DataLoader worker"):
+            if (said := trouble(error)) is None:
                 raise
-            fix = "if memory ran out, give fewer --num-workers or a smaller --batch-size"
-            typer.echo(f"mlgcn: error: {first_line(error)}; {fix}", err=True)
+            refuse(said)
             raise typer.Exit(2) from error
 
     return wrapped

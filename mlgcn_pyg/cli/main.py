@@ -13,6 +13,7 @@ from mlgcn_pyg.cli.common import clean_errors
 from mlgcn_pyg.cli.data import coco2014, inspect, voc2007
 from mlgcn_pyg.cli.demo import demo
 from mlgcn_pyg.cli.embed import embed
+from mlgcn_pyg.cli.endings import refuse
 from mlgcn_pyg.cli.evaluate import evaluate
 from mlgcn_pyg.cli.export import export
 from mlgcn_pyg.cli.extract import extract
@@ -41,7 +42,7 @@ class OneLineErrors(TyperGroup):
         except Exception as error:
             if not hasattr(error, "format_message"):
                 raise
-            typer.echo(f"mlgcn: error: {' '.join(error.format_message().split())}", err=True)
+            refuse(error.format_message())
             code = 2
         if code == 130:  # Ctrl-C, which some versions of typer return and some raise
             typer.echo("mlgcn: stopped", err=True)

@@ -112,6 +112,8 @@ def _network(head: str, graph, data, backbone: str, weights: str, pool: str, hid
 
 
 def _fit(model, train_set, val_set, config, out: Path, tensorboard: bool) -> None:
+    import torch
+
     from mlgcn_pyg.training import fit_model
 
     try:
@@ -124,10 +126,12 @@ def _fit(model, train_set, val_set, config, out: Path, tensorboard: bool) -> Non
 
             options = {"folder": out, "tensorboard": tensorboard, "progress": report}
             history = fit_model(model, train_set, val_set, config, **options)
-    except KeyboardInterrupt:
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()  # or NCCL complains
+    except (KeyboardInterrupt, SystemExit) as stopped:
         where = f"the state is in {out}" if (out / "state.pt").exists() else "no step was done"
         common.out.print(f"stopped; {where}: run the same command to go on", soft_wrap=True)
-        raise typer.Exit(130) from None
+        raise typer.Exit(stopped.code if isinstance(stopped, SystemExit) else 130) from None
     if not history.epochs:
         raise bad_input("epochs", "at least one epoch", "none")
     last, best = history.last, history.best

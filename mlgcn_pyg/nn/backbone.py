@@ -79,6 +79,13 @@ class Backbone(torch.nn.Module):
             if self._fails_for_its_size(images, error):
                 raise self._wrong_size(images, first_line(error)) from error
             raise
+        except ValueError as error:
+            if not str(error).startswith("Expected more than 1 value per channel"):
+                raise
+            expected = "more than one place, or image at a time, to normalise by"
+            found = " × ".join(map(str, images.shape[-2:])) + f", where {self.name} leaves one place, one at a time"
+            fix = "take larger images, more at a time (batch_size, accumulate), or freeze_batchnorm"
+            raise bad_input("images", expected, found, fix) from error
         if not maps[0:1].numel() and len(images):
             raise self._wrong_size(images, "no place is left after its strides")
         return maps
@@ -92,12 +99,18 @@ class Backbone(torch.nn.Module):
         size = " × ".join(map(str, images.shape[-2:]))
         return bad_input("images", f"a height and width that {self.name} takes", f"{size} ({reason})")
 
-    @torch.no_grad()
+    @torch.enable_grad()
     def _probe(self, height: int, width: int) -> int:
+        """D. Parameters that no feature depends on, which some timm models have, are held fixed on the way: processes
+        that train together would wait for their gradients."""
         training = self.training
-        num_features = self.eval()(torch.zeros(1, 3, height, width)).size(1)
+        features = self.eval()(torch.zeros(1, 3, height, width))
+        if features.grad_fn is not None:  # in inference mode there is nothing to see
+            used = _leaves(features)
+            for p in self.parameters():
+                p.requires_grad_(p in used)
         self.train(training)
-        return num_features
+        return features.size(1)
 
     def digest(self) -> str:
         """sha256 of all weights: it changes when any weight does."""
@@ -105,6 +118,16 @@ class Backbone(torch.nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.name!r}, pool={self.pool!r}, num_features={self.num_features}"
+
+
+def _leaves(value: Tensor) -> set[Tensor]:
+    """The parameters that ``value`` was computed from."""
+    nodes, seen = [value.grad_fn], set()
+    while nodes:
+        if (node := nodes.pop()) is not None and node not in seen:
+            seen.add(node)
+            nodes += [before for before, _ in node.next_functions]
+    return {node.variable for node in seen if hasattr(node, "variable")}
 
 
 def _torchvision_map(name: str, weights: str | Path | None) -> torch.nn.Module:

@@ -187,10 +187,10 @@ def _model_checkpoint(content: dict, path: str | Path) -> Checkpoint:
 
 
 def _rescalings(backbone: torch.nn.Module) -> list:
-    """GoogLeNet's and Inception's own input scaling: a switch that no state dict holds."""
-    from mlgcn_pyg.nn.feature_maps import InceptionInput
+    """GoogLeNet's, Inception's and some timm models' own input scaling: a switch that no state dict holds."""
+    from mlgcn_pyg.nn.feature_maps import Rescaling
 
-    return [part for part in backbone.modules() if isinstance(part, InceptionInput)]
+    return [part for part in backbone.modules() if isinstance(part, Rescaling)]
 
 
 def _head(content: dict, path: str | Path) -> MLGCNHead | LinearHead:

@@ -1,6 +1,6 @@
 """Where each torchvision family keeps its last feature map (B, D, h, w)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -10,16 +10,18 @@ from torchvision.ops.misc import Permute
 
 from mlgcn_pyg.checks import bad_input
 
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, by which images come normalised
 
-class InceptionInput(nn.Module):
-    """The rescaling that GoogLeNet and Inception apply to ImageNet-normalised images with published weights."""
 
-    def __init__(self, model: nn.Module):
+class Rescaling(nn.Module):
+    """ImageNet-normalised images as published weights were trained on them, normalised by ``mean`` and ``std``."""
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float], enabled: bool):
         super().__init__()
-        self.enabled = model.transform_input
-        self.register_buffer("scale", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1) / 0.5, persistent=False)
-        shift = (torch.tensor([0.485, 0.456, 0.406]) - 0.5) / 0.5
-        self.register_buffer("shift", shift.view(1, 3, 1, 1), persistent=False)
+        self.enabled = enabled
+        shift = torch.tensor(MEAN) - torch.tensor(mean)
+        self.register_buffer("scale", (torch.tensor(STD) / torch.tensor(std)).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("shift", (shift / torch.tensor(std)).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         return images * self.scale + self.shift if self.enabled else images
@@ -61,7 +63,8 @@ def _named(model: nn.Module, *names: str) -> nn.Sequential:
 def _inception(model: nn.Module) -> nn.Sequential:
     """GoogLeNet and Inception v3 are chains in the order of their children, up to the pooling."""
     names = [name for name, _ in model.named_children() if "aux" not in name.lower()]
-    return nn.Sequential(InceptionInput(model), *(getattr(model, name) for name in names[: names.index("avgpool")]))
+    rescaling = Rescaling((0.5,) * 3, (0.5,) * 3, model.transform_input)
+    return nn.Sequential(rescaling, *(getattr(model, name) for name in names[: names.index("avgpool")]))
 
 
 FAMILIES: list[tuple[tuple[type, ...], Callable[[nn.Module], nn.Module]]] = [

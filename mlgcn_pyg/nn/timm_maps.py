@@ -6,6 +6,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from mlgcn_pyg.checks import bad_input, first_line
+from mlgcn_pyg.nn.feature_maps import MEAN, STD, Rescaling
 from mlgcn_pyg.nn.weights import put_weights, read_state
 
 PREFIX = "timm:"
@@ -18,18 +19,20 @@ class TimmMap(nn.Module):
     that they are, in the image's proportions.
 
     Args:
-        model: a timm model.
+        model: a timm model. rescaling: what images pass before it, where it has an input scaling of its own.
 
     Raises:
         InputError: features that are no map and no grid of tokens.
     """
 
-    def __init__(self, model: nn.Module):
+    def __init__(self, model: nn.Module, rescaling: nn.Module | None = None):
         super().__init__()
-        self.model = model
+        self.model, self.rescaling = model, rescaling
         self.num_prefix_tokens = getattr(model, "num_prefix_tokens", 0)
 
     def forward(self, images: Tensor) -> Tensor:
+        if self.rescaling is not None:
+            images = self.rescaling(images)
         out, width = self.model.forward_features(images), self.model.num_features
         if not isinstance(out, Tensor) or out.dim() not in (3, 4):
             found = f"shape {tuple(out.shape)}" if isinstance(out, Tensor) else type(out).__name__
@@ -51,6 +54,9 @@ class TimmMap(nn.Module):
 
 def timm_map(name: str, weights: str | Path | None) -> tuple[TimmMap, tuple[int, int]]:
     """The feature map of ``timm:<name>``, and a size of images that it takes.
+
+    Images come normalised as torchvision's models expect them; weights that were trained on others, by timm's word for
+    this name, see them so (0.5 ± 0.5 for many transformers).
 
     Args:
         name: with its prefix, e.g. ``"timm:resnet18"``.
@@ -74,7 +80,10 @@ def timm_map(name: str, weights: str | Path | None) -> tuple[TimmMap, tuple[int,
     except Exception as error:  # a failed download raises whatever the library below raises
         fix = "fetch its file and give its path" if weights == "DEFAULT" else "choose another model"
         raise bad_input("backbone", "a timm model that can be built", f"{name} ({first_line(error)})", fix) from error
-    config, features = model.pretrained_cfg or {}, TimmMap(model)
+    config = model.pretrained_cfg or {}
+    mean, std = (tuple(config.get(key) or imagenet) for key, imagenet in (("mean", MEAN), ("std", STD)))
+    rescaling = None if (mean, std) == (MEAN, STD) else Rescaling(mean, std, enabled=weights is not None)
+    features = TimmMap(model, rescaling)
     if local:
         heads = config.get("classifier") or ()
         heads = (heads,) if isinstance(heads, str) else heads

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -76,7 +78,7 @@ def fit_model(
             run.restore()
             while run.epoch <= config.epochs:
                 _train_epoch(trainee, train_set, sizes, run, stop, progress)
-                record = _epoch_record(trainee, run, sizes, val_set)
+                record = _epoch_record(trainee, run, sizes, val_set, partial(run.pause, stop))
                 run.after_epoch(record, stop)
     finally:
         trainee.finish()
@@ -111,7 +113,9 @@ def _train_epoch(
         run.after_step(stop)
 
 
-def _epoch_record(trainee: Trainee, run: ModelFolder, sizes: Tensor, val_set: Dataset | None) -> dict:
+def _epoch_record(
+    trainee: Trainee, run: ModelFolder, sizes: Tensor, val_set: Dataset | None, pause: Callable[[], None]
+) -> dict:
     config = trainee.config
     losses = trainee.accelerator.reduce(run.losses, "sum").double().cpu()
     lr = trainee.optimizer.param_groups[-1]["lr"]
@@ -121,14 +125,17 @@ def _epoch_record(trainee: Trainee, run: ModelFolder, sizes: Tensor, val_set: Da
         "loss": check_loss(float((losses * sizes).sum() / sizes.sum()), run.epoch, lr),
     }
     if val_set is not None and (run.epoch % config.val_every == 0 or run.epoch == config.epochs):
-        logits = model_logits(trainee, val_set)
+        logits = model_logits(trainee, val_set, pause)
         record["mAP"] = multilabel_metrics(logits, val_set.targets)["mAP"]
     return record
 
 
 @torch.no_grad()
-def model_logits(trainee: Trainee, data: Dataset) -> Tensor:
-    """Logits (N, C) float32 of all images on the CPU, each image scored by exactly one process."""
+def model_logits(trainee: Trainee, data: Dataset, pause: Callable[[], None] = lambda: None) -> Tensor:
+    """Logits (N, C) float32 of all images on the CPU, each image scored by exactly one process.
+
+    ``pause`` is called after each batch, equally often in every process.
+    """
     trainee.share_statistics()
     accelerator, model = trainee.accelerator, trainee.best_weights.eval()
     rows = torch.arange(len(data))[trainee.rank :: trainee.size]
@@ -136,12 +143,14 @@ def model_logits(trainee: Trainee, data: Dataset) -> Tensor:
     found = torch.zeros(most, len(data.label_names), device=accelerator.device)
     places = torch.full((most,), -1, device=accelerator.device)  # −1: nothing, to make all shares equally long
     share, size = Subset(data, rows.tolist()), max(1, trainee.config.batch_size // trainee.size)
-    start = 0
-    for images, _, index in loaded(share, trainee.config.num_workers, batch_size=size):
-        with accelerator.autocast():
-            logits = model(images.to(accelerator.device, memory_format=trainee.layout))
-        found[start : start + len(images)], places[start : start + len(images)] = logits.float(), index.to(places)
-        start += len(images)
+    batches = loaded(share, trainee.config.num_workers, batch_size=size)
+    for start in range(0, most, size):
+        for images, _, index in islice(batches, 1):  # none where only the others have one left
+            with accelerator.autocast():
+                logits = model(images.to(accelerator.device, memory_format=trainee.layout))
+            own = slice(start, start + len(images))
+            found[own], places[own] = logits.float(), index.to(places)
+        pause()
     found, places = accelerator.gather(found).cpu(), accelerator.gather(places).cpu()
     there = places >= 0
     assert torch.equal(places[there].sort().values, torch.arange(len(data))), "an image scored twice, or not at all"

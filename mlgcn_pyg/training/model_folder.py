@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch.utils.data import Dataset
 
-from mlgcn_pyg.checks import bad_input, check_number
+from mlgcn_pyg.checks import InputError, bad_input, check_number
 from mlgcn_pyg.features.provenance import manifest_digest
 from mlgcn_pyg.features.ranks import Ranks
 from mlgcn_pyg.files import load_plain, save_plain, tensor_digest, write_text
@@ -19,6 +19,7 @@ from mlgcn_pyg.training.runs import Interruption, first_difference
 from mlgcn_pyg.training.trainee import Trainee
 
 FORMAT = "mlgcn_pyg.model_training"
+FILES = ("state.pt", "history.jsonl", "last.pt", "best.pt")
 PLACE = ("num_workers", "cpu", "compile", "channels_last", "accumulate")  # where and how, not what is computed
 
 
@@ -76,41 +77,54 @@ class ModelFolder:
             fix = "give one that the machines share"
             raise bad_input("folder", "a folder that every process sees", f"different states in {self.path}", fix)
         if self.leads:
-            write_text(self.path / "history.jsonl", "".join(map(json_line, self.history.epochs)))
+            for left in (left for name in FILES for left in self.path.glob(f".{name}.*.partial")):
+                left.unlink()  # of a process that was killed while it wrote
+            self._publish(again=True)
 
     def after_step(self, stop: Interruption) -> None:
-        """Saves where that is due; ends the run where that was asked for, in all processes after the same step."""
+        """The step is done."""
+        self.pause(stop, due=time.monotonic() - self.saved_at >= self.save_seconds)
+
+    def pause(self, stop: Interruption, due: bool = False) -> None:
+        """Saves where that is due, and ends the run where that was asked for, in all processes at the same place."""
         if self.path is None:
             return
-        due = time.monotonic() - self.saved_at >= self.save_seconds
         due, asked = self.ranks.most(int(due)), self.ranks.most(stop.asked or 0)
-        if (due or asked) and self.step < len(self.losses):
+        if due or asked:
             self.save()
-        if asked and self.step < len(self.losses):
+        if asked:
             stop.asked = asked
             stop.obey()
 
     def after_epoch(self, record: dict, stop: Interruption) -> None:
-        """The epoch is done: history, checkpoints, state."""
+        """The epoch is done: state, history, networks, in an order in which each can be made again from the state."""
         self.history.epochs.append(record)
         self.epoch, self.step = self.epoch + 1, 0
         if self.path is None:
             return
+        self.save()
         if self.leads:
-            with open(self.path / "history.jsonl", "a", encoding="utf-8") as file:
-                file.write(json_line(record))  # one write of one short line
-            self._keep("last", record)
-            if self.history.best is record:
-                self._keep("best", record)
+            self._publish()
             if self.board is not None:
                 for name in ("loss", "lr", "mAP"):
                     if name in record:
                         self.board.add_scalar(name, record[name], record["epoch"])
                 self.board.flush()
-        self.save()
-        if asked := self.ranks.most(stop.asked or 0):
-            stop.asked = asked
-            stop.obey()
+        self.pause(stop)
+
+    def _publish(self, again: bool = False) -> None:
+        """Writes the history, and the networks of an epoch that has just ended; ``again`` only those that are not there
+        yet: a finished one may hold thresholds by now."""
+        write_text(self.path / "history.jsonl", "".join(map(json_line, self.history.epochs)))
+        if self.step or not self.history.epochs:
+            return
+        record = self.history.last
+        earned = ("last", "best") if self.history.best is record else ("last",)
+        for path in (self.path / f"{which}.pt" for which in earned):
+            if not (again and _epoch_of(path) == record["epoch"]):
+                size, config = self.setup["train"]["image_size"], asdict(self.trainee.config)
+                config |= {"epoch": record["epoch"]}
+                save_model(path, self.trainee.best_weights, image_size=size, config=config)
 
     def save(self) -> None:
         """Writes the state; every process takes part, the first one writes."""
@@ -123,10 +137,13 @@ class ModelFolder:
             save_plain(self.path / "state.pt", content | where)
         self.saved_at = time.monotonic()
 
-    def _keep(self, which: str, record: dict) -> None:
-        config = asdict(self.trainee.config) | {"epoch": record["epoch"]}
-        size = self.setup["train"]["image_size"]
-        save_model(self.path / f"{which}.pt", self.trainee.best_weights, image_size=size, config=config)
+
+def _epoch_of(path: Path) -> int | None:
+    """The epoch whose network lies in ``path``; None where there is none that is whole."""
+    try:
+        return load_plain("path", path)["config"]["epoch"]
+    except (InputError, KeyError, TypeError):
+        return None
 
 
 def read_state(folder: Path) -> dict | None:
@@ -139,6 +156,8 @@ def read_state(folder: Path) -> dict | None:
         raise bad_input("folder", "the state of a network's training", f"another file, {path}")
     if state.get("version") != 1:
         raise bad_input("folder", "state version 1", state.get("version"), fix="use a newer mlgcn_pyg")
+    if missing := {"setup", "trainee", "epoch", "step", "losses", "history"} - state.keys():
+        raise bad_input("folder", "a whole state", f"one without {', '.join(sorted(missing))}, {path}")
     return state
 
 

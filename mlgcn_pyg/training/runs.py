@@ -16,6 +16,7 @@ from mlgcn_pyg.training.history import json_line
 from mlgcn_pyg.training.programs import head_shape
 
 FORMAT = "mlgcn_pyg.training"
+ECHO = 1.0  # seconds
 DIGESTED = 2**30  # bytes of features that tell one cache from another; of a larger one, evenly spaced images
 
 
@@ -135,11 +136,13 @@ def first_difference(there, here, where: str = "") -> str:
 class Interruption:
     """While it is entered, Ctrl-C and SIGTERM wait for :meth:`obey`; a second one acts at once.
 
-    Signals reach the main thread only: elsewhere, and where ``wanted`` is False, nothing changes.
+    One that follows within a second is the first one's echo and changes nothing: launchers pass on to their processes
+    what these got as well. Signals reach the main thread only; elsewhere, and where ``wanted`` is False, nothing
+    changes.
     """
 
     def __init__(self, wanted: bool):
-        self.asked = None
+        self.asked, self.asked_at = None, 0.0
         self.wanted = wanted and threading.current_thread() is threading.main_thread()
 
     def __enter__(self) -> "Interruption":
@@ -155,8 +158,10 @@ class Interruption:
             self.obey()  # asked for when all was done: whatever comes next is not wanted
 
     def _ask(self, number: int, _) -> None:
-        again, self.asked = self.asked is not None, number
-        if again:
+        if self.asked is None:
+            self.asked, self.asked_at = number, time.monotonic()
+        elif time.monotonic() - self.asked_at > ECHO:
+            self.asked = number
             self.obey()
 
     def obey(self) -> None:

@@ -1,7 +1,9 @@
 """Which images a process sees, and when: a function of (seed, epoch, step) and of nothing else."""
 
+import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -72,14 +74,14 @@ def pieces_in_order(
 def loaded(dataset: Dataset, num_workers: int, **options) -> Iterator[list]:
     """What a DataLoader with these options yields.
 
-    Its workers stand apart: a signal to all processes of a run, which Ctrl-C in a terminal and launchers send, ends no
-    worker while its run still needs images to get to the end of a step. The errors of a worker are told without its
+    Its workers end with their run and not before it: launchers send signals to all processes of a run, each or as a
+    group, and the run still needs images to get to the end of a step. The errors of a worker are told without its
     traceback.
     """
     own = torch.Generator()  # the loader draws a number that nothing here depends on
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # until the workers stand apart
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # the workers begin with them blocked
     try:
-        loader = DataLoader(dataset, num_workers=num_workers, generator=own, worker_init_fn=_stand_apart, **options)
+        loader = DataLoader(dataset, num_workers=num_workers, generator=own, worker_init_fn=_heed_the_run, **options)
         items = iter(loader)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -90,8 +92,17 @@ def loaded(dataset: Dataset, num_workers: int, **options) -> Iterator[list]:
         raise kind(str(error).rpartition(f"{kind.__name__}: ")[2].strip()) from None
 
 
-def _stand_apart(worker: int) -> None:
-    os.setpgid(0, 0)
-    while missed := signal.sigpending() & ENDING:  # sent to all processes before this line
-        signal.sigwait(missed)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+def _heed_the_run(worker: int) -> None:
+    """Has this worker end where its run ends it, and at nobody else's signal."""
+    if not hasattr(signal, "sigwaitinfo"):  # macOS does not say who sends one
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+        return
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # a worker that was not forked does not have it from its run
+    run = multiprocessing.parent_process().pid
+    threading.Thread(target=_await_end, args=(run,), daemon=True).start()
+
+
+def _await_end(run: int) -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != run:
+        pass
+    os._exit(0)

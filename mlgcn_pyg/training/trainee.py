@@ -38,6 +38,9 @@ class Trainee:
         if config.ema_decay is not None:
             self.averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay))
         self.learning = [p for p in model.parameters() if p.requires_grad]  # the caller may hold some fixed
+        always = model.head if config.frozen_epochs else model
+        if not any(p.requires_grad for p in always.parameters()):
+            raise bad_input("model", "a parameter that learns in every epoch", "none", "requires_grad_() lets it learn")
         self.wrapped, self.frozen = None, None
 
     @property
@@ -57,12 +60,13 @@ class Trainee:
         """Training mode, with the backbone frozen in the first epochs if the recipe says so."""
         frozen = epoch <= self.config.frozen_epochs
         if self.wrapped is None or frozen != self.frozen:
-            self.unwrap()  # gradients are exchanged for what learns now
             self._let_learn()
             if frozen:
                 self.model.backbone.requires_grad_(False)
             network = torch.compile(self.model) if self.config.compile else self.model
-            self.wrapped, self.frozen = self.accelerator.prepare_model(network), frozen
+            # wrapped anew, since gradients are exchanged for what learns now; in a shell, which takes Accelerate's
+            # changes of its forward in the model's place
+            self.wrapped, self.frozen = self.accelerator.prepare_model(torch.nn.Sequential(network)), frozen
         self.wrapped.train()
         if frozen:
             self.model.backbone.eval()
@@ -131,14 +135,9 @@ class Trainee:
         if self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
 
-    def unwrap(self) -> None:
-        """Leaves the model as it was handed in, without wrappers of precision or processes."""
-        if self.wrapped is not None:
-            self.accelerator.unwrap_model(self.wrapped, keep_fp32_wrapper=False, keep_torch_compile=False)
-            self.wrapped = None
-
     def finish(self) -> None:
-        self.unwrap()
+        """Leaves the model as it was handed in, trained."""
+        self.wrapped = None
         self._let_learn()
         if self.averaged is not None:
             self.model.load_state_dict(self.averaged.module.state_dict())

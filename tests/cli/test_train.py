@@ -1,5 +1,6 @@
 """``mlgcn train`` as a person runs it."""
 
+import contextlib
 import json
 import os
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 import torch
 import torchvision
@@ -137,12 +139,12 @@ def test_stopped_by_a_signal_it_says_how_to_go_on(scenes, tmp_path, number, code
     process.send_signal(number)
     said, errors = process.communicate()
     assert process.returncode == code and "Traceback" not in errors, errors
-    if number == signal.SIGINT:
-        assert f"the state is in {out}: run the same command to go on" in said
+    assert f"the state is in {out}: run the same command to go on" in said
     assert load_checkpoint(out / "last.pt").model is not None
 
 
-def test_a_signal_to_all_processes_of_a_run_waits_for_the_step(scenes, tmp_path):
+@pytest.mark.parametrize("one_by_one", [False, True])
+def test_a_signal_to_all_processes_of_a_run_waits_for_the_step(scenes, tmp_path, one_by_one):
     """As launchers and shells send it: the workers, too, must live until the state is written."""
     out = tmp_path / "run"
     more = ("--epochs", 500, "--image-size", 96, "--num-workers", 2)
@@ -150,6 +152,12 @@ def test_a_signal_to_all_processes_of_a_run_waits_for_the_step(scenes, tmp_path)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0)
     while process.poll() is None and not (out / "state.pt").exists():
         time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGTERM)
-    _, errors = process.communicate()
+    if one_by_one:
+        for one in [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.send_signal(signal.SIGTERM)
+    else:
+        os.killpg(process.pid, signal.SIGTERM)
+    said, errors = process.communicate()
     assert process.returncode == 143 and "Traceback" not in errors, errors
+    assert f"the state is in {out}: run the same command to go on" in said

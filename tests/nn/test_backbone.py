@@ -187,6 +187,20 @@ def test_images_too_small_for_the_model_are_refused_as_such():
         assert Backbone("squeezenet1_1")(torch.zeros(0, 3, 64, 64)).shape == (0, 512)  # no image
 
 
+def test_a_batch_without_statistics_is_refused_as_such():
+    backbone = Backbone("resnet18").train()
+    with pytest.raises(InputError, match="images: expected more than one place.*found 32 × 32, where resnet18 leaves"):
+        backbone(torch.zeros(1, 3, 32, 32))
+    assert backbone(torch.zeros(2, 3, 32, 32)).shape == backbone(torch.zeros(2, 3, 64, 32)).shape
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_built_where_no_gradients_are_recorded(mode):
+    with mode():
+        backbone = Backbone("squeezenet1_1")
+    assert all(p.requires_grad for p in backbone.parameters())
+
+
 def test_densenet_files_with_their_old_keys(tmp_path):
     state = get_model("densenet121", weights=None).state_dict()
     old = {re.sub(r"(denselayer\d+\.(norm|conv))(\d)", r"\1.\3", key): value for key, value in state.items()}

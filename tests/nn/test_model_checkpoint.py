@@ -142,8 +142,8 @@ def test_head_checkpoints_of_earlier_versions_stay_readable(tmp_path):
 def test_a_failed_save_leaves_the_old_file(saved, backbone, monkeypatch):
     before = saved.read_bytes()
 
-    def half(content, path):
-        path.write_bytes(b"half")
+    def half(content, file):
+        file.write(b"half")
         raise OSError("disk full")
 
     monkeypatch.setattr(torch, "save", half)

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from mlgcn_pyg.checks import InputError
-from mlgcn_pyg.nn import Backbone
+from mlgcn_pyg.nn import MLGCN, Backbone, LinearHead, load_model, save_model
 from mlgcn_pyg.nn.timm_maps import TimmMap
 
 timm = pytest.importorskip("timm")
@@ -51,6 +51,35 @@ def test_tokens_without_prefix_and_models_of_one_size():
         assert backbone.features(torch.zeros(1, 3, 224, 224)).shape == (1, 512, 7, 7)
         with pytest.raises(InputError, match="a height and width that timm:mixer_s32_224 takes, found 256 × 224"):
             backbone(torch.zeros(1, 3, 256, 224))
+
+
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "test_vit"])
+def test_weights_see_images_normalised_as_they_were_trained_on(tmp_path, name):
+    """The first expects 0.5 ± 0.5, the second ImageNet's numbers; images come with ImageNet's."""
+    model = timm.create_model(name, pretrained=False, num_classes=0).eval()
+    torch.save(model.state_dict(), tmp_path / "w.pth")
+    size, mean, std = (model.pretrained_cfg[key] for key in ("input_size", "mean", "std"))
+    pixels = torch.rand(2, *size)
+    images, own = (
+        (pixels - torch.tensor(m).view(3, 1, 1)) / torch.tensor(s).view(3, 1, 1)
+        for m, s in (((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), (mean, std))
+    )
+    backbone = Backbone(f"timm:{name}", tmp_path / "w.pth").eval()
+    with torch.no_grad():
+        expected = model.forward_features(own)[:, model.num_prefix_tokens :].amax(dim=1)
+        assert torch.allclose(backbone(images), expected, atol=1e-4)
+        head = LinearHead(2, backbone.num_features)
+        save_model(tmp_path / "m.pt", MLGCN(backbone, head), image_size=size[1])
+        assert torch.equal(load_model(tmp_path / "m.pt").eval().backbone(images), backbone(images))
+
+
+def test_what_no_feature_depends_on_does_not_learn():
+    """DistributedDataParallel waits for the gradient of everything that does."""
+    backbone = Backbone("timm:test_convnext")
+    backbone(torch.randn(2, 3, 64, 64)).sum().backward()
+    fixed = [name for name, p in backbone.named_parameters() if not p.requires_grad]
+    assert fixed == [name for name, p in backbone.named_parameters() if p.grad is None]
+    assert fixed and all(".head." in name for name in fixed)
 
 
 class Fake(torch.nn.Module):

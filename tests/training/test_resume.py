@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from mlgcn_pyg.features.batches import Resident
 from mlgcn_pyg.files import own_folder
 from mlgcn_pyg.nn import load_head
 from mlgcn_pyg.training import HeadConfig, engine, fit_head, fit_heads
-from mlgcn_pyg.training.runs import Interruption
+from mlgcn_pyg.training.runs import ECHO, Interruption
 from tests.training.problems import fresh, graph, problem, same, state
 
 CONFIG = HeadConfig(lr=0.3, epochs=4, batch_size=16, lr_step=2, clip_norm=0.05, weight_decay=0.01)
@@ -221,12 +222,29 @@ def test_foreign_and_damaged_states_are_refused(tmp_path):
 def test_a_second_ctrl_c_does_not_wait(tmp_path, monkeypatch):
     def twice(self, rows):
         signal.raise_signal(signal.SIGINT)
+        time.sleep(1.1 * ECHO)
         signal.raise_signal(signal.SIGINT)
         raise AssertionError("the second one was waited for")
 
     monkeypatch.setattr(Resident, "gather", twice)
     with pytest.raises(KeyboardInterrupt):
         fit_head(fresh(), problem(), config=CONFIG, folder=tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_echo_of_a_signal_changes_nothing(tmp_path, monkeypatch, number):
+    """torchrun passes on to its processes what the terminal or the scheduler sent to them, too."""
+    gather = Resident.gather
+
+    def echoed(self, rows):
+        signal.raise_signal(number)
+        signal.raise_signal(number)
+        return gather(self, rows)
+
+    monkeypatch.setattr(Resident, "gather", echoed)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        fit_head(fresh(), problem(), config=CONFIG, folder=tmp_path)
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["step"] == 1
 
 
 def test_in_another_thread_signals_are_left_alone(tmp_path):

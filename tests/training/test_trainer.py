@@ -1,8 +1,12 @@
 """The end-to-end trainer: what must agree agrees, whoever computes it and however often it is interrupted."""
 
+import functools
 import json
 import math
+import multiprocessing
 import os
+import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,12 +15,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.utils.data._utils import signal_handling
 
 from mlgcn_pyg import MLGCN, LabelGraph, MLGCNHead
 from mlgcn_pyg.checks import InputError
 from mlgcn_pyg.datasets import VOC2007, Scenes, eval_transform, train_transform
 from mlgcn_pyg.files import own_folder
-from mlgcn_pyg.nn import Backbone, load_checkpoint
+from mlgcn_pyg.nn import Backbone, load_checkpoint, store_thresholds
 from mlgcn_pyg.training import ModelConfig, fit_model
 from mlgcn_pyg.training.end_to_end import model_logits
 from mlgcn_pyg.training.shares import loaded, shares
@@ -127,6 +132,67 @@ def test_a_killed_process_goes_on(root, tmp_path):
     assert same(net, whole) and len(history.epochs) == 4
 
 
+def test_asked_to_stop_while_it_scores_it_does_not_score_on(root, tmp_path):
+    """Scoring may take longer than a launcher waits."""
+    whole, expected = trained(root, tmp_path / "whole")
+    train, val = data(root)
+    read, seen = val.image, []
+
+    def image(index):
+        if len(seen) == 1:  # it was looked at before the training, for its size
+            signal.raise_signal(signal.SIGTERM)
+        seen.append(index)
+        return read(index)
+
+    val.image = image
+    with pytest.raises(SystemExit):
+        fit_model(network(root), train, val, config(), folder=tmp_path / "run")
+    state = torch.load(tmp_path / "run" / "state.pt", weights_only=True)
+    assert (state["epoch"], state["step"]) == (1, 3) and seen == [0, *range(8)]  # a batch of nine images
+    net, history = trained(root, tmp_path / "run", network(root, seed=1))
+    assert same(net, whole) and history.epochs == expected.epochs
+
+
+@pytest.mark.parametrize("writes", range(1, 5))  # state, history, last.pt, best.pt
+def test_killed_at_the_end_of_an_epoch_no_file_is_ahead_of_the_state(root, tmp_path, monkeypatch, writes):
+    from mlgcn_pyg import files
+
+    whole, _ = trained(root, tmp_path / "whole", epochs=1)
+    publish, made = files.publish, []
+
+    def killed(partial, path):
+        made.append(path.name)
+        if len(made) == 1 + writes:  # the first is the empty history
+            raise Stop
+        publish(partial, path)
+
+    with monkeypatch.context() as patch, pytest.raises(Stop):
+        patch.setattr(files, "publish", killed)
+        trained(root, tmp_path / "run", epochs=1)
+    known = []
+    if (tmp_path / "run" / "state.pt").exists():
+        known = torch.load(tmp_path / "run" / "state.pt", weights_only=True)["history"]
+    lines = (tmp_path / "run" / "history.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] in (known, [])
+    assert known or not list((tmp_path / "run").glob("*t.pt"))
+    (tmp_path / "run" / f".{made[-1]}.1.partial").touch()  # as SIGKILL leaves it
+    trained(root, tmp_path / "run", network(root, seed=int(bool(known))), epochs=1)
+    names = sorted(path.name for path in (tmp_path / "run").iterdir())
+    assert names == ["best.pt", "history.jsonl", "last.pt", "state.pt"]
+    for name in ("best.pt", "last.pt"):
+        assert same(load_checkpoint(tmp_path / "run" / name).model, whole)
+
+
+def test_a_finished_run_leaves_its_networks_as_they_are_or_makes_them_again(root, tmp_path):
+    net, _ = trained(root, tmp_path)
+    store_thresholds(tmp_path / "last.pt", torch.ones(net.head.num_labels))
+    trained(root, tmp_path, network(root, seed=1))
+    assert load_checkpoint(tmp_path / "last.pt").thresholds is not None
+    (tmp_path / "last.pt").unlink()
+    trained(root, tmp_path, network(root, seed=1))
+    assert same(load_checkpoint(tmp_path / "last.pt").model, net)
+
+
 def start_worker(root, folder, *more, launcher=()):
     script = Path(__file__).with_name("trainer_worker.py")
     words = [sys.executable, *launcher, str(script), str(root), str(folder), *map(str, more)]
@@ -137,21 +203,29 @@ def start_worker(root, folder, *more, launcher=()):
 
 
 def test_two_processes_follow_one_and_score_each_image_once(root, tmp_path):
-    """One step an epoch, so that a history holds the loss of every step; batch statistics as they were."""
-    options = {"epochs": 4, "batch_size": 22, "freeze_batchnorm": True, "momentum": 0.5}
+    """One step an epoch, so that a history holds the loss of every step; batch statistics as they were; the backbone
+    thaws on the way; stopped once, and gone on with by other numbers of processes."""
+    options = {"epochs": 4, "batch_size": 22, "freeze_batchnorm": True, "momentum": 0.5, "frozen_epochs": 1}
     net, history = trained(root, tmp_path / "one", **options)
-    words = ("--epochs", 4, "--batch-size", 22, "--freeze-batchnorm", "--momentum", 0.5)
-    worker = start_worker(root, tmp_path / "two", *words, launcher=TWO)
+    words = ("--epochs", 4, "--batch-size", 22, "--freeze-batchnorm", "--momentum", 0.5, "--frozen-epochs", 1)
+    folder = tmp_path / "two"
+    worker = start_worker(root, folder, *words, "--accumulate", 3, "--stop-after", 2, launcher=TWO)
+    _, errors = worker.communicate()
+    assert worker.returncode != 0 and "InputError" not in errors, errors
+    state = torch.load(folder / "state.pt", weights_only=True)
+    assert (state["epoch"], state["step"]) == (2, 1)
+    shutil.copytree(folder, tmp_path / "alone")
+    alone, goes_on = trained(root, tmp_path / "alone", network(root, seed=1), **options)
+    worker = start_worker(root, folder, *words, launcher=TWO)
     _, errors = worker.communicate()
     assert worker.returncode == 0, errors
-    records = [json.loads(line) for line in (tmp_path / "two" / "history.jsonl").read_text().splitlines()]
-    for one, two in zip(history.epochs, records, strict=True):
-        assert abs(one["loss"] - two["loss"]) < 1e-4 and abs(one["mAP"] - two["mAP"]) < 1e-3
-    other = load_checkpoint(tmp_path / "two" / "last.pt").model
-    for a, b in zip(net.parameters(), other.parameters(), strict=True):
-        assert torch.allclose(a, b, atol=1e-4)
-    # what two processes began one may go on with
-    assert len(trained(root, tmp_path / "two", network(root, seed=1), **options)[1].epochs) == 4
+    records = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    for one, *others in zip(history.epochs, records, goes_on.epochs, strict=True):
+        for other in others:
+            assert abs(one["loss"] - other["loss"]) < 1e-4 and abs(one["mAP"] - other["mAP"]) < 1e-3
+    for other in (alone, load_checkpoint(folder / "last.pt").model):
+        for a, b in zip(net.parameters(), other.parameters(), strict=True):
+            assert torch.allclose(a, b, atol=1e-4)
 
 
 TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
@@ -210,16 +284,38 @@ def test_workers_change_nothing(root):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_worker_that_is_signalled_while_it_starts_lives_on(monkeypatch, number):
-    """A signal to all processes of a run may come before the worker has left their group."""
-    stand_apart = os.setpgid
-
-    def signalled(*group):
-        os.kill(os.getpid(), number)
-        stand_apart(*group)
-
-    monkeypatch.setattr(os, "setpgid", signalled)
+    """Launchers signal every process of a run, at any moment of it."""
+    monkeypatch.setattr(signal_handling, "_set_worker_signal_handlers", lambda: os.kill(os.getpid(), number))
     assert torch.cat(list(loaded(torch.arange(6), 2, batch_size=2))).tolist() == list(range(6))
     assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+class Signalled(torch.utils.data.Dataset):
+    """Items that end nobody: each sends its own process a signal."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, index):
+        os.kill(os.getpid(), self.number)
+        return index
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_worker_that_is_signalled_while_it_works_lives_on(number):
+    assert torch.cat(list(loaded(Signalled(number), 2, batch_size=2))).tolist() == list(range(6))
+
+
+def test_a_worker_ends_where_its_run_ends_it():
+    batches = loaded(torch.arange(600), 1, batch_size=2)
+    next(batches)
+    (worker,) = multiprocessing.active_children()
+    worker.terminate()
+    worker.join(30)
+    assert worker.exitcode == 0
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
@@ -281,6 +377,16 @@ def test_what_the_caller_holds_fixed_stays_fixed(root, tmp_path):
         trained(root, tmp_path, frozen_epochs=1)
 
 
+def test_nothing_to_learn_is_refused(root):
+    net = network(root)
+    net.head.requires_grad_(False)
+    with pytest.raises(InputError, match="model: expected a parameter that learns in every epoch, found none"):
+        trained(root, net=net, frozen_epochs=1)
+    trained(root, net=net, epochs=1)
+    with pytest.raises(InputError, match="model: expected a parameter that learns in every epoch, found none"):
+        trained(root, net=net.requires_grad_(False))
+
+
 def test_averaged_weights_are_the_exponential_average(root, monkeypatch):
     seen, step = [], Trainee.step
 
@@ -317,6 +423,41 @@ def test_another_recipe_data_or_network_is_refused_and_named(root, tmp_path):
     (tmp_path / "state.pt").write_bytes((tmp_path / "state.pt").read_bytes()[:1000])
     with pytest.raises(InputError, match="folder: expected a file of plain tensors"):
         trained(root, tmp_path, epochs=1)
+
+
+def test_a_full_disk_is_named_and_costs_no_good_file(root, tmp_path):
+    trained(root, tmp_path, epochs=1)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large: .*last.pt"):
+            store_thresholds(tmp_path / "last.pt", torch.ones(16))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_half_a_state_is_refused(root, tmp_path):
+    trained(root, tmp_path, epochs=1)
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    del state["trainee"], state["losses"]
+    torch.save(state, tmp_path / "state.pt")
+    with pytest.raises(InputError, match="folder: expected a whole state, found one without losses, trainee"):
+        trained(root, tmp_path, epochs=1)
+
+
+def test_compiled_the_steps_are_the_same_and_the_model_is_left_as_it_was(root, monkeypatch):
+    """Through torch's own compiler, its last stage left out: that takes minutes and a C++ compiler."""
+    options = {"mixed_precision": "bf16", "frozen_epochs": 1, "freeze_batchnorm": True}
+    net, expected = trained(root, **options)
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
+    compiled, history = trained(root, compile=True, **options)
+    assert history.last["loss"] == pytest.approx(expected.last["loss"], abs=1e-3)
+    images = torch.randn(2, 3, 32, 32)
+    for model in (net, compiled):
+        assert "forward" not in vars(model)
+        assert torch.equal(model.eval()(images), model.head(model.backbone(images)))
 
 
 def test_divergence_is_named_and_never_written_over_a_good_state(root, tmp_path):

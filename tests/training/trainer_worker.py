@@ -5,6 +5,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -25,10 +26,13 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--momentum", type=float, default=0.9)
+    parser.add_argument("--frozen-epochs", type=int, default=0)
+    parser.add_argument("--accumulate", type=int, default=1)
     parser.add_argument("--freeze-batchnorm", action="store_true")
+    parser.add_argument("--stop-after", type=int, help="steps after which this is asked to stop")
     parser.add_argument("--scored")
     options = vars(parser.parse_args())
-    root, folder, scored = options.pop("root"), options.pop("folder"), options.pop("scored")
+    root, folder, scored, last = (options.pop(name) for name in ("root", "folder", "scored", "stop_after"))
     rank = int(os.environ.get("RANK", 0))
     folder, (train, val) = folder.format(rank=rank), data(root)
     if scored:
@@ -38,6 +42,15 @@ def main() -> None:
                 buffer += rank
         logits = model_logits(trainee, val)
         return torch.save(logits, scored) if rank == 0 else None
+    if last is not None:
+        step = Trainee.step
+
+        def asked(trainee, pieces, number, lr_factor):
+            if number == last - 1 and rank == 1:  # one of the processes is enough
+                signal.raise_signal(signal.SIGTERM)
+            return step(trainee, pieces, number, lr_factor)
+
+        Trainee.step = asked
     fit_model(network(root), train, val, config(**options), folder=folder, save_seconds=0)
 
 
