@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from typer.testing import CliRunner
 
 from mlgcn_pyg import MLGCN, LabelGraph, MLGCNHead
 from mlgcn_pyg.checks import InputError
+from mlgcn_pyg.cli.main import app
 from mlgcn_pyg.cli.photographs import find_images
 from mlgcn_pyg.cli.predict import decision_cuts, predict_images
 from mlgcn_pyg.datasets import VOC2007, LabeledImages, eval_transform, read_image
@@ -263,6 +265,17 @@ def test_the_program_writes_results_to_stdout_and_all_else_to_stderr(made, tmp_p
     done = subprocess.run([*map(str, words)], capture_output=True, text=True)
     assert done.returncode == 1 and len(done.stdout.splitlines()) == 6 and "Traceback" not in done.stderr
     assert "1 of 6 images could not be read" in done.stderr and r"bad\n.jpg'" in done.stdout
+
+
+def test_a_download_is_told_on_stderr(made, monkeypatch, tmp_path):
+    def no_network(*args, **kwargs):
+        raise OSError("no network")
+
+    monkeypatch.setattr("torch.hub.download_url_to_file", no_network)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    words = ["predict", made / "photos", "--checkpoint", made / "head.pt", "--weights", "DEFAULT", "--format", "jsonl"]
+    result = CliRunner().invoke(app, [*map(str, words)])
+    assert result.exit_code == 2 and "Downloading" in result.stderr and result.stdout == ""
 
 
 def test_a_reader_that_stops_reading_is_no_traceback(made, tmp_path):
