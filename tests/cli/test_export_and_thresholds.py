@@ -139,7 +139,8 @@ def test_the_onnx_file_is_served_with_onnxruntime_numpy_and_pillow(made, tmp_pat
 
 
 def test_a_torch_program_from_the_command_line(made, tmp_path):
-    run("export", "--checkpoint", made / "model.pt", "--format", "torch", "--out", tmp_path / "m.pt2")
+    words = ("export", "--checkpoint", made / "model.pt", "--format", "torch", "--out", tmp_path / "m.pt2")
+    assert "images (batch, 3, height, width), sides of 33 pixels or more → logits" in run(*words)
     images = torch.randn(3, 3, 64, 64)
     expected = load_checkpoint(made / "model.pt").model.eval()(images)
     assert torch.allclose(torch.export.load(tmp_path / "m.pt2").module()(images), expected, atol=1e-4)
