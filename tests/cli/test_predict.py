@@ -125,6 +125,8 @@ def test_thresholds_given_stored_and_by_default(made, tmp_path):
     own = made / "own.pt"
     save_model(own, model.model, image_size=SIZE, thresholds=torch.tensor(cuts, dtype=torch.float64).logit())
     assert labels(checkpoint="own.pt") == above(cuts) != above([0.5] * 4)
+    told, words = f"labels above the thresholds in {own} (mlgcn thresholds)", ("predict", made / "photos")
+    assert told in run(*words, "--checkpoint", own) and told not in run(*words, "--checkpoint", own, "--top-k", 1)
     assert labels("--threshold", 0.5, checkpoint="own.pt") == above([0.5] * 4)
 
 
@@ -148,6 +150,17 @@ def test_csv_and_table_say_the_same_as_json(made):
     for row in found:
         line = next(line for line in table.splitlines() if line.startswith(row["image"]))
         assert all(f"{entry['label']} {entry['probability']:.3f}" in line for entry in row["labels"])
+
+
+def test_columns_are_straight_where_letters_are_wide(made, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.jpg", "犬と猫.jpg", "é.jpg"):
+        os.link(made / "photos" / "a.JPG", tmp_path / name)
+    output = run("predict", ".", "--checkpoint", made / "model.pt", "--threshold", 1)
+    lines = [line for line in output.splitlines() if line.endswith("–")]
+    wide = {"犬": 2, "と": 2, "猫": 2}
+    assert len({sum(wide.get(letter, 1) for letter in line[: line.index("–")]) for line in lines}) == 1
+    assert len(lines) == 3
 
 
 def test_broken_images_are_reported_and_the_rest_go_on(made, tmp_path):
