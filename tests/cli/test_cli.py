@@ -73,6 +73,11 @@ def test_version_and_help():
         assert "--help" in run(command, "--help")
 
 
+def test_the_demo_names_the_devices_that_it_takes(tmp_path):
+    assert "cuda:1" not in run("demo", "--help") and "cuda:1" in run("predict", "--help")
+    assert "one of auto, cpu, cuda" in refused("demo", "--out", tmp_path / "d", "--device", "cuda:1")
+
+
 def test_graph_prints_its_summary_and_draws(scenes, tmp_path):
     output = run("graph", "--dataset", "voc2007", "--root", scenes, "--split", "train", "--out", tmp_path / "g.pt",
                  "--weighting", "released", "--plot", tmp_path / "g.png")  # fmt: skip

@@ -74,6 +74,8 @@ def test_thresholds_are_fitted_stored_and_used(made, tmp_path, kind):
         assert best > f1_score(truth, decided > 0) + 1e-3
         assert f"{best:.3f}" in output
     assert loaded.thresholds[2] == 0 and "boat [small]" in output
+    rows = [line.rstrip() for line in output.splitlines() if line.strip().startswith(("label ", *NAMES))]
+    assert len({len(row) for row in rows}) == 1 and len(rows) == 4  # numbers end below each other
     before = load_checkpoint(made / kind)
     assert torch.equal(before.head.classifiers(), loaded.head.classifiers()) and before.config == loaded.config
 
