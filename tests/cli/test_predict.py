@@ -215,7 +215,7 @@ def test_refusals_of_predict_are_one_line_each(made, tmp_path):
         ((photo, *whole, "--num-workers", -1), "num_workers"),
         ((photo, *whole, "--out", tmp_path), "out: expected a file name"),
         ((photo, *whole, "--backbone", "resnet18"), "the checkpoint holds its backbone"),
-        ((photo, *whole, "--image-size", 32), "image_size [48, 48], as the head was trained on, found [32, 32]"),
+        ((photo, *whole, "--image-size", 32), "as the head was trained on, found [32, 32]; use the same for both"),
         ((photo, *whole, "--device", "tpu"), "device: expected"),
         ((photo, "--checkpoint", photo), "plain tensors"),
         ((photo, "--checkpoint", made / "bare.pt"), "give --backbone and --weights"),
