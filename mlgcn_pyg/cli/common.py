@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from mlgcn_pyg.checks import InputError, bad_input, check_choice, first_line
 from mlgcn_pyg.cli.endings import refuse, trouble
@@ -53,12 +53,12 @@ def show_table(table: Table) -> None:
 
 @contextmanager
 def progress_bar(what: str, total: int | None) -> Iterator[Callable[..., None]]:
-    """A bar on stderr; yields ``update(completed, note="")``."""
+    """A bar on stderr; yields ``update(completed, note="")``. Where space is short the bar gives way, not a number."""
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        TimeRemainingColumn(table_column=Column(no_wrap=True)),
         TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=err) as progress:

@@ -19,7 +19,7 @@ def demo(
     epochs: Annotated[int, typer.Option(help="Epochs of backbone and head together.")] = 8,
     head_epochs: Annotated[int, typer.Option(help="Epochs of the heads on cached features.")] = 30,
     seeds: Annotated[int, typer.Option(help="Runs of each head.")] = 3,
-    device: common.Device = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Draw scenes, mine their label graph, train, cache features, retrain heads, and show the paper's table."""
     started = time.perf_counter()

@@ -42,9 +42,10 @@ def export(
         return _told(out, f"{whole.backbone.name} and a head of {whole.head.num_labels} labels")
     with common.err.status(f"exporting {whole.backbone.name}"):
         done = (export_onnx if format == "onnx" else export_torch)(out, whole, mean=MEAN, std=STD)
-    sides = whole.image_size if "height" not in done.dynamic else ("height", "width")
-    shape = ", ".join(map(str, ("batch", 3, *sides)))
-    _told(out, f"images ({shape}) → logits, at most {done.difference:.1g} from PyTorch's when run")
+    sides = whole.image_size if done.least_side is None else ("height", "width")
+    shape = f"({', '.join(map(str, ('batch', 3, *sides)))})"
+    shape += f", sides of {done.least_side} pixels or more" if (done.least_side or 1) > 1 else ""
+    _told(out, f"images {shape} → logits, at most {done.difference:.1g} from PyTorch's when run")
 
 
 def _check_out(out: Path, checkpoint: Path, format: str) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from mlgcn_pyg.checks import InputError
 from mlgcn_pyg.cli import common
-from mlgcn_pyg.files import write_text
+from mlgcn_pyg.files import tensor_digest, write_text
 
 
 def fit_with_bar(train, val, graph, kinds: Sequence[str], seeds: int, config, **options) -> list:
@@ -67,12 +68,33 @@ FEATURES = ("backbone", "weights_sha256", "pool", "image_size", "transform")
 
 
 def save_heads(out: Path, fitted, config, train) -> None:
-    """One checkpoint and one history (JSON lines) per fitted head; it says what the features under it are."""
+    """One checkpoint and one history (JSON lines) per fitted head; it says what the features under it are.
+
+    Thresholds that were fitted to the same head stay in its checkpoint; those of another one are gone, and told of.
+    """
     from mlgcn_pyg.nn import save_head
     from mlgcn_pyg.training.history import json_line
 
     features = {name: train.meta.get(name) for name in FEATURES}
     for one in fitted:
         name = out / f"{one.kind}-seed{one.seed}"
-        save_head(f"{name}.pt", one.head, config=asdict(config) | {"seed": one.seed, "features": features})
+        told = asdict(config) | {"seed": one.seed, "features": features}
+        save_head(f"{name}.pt", one.head, config=told, thresholds=_earlier_thresholds(Path(f"{name}.pt"), one.head))
         write_text(f"{name}.jsonl", "".join(json_line(record) for record in one.history.epochs))
+
+
+def _earlier_thresholds(path: Path, head):
+    """Thresholds of a checkpoint that this head is about to replace, if they are its own."""
+    from mlgcn_pyg.nn import load_checkpoint
+
+    try:
+        earlier = load_checkpoint(path)
+    except InputError:  # none there, or a damaged one
+        return None
+    if earlier.thresholds is None:
+        return None
+    if tensor_digest(earlier.head.state_dict()) == tensor_digest(head.state_dict()):
+        return earlier.thresholds
+    told = f"warning: the thresholds in {path} were another head's and are gone: run mlgcn thresholds again"
+    common.err.print(told, soft_wrap=True)
+    return None

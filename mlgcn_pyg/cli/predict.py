@@ -46,6 +46,8 @@ def predict(
     if top_k is not None:
         check_positive("top_k", top_k)
     cuts = decision_cuts(model, threshold, top_k)
+    if cuts is model.thresholds:
+        common.err.print(f"labels above the thresholds in {checkpoint} (mlgcn thresholds)", soft_wrap=True)
     predictions = predict_images(
         model, paths, cuts, top_k, batch_size=batch_size, num_workers=num_workers, device=device
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 import typer
+from rich.cells import cell_len
 
 from mlgcn_pyg.cli import common
 from mlgcn_pyg.files import check_file_name, locked, publish
@@ -30,7 +31,8 @@ def table_line(prediction: Prediction, width: int = 0) -> str:
     told = ", ".join(f"{name} {probability:.3f}" for name, probability in prediction.labels) or "–"
     if prediction.error is not None:
         told = f"error: {prediction.error}"
-    return f"{printable(str(prediction.image)):{width}}  {printable(told)}\n"
+    image = printable(str(prediction.image))
+    return f"{image}{' ' * (width - cell_len(image))}  {printable(told)}\n"
 
 
 def json_line(prediction: Prediction) -> str:
@@ -53,7 +55,7 @@ def line_writer(format: str, paths: Sequence[Path]) -> tuple[str, Callable[[Pred
         return _csv([("image", "label", "probability", "error")]), csv_lines
     if format == "jsonl":
         return "", json_line
-    width = min(60, max((len(printable(str(path))) for path in paths), default=0))
+    width = min(60, max((cell_len(printable(str(path))) for path in paths), default=0))
     return "", lambda prediction: table_line(prediction, width)
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich import box
 from rich.table import Table
 
 from mlgcn_pyg.checks import bad_input
@@ -34,7 +35,9 @@ def thresholds(
     if absent:
         told = f"warning: no image of {cache.name} has {', '.join(absent)}: threshold 0.5"
         common.err.print(told, soft_wrap=True)
-    table = Table("label", "positives", "threshold", "F1 at 0.5", "F1", title=f"{cache.name}, {len(data)} images")
+    table = Table(title=f"{cache.name}, {len(data)} images", box=box.SIMPLE_HEAD, title_justify="left")
+    for column in ("label", "positives", "threshold", "F1 at 0.5", "F1"):
+        table.add_column(column, justify="left" if column == "label" else "right", no_wrap=True)
     columns = (loaded.label_names, (targets == 1).sum(dim=0), fitted.sigmoid(), before, after)
     for name, positives, threshold, old, new in zip(*map(list, columns), strict=True):
         f1 = ("–", "–") if old.isnan() else (f"{old:.3f}", f"{new:.3f}")

@@ -40,7 +40,7 @@ def train_head(
     patience: Annotated[
         int | None, typer.Option(help="Stop after so many validations without a higher mAP. Chooses on --val.")
     ] = None,
-    views: Annotated[str, typer.Option(help="Score the first view of each image, or the mean of all.")] = "first",
+    views: Annotated[str, typer.Option(help="Score by the first view of an image, or the mean of all.")] = "first",
     stream: Annotated[
         bool | None, typer.Option("--stream/--no-stream", help="Read features in windows; by free memory if not said.")
     ] = None,

@@ -1,5 +1,7 @@
 """Opening a network that can see photographs: a whole model, or a head with the backbone it was trained on."""
 
+import sys
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -40,7 +42,9 @@ def open_model(path: Path, backbone: str | None, weights: str | None, pool: str 
         if value is None:
             fix = "give --backbone and --weights, as to mlgcn extract"
             raise bad_input(argument, "what the head's features came from", f"none in {path}", fix)
-    whole = loaded.with_backbone(Backbone(name, weights, pool or made.get("pool") or "max"), size)
+    with redirect_stdout(sys.stderr):  # torch tells of a download, and on standard output are predictions
+        network = Backbone(name, weights, pool or made.get("pool") or "max")
+    whole = loaded.with_backbone(network, size)
     whole = whole if whole.image_size else replace(whole, image_size=(DEFAULT_SIZE, DEFAULT_SIZE))
     _check_transform(made.get("transform"), whole.image_size)
     common.try_once(whole.backbone, whole.image_size)

@@ -72,7 +72,8 @@ class Checkpoint:
         for name in ("backbone", "pool", "weights_sha256", "image_size"):
             ours, theirs = (list(v) if isinstance(v, tuple) else v for v in (made.get(name), found.get(name)))
             if None not in (ours, theirs) and ours != theirs:
-                raise bad_input(argument, f"features of {name} {ours}, as the head was trained on", f"{theirs}")
+                fix = "use the same for both; only its own checkpoint holds the backbone of a network trained whole"
+                raise bad_input(argument, f"features of {name} {ours}, as the head was trained on", f"{theirs}", fix)
 
     def with_backbone(self, backbone: torch.nn.Module, image_size: int | Sequence[int] | None = None) -> "Checkpoint":
         """A head trained on cached features, on the backbone that they came from.

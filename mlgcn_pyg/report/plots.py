@@ -1,5 +1,6 @@
 """Pictures: the label graph, and average precision per label. Needs matplotlib and networkx (extra ``plot``)."""
 
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,26 +13,27 @@ COLOURS = ("#2a7fb8", "#e08a2e", "#5a9e6f", "#a0559a")
 
 
 def plot_label_graph(graph: LabelGraph, path: str | Path, title: str | None = None) -> None:
-    """Draws the edges i → j, dark where P(L_j|L_i) is high; larger nodes are in more images.
+    """Draws the edges i → j, dark and wide where P(L_j|L_i) is high; larger nodes are in more images.
 
     Labels without any edge stand in a block of their own below. Raises InputError without the extra ``plot``.
     """
     plt, nx = _libraries()
     network = nx.DiGraph()
     network.add_edges_from(zip(*graph.edge_index.tolist(), strict=True))
-    isolated = [graph.label_names[k] for k in range(graph.num_labels) if k not in network]
-    rows = [", ".join(isolated[start : start + 8]) for start in range(0, len(isolated), 8)]
-    heights = (6 + 0.09 * network.number_of_nodes(), 0.5 + 0.2 * len(rows))
+    isolated = [_one_line(graph.label_names[k]) for k in range(graph.num_labels) if k not in network]
+    rows = textwrap.wrap(", ".join(isolated), 100)
+    heights = (6 + 0.09 * network.number_of_nodes() if network else 0.1, 0.5 + 0.2 * len(rows))
+    width = 1.25 * max(6, heights[0])
     figure, (top, bottom) = plt.subplots(
-        2, 1, figsize=(1.25 * heights[0], sum(heights)), height_ratios=heights, layout="constrained"
+        2, 1, figsize=(width, sum(heights)), height_ratios=heights, layout="constrained"
     )
     if network:
         _draw_network(plt, nx, network, graph, top)
-    edges = f"{network.number_of_edges()} edges i → j where P(j | i) ≥ {graph.tau:g}; node area: images with the label"
-    top.set_title(title or edges, fontsize=10, color=INK, loc="left")
+    told = f"{network.number_of_edges()} edges i → j where P(j | i) ≥ {graph.tau:g}, the darker the higher"
+    top.set_title(title or f"{told}; node area: images with the label", fontsize=10, color=INK, loc="left")
     if isolated:
         text = f"{len(isolated)} labels without edges:\n" + "\n".join(rows)
-        bottom.text(0, 1, text, va="top", fontsize=8, color=QUIET)
+        bottom.text(0, 1, text, va="top", fontsize=8, color=QUIET, parse_math=False)
     for axes in (top, bottom):
         axes.axis("off")
     _save(plt, figure, path)
@@ -55,9 +57,29 @@ def _draw_network(plt, nx, network, graph: LabelGraph, axes) -> None:
         edge_color=[shade(0.35 + 0.65 * prob[edge]) for edge in network.edges],
         width=[0.5 + 2 * prob[edge] for edge in network.edges],
     )
-    behind = {"facecolor": "white", "edgecolor": "none", "alpha": 0.6, "pad": 0.6}
-    texts = {k: graph.label_names[k] for k in network}
-    nx.draw_networkx_labels(network, place, texts, ax=axes, font_size=8, font_color=INK, bbox=behind)
+    for k, size in zip(network, sizes, strict=True):
+        _name_node(axes, place[k], size**0.5, _one_line(graph.label_names[k]))
+
+
+def _name_node(axes, place, diameter: float, name: str) -> None:
+    """A name in its node (diameter in points) where there is room, else below it, where it hides few arrow heads."""
+    fits = 5 * len(name) <= diameter
+    axes.annotate(
+        textwrap.fill(name, 24),
+        place,
+        xytext=(0, 0 if fits else -diameter / 2 - 1),
+        textcoords="offset points",
+        ha="center",
+        va="center" if fits else "top",
+        fontsize=8,
+        color=INK,
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0 if fits else 0.6, "pad": 0.6},
+        parse_math=False,
+    )
+
+
+def _one_line(name: str) -> str:
+    return " ".join(name.split())
 
 
 def plot_per_class_ap(average_precision: Mapping[str, Mapping[str, float | None]], path: str | Path) -> None:
@@ -79,7 +101,8 @@ def plot_per_class_ap(average_precision: Mapping[str, Mapping[str, float | None]
         axes.scatter(
             [average_precision[head][label] for label in labels], rows, s=34, color=colour, label=head, zorder=2
         )
-    axes.set_yticks(rows, labels, fontsize=8, color=INK)
+    shown = [textwrap.fill(_one_line(label), 40) for label in labels]
+    axes.set_yticks(rows, shown, fontsize=8, color=INK, parse_math=False)
     axes.set_xlim(0, 1.02)
     axes.set_ylim(-0.8, len(labels) - 0.2)
     axes.set_xlabel("average precision", color=INK)
@@ -87,7 +110,8 @@ def plot_per_class_ap(average_precision: Mapping[str, Mapping[str, float | None]
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(length=0)
-    axes.legend(frameon=False, loc="lower right")
+    # above the marks, wherever they are
+    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), borderpad=0, ncols=len(heads))
     _save(plt, figure, path)
 
 
@@ -126,5 +150,5 @@ def _libraries():
 
 def _save(plt, figure, path: str | Path) -> None:
     with atomic_path(path) as partial:
-        figure.savefig(partial, dpi=140, format="png")
+        figure.savefig(partial, dpi=140, format="png", bbox_inches="tight")  # long names, too
     plt.close(figure)

@@ -27,9 +27,9 @@ def table1(summary: Mapping[str, dict], title: str) -> Table:
         first = percent(mean["all"]["mAP"]) + ("" if spread is None else f" ±{100 * spread:.1f}")
         cells = [percent(mean[part][metric]) for part in ("all", "top3") for metric in COUNT_METRICS]
         table.add_row(name, first, *cells)
-    table.caption = (
-        "per cent; columns with ³ count the top-3 labels of an image; ± is the standard deviation over seeds"
-    )
+    table.caption = "per cent; columns with ³ count the top-3 labels of an image"
+    if any(values["std"]["all"]["mAP"] is not None for values in summary.values()):
+        table.caption += "; ± is the standard deviation over seeds"
     table.caption_justify = "left"
     return table
 

@@ -1,5 +1,6 @@
 """The commands as a person runs them, in this process, on real and on generated data."""
 
+import io
 import json
 import subprocess
 import sys
@@ -7,9 +8,11 @@ import sys
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 from typer.testing import CliRunner
 
 from mlgcn_pyg import LabelGraph
+from mlgcn_pyg.cli import common
 from mlgcn_pyg.cli.main import app
 from mlgcn_pyg.datasets import Scenes
 from mlgcn_pyg.evaluation import COUNT_METRICS
@@ -73,6 +76,19 @@ def test_version_and_help():
         assert "--help" in run(command, "--help")
 
 
+def test_the_demo_names_the_devices_that_it_takes(tmp_path):
+    assert "cuda:1" not in run("demo", "--help") and "cuda:1" in run("predict", "--help")
+    assert "one of auto, cpu, cuda" in refused("demo", "--out", tmp_path / "d", "--device", "cuda:1")
+
+
+def test_a_progress_bar_cuts_no_number(monkeypatch):
+    shown = io.StringIO()
+    monkeypatch.setattr(common, "err", Console(file=shown, width=80, force_terminal=True))
+    with common.progress_bar("training heads", 120_000) as update:
+        update(12_345, "mlgcn seed 2 loss 0.0038 mAP 0.419")
+    assert "12345/120000" in shown.getvalue() and "0.419" in shown.getvalue()
+
+
 def test_graph_prints_its_summary_and_draws(scenes, tmp_path):
     output = run("graph", "--dataset", "voc2007", "--root", scenes, "--split", "train", "--out", tmp_path / "g.pt",
                  "--weighting", "released", "--plot", tmp_path / "g.png")  # fmt: skip
@@ -99,7 +115,9 @@ def test_extract_train_and_evaluate_agree(made, tmp_path):
         for seed in result["seeds"]:
             history = (tmp_path / f"run/{kind}-seed{seed['seed']}.jsonl").read_text().splitlines()
             assert len(history) == 2 and json.loads(history[-1]) == seed["last_epoch"]
-    run("evaluate", "--checkpoint", tmp_path / "run", "--cache", made / "test.h5", "--json", tmp_path / "e.json")
+    words = ("--checkpoint", tmp_path / "run", "--cache", made / "test.h5")
+    alone = run("evaluate", *words, "--json", tmp_path / "e.json")
+    assert "±" in output.splitlines()[-2] + output.splitlines()[-3] and "±" not in alone  # nothing is averaged here
     scored = json.loads((tmp_path / "e.json").read_text())["checkpoints"]
     assert len(scored) == 4
     for kind, result in results["heads"].items():

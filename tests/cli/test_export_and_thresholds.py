@@ -74,6 +74,8 @@ def test_thresholds_are_fitted_stored_and_used(made, tmp_path, kind):
         assert best > f1_score(truth, decided > 0) + 1e-3
         assert f"{best:.3f}" in output
     assert loaded.thresholds[2] == 0 and "boat [small]" in output
+    rows = [line.rstrip() for line in output.splitlines() if line.strip().startswith(("label ", *NAMES))]
+    assert len({len(row) for row in rows}) == 1 and len(rows) == 4  # numbers end below each other
     before = load_checkpoint(made / kind)
     assert torch.equal(before.head.classifiers(), loaded.head.classifiers()) and before.config == loaded.config
 
@@ -139,7 +141,8 @@ def test_the_onnx_file_is_served_with_onnxruntime_numpy_and_pillow(made, tmp_pat
 
 
 def test_a_torch_program_from_the_command_line(made, tmp_path):
-    run("export", "--checkpoint", made / "model.pt", "--format", "torch", "--out", tmp_path / "m.pt2")
+    words = ("export", "--checkpoint", made / "model.pt", "--format", "torch", "--out", tmp_path / "m.pt2")
+    assert "images (batch, 3, height, width), sides of 33 pixels or more → logits" in run(*words)
     images = torch.randn(3, 3, 64, 64)
     expected = load_checkpoint(made / "model.pt").model.eval()(images)
     assert torch.allclose(torch.export.load(tmp_path / "m.pt2").module()(images), expected, atol=1e-4)

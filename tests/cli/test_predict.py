@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from typer.testing import CliRunner
 
 from mlgcn_pyg import MLGCN, LabelGraph, MLGCNHead
 from mlgcn_pyg.checks import InputError
+from mlgcn_pyg.cli.main import app
 from mlgcn_pyg.cli.photographs import find_images
 from mlgcn_pyg.cli.predict import decision_cuts, predict_images
 from mlgcn_pyg.datasets import VOC2007, LabeledImages, eval_transform, read_image
@@ -123,6 +125,8 @@ def test_thresholds_given_stored_and_by_default(made, tmp_path):
     own = made / "own.pt"
     save_model(own, model.model, image_size=SIZE, thresholds=torch.tensor(cuts, dtype=torch.float64).logit())
     assert labels(checkpoint="own.pt") == above(cuts) != above([0.5] * 4)
+    told, words = f"labels above the thresholds in {own} (mlgcn thresholds)", ("predict", made / "photos")
+    assert told in run(*words, "--checkpoint", own) and told not in run(*words, "--checkpoint", own, "--top-k", 1)
     assert labels("--threshold", 0.5, checkpoint="own.pt") == above([0.5] * 4)
 
 
@@ -146,6 +150,17 @@ def test_csv_and_table_say_the_same_as_json(made):
     for row in found:
         line = next(line for line in table.splitlines() if line.startswith(row["image"]))
         assert all(f"{entry['label']} {entry['probability']:.3f}" in line for entry in row["labels"])
+
+
+def test_columns_are_straight_where_letters_are_wide(made, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.jpg", "犬と猫.jpg", "é.jpg"):
+        os.link(made / "photos" / "a.JPG", tmp_path / name)
+    output = run("predict", ".", "--checkpoint", made / "model.pt", "--threshold", 1)
+    lines = [line for line in output.splitlines() if line.endswith("–")]
+    wide = {"犬": 2, "と": 2, "猫": 2}
+    assert len({sum(wide.get(letter, 1) for letter in line[: line.index("–")]) for line in lines}) == 1
+    assert len(lines) == 3
 
 
 def test_broken_images_are_reported_and_the_rest_go_on(made, tmp_path):
@@ -200,7 +215,7 @@ def test_refusals_of_predict_are_one_line_each(made, tmp_path):
         ((photo, *whole, "--num-workers", -1), "num_workers"),
         ((photo, *whole, "--out", tmp_path), "out: expected a file name"),
         ((photo, *whole, "--backbone", "resnet18"), "the checkpoint holds its backbone"),
-        ((photo, *whole, "--image-size", 32), "image_size [48, 48], as the head was trained on, found [32, 32]"),
+        ((photo, *whole, "--image-size", 32), "as the head was trained on, found [32, 32]; use the same for both"),
         ((photo, *whole, "--device", "tpu"), "device: expected"),
         ((photo, "--checkpoint", photo), "plain tensors"),
         ((photo, "--checkpoint", made / "bare.pt"), "give --backbone and --weights"),
@@ -263,6 +278,17 @@ def test_the_program_writes_results_to_stdout_and_all_else_to_stderr(made, tmp_p
     done = subprocess.run([*map(str, words)], capture_output=True, text=True)
     assert done.returncode == 1 and len(done.stdout.splitlines()) == 6 and "Traceback" not in done.stderr
     assert "1 of 6 images could not be read" in done.stderr and r"bad\n.jpg'" in done.stdout
+
+
+def test_a_download_is_told_on_stderr(made, monkeypatch, tmp_path):
+    def no_network(*args, **kwargs):
+        raise OSError("no network")
+
+    monkeypatch.setattr("torch.hub.download_url_to_file", no_network)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    words = ["predict", made / "photos", "--checkpoint", made / "head.pt", "--weights", "DEFAULT", "--format", "jsonl"]
+    result = CliRunner().invoke(app, [*map(str, words)])
+    assert result.exit_code == 2 and "Downloading" in result.stderr and result.stdout == ""
 
 
 def test_a_reader_that_stops_reading_is_no_traceback(made, tmp_path):

@@ -11,6 +11,7 @@ from mlgcn_pyg.cli.main import app
 from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.features.batches import Resident
 from mlgcn_pyg.files import own_folder
+from mlgcn_pyg.nn import load_checkpoint, store_thresholds
 from tests.training.problems import graph, problem
 
 
@@ -182,3 +183,14 @@ def test_other_data_under_the_same_name_is_another_setup(made, tmp_path, what):
     other = FeatureCache.from_arrays(tmp_path / "train.h5", features, targets, cache.label_names)
     more = ("--head", "mlgcn", "--train", other.path)
     assert "results of another setup" in run(*words(made, tmp_path / "run", *more), code=2)
+
+
+def test_thresholds_of_the_same_head_outlive_the_same_command_given_again(made, tmp_path):
+    first, second = tmp_path / "mlgcn-seed0.pt", tmp_path / "mlgcn-seed1.pt"
+    run(*words(made, tmp_path, "--head", "mlgcn"))
+    cuts = torch.tensor([0.5, -1, 0, 2, 3], dtype=torch.float64)
+    store_thresholds(first, cuts)
+    second.write_bytes(first.read_bytes())  # thresholds that were fitted to other weights
+    said = run(*words(made, tmp_path, "--head", "mlgcn"))
+    assert torch.equal(load_checkpoint(first).thresholds, cuts) and load_checkpoint(second).thresholds is None
+    assert f"warning: the thresholds in {second} were another head's and are gone" in said and str(first) not in said

@@ -94,6 +94,29 @@ def test_folding_copies(checkpoint):
         assert torch.equal(fold_model(model)(images), expected)
 
 
+@torch.no_grad()
+def test_the_smallest_image_that_an_export_takes_is_told(checkpoint, as_onnx, as_torch):
+    """Asked of the files themselves, side by side: all from there on are taken, and none below."""
+    program, session = torch.export.load(as_torch.path).module(), onnxruntime.InferenceSession(str(as_onnx.path))
+    model = checkpoint.model.eval()
+
+    def taken(run, side):
+        images = torch.randn(1, 3, side, side)
+        try:
+            expected = model(images)  # onnxruntime may crash where not even PyTorch has a feature map
+            return bool((run(images) - expected).abs().max() < 1e-4)
+        except Exception:
+            return False
+
+    for done, run in (
+        (as_torch, program),
+        (as_onnx, lambda images: torch.from_numpy(session.run(None, {"images": images.numpy()})[0])),
+    ):
+        least = [side for side in range(1, 80) if not taken(run, side)][-1] + 1
+        assert done.least_side == least, done.path
+    assert as_torch.least_side == 33  # a feature map of two places
+
+
 class FixedSides(Backbone):
     """A backbone whose first size is the only one, as Vision Transformers have it in an exported graph."""
 
@@ -107,7 +130,7 @@ def test_sides_that_the_backbone_fixes_are_fixed_and_said_so(tmp_path):
     backbone = Backbone("squeezenet1_1")
     backbone.__class__ = FixedSides
     done = export_torch(tmp_path / "m.pt2", Checkpoint(LinearHead(3, 512), backbone, (64, 64)))
-    assert done.dynamic == ("batch",)
+    assert done.dynamic == ("batch",) and done.least_side is None
     assert torch.export.load(done.path).module()(torch.zeros(4, 3, 64, 64)).shape == (4, 3)
 
 

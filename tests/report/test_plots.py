@@ -1,0 +1,71 @@
+"""Pictures with label names as people have them, judged by their pixels."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mlgcn_pyg import LabelGraph
+from mlgcn_pyg.cli.main import app  # noqa: F401, it silences what the libraries warn of
+from mlgcn_pyg.report.plots import plot_label_graph, plot_per_class_ap
+
+PAIR = torch.tensor([[1, 1], [1, 1], [0, 0]])
+LONG = "a label whose name is a whole sentence, as those of large data sets are"
+
+
+def ink(path) -> np.ndarray:
+    """Where something is drawn."""
+    with Image.open(path) as picture:
+        return (np.asarray(picture.convert("L")) < 250).astype(int)
+
+
+def drawn(tmp_path, names, targets=PAIR) -> np.ndarray:
+    plot_label_graph(LabelGraph.from_targets(targets, label_names=names), tmp_path / "g.png")
+    return ink(tmp_path / "g.png")
+
+
+@pytest.mark.parametrize("name", [r"$\frac$", "$", "cost $x_1$ and $\\foo$", "two\nlines"])
+def test_names_that_would_be_formulas_are_drawn_as_they_are(tmp_path, name):
+    assert drawn(tmp_path, [name, "b"]).any()
+    assert drawn(tmp_path, [name, "b"], torch.eye(2, dtype=torch.int8)).any()
+    plot_per_class_ap({"mlgcn": {name: 0.5, "b": None}, "linear": {name: 0.4, "b": None}}, tmp_path / "ap.png")
+    assert ink(tmp_path / "ap.png").any()
+
+
+def test_a_dollar_is_a_dollar(tmp_path):
+    literal, formula = drawn(tmp_path, ["a" * 16, "b"]), drawn(tmp_path, [f"${'a' * 16}$", "b"])
+    assert formula.sum() > literal.sum() + 30
+
+
+def test_a_long_name_is_not_cut(tmp_path):
+    """At a node it takes as much ink as among the labels without edges."""
+    at_node, below = (
+        drawn(tmp_path, [LONG, "b"], targets).sum() - drawn(tmp_path, [".", "b"], targets).sum()
+        for targets in (PAIR, torch.eye(2, dtype=torch.int8))
+    )
+    assert at_node == pytest.approx(below, rel=0.15)
+
+
+def test_names_hide_no_arrow(tmp_path):
+    """The only arrow head is dark blue whatever the name of the label that it points to."""
+    graph = torch.tensor([[1, 1], [1, 1], [0, 1], [0, 1], [0, 1], [0, 1]])  # a → b alone
+    heads = []
+    for names in (["a", ""], ["a", "refrigerators"]):
+        plot_label_graph(LabelGraph.from_targets(graph, label_names=names), tmp_path / "g.png")
+        with Image.open(tmp_path / "g.png") as picture:
+            red, _, blue = np.moveaxis(np.asarray(picture.convert("RGB")).astype(int), 2, 0)
+        heads.append(int(((red < 20) & (blue > 90)).sum()))
+    assert heads[0] == pytest.approx(heads[1], rel=0.01) and heads[0] > 100
+
+
+def test_a_graph_without_edges_is_no_empty_page(tmp_path):
+    assert len(drawn(tmp_path, ["a", "b"], torch.eye(2, dtype=torch.int8))) < 250
+
+
+def test_the_legend_lies_beside_the_marks(tmp_path):
+    below = []
+    for head in ("x", "wwwwwwww"):
+        plot_per_class_ap({head: dict.fromkeys("abcdefgh", 0.9)}, tmp_path / "ap.png")
+        picture = ink(tmp_path / "ap.png")
+        below.append(picture[len(picture) // 6 :])
+    assert (below[0] == below[1]).all()
