@@ -4,6 +4,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,17 +20,30 @@ if TYPE_CHECKING:
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yields a temporary path in the folder of ``path``; it becomes ``path`` only if the block ends well.
 
-    On any exception, Ctrl-C included, the temporary file is removed and ``path`` is untouched.
+    On any exception, Ctrl-C included, the temporary file is removed and ``path`` is untouched. A symbolic link stays
+    one: all this happens to the file that it points to.
     """
-    path = Path(path)
+    path = behind_links(Path(path))
     check_file_name("path", path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    # not the process's number: on a shared disk two machines, or containers, may have the same
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         yield partial
         publish(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def behind_links(path: Path) -> Path:
+    """Where the file called ``path`` is, or will be: of a symbolic link what it points to, so that the link stays."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def partial_path(path: Path) -> Path:
+    """The name of a file that is made over several runs, ``train.h5.partial``; beside a link's target, not the link."""
+    path = behind_links(path)
+    return path.with_name(path.name + ".partial")
 
 
 def check_file_name(argument: str, path: Path) -> None:
@@ -41,6 +55,7 @@ def check_file_name(argument: str, path: Path) -> None:
 
 def publish(partial: Path, path: Path) -> None:
     """Gives a finished file its final name; file and name have reached the disk when this returns."""
+    path = behind_links(path)
     with open(partial, "rb+") as file:
         os.fsync(file.fileno())
     os.replace(partial, path)
@@ -57,6 +72,18 @@ def sync_folder(folder: Path) -> None:
             raise
     finally:
         os.close(handle)
+
+
+@contextmanager
+def enough_disk(path: Path, size: int, fix: str) -> Iterator[None]:
+    """Within the block a disk without room for the ``size`` bytes of ``path`` is an InputError that says so."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        found = os.strerror(error.errno)
+        raise bad_input("path", f"{max(size / 1e6, 0.1):,.1f} MB of disk for {path}", found, fix) from error
 
 
 def write_at(handle: int, data, offset: int) -> None:

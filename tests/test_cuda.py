@@ -73,3 +73,22 @@ def test_predictions_on_cuda_equal_those_on_the_cpu(tmp_path):
     for ours, theirs in zip(rows["cpu"], rows["cuda"], strict=True):
         assert ours.error == theirs.error
         assert dict(ours.labels) == pytest.approx(dict(theirs.labels), abs=1e-3)
+
+
+def test_features_on_cuda_are_those_of_the_file(tmp_path, monkeypatch):
+    from mlgcn_pyg.features import FeatureCache, rows
+    from mlgcn_pyg.features.batches import Resident, Streamed
+
+    for k, count in enumerate((50, 0, 7)):
+        ids, targets = [f"{k} {row}" for row in range(count)], torch.randint(-1, 2, (count, 3))
+        FeatureCache.from_arrays(tmp_path / f"{k}.h5", torch.randn(count, 2, 33), targets, list("abc"), ids=ids)
+    for size in (rows.CHUNK, 1000):  # at once, and piece by piece through the same pinned memory
+        monkeypatch.setattr(rows, "CHUNK", size)
+        for source in ("0.h5", "1.h5", "*.h5"):
+            cache = FeatureCache(tmp_path / source)
+            for ours, theirs in zip(cache.load("cuda"), cache.load(), strict=True):
+                assert ours.is_cuda and torch.equal(ours.cpu(), theirs)
+    loaded, streamed = Resident(*cache.load()), Streamed(cache, "cuda", window=16)
+    for epoch in (1, 2):
+        batches = zip(loaded.batches(4, 0, epoch), streamed.batches(4, 0, epoch), strict=True)
+        assert all(torch.equal(a, b.cpu()) for pair in batches for a, b in zip(*pair, strict=True))

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from mlgcn_pyg.checks import check_positive
+from mlgcn_pyg.checks import InputError, check_positive
 from mlgcn_pyg.cli import common
 
 cache = typer.Typer(help="Look at feature files, check them, have damaged rows computed again.", no_args_is_help=True)
@@ -23,7 +23,7 @@ def info(path: Files, json: Json = False) -> None:
 
     told = describe(path)
     if json:
-        return typer.echo(common.to_json(told, indent=2), nl=False)
+        return common.print_json(told)
     table = Table(show_header=False, box=None)
     for name, value in told.items():
         rows = value.items() if isinstance(value, dict) else [(name, value)]
@@ -35,19 +35,36 @@ def info(path: Files, json: Json = False) -> None:
 @cache.command()
 @common.clean_errors
 def verify(path: Files, json: Json = False) -> None:
-    """Read files whole: checksums, NaN and Inf, completeness, repeated rows. Exit code 1 where something is wrong."""
-    from mlgcn_pyg.features.parts import matching_files
+    """Read files whole: checksums, NaN and Inf, completeness, repeated rows, and whether they make one cache.
+
+    Exit code 0: good, 1: something is wrong, 2: something is no feature file or cannot be read.
+    """
+    from mlgcn_pyg.features.parts import matching_files, open_parts
     from mlgcn_pyg.features.verify import verify as check
 
-    files = matching_files(path)
-    reports = [_with_bar(check, file) for file in files]
+    files, told, worst = matching_files(path), [], 0
+    for file in files:
+        try:
+            report = _with_bar(check, file)
+        except (InputError, OSError) as error:  # the other files are looked at as well
+            told.append({"file": str(file), "good": False, "error": " ".join(str(error).split())})
+            worst = 2
+        else:
+            told.append(report.as_dict())
+            worst = max(worst, 1 - report.good)
+            if not json:
+                common.out.print(_told(report), soft_wrap=True)
+    if len(files) > 1 and not worst:
+        try:
+            open_parts(files)
+        except InputError as error:
+            told.append({"file": path, "good": False, "error": " ".join(str(error).split())})
+            worst = 1
+    for error in filter(None, (one.get("error") for one in told)):
+        typer.echo(f"mlgcn: error: {error}", err=True)
     if json:
-        typer.echo(common.to_json([report.as_dict() for report in reports], indent=2), nl=False)
-    else:
-        for report in reports:
-            common.out.print(_told(report), soft_wrap=True)
-    if not all(report.good for report in reports):
-        raise typer.Exit(1)
+        common.print_json(told)
+    raise typer.Exit(worst)
 
 
 @cache.command()
@@ -55,13 +72,16 @@ def verify(path: Files, json: Json = False) -> None:
 def repair(path: File, json: Json = False) -> None:
     """Mark damaged rows for recomputation; running the same extract again then computes them and no others."""
     from mlgcn_pyg.features.verify import repair as mend
+    from mlgcn_pyg.files import behind_links, partial_path
 
+    path = behind_links(path)
     report = _with_bar(mend, path)
     if json:
-        return typer.echo(common.to_json(report.as_dict(), indent=2), nl=False)
+        return common.print_json(report.as_dict())
     common.out.print(_told(report), soft_wrap=True)
-    if not report.good and not path.exists():
-        common.out.print(f"now {path}.partial: run the same mlgcn extract again to finish it", soft_wrap=True)
+    if not report.good:
+        partial = path if path.exists() else partial_path(path)
+        common.out.print(f"now {partial}: run the same mlgcn extract again to finish it", soft_wrap=True)
 
 
 @cache.command()
@@ -84,7 +104,7 @@ def head(
         numbers = {"features": row[:6].round(4).tolist(), "norm": round(float(np.linalg.norm(row)), 4)}
         listed.append({"id": data.ids[k], "labels": present, "unknown": unknown} | numbers)
     if json:
-        return typer.echo(common.to_json(listed, indent=2), nl=False)
+        return common.print_json(listed)
     table = Table("image", "labels", "unknown", f"features (of {data.num_features})", "norm")
     for row in listed:
         numbers = " ".join(f"{value:.3f}" for value in row["features"]) + " …"

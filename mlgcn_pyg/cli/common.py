@@ -4,6 +4,7 @@ import functools
 import json
 import math
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from inspect import Parameter, Signature, signature
@@ -27,20 +28,25 @@ err = Console(stderr=True, highlight=False, markup=False, quiet=others)
 
 
 def clean_errors(command: Callable) -> Callable:
-    """Turns refused input and failing files into one line on stderr and exit code 2."""
+    """Turns refused input and failing files into one line on stderr and exit code 2.
+
+    With ``--json`` standard output is JSON even then: ``{"error": …}``.
+    """
 
     @functools.wraps(command)
     def wrapped(*args, **kwargs):
         try:
             return command(*args, **kwargs)
         except (InputError, OSError) as error:
-            refuse(str(error))
-            raise typer.Exit(2) from error
+            told, cause = str(error), error
         except RuntimeError as error:
-            if (said := trouble(error)) is None:
+            if (told := trouble(error)) is None:
                 raise
-            refuse(said)
-            raise typer.Exit(2) from error
+            cause = error
+        refuse(told)
+        if kwargs.get("json") or kwargs.get("json_out"):
+            print_json({"error": " ".join(told.split())})
+        raise typer.Exit(2) from cause
 
     return wrapped
 
@@ -67,7 +73,7 @@ def progress_bar(what: str, total: int | None) -> Iterator[Callable[..., None]]:
 
 
 def to_json(content, indent: int | None = None) -> str:
-    """JSON in which an undefined number (NaN: an mAP without positives) is null."""
+    """JSON in which a number that it has no word for (NaN: an mAP without positives; infinity) is null."""
     return json.dumps(_defined(content), indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -76,7 +82,17 @@ def _defined(content):
         return {name: _defined(value) for name, value in content.items()}
     if isinstance(content, list | tuple):
         return [_defined(value) for value in content]
-    return None if isinstance(content, float) and math.isnan(content) else content
+    return None if isinstance(content, float) and not math.isfinite(content) else content
+
+
+def print_json(content) -> None:
+    """Prints JSON for scripts; what standard output cannot write is escaped in JSON's way."""
+    text = to_json(content, indent=2)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(json.loads(text), indent=2) + "\n"
+    typer.echo(text, nl=False)
 
 
 def write_json(path: Path, content: dict) -> None:

@@ -79,7 +79,7 @@ def inspect(
         common.err.print(f"warning: labels without a positive: {named}", soft_wrap=True)
     if json_out:
         content = asdict(statistics) | {"strongest_pairs": strongest, "decoded": decode, "broken": broken}
-        typer.echo(common.to_json(content, indent=2), nl=False)
+        common.print_json(content)
     else:
         _show(statistics, strongest, broken, decode)
     if broken:

@@ -9,6 +9,7 @@ import typer
 
 from mlgcn_pyg.checks import bad_input
 from mlgcn_pyg.cli import common
+from mlgcn_pyg.files import partial_path
 
 
 @common.opens_dataset
@@ -65,9 +66,9 @@ def extract(
             options |= {"progress": update, "notify": told.append}
             cache = extract_features(model, data, out, device=device, **options)
     except KeyboardInterrupt:
-        common.out.print(
-            f"stopped; finished batches are in {out}.partial: run the same command to go on", soft_wrap=True
-        )
+        partial = partial_path(out)
+        what = f"finished batches are in {partial}" if partial.exists() else "nothing is written yet"
+        common.out.print(f"stopped; {what}: run the same command to go on", soft_wrap=True)
         raise typer.Exit(130) from None
     finally:
         for sentence in told:

@@ -10,7 +10,8 @@ import typer
 
 from mlgcn_pyg.checks import bad_input, check_choice, check_count, check_finite, check_number, check_positive
 from mlgcn_pyg.cli import common, whole_model
-from mlgcn_pyg.cli.predictions import Prediction, line_writer, opened, partial_path, printable
+from mlgcn_pyg.cli.predictions import Prediction, line_writer, opened, printable
+from mlgcn_pyg.files import partial_path
 
 FORMATS = ("table", "jsonl", "csv")
 

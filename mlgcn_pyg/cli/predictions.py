@@ -14,7 +14,7 @@ import typer
 from rich.cells import cell_len
 
 from mlgcn_pyg.cli import common
-from mlgcn_pyg.files import check_file_name, locked, publish
+from mlgcn_pyg.files import check_file_name, locked, partial_path, publish
 
 
 @dataclass(frozen=True)
@@ -67,17 +67,12 @@ def opened(out: Path | None) -> Iterator[TextIO]:
             yield stream
         return
     check_file_name("out", out)
-    common.make_folder("out", out.parent)
     partial = partial_path(out)
+    common.make_folder("out", partial.parent)
     with locked(partial):
         with open(partial, "w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
             yield stream
         publish(partial, out)
-
-
-def partial_path(out: Path) -> Path:
-    """Where lines are collected until all are there."""
-    return out.with_name(out.name + ".partial")
 
 
 @contextmanager

@@ -12,10 +12,9 @@ from torch import Tensor
 from mlgcn_pyg.checks import bad_input, check_positive
 from mlgcn_pyg.features import format
 from mlgcn_pyg.features.parts import JoinedRows, open_parts
+from mlgcn_pyg.features.rows import Rows
 from mlgcn_pyg.features.writer import FeatureWriter, storable
 from mlgcn_pyg.files import atomic_path
-
-CHUNK = 1 << 25  # numbers that pass through pinned memory at a time
 
 
 class FeatureCache:
@@ -52,8 +51,8 @@ class FeatureCache:
         self.label_names, self.meta = first.label_names, first.meta
         self.ids = tuple(name for _, contents in parts for name in contents.ids)
         self.targets = torch.from_numpy(np.concatenate([contents.targets for _, contents in parts]))
-        self._offsets = [contents.offset for _, contents in parts]
-        arrays = [_mapped(file, contents) for file, contents in parts]
+        self._rows = [Rows(file, contents) for file, contents in parts]
+        arrays = [rows.mapped() for rows in self._rows]
         self.features = arrays[0] if len(arrays) == 1 else JoinedRows(arrays)
         # version 1 has no checksums
         self._sums = [a if c.checksums is None else c.checksums for a, (_, c) in zip(arrays, parts, strict=True)]
@@ -84,7 +83,7 @@ class FeatureCache:
         with atomic_path(path) as partial:
             shape = tuple(features.shape)
             format.create(partial, shape, dtype, targets, label_names, ids, meta or {}, batch_size)
-            with FeatureWriter(partial) as writer:
+            with FeatureWriter(partial, fix="free some and write it again") as writer:
                 for batch, rows in enumerate(features.split(batch_size) if len(features) else ()):
                     start = batch * batch_size
                     writer.write(batch, storable(rows, dtype, ids[start : start + batch_size]))
@@ -122,20 +121,20 @@ class FeatureCache:
     def load(self, device: str | torch.device = "cpu") -> tuple[Tensor, Tensor]:
         """Features (N, V, D) as stored and targets (N, C) int8 on ``device``, in one pass over the files.
 
-        What is written is finite; whether it still is what was written, ``mlgcn cache verify`` finds out.
+        What is written is finite; whether it still is what was written, ``mlgcn cache verify`` finds out. Raises
+        InputError where another file has taken the name since the cache was opened, or the file was cut.
         """
-        device = torch.device(device)
-        read = _read_whole if device.type == "cpu" else _read_in_chunks
-        features = [
-            read(path, offset, count, self.features.dtype, device)
-            for path, offset, count in zip(self.paths, self._offsets, self._counts(), strict=True)
-        ]
-        features = features[0] if len(features) == 1 else torch.cat(features)
-        return features.view(self.features.shape), self.targets.to(device)
-
-    def _counts(self) -> list[int]:
-        arrays = self.features.arrays if isinstance(self.features, JoinedRows) else [self.features]
-        return [array.size for array in arrays]
+        shape, dtype, start = self.features.shape, self.features.dtype, 0
+        if (
+            torch.device(device).type == "cpu"
+        ):  # NumPy's memory comes in large pages, which fill twice as fast as torch's
+            features = torch.from_numpy(np.empty(shape, dtype))
+        else:
+            features = torch.from_numpy(np.empty(0, dtype)).new_empty(shape, device=device)
+        for rows in self._rows:
+            rows.read_into(features[start : start + rows.shape[0]])
+            start += rows.shape[0]
+        return features, self.targets.to(device)
 
     def batches(
         self,
@@ -170,26 +169,3 @@ def index_batches(
     for rows in order.split(batch_size):
         if len(rows):
             yield features[rows].float(), targets[rows]
-
-
-def _mapped(path: Path, contents: format.Contents) -> np.ndarray:
-    if contents.offset is None or not contents.shape[0]:  # no row, nothing to map
-        return np.zeros(contents.shape, contents.dtype)
-    return np.memmap(path, contents.dtype, "r", contents.offset, contents.shape)
-
-
-def _read_whole(path: Path, offset: int | None, count: int, dtype: np.dtype, device: torch.device) -> Tensor:
-    """(count,) numbers of a file; reading into fresh memory is faster than copying out of a mapping."""
-    return torch.from_numpy(np.fromfile(path, dtype, count, offset=offset or 0))
-
-
-def _read_in_chunks(path: Path, offset: int | None, count: int, dtype: np.dtype, device: torch.device) -> Tensor:
-    """The same on a GPU, through one piece of pinned memory: the whole is never held on the host."""
-    out = torch.empty(count, dtype=torch.from_numpy(np.empty(0, dtype)).dtype, device=device)
-    buffer = torch.empty(min(count, CHUNK), dtype=out.dtype, pin_memory=device.type == "cuda")
-    with open(path, "rb") as file:
-        file.seek(offset or 0)
-        for piece in out.split(CHUNK):
-            file.readinto(memoryview(buffer[: len(piece)].numpy()).cast("B"))
-            piece.copy_(buffer[: len(piece)])
-    return out

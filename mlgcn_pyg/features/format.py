@@ -40,7 +40,16 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from mlgcn_pyg.checks import bad_input, check_choice, check_label_names, check_positive, check_targets
+from mlgcn_pyg.checks import (
+    bad_input,
+    check_choice,
+    check_label_names,
+    check_positive,
+    check_targets,
+    check_text,
+    first_line,
+)
+from mlgcn_pyg.files import enough_disk
 
 FORMAT, VERSION = "mlgcn_pyg.features", 2
 DTYPES = ("float16", "float32")
@@ -61,6 +70,7 @@ class Contents:
     done: np.ndarray
     checksums: np.ndarray | None  # None in version 1
     offset: int | None
+    identity: tuple[int, int]  # device and inode: another file may get the name
     done_offset: int | None = None
     checksums_offset: int | None = None
 
@@ -112,7 +122,10 @@ def create(
     meta: dict,
     batch_size: int,
 ) -> None:
-    """Makes a file with everything but its rows, allocated and on the disk."""
+    """Makes a file with everything but its rows, which are allocated, and has it on the disk.
+
+    Raises InputError for parts that do not fit together or that the format cannot hold, and for a full disk.
+    """
     check_choice("dtype", dtype, DTYPES)
     check_positive("views", shape[1])
     check_positive("num_features", shape[2])
@@ -126,7 +139,10 @@ def create(
         raise bad_input("ids", "strings that name the images", found, "give [str(id) for id in ids]")
     if len(set(ids)) != len(ids):
         raise bad_input("ids", "a different id for every image", f"{len(ids) - len(set(ids))} repeated")
-    meta, batches = json.dumps(meta, sort_keys=True), num_batches(shape[0], check_positive("batch_size", batch_size))
+    _check_texts("label_names", names)
+    _check_texts("ids", ids)
+    meta, batches = _as_json(meta), num_batches(shape[0], check_positive("batch_size", batch_size))
+    _claim(path, targets.nbytes + len(meta) + 33 * batches + sum(64 + 4 * len(name) for name in (*names, *ids)))
     # the file is locked by its writer: HDF5's own lock would collide with that one
     with h5py.File(path, "w", locking=False) as file:
         header = header_digest(shape, dtype, batch_size, targets, names, ids, meta)
@@ -140,6 +156,28 @@ def create(
         _allocate(file, shape, np.dtype(dtype).newbyteorder("<"))
     with open(path, "rb+") as file:
         os.fsync(file.fileno())
+
+
+def _check_texts(argument: str, texts: Sequence[str]) -> None:
+    for text in texts:
+        if "\0" in check_text(argument, text):
+            raise bad_input(argument, "text without NUL, which ends a text in HDF5", ascii(text))
+
+
+def _as_json(meta: dict) -> str:
+    try:
+        if isinstance(meta, dict):
+            return json.dumps(meta, sort_keys=True)
+        found = type(meta).__name__
+    except (TypeError, ValueError) as error:
+        found = first_line(error)
+    raise bad_input("meta", "a dict of what JSON can hold", found)
+
+
+def _claim(path: Path, size: int) -> None:
+    """A full disk shows here; in HDF5's hands it would be a flood of errors, and some of them none of Python's."""
+    with open(path, "wb") as file, enough_disk(path, size, "free some and run again"):
+        os.posix_fallocate(file.fileno(), 0, size + (1 << 15))  # and what HDF5 needs for itself
 
 
 def _allocate(file: h5py.File, shape: tuple[int, int, int], dtype: np.dtype) -> None:

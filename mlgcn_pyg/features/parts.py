@@ -40,18 +40,18 @@ def matching_files(source: str | Path) -> list[Path]:
     source = Path(source)
     if source.exists() or not glob.has_magic(str(source)):
         return [source]
-    found = [path for path in glob.glob(str(source)) if not path.endswith(".partial")]
+    found = [path for path in glob.glob(str(source)) if not re.search(r"\.partial(\.rank[^/]*)?$", path)]
     if not found:
         raise bad_input("cache", "at least one feature file", f"none for {source}")
     return sorted(
         map(Path, found),
-        key=lambda path: [(not t.isdigit(), int(t) if t.isdigit() else t) for t in re.split(r"(\d+)", str(path))],
+        key=lambda path: [(not t.isdecimal(), int(t) if t.isdecimal() else t) for t in re.split(r"(\d+)", str(path))],
     )
 
 
 def _in_order(parts: list[tuple[Path, Contents]]) -> list[tuple[Path, Contents]]:
     """Shards of one data set by their numbers, all of them there; anything else as it came."""
-    shards = [contents.meta.get("shard") for _, contents in parts]
+    shards = [_shard(contents.meta) for _, contents in parts]
     data = {contents.meta.get("dataset_sha256") for _, contents in parts}
     if any(shard is None for shard in shards) or len(data) > 1:
         return parts
@@ -61,6 +61,13 @@ def _in_order(parts: list[tuple[Path, Contents]]) -> list[tuple[Path, Contents]]
         found = f"shards {sorted(numbers)}" + (f" without {missing}" if missing else " of different numbers")
         raise bad_input("cache", f"each of the {total} shards once", found, "extract the missing ones")
     return sorted(parts, key=lambda part: part[1].meta["shard"][0])
+
+
+def _shard(meta: dict) -> list[int] | None:
+    """[i, n] of an extraction's shard; features of other origin may mean anything by the word."""
+    shard = meta.get("shard")
+    two = isinstance(shard, list) and len(shard) == 2 and all(type(number) is int for number in shard)
+    return shard if two and set(KEY) <= meta.keys() else None
 
 
 def _check_alike(parts: list[tuple[Path, Contents]]) -> None:

@@ -13,8 +13,8 @@ from mlgcn_pyg.features import format
 from mlgcn_pyg.features.loading import Views, broken_error, broken_images
 from mlgcn_pyg.features.provenance import ENVIRONMENT, KEY, differences
 from mlgcn_pyg.features.reading import NewerFormat, read
-from mlgcn_pyg.features.writer import FeatureWriter, merge, partial_path
-from mlgcn_pyg.files import locked
+from mlgcn_pyg.features.writer import FeatureWriter, merge
+from mlgcn_pyg.files import check_file_name, locked, partial_path
 
 
 @dataclass
@@ -38,11 +38,10 @@ class Plan:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """One writer at a time; a path that cannot be written is refused before any work."""
-        if self.path.is_dir():
-            raise bad_input("path", "a file name", f"the folder {self.path}")
+        check_file_name("path", self.path)
         with ExitStack() as self.locks:
             try:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self.partial.parent.mkdir(parents=True, exist_ok=True)
                 self.locks.enter_context(locked(self.partial))
             except OSError as error:
                 raise bad_input("path", "a place that can be written", f"{self.path} ({error.strerror})") from error
@@ -83,7 +82,7 @@ class Plan:
 
     def collect(self, writer: FeatureWriter, missing: list[int]) -> list[int]:
         """Takes over batches from the other processes' files, of this or an interrupted run; returns those left."""
-        for file in sorted(self.path.parent.glob(f"{glob.escape(self.partial.name)}.rank*")):
+        for file in sorted(self.partial.parent.glob(f"{glob.escape(self.partial.name)}.rank*")):
             try:
                 meta = read(file, complete=False).meta
                 same = not differences(meta, self.wanted, KEY + ENVIRONMENT)
@@ -113,7 +112,9 @@ class Plan:
                 start = file.read(8)
             if start not in (b"", bytes(len(start)), b"\x89HDF\r\n\x1a\n"):
                 raise bad_input("path", "a file in the making", f"another file {self.partial}", "remove it") from error
-            return None  # killed while it was being made
+            if start.strip(b"\0"):  # killed while it was being made, or damaged since
+                self.notify(f"{self.partial} cannot be gone on with ({error}): starting anew")
+            return None
         if not self.overwrite:
             self._refuse_other(self.partial, found.meta, KEY + ENVIRONMENT)
         elif self._differing(found.meta, KEY + ENVIRONMENT):
@@ -164,6 +165,8 @@ def check_shard(shard: tuple[int, int] | None) -> tuple[int, int] | None:
     """``shard`` as (i, n) with 0 ≤ i < n; InputError otherwise."""
     if shard is None:
         return None
+    if isinstance(shard, str) or len(shard) != 2:
+        raise bad_input("shard", "(i, n) with 0 ≤ i < n", repr(shard))
     i, n = check_count("shard", shard[0]), check_positive("shard", shard[1])
     if i >= n:
         raise bad_input("shard", "(i, n) with 0 ≤ i < n", (i, n))

@@ -10,9 +10,12 @@ from pathlib import Path
 
 import torch
 from PIL import Image
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from mlgcn_pyg._version import __version__
+from mlgcn_pyg.files import tensor_digest
+from mlgcn_pyg.seeding import seeded
 
 LIBRARIES = ("torch", "torchvision", "h5py", "pillow")
 # the content key: two extractions that agree in all of these are the same features
@@ -38,10 +41,9 @@ def provenance(
     device: torch.device | str = "cpu",
 ) -> dict:
     """Everything that decides a feature file's rows, plain enough for JSON."""
-    digest = getattr(backbone, "digest", None)
     return {
         "backbone": getattr(backbone, "name", type(backbone).__name__),
-        "weights_sha256": digest() if digest else None,
+        "weights_sha256": _weights_digest(backbone),
         "pool": getattr(backbone, "pool", None),
         "num_features": backbone.num_features,
         "transform": _described(getattr(dataset, "transform", None)),
@@ -56,7 +58,8 @@ def provenance(
         "dataset_sha256": manifest_digest(dataset),
         "split": getattr(dataset, "split", None),
         "shard": None if shard is None else list(shard),
-        "device": torch.device(device).type,
+        "device": _hardware(torch.device(device)),
+        "threads": torch.get_num_threads() if torch.device(device).type == "cpu" else None,
         "versions": {"mlgcn_pyg": __version__} | {name: version(name) for name in LIBRARIES},
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -88,6 +91,20 @@ def _size(path: Path | None) -> int | None:
         return None
 
 
+def _weights_digest(backbone: torch.nn.Module) -> str:
+    """The backbone's own digest if it has one, else that of all tensors in its state."""
+    if own := getattr(backbone, "digest", None):
+        return own()
+    return tensor_digest({name: value for name, value in backbone.state_dict().items() if isinstance(value, Tensor)})
+
+
+def _hardware(device: torch.device) -> str:
+    """The kind of device and, since last bits depend on it, which of its kind: the GPU, or the CPU's instructions."""
+    if device.type == "cuda":
+        return f"cuda ({torch.cuda.get_device_name(device)})"
+    return f"cpu ({torch.backends.cpu.get_cpu_capability()})" if device.type == "cpu" else device.type
+
+
 def _described(transform: Callable | None) -> str:
     """The transform's own words, without line breaks and addresses in memory."""
     return re.sub(r" at 0x[0-9a-fA-F]+", "", " ".join(repr(transform).split()))
@@ -103,6 +120,9 @@ def _image_size(dataset: Dataset) -> list[int] | None:
     transform = getattr(dataset, "transform", None)
     if transform is None:
         return None
-    with torch.random.fork_rng(devices=[]):
-        shape = getattr(transform(Image.new("RGB", (64, 64))), "shape", None)
+    try:
+        with seeded("image size"):
+            shape = getattr(transform(Image.new("RGB", (64, 64))), "shape", None)
+    except Exception:  # too small a picture for a crop of one's own; the transform's words tell its size as well
+        return None
     return None if shape is None else list(shape[-2:])

@@ -7,7 +7,7 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 
-from mlgcn_pyg.checks import InputError
+from mlgcn_pyg.checks import InputError, bad_input, first_line
 
 
 class Ranks:
@@ -24,8 +24,15 @@ class Ranks:
             patience = timedelta(days=7)  # a rank may wait for another's photographs
             self.ours = not dist.is_initialized()
             if self.ours:
-                dist.init_process_group("gloo", timeout=patience)
+                self._init(patience)
             self.group = dist.new_group(backend="gloo", timeout=patience)
+
+    def _init(self, patience: timedelta) -> None:
+        try:
+            dist.init_process_group("gloo", timeout=patience)
+        except ValueError as error:  # a variable is missing
+            fix = "start with torchrun, or unset WORLD_SIZE"
+            raise bad_input("WORLD_SIZE", "a launcher's other variables with it", first_line(error), fix) from error
 
     def __enter__(self) -> "Ranks":
         return self

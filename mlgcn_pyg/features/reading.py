@@ -1,6 +1,7 @@
 """Opening a feature file: everything but its rows, and every reason to refuse it."""
 
 import json
+import os
 from pathlib import Path
 
 import h5py
@@ -8,6 +9,7 @@ import numpy as np
 
 from mlgcn_pyg.checks import InputError, bad_input, check_label_names, check_targets, first_line
 from mlgcn_pyg.features.format import FORMAT, VERSION, Contents, header_digest, num_batches
+from mlgcn_pyg.features.heaps import check_heaps
 
 PARTS = {1: ("features", "targets", "label_names", "ids")}
 PARTS[2] = (*PARTS[1], "done", "checksums")
@@ -33,6 +35,7 @@ def read(path: Path, *, complete: bool = True) -> Contents:
         raise bad_input("cache", "an HDF5 feature file", f"{path} ({first_line(error)})") from error
     with file:
         try:
+            check_heaps(file, path)
             version = _check_kind(file, path)
             contents = _contents(file, version, path)
             _check(contents, path)
@@ -49,6 +52,12 @@ def read(path: Path, *, complete: bool = True) -> Contents:
         fix = "mlgcn cache repair, then mlgcn extract again"
         raise bad_input("cache", "a finished file", f"{count} of {len(contents.done)} batches missing in {path}", fix)
     return contents
+
+
+def identity(handle: int) -> tuple[int, int]:
+    """What tells an open file from all others, whatever their names."""
+    status = os.fstat(handle)
+    return status.st_dev, status.st_ino
 
 
 def _check_kind(file: h5py.File, path: Path) -> int:
@@ -79,6 +88,7 @@ def _contents(file: h5py.File, version: int, path: Path) -> Contents:
         "ids": tuple(file["ids"].asstr()[...].tolist()),
         "meta": json.loads(file.attrs["meta"]),
         "offset": features.id.get_offset(),
+        "identity": identity(file.id.get_vfd_handle()),
     }
     if version == 1:
         return Contents(**common, batch_size=max(1, features.shape[0]), done=np.ones(1, np.uint8), checksums=None)

@@ -12,8 +12,9 @@ from mlgcn_pyg.features.format import Contents
 from mlgcn_pyg.features.parts import open_parts
 from mlgcn_pyg.features.provenance import KEY
 from mlgcn_pyg.features.reading import read
-from mlgcn_pyg.features.writer import FeatureWriter, partial_path
-from mlgcn_pyg.files import existing_file, locked, sync_folder
+from mlgcn_pyg.features.rows import Rows
+from mlgcn_pyg.features.writer import FeatureWriter
+from mlgcn_pyg.files import behind_links, existing_file, locked, partial_path, sync_folder
 
 
 @dataclass
@@ -53,8 +54,9 @@ def verify(path: str | Path, progress: Callable[[int, str], None] | None = None)
     """
     path = existing_file("cache", path)
     contents = read(path, complete=False)
-    report, rows_of = Report(path, contents, checked=contents.checksums is not None), {}
-    with open(path, "rb", buffering=0) as file:
+    report = Report(path, contents, checked=contents.checksums is not None)
+    prints = np.zeros((contents.shape[0], 2), np.uint64)  # 16 bytes for each row; 0 for rows never written
+    with Rows(path, contents).opened() as file:
         for start, stop, batch in _pieces(contents):
             data = _rows(file, contents, start, stop)
             if report.checked and contents.done[batch] != 1 and not contents.checksums[batch].any():
@@ -67,11 +69,20 @@ def verify(path: str | Path, progress: Callable[[int, str], None] | None = None)
             finite = np.isfinite(data).reshape(stop - start, -1).all(axis=1)
             report.not_finite += (start + (~finite).nonzero()[0]).tolist()
             for row, values in enumerate(data, start):
-                rows_of.setdefault(hashlib.blake2b(values, digest_size=16).digest(), []).append(row)
+                prints[row] = np.frombuffer(hashlib.blake2b(values, digest_size=16).digest(), np.uint64)
             if progress:
                 progress(stop, "reading")
-    report.repeated = [[contents.ids[row] for row in rows] for rows in rows_of.values() if len(rows) > 1]
+    report.repeated = [[contents.ids[row] for row in rows] for rows in _equal_rows(prints)]
     return report
+
+
+def _equal_rows(prints: np.ndarray) -> list[list[int]]:
+    """Groups of rows with the same fingerprint, in the order of their first rows."""
+    order = np.lexsort((prints[:, 1], prints[:, 0]))  # equal ones stay in their order
+    first = np.append(True, (prints[order[1:]] != prints[order[:-1]]).any(axis=1)).nonzero()[0]
+    sizes = np.diff(np.append(first, len(order)))
+    many = [order[start : start + size] for start, size in zip(first[sizes > 1], sizes[sizes > 1], strict=True)]
+    return sorted(rows.tolist() for rows in many if prints[rows[0]].any())
 
 
 def _pieces(contents: Contents):
@@ -91,28 +102,35 @@ def repair(path: str | Path, progress: Callable[[int, str], None] | None = None)
     """Marks damaged batches and rows with NaN or Inf for recomputation.
 
     A finished file with such batches becomes ``<path>.partial``, since nothing unfinished keeps its final name, and
-    the same ``extract_features`` as before computes those batches, and no others, again.
+    the same ``extract_features`` as before computes those batches, and no others, again. A symbolic link to it stays.
 
-    Raises InputError for a file without checksums, and where both files exist.
+    Raises InputError for a file without checksums, for one that no extraction made, and where both files exist.
     """
-    path = existing_file("cache", path)
+    path = behind_links(existing_file("cache", path))
     report = verify(path, progress)
-    if report.good or path.name.endswith(".partial"):  # an unfinished file is judged by its checksums anyway
+    if report.good:
         return report
-    if not report.checked:
-        fix = "extract it again with --overwrite"
-        raise bad_input("cache", "a file of format version 2, with checksums", f"version 1 in {path}", fix)
-    target = partial_path(path)
-    if target.exists():
+    _check_mendable(report)
+    target = path if path.name.endswith(".partial") else partial_path(path)
+    if target != path and target.exists():
         raise bad_input("cache", f"no file {target}, the name for a file in the making", "one", "finish or remove it")
     batch_of = {row // report.contents.batch_size for row in report.not_finite}
-    bad = sorted(batch_of | set(report.damaged) | set(report.unfinished))
     with locked(path), FeatureWriter(path, reserve=False) as writer:
         path.rename(target)  # first: if we are stopped here, extraction finds the damage by itself
         sync_folder(path.parent)
-        writer.mark(bad, False)
+        # unfinished batches are judged by their checksums: they may be good
+        writer.mark(sorted(batch_of | set(report.damaged)), False)
         writer.sync()
     return report
+
+
+def _check_mendable(report: Report) -> None:
+    if not report.checked:
+        fix = "extract it again with --overwrite"
+        raise bad_input("cache", "a file of format version 2, with checksums", f"version 1 in {report.path}", fix)
+    if not set(KEY) <= report.contents.meta.keys():
+        found = f"features of another origin in {report.path}, and damage that cannot be computed away"
+        raise bad_input("cache", "a file of mlgcn extract", found, "write it again with FeatureCache.from_arrays")
 
 
 def describe(source: str | Path | Sequence[str | Path]) -> dict:

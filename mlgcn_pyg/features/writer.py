@@ -5,7 +5,6 @@ are written in place, without HDF5, each followed by its checksum. What a crash 
 alone: a batch is good if its rows are what was hashed, whichever of the two reached the disk first.
 """
 
-import errno
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -19,15 +18,10 @@ from torch import Tensor
 from mlgcn_pyg.checks import bad_input
 from mlgcn_pyg.features.format import checksum
 from mlgcn_pyg.features.reading import read
-from mlgcn_pyg.files import publish, write_at
+from mlgcn_pyg.files import enough_disk, publish, write_at
 
 SYNC_SECONDS, SYNC_BYTES = 10.0, 1 << 28  # what a power failure may cost, and how much is in flight at most
 HASHED_ASIDE = 1 << 20  # bytes of a batch above which its checksum may come some batches late
-
-
-def partial_path(path: Path) -> Path:
-    """The name of a file in the making, ``train.h5.partial``."""
-    return path.with_name(path.name + ".partial")
 
 
 class FeatureWriter:
@@ -36,13 +30,16 @@ class FeatureWriter:
     Args:
         path: the file in the making.
         reserve: claim the disk space of all rows now, so that a full disk shows before the work and not after it.
+        fix: what to do where the disk is full.
 
     Raises:
         InputError: a file that is none of this format, or a disk without room.
     """
 
-    def __init__(self, path: Path, reserve: bool = True):
-        self.path, self.contents = path, read(path, complete=False)
+    def __init__(
+        self, path: Path, reserve: bool = True, fix: str = "free some and run again: finished batches are kept"
+    ):
+        self.path, self.contents, self.fix = path, read(path, complete=False), fix
         self.pending, self.dirty, self.synced = [], 0, time.monotonic()
         self.hasher, self.hashing = ThreadPoolExecutor(2), []
         self.handle = os.open(path, os.O_RDWR)
@@ -128,16 +125,8 @@ class FeatureWriter:
         publish(self.path, path)
 
     def _with_room(self, act: Callable[[], None]) -> None:
-        try:
+        with enough_disk(self.path, self.contents.shape[0] * self.contents.row_bytes, self.fix):
             act()
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                raise
-            size = self.contents.shape[0] * self.contents.row_bytes
-            fix = "free some and run again: finished batches are kept"
-            raise bad_input(
-                "path", f"{size / 1e6:,.0f} MB of disk for {self.path}", os.strerror(error.errno), fix
-            ) from error
 
 
 def merge(writer: FeatureWriter, other: Path, missing: list[int]) -> list[int]:

@@ -9,8 +9,10 @@ import time
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from mlgcn_pyg.checks import InputError
+from mlgcn_pyg.cli.main import app
 from mlgcn_pyg.datasets import Scenes
 from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.features.reading import read
@@ -150,3 +152,66 @@ def written(partial):
         return read(partial, complete=False).checksums.any(axis=1).mean()
     except InputError:
         return 0
+
+
+def said(*words, **environment):
+    """What a command prints in a process of its own: (exit code, stdout, stderr)."""
+    command = [sys.executable, "-m", "mlgcn_pyg", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, env=os.environ | environment)
+    return done.returncode, done.stdout, done.stderr.decode()
+
+
+def small_file(path, value=1.0, names=("a",), ids=("x", "y"), **options):
+    features, targets = torch.full((2, 3), value), torch.ones(2, len(names))
+    features[1] = 0.5
+    return FeatureCache.from_arrays(path, features, targets, names, ids=ids, **options).path
+
+
+def test_json_is_json_whatever_comes_out(tmp_path):
+    (tmp_path / "text.h5").write_text("no")
+    for command in ("info", "verify", "repair", "head"):
+        for path in (tmp_path / "none.h5", tmp_path / "text.h5", tmp_path, f"{tmp_path}/no*"):
+            result = CliRunner().invoke(app, ["cache", command, str(path), "--json"])
+            told = json.loads(result.stdout)
+            assert result.exit_code == 2 and "cache: expected" in (told[0] if isinstance(told, list) else told)["error"]
+            assert "mlgcn: error: cache: expected" in result.stderr
+
+
+def test_json_of_numbers_that_json_has_no_word_for(tmp_path):
+    """A norm may be infinite where every feature is finite."""
+    path = small_file(tmp_path / "f.h5", 3e38, dtype="float32")
+    (first, second) = json.loads(run("cache", "head", path, "--json"))
+    assert first["norm"] is None and second["norm"] == pytest.approx(0.75**0.5, abs=1e-4)
+
+
+def test_json_on_a_terminal_of_few_letters(tmp_path):
+    names = ("é", "日", "😀")
+    path = small_file(tmp_path / "f.h5", names=names)
+    code, out, _ = said("cache", "head", path, "--json", PYTHONIOENCODING="ascii")
+    assert code == 0 and json.loads(out.decode("ascii"))[0]["labels"] == list(names)
+
+
+def test_verify_looks_at_every_file_and_whether_they_are_one_cache(tmp_path):
+    for k in range(3):
+        small_file(tmp_path / f"p{k}.h5", ids=(f"{k}x", f"{k}y"))
+    pattern = f"{tmp_path}/p*.h5"
+    assert run("cache", "verify", pattern).count("2 images, good") == 3
+    content = (tmp_path / "p1.h5").read_bytes()
+    (tmp_path / "p1.h5").write_bytes(content[:1000])
+    output = run("cache", "verify", pattern, code=2)
+    assert output.count("2 images, good") == 2 and "an HDF5 feature file, found" in output
+    result = CliRunner().invoke(app, ["cache", "verify", pattern, "--json"])
+    assert [one["good"] for one in json.loads(result.stdout)] == [True, False, True]
+    small_file(tmp_path / "p1.h5", ids=("0x", "1y"))  # good alone
+    output = run("cache", "verify", pattern, code=1)
+    assert output.count("2 images, good") == 3 and "each image in one file, found 0x in" in output
+
+
+def test_ctrl_c_before_there_is_anything_does_not_speak_of_finished_batches(scenes, tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mlgcn_pyg.features.plan.broken_images", interrupt)
+    output = run(*words(scenes, tmp_path / "s.h5", "--on-error", "skip"), code=130)
+    assert "stopped; nothing is written yet: run the same command to go on" in output
+    assert list(tmp_path.iterdir()) == []

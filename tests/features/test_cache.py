@@ -197,3 +197,26 @@ def test_the_digest_is_that_of_features_targets_and_names(tmp_path):
     others = [(features + 1, targets, ["x"]), (features, 1 - targets, ["x"]), (features, targets, ["y"])]
     found = {FeatureCache.from_arrays(tmp_path / "c.h5", *other).digest() for other in others}
     assert len(found | {first.digest()}) == 4
+
+
+@pytest.mark.parametrize(
+    ("what", "value", "message"),
+    [
+        ("ids", ["a\0b", "c"], "ids: expected text without NUL"),
+        ("ids", ["a\udcff", "c"], "ids: expected text that UTF-8 can hold"),  # a file name that is not UTF-8
+        ("label_names", ["a\0b"], "label_names: expected text without NUL"),
+        ("meta", {"scale": np.float32(1)}, "meta: expected a dict of what JSON can hold, found TypeError"),
+        ("meta", [1], "meta: expected a dict of what JSON can hold, found list"),
+    ],
+)
+def test_what_the_format_cannot_hold_is_refused_by_name(tmp_path, what, value, message):
+    options = {"label_names": ["a"]} | {what: value}
+    with pytest.raises(InputError, match=message):
+        FeatureCache.from_arrays(tmp_path / "t.h5", torch.ones(2, 3), [[1], [0]], **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_provenance_may_be_long(tmp_path):
+    meta = {"skipped": [f"train_{k:06}" for k in range(20_000)]}
+    cache = FeatureCache.from_arrays(tmp_path / "t.h5", torch.ones(2, 3), [[1], [0]], ["a"], meta=meta)
+    assert cache.meta == meta

@@ -190,6 +190,25 @@ def test_a_real_small_disk_that_fills(tmp_path, scenes):
         subprocess.run(["umount", "-l", disk], check=True)
 
 
+@pytest.mark.parametrize("kilobytes", [4, 8, 16, 24])
+def test_a_real_disk_without_room_for_anything(tmp_path, scenes, kilobytes, capfd):
+    """HDF5 on a full disk raises errors of many kinds and prints more: it must not come to that."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", disk], capture_output=True)
+    if done.returncode:
+        pytest.skip(f"no file system can be made here ({done.stderr.decode().strip()})")
+    try:
+        with pytest.raises(InputError, match="No space left on device; free some and run again"):
+            extract(scenes, disk / "s.h5")
+        with pytest.raises(InputError, match="No space left on device; free some and (run|write it) again$"):
+            FeatureCache.from_arrays(disk / "f.h5", torch.zeros(4000, 16), torch.zeros(4000, 9), list("abcdefghi"))
+        assert not (disk / "s.h5").exists() and not (disk / "f.h5").exists()
+        assert capfd.readouterr().err == ""
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)
+
+
 def test_a_file_in_the_making_that_was_never_made(tmp_path, scenes, whole):
     for start in (b"", b"\x89HDF\r\n\x1a\n", b"\x89HDF\r\n\x1a\n" + bytes(3000), bytes(500)):
         (tmp_path / "s.h5.partial").write_bytes(start)

@@ -168,3 +168,28 @@ def test_float32_is_float32_in_convolutions_too(tmp_path):
     before = torch.backends.cudnn.allow_tf32
     extract_features(backbone, small_scenes(tmp_path / "scenes", 3), tmp_path / "s.h5")
     assert before and seen == [False] and torch.backends.cudnn.allow_tf32 == before
+
+
+class TooMuch(SmallBackbone):
+    def forward(self, images):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def test_a_batch_too_large_for_the_device_says_so(tmp_path):
+    with pytest.raises(InputError, match="batch_size: expected images that fit the device's memory, found 3; give a"):
+        extract_features(TooMuch(), small_scenes(tmp_path / "scenes", 3), tmp_path / "s.h5")
+
+
+def test_more_processes_than_gpus_are_refused(tmp_path):
+    """Here there may be none: one process is then too many."""
+    count = torch.cuda.device_count()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOCAL_RANK", str(count))
+        with pytest.raises(InputError, match=f"device: expected a GPU for every process, found {count} GPUs for"):
+            extract_features(SmallBackbone(), small_scenes(tmp_path / "scenes", 3), tmp_path / "s.h5", device="cuda")
+
+
+def test_half_of_a_launcher_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InputError, match="WORLD_SIZE: expected a launcher's other variables .*; start with torchrun"):
+        extract_features(SmallBackbone(), small_scenes(tmp_path / "scenes", 3), tmp_path / "s.h5")

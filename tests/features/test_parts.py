@@ -99,7 +99,7 @@ def test_shards_hold_each_row_once_in_whole_batches(num_images, batch_size, n):
     assert all(run.start % batch_size == 0 for run in runs)
 
 
-@pytest.mark.parametrize("shard", [(3, 3), (-1, 2), (0, 0)])
+@pytest.mark.parametrize("shard", [(3, 3), (-1, 2), (0, 0), (0,), "0/2"])
 def test_no_such_shard(tmp_path, shard):
     with pytest.raises(InputError, match="shard"):
         extract_features(SmallBackbone(), small_scenes(tmp_path / "s", 2), tmp_path / "s.h5", shard=shard)
@@ -109,3 +109,28 @@ def test_the_same_file_twice_is_refused(tmp_path):
     path = FeatureCache.from_arrays(tmp_path / "a.h5", torch.ones(2, 3), [[1], [0]], ["x"]).path
     with pytest.raises(InputError, match="each image in one file, found 0 in"):
         FeatureCache([path, path])
+
+
+def tiny(path, **meta):
+    ids = [f"{path.name} {k}" for k in range(2)]
+    return FeatureCache.from_arrays(path, torch.ones(2, 3), [[1], [0]], ["a"], ids=ids, meta=meta)
+
+
+def test_features_of_other_origin_may_call_anything_a_shard(tmp_path):
+    for shard in (3, "k", [0, 2], None, {"i": 0}):
+        for k in range(2):
+            tiny(tmp_path / f"{k}.h5", shard=shard)
+        assert len(FeatureCache(f"{tmp_path}/*.h5")) == 4
+
+
+def test_superscripts_in_names_are_no_numbers(tmp_path):
+    for name in ("1²3.h5", "1²2.h5"):
+        tiny(tmp_path / name)
+    assert [path.name for path in FeatureCache(f"{tmp_path}/1*").paths] == ["1²2.h5", "1²3.h5"]
+
+
+def test_a_pattern_does_not_find_files_in_the_making(tmp_path):
+    tiny(tmp_path / "a.h5")
+    for name in ("b.h5.partial", "b.h5.partial.rank1", "b.h5.partial.rank-before"):
+        (tmp_path / name).write_bytes(b"half")
+    assert len(FeatureCache(f"{tmp_path}/*").paths) == 1

@@ -9,6 +9,7 @@ import torch
 
 from mlgcn_pyg.features import FeatureCache, extract_features
 from mlgcn_pyg.features.verify import verify
+from mlgcn_pyg.files import locked
 from tests.features.small import SmallBackbone, small_scenes
 
 WORKER = Path(__file__).with_name("ranks_worker.py")
@@ -48,3 +49,11 @@ def test_what_two_killed_processes_left_one_goes_on_with_and_a_refusal_is_everyb
     assert told == [f"going on with {tmp_path / 'two.h5.partial'}: 2 of 6 batches are good"]
     assert torch.equal(cache.load()[0], whole.load()[0])
     assert sorted(path.name for path in tmp_path.glob("two*")) == ["two.h5"]
+
+
+def test_a_path_that_another_process_holds_is_refused_everywhere_and_at_once(tmp_path):
+    small_scenes(tmp_path / "scenes", 4)
+    with locked(tmp_path / "two.h5.partial"):
+        done = launch(tmp_path / "scenes", tmp_path / "two.h5")
+    assert done.returncode != 0 and done.stderr.count("InputError: path: expected a file that nobody else") == 2
+    assert "Connection closed" not in done.stderr and not list(tmp_path.glob("two*"))

@@ -1,11 +1,16 @@
 """Running an extraction again: nothing to do, going on, or a refusal that says what differs."""
 
+import h5py
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+from torchvision import transforms
 
 from mlgcn_pyg.checks import InputError
 from mlgcn_pyg.datasets import eval_transform
 from mlgcn_pyg.features import FeatureCache, extract_features
+from mlgcn_pyg.nn import Backbone
 from tests.features.small import SmallBackbone, small_scenes
 
 
@@ -179,3 +184,70 @@ def test_a_finished_file_needs_no_place_to_write(tmp_path, scenes):
     told = []
     assert len(extract_features(SmallBackbone(), scenes, path, batch_size=2, notify=told.append)) == 6
     assert told == [f"{path} is there already, with the same content key: nothing to do"]
+
+
+def test_other_weights_of_a_network_without_a_digest_of_its_own_are_noticed(tmp_path, scenes):
+    class Plain(SmallBackbone):
+        digest = None
+
+    extract_features(Plain(0), scenes, tmp_path / "s.h5")
+    extract_features(Plain(0), scenes, tmp_path / "s.h5")
+    with pytest.raises(InputError, match="weights_sha256: .* in the file, .* asked for"):
+        extract_features(Plain(1), scenes, tmp_path / "s.h5")
+
+
+def test_an_unfinished_file_of_another_processor_is_refused(tmp_path, scenes, monkeypatch):
+    interrupted(scenes, tmp_path / "s.h5", 1)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "another")
+    with pytest.raises(InputError, match=r"device: cpu \(.*\) in the file, cpu \(another\) asked for"):
+        extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=2)
+
+
+def test_a_run_goes_on_with_the_threads_that_began_it(tmp_path):
+    """This network's convolutions round differently with one thread and with two."""
+    torch.manual_seed(0)
+    backbone, data = Backbone("mobilenet_v2"), small_scenes(tmp_path / "scenes", 8)
+    data.transform, options = eval_transform(64), {"batch_size": 4, "dtype": "float32"}
+
+    def stop(count, what):
+        if what == "extracting":
+            raise KeyboardInterrupt
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        whole = extract_features(backbone, data, tmp_path / "w.h5", **options)
+        with pytest.raises(KeyboardInterrupt):
+            extract_features(backbone, data, tmp_path / "s.h5", progress=stop, **options)
+        torch.set_num_threads(1)
+        cache = extract_features(backbone, data, tmp_path / "s.h5", **options)
+        assert torch.get_num_threads() == 1 and cache.meta["threads"] == 2
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(cache.load()[0], whole.load()[0])
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path, scenes):
+    options = {"batch_size": np.int64(4), "views": np.int64(2), "seed": np.int64(3), "view_transform": scenes.transform}
+    cache = extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", **options)
+    assert [cache.meta[name] for name in ("batch_size", "views", "seed")] == [4, 2, 3]
+    with pytest.raises(InputError, match="seed: expected an integer"):
+        extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", seed=1.5)
+
+
+def test_a_transform_that_needs_larger_pictures_than_a_blank_one(tmp_path, scenes):
+    for path in scenes.image_paths:
+        Image.open(path).resize((100, 90)).save(path)
+    scenes.transform = transforms.Compose([transforms.RandomCrop(80), transforms.ToTensor()])
+    cache = extract_features(SmallBackbone(), scenes, tmp_path / "s.h5")
+    assert cache.meta["image_size"] is None and len(cache) == 6
+
+
+def test_a_file_in_the_making_that_is_damaged_is_told_and_begun_anew(tmp_path, scenes):
+    interrupted(scenes, tmp_path / "s.h5", 2)
+    with h5py.File(tmp_path / "s.h5.partial", "r+") as file:
+        file["targets"][0, 0] ^= 1
+    told = []
+    cache = extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=2, notify=told.append)
+    assert len(cache) == 6 and len(told) == 1
+    assert "cannot be gone on with" in told[0] and "as they were written" in told[0] and "anew" in told[0]

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import h5py
 import numpy as np
@@ -109,7 +111,7 @@ def test_a_flipped_byte_in_the_done_map_is_refused_and_mended_without_computing(
     backbone, calls = SmallBackbone(), []
     backbone.register_forward_hook(lambda *_: calls.append(1))
     extract_features(backbone, scenes, path, batch_size=4)
-    assert len(calls) <= 1 and path.read_bytes() == good
+    assert not calls and path.read_bytes() == good  # its checksum proves the batch
 
 
 def test_a_flipped_byte_in_a_checksum(path, scenes, good):
@@ -256,3 +258,45 @@ def test_a_pipe_is_no_file(tmp_path):
     os.mkfifo(tmp_path / "pipe.h5")
     with pytest.raises(InputError, match="a file that exists"):
         FeatureCache(tmp_path / "pipe.h5")
+
+
+def test_repair_leaves_features_of_other_origin_where_they_are(tmp_path):
+    """No extraction could compute them again; renamed, what is still good would be lost as well."""
+    cache = FeatureCache.from_arrays(tmp_path / "clip.h5", torch.randn(5, 3), torch.zeros(5, 1), ["a"])
+    flip(cache.path, read(cache.path).offset)
+    before = cache.path.read_bytes()
+    with pytest.raises(InputError, match="of another origin in .*; write it again with FeatureCache.from_arrays"):
+        repair(cache.path)
+    assert cache.path.read_bytes() == before and list(tmp_path.iterdir()) == [cache.path]
+
+
+def test_repair_of_a_file_in_the_making(path, scenes, good):
+    from mlgcn_pyg.features.writer import FeatureWriter
+
+    with FeatureWriter(path) as writer:
+        rows = np.frombuffer(writer.read(1), np.float16).reshape(4, 1, 8).copy()
+        rows[2, 0, 3] = np.nan  # under a checksum that fits: nothing else would find it
+        writer.write(1, rows)
+    partial = path.rename(path.with_name("s.h5.partial"))
+    assert repair(partial).not_finite == [6] and partial.exists()
+    extract_features(SmallBackbone(), scenes, path, batch_size=4)
+    assert path.read_bytes() == good
+
+
+def test_groups_of_equal_pictures_among_many(tmp_path):
+    features = torch.randn(300, 3)
+    features[[7, 120, 299]], features[[5, 6]] = torch.zeros(3), torch.ones(3)  # all zeros are a feature like others
+    cache = FeatureCache.from_arrays(tmp_path / "f.h5", features, torch.zeros(300, 1), ["a"])
+    assert verify(cache.path).repeated == [["5", "6"], ["7", "120", "299"]]
+
+
+def test_a_size_in_a_heap_of_texts_in_which_hdf5_goes_round_for_ever(path, good):
+    """The last text grown into the free space behind it; in a process of its own, which nothing else could stop."""
+    heap = good.index(b"GCOL")
+    place, last = heap + 16, None
+    while good[place] or good[place + 1]:  # the object's index; 0 is the free space
+        last, place = place, place + 16 + -(-int.from_bytes(good[place + 8 : place + 16], "little") // 8) * 8
+    flip(path, last + 8)
+    code = f"from mlgcn_pyg.features import FeatureCache; FeatureCache({str(path)!r})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1 and "texts that can be read, found damaged ones in" in done.stderr
