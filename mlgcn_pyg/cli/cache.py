@@ -95,7 +95,7 @@ def head(
     from mlgcn_pyg.features import FeatureCache
 
     data = FeatureCache(path)
-    features = np.asarray(data.features[: check_positive("rows", rows)], np.float32)[:, 0]
+    features = np.asarray(data.features[: check_positive("rows", rows)], np.float64)[:, 0]
     listed = []
     for k, row in enumerate(features):
         target = data.targets[k].tolist()

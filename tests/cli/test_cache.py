@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import h5py
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -177,11 +178,15 @@ def test_json_is_json_whatever_comes_out(tmp_path):
             assert "mlgcn: error: cache: expected" in result.stderr
 
 
+@pytest.mark.filterwarnings("error")
 def test_json_of_numbers_that_json_has_no_word_for(tmp_path):
-    """A norm may be infinite where every feature is finite."""
-    path = small_file(tmp_path / "f.h5", 3e38, dtype="float32")
+    path = small_file(tmp_path / "f.h5", 3e38, dtype="float32")  # the norm is more than float32 can hold
     (first, second) = json.loads(run("cache", "head", path, "--json"))
-    assert first["norm"] is None and second["norm"] == pytest.approx(0.75**0.5, abs=1e-4)
+    assert first["norm"] == pytest.approx(3e38 * 3**0.5) and second["norm"] == pytest.approx(0.75**0.5, abs=1e-4)
+    with h5py.File(path, "r+") as file:
+        file["features"][0, 0, 1] = float("inf")
+    (first, _) = json.loads(run("cache", "head", path, "--json"))
+    assert first["norm"] is None and first["features"][1] is None and first["features"][0] is not None
 
 
 def test_json_on_a_terminal_of_few_letters(tmp_path):
