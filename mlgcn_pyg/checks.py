@@ -21,6 +21,15 @@ def bad_input(argument: str, expected: str, found: object, fix: str = "") -> Inp
     return InputError(f"{argument}: expected {expected}, found {found}" + (f"; {fix}" if fix else ""))
 
 
+def one_line(text: object) -> str:
+    """``text`` with every run of white space as one space.
+
+    >>> one_line("two\\n  lines")
+    'two lines'
+    """
+    return " ".join(str(text).split())
+
+
 def first_line(error: BaseException) -> str:
     """What an exception says, on one line and not too long."""
     said = (str(error).strip().splitlines() or [""])[0][:120]

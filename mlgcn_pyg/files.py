@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import glob
 import hashlib
 import os
 import secrets
@@ -33,6 +34,11 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         publish(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def leftovers(path: Path) -> list[Path]:
+    """What processes that were killed inside :func:`atomic_path` left beside ``path``."""
+    return list(path.parent.glob(f".{glob.escape(path.name)}.*.partial"))
 
 
 def behind_links(path: Path) -> Path:

@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from mlgcn_pyg.checks import InputError, check_positive
+from mlgcn_pyg.checks import InputError, check_positive, one_line
 from mlgcn_pyg.cli import common
+from mlgcn_pyg.cli.endings import tell
 
 cache = typer.Typer(help="Look at feature files, check them, have damaged rows computed again.", no_args_is_help=True)
 File = Annotated[Path, typer.Argument(help="A feature file (.h5).")]
@@ -40,31 +41,38 @@ def verify(path: Files, json: Json = False) -> None:
     Exit code 0: good, 1: something is wrong, 2: something is no feature file or cannot be read.
     """
     from mlgcn_pyg.features.parts import matching_files, open_parts
-    from mlgcn_pyg.features.verify import verify as check
 
-    files, told, worst = matching_files(path), [], 0
-    for file in files:
-        try:
-            report = _with_bar(check, file)
-        except (InputError, OSError) as error:  # the other files are looked at as well
-            told.append({"file": str(file), "good": False, "error": " ".join(str(error).split())})
-            worst = 2
-        else:
-            told.append(report.as_dict())
-            worst = max(worst, 1 - report.good)
-            if not json:
-                common.out.print(_told(report), soft_wrap=True)
-    if len(files) > 1 and not worst:
+    files = matching_files(path)
+    told = [_checked(file, say=not json) for file in files]
+    unread = any("error" in one for one in told)
+    if len(files) > 1 and all(one["good"] for one in told):
         try:
             open_parts(files)
         except InputError as error:
-            told.append({"file": path, "good": False, "error": " ".join(str(error).split())})
-            worst = 1
-    for error in filter(None, (one.get("error") for one in told)):
-        typer.echo(f"mlgcn: error: {error}", err=True)
+            told.append(_refused(path, error))
+    for one in told:
+        if "error" in one:
+            tell(one["error"])
     if json:
         common.print_json(told)
-    raise typer.Exit(worst)
+    raise typer.Exit(2 if unread else int(not all(one["good"] for one in told)))
+
+
+def _checked(file: Path, say: bool) -> dict:
+    """What there is to tell of one file; the others are looked at whatever it is."""
+    from mlgcn_pyg.features.verify import verify as check
+
+    try:
+        report = _with_bar(check, file)
+    except (InputError, OSError) as error:
+        return _refused(file, error)
+    if say:
+        common.out.print(_told(report), soft_wrap=True)
+    return report.as_dict()
+
+
+def _refused(file: Path | str, error: Exception) -> dict:
+    return {"file": str(file), "good": False, "error": one_line(error)}
 
 
 @cache.command()

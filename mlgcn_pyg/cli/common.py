@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
-from mlgcn_pyg.checks import InputError, bad_input, check_choice, first_line
+from mlgcn_pyg.checks import InputError, bad_input, check_choice, first_line, one_line
 from mlgcn_pyg.cli.endings import refuse, trouble
 from mlgcn_pyg.files import check_file_name, write_text
 
@@ -45,7 +45,7 @@ def clean_errors(command: Callable) -> Callable:
             cause = error
         refuse(told)
         if kwargs.get("json") or kwargs.get("json_out"):
-            print_json({"error": " ".join(told.split())})
+            print_json({"error": one_line(told)})
         raise typer.Exit(2) from cause
 
     return wrapped
@@ -107,11 +107,16 @@ def make_folder(argument: str, path: Path) -> None:
         raise bad_input(argument, "a folder that can be written", f"{path} ({error.strerror})") from error
 
 
-def check_result(argument: str, path: Path, *read: Path | None) -> None:
-    """InputError, before any work, where a result cannot go to ``path`` or would replace a file that is read for it."""
+def check_result(
+    argument: str, path: Path, *read: Path | None, called: str = "those that are read", lost: str = "what is in it"
+) -> None:
+    """InputError, before any work, where a result cannot go to ``path`` or would replace a file that is read for it.
+
+    ``called`` and ``lost`` are what the files that are read are, and hold, in the words of the error.
+    """
     check_file_name(argument, path)
     if path.exists() and any(file is not None and file.exists() and path.samefile(file) for file in read):
-        raise bad_input(argument, "another file than those that are read", path, "what is in it would be lost")
+        raise bad_input(argument, f"another file than {called}", path, f"{lost} would be lost")
 
 
 def pick_device(name: str) -> str:

@@ -9,8 +9,9 @@ from datetime import timedelta
 
 import typer
 
-from mlgcn_pyg.checks import first_line
+from mlgcn_pyg.checks import first_line, one_line
 
+_KEY = f"mlgcn_pyg/refused/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}"  # in the store of a run's processes
 PATIENCE = 5.0  # seconds that the processes of a run wait for each other at its end
 # what a RuntimeError begins with or says, and what is to be told of it
 TROUBLE = {
@@ -29,17 +30,19 @@ def trouble(error: RuntimeError) -> str | None:
     return told and told.format(first_line(error))
 
 
+def tell(said: str) -> None:
+    """The one form of every error."""
+    typer.echo(f"mlgcn: error: {one_line(said)}", err=True)
+
+
 def refuse(said: str) -> None:
     """Tells why the command ends, unless another process of the same run has told already."""
     size = int(os.environ.get("WORLD_SIZE", 1))
     store = None if size == 1 else _shared_store()
     if store is None or store.add(_KEY, 1) == 1:
-        typer.echo(f"mlgcn: error: {' '.join(said.split())}", err=True)
+        tell(said)
     if store is not None:
         _await_others(store, size)
-
-
-_KEY = f"mlgcn_pyg/refused/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}"
 
 
 def _shared_store():

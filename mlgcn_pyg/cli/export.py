@@ -7,7 +7,6 @@ import typer
 
 from mlgcn_pyg.checks import bad_input, check_choice
 from mlgcn_pyg.cli import common, whole_model
-from mlgcn_pyg.files import check_file_name
 
 FORMATS = ("linear", "onnx", "torch", "model")
 
@@ -49,9 +48,7 @@ def export(
 
 
 def _check_out(out: Path, checkpoint: Path, format: str) -> None:
-    check_file_name("out", out)
-    if out.exists() and checkpoint.exists() and out.samefile(checkpoint):
-        raise bad_input("out", "another file than the checkpoint", out, "what was trained would be lost")
+    common.check_result("out", out, checkpoint, called="the checkpoint", lost="what was trained")
     if (out.suffix == ".safetensors") != (format == "linear"):
         expected = f"a name that {'ends' if format == 'linear' else 'does not end'} in .safetensors"
         raise bad_input("out", f"{expected} for --format {format}", out, "linear exports are known by their name")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mlgcn_pyg.checks import bad_input
+from mlgcn_pyg.checks import bad_input, one_line
 from mlgcn_pyg.cli import common
 
 CheckpointFile = Annotated[Path, typer.Option(help="A whole model, a head, or a linear export (.safetensors).")]
@@ -54,6 +54,6 @@ def open_model(path: Path, backbone: str | None, weights: str | None, pool: str 
 def _check_transform(made: str | None, image_size: tuple[int, int]) -> None:
     from mlgcn_pyg.datasets import eval_transform
 
-    ours = " ".join(repr(eval_transform(image_size)).split())
+    ours = one_line(repr(eval_transform(image_size)))
     if made not in (None, ours):
         raise bad_input("checkpoint", f"a head on features of images transformed by {ours}", made)

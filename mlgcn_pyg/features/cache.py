@@ -125,9 +125,8 @@ class FeatureCache:
         InputError where another file has taken the name since the cache was opened, or the file was cut.
         """
         shape, dtype, start = self.features.shape, self.features.dtype, 0
-        if (
-            torch.device(device).type == "cpu"
-        ):  # NumPy's memory comes in large pages, which fill twice as fast as torch's
+        if torch.device(device).type == "cpu":
+            # NumPy's memory comes in large pages, which fill twice as fast as torch's
             features = torch.from_numpy(np.empty(shape, dtype))
         else:
             features = torch.from_numpy(np.empty(0, dtype)).new_empty(shape, device=device)

@@ -9,7 +9,7 @@ import numpy as np
 
 from mlgcn_pyg.checks import bad_input, check_same_labels
 from mlgcn_pyg.features.format import Contents
-from mlgcn_pyg.features.provenance import KEY, differences
+from mlgcn_pyg.features.provenance import KEY, differences, is_extracted
 from mlgcn_pyg.features.reading import read
 from mlgcn_pyg.files import existing_file
 
@@ -67,7 +67,7 @@ def _shard(meta: dict) -> list[int] | None:
     """[i, n] of an extraction's shard; features of other origin may mean anything by the word."""
     shard = meta.get("shard")
     two = isinstance(shard, list) and len(shard) == 2 and all(type(number) is int for number in shard)
-    return shard if two and set(KEY) <= meta.keys() else None
+    return shard if two and is_extracted(meta) else None
 
 
 def _check_alike(parts: list[tuple[Path, Contents]]) -> None:

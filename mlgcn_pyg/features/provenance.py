@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mlgcn_pyg._version import __version__
+from mlgcn_pyg.checks import one_line
 from mlgcn_pyg.files import tensor_digest
 from mlgcn_pyg.seeding import seeded
 
@@ -65,6 +66,11 @@ def provenance(
     }
 
 
+def is_extracted(meta: dict) -> bool:
+    """Whether an extraction made the file, so that the same one can make its rows again."""
+    return set(KEY) <= meta.keys()
+
+
 def differences(found: dict, wanted: dict, fields: Iterable[str]) -> list[str]:
     """``"batch_size: 32 in the file, 16 asked for"`` for each field that differs."""
     return [
@@ -107,7 +113,7 @@ def _hardware(device: torch.device) -> str:
 
 def _described(transform: Callable | None) -> str:
     """The transform's own words, without line breaks and addresses in memory."""
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", " ".join(repr(transform).split()))
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", one_line(repr(transform)))
 
 
 def _short(value) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from mlgcn_pyg.checks import bad_input
 from mlgcn_pyg.features.format import Contents
 from mlgcn_pyg.features.parts import open_parts
-from mlgcn_pyg.features.provenance import KEY
+from mlgcn_pyg.features.provenance import KEY, is_extracted
 from mlgcn_pyg.features.reading import read
 from mlgcn_pyg.features.rows import Rows
 from mlgcn_pyg.features.writer import FeatureWriter
@@ -128,7 +128,7 @@ def _check_mendable(report: Report) -> None:
     if not report.checked:
         fix = "extract it again with --overwrite"
         raise bad_input("cache", "a file of format version 2, with checksums", f"version 1 in {report.path}", fix)
-    if not set(KEY) <= report.contents.meta.keys():
+    if not is_extracted(report.contents.meta):
         found = f"features of another origin in {report.path}, and damage that cannot be computed away"
         raise bad_input("cache", "a file of mlgcn extract", found, "write it again with FeatureCache.from_arrays")
 

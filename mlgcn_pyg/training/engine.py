@@ -10,7 +10,7 @@ from torch import Tensor
 from mlgcn_pyg.features.batches import Resident, Streamed
 from mlgcn_pyg.nn import MLGCNHead
 from mlgcn_pyg.training.config import HeadConfig
-from mlgcn_pyg.training.programs import OneHead, check_alike, make_program
+from mlgcn_pyg.training.programs import OneHead, make_program
 from mlgcn_pyg.training.steps import Step, trained_tensors
 
 TURN = 16  # steps that a head takes before it is another's turn: its weights and momenta stay in the cache meanwhile
@@ -103,8 +103,7 @@ def make_step(
     optimizers: Sequence[torch.optim.SGD],
     configs: Sequence[HeadConfig],
 ) -> Step | GraphedStep | SideBySide:
-    """The step of these heads as it is best run where they are; InputError where several are not of equal shape."""
-    check_alike(heads)
+    """The step of these heads, which :func:`check_alike` has seen, as it is best run where they are."""
     batch_size = configs[0].batch_size
     if side_by_side(heads, source.device):
         one_each = zip(heads, optimizers, configs, strict=True)

@@ -10,15 +10,16 @@ from torch.utils.data import Dataset
 from mlgcn_pyg.checks import InputError, bad_input, check_number
 from mlgcn_pyg.features.provenance import manifest_digest
 from mlgcn_pyg.features.ranks import Ranks
-from mlgcn_pyg.files import load_plain, save_plain, tensor_digest, write_text
+from mlgcn_pyg.files import leftovers, load_plain, save_plain, tensor_digest, write_text
 from mlgcn_pyg.nn import MLGCN, save_model
 from mlgcn_pyg.training.config import ModelConfig
 from mlgcn_pyg.training.heads import check_loss
 from mlgcn_pyg.training.history import History, json_line
-from mlgcn_pyg.training.runs import Interruption, first_difference
+from mlgcn_pyg.training.runs import Interruption, first_difference, read_state
 from mlgcn_pyg.training.trainee import Trainee
 
 FORMAT = "mlgcn_pyg.model_training"
+PARTS = {"setup", "trainee", "epoch", "step", "losses", "history"}  # of a state
 FILES = ("state.pt", "history.jsonl", "last.pt", "best.pt")
 PLACE = ("num_workers", "cpu", "compile", "channels_last", "accumulate")  # where and how, not what is computed
 
@@ -62,7 +63,7 @@ class ModelFolder:
         """Goes to where the folder's state is, if it has one; InputError for another run's."""
         if self.path is None:
             return
-        state = read_state(self.path)
+        state = read_state(self.path, FORMAT, "a network's training", PARTS)
         if state is not None:
             if difference := first_difference(state["setup"], self.setup):
                 fix = "go on with the same data, network and config, or choose another folder"
@@ -77,8 +78,8 @@ class ModelFolder:
             fix = "give one that the machines share"
             raise bad_input("folder", "a folder that every process sees", f"different states in {self.path}", fix)
         if self.leads:
-            for left in (left for name in FILES for left in self.path.glob(f".{name}.*.partial")):
-                left.unlink()  # of a process that was killed while it wrote
+            for left in (left for name in FILES for left in leftovers(self.path / name)):
+                left.unlink()
             self._publish(again=True)
 
     def after_step(self, stop: Interruption) -> None:
@@ -144,21 +145,6 @@ def _epoch_of(path: Path) -> int | None:
         return load_plain("path", path)["config"]["epoch"]
     except (InputError, KeyError, TypeError):
         return None
-
-
-def read_state(folder: Path) -> dict | None:
-    """The state of a run that was begun in ``folder``; None where there is none. InputError for any other file."""
-    path = folder / "state.pt"
-    if not path.exists():
-        return None
-    state = load_plain("folder", path)
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise bad_input("folder", "the state of a network's training", f"another file, {path}")
-    if state.get("version") != 1:
-        raise bad_input("folder", "state version 1", state.get("version"), fix="use a newer mlgcn_pyg")
-    if missing := {"setup", "trainee", "epoch", "step", "losses", "history"} - state.keys():
-        raise bad_input("folder", "a whole state", f"one without {', '.join(sorted(missing))}, {path}")
-    return state
 
 
 def describe_run(model: MLGCN, train: Dataset, val: Dataset | None, config: ModelConfig) -> dict:

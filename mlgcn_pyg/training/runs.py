@@ -16,6 +16,7 @@ from mlgcn_pyg.training.history import json_line
 from mlgcn_pyg.training.programs import head_shape
 
 FORMAT = "mlgcn_pyg.training"
+PARTS = {"setup", "epoch", "step", "losses", "histories", "tensors"}  # of a state
 ECHO = 1.0  # seconds
 DIGESTED = 2**30  # bytes of features that tell one cache from another; of a larger one, evenly spaced images
 
@@ -83,17 +84,22 @@ class RunFolder:
         save_head(self.path / f"{training.names[k]}-{which}.pt", training.heads[k], config=config)
 
 
-def read_state(folder: str | Path) -> dict | None:
-    """The state of a run that was begun in ``folder``; None where there is none. InputError for any other file."""
+def read_state(
+    folder: str | Path, format: str = FORMAT, kind: str = "a training run", parts: set[str] = PARTS
+) -> dict | None:
+    """The state of a run that was begun in ``folder``; None where there is none. InputError for any other file.
+
+    ``format`` and ``parts`` are what the state of such a run, called ``kind`` in errors, says of itself and has.
+    """
     path = Path(folder) / "state.pt"
     if not path.exists():
         return None
     state = load_plain("folder", path)
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise bad_input("folder", "the state of a training run", f"another file, {path}")
+    if not isinstance(state, dict) or state.get("format") != format:
+        raise bad_input("folder", f"the state of {kind}", f"another file, {path}")
     if state.get("version") != 1:
         raise bad_input("folder", "state version 1", state.get("version"), fix="use a newer mlgcn_pyg")
-    if missing := {"setup", "epoch", "step", "losses", "histories", "tensors"} - state.keys():
+    if missing := parts - state.keys():
         raise bad_input("folder", "a whole state", f"one without {', '.join(sorted(missing))}, {path}")
     return state
 
