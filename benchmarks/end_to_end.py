@@ -13,7 +13,7 @@ from head_step import HIDDEN, make_graph
 from mlgcn_pyg import MLGCN, MLGCNHead
 from mlgcn_pyg.nn import Backbone, LinearHead
 from mlgcn_pyg.training import ModelConfig
-from mlgcn_pyg.training.trainee import Trainee
+from mlgcn_pyg.training.model.trainee import Trainee
 
 LABELS = 80
 # backbone, side, batch, precision

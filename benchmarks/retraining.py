@@ -20,8 +20,8 @@ from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.features.batches import Resident, Streamed, epoch_order
 from mlgcn_pyg.nn import Backbone, multilabel_soft_margin
 from mlgcn_pyg.training import HeadConfig, fit_head
-from mlgcn_pyg.training.engine import GraphedStep, SideBySide, make_step
-from mlgcn_pyg.training.steps import Step, make_optimizers
+from mlgcn_pyg.training.heads.engines import GraphedStep, SideBySide, make_step
+from mlgcn_pyg.training.heads.steps import Step, make_optimizers
 
 IMAGES, FEATURES, LABELS, BATCH, HEADS = 82_081, 2048, 80, 32, 8
 USUAL = "h5py + DataLoader + released order"

@@ -4,43 +4,17 @@ from collections.abc import Iterable, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING
 
+from mlgcn_pyg.errors import InputError
+
 if TYPE_CHECKING:  # the command line shows its help without loading torch
     from torch import Tensor
-
-
-class InputError(ValueError):
-    """Input that cannot be worked with. The command line prints it as one line and exits with code 2."""
-
-
-def bad_input(argument: str, expected: str, found: object, fix: str = "") -> InputError:
-    """The one form of every refusal.
-
-    >>> print(bad_input("tau", "a number in (0, 1]", 1.5, fix="use 0.4, the paper's value"))
-    tau: expected a number in (0, 1], found 1.5; use 0.4, the paper's value
-    """
-    return InputError(f"{argument}: expected {expected}, found {found}" + (f"; {fix}" if fix else ""))
-
-
-def one_line(text: object) -> str:
-    """``text`` with every run of white space as one space.
-
-    >>> one_line("two\\n  lines")
-    'two lines'
-    """
-    return " ".join(str(text).split())
-
-
-def first_line(error: BaseException) -> str:
-    """What an exception says, on one line and not too long."""
-    said = (str(error).strip().splitlines() or [""])[0][:120]
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def check_choice(argument: str, value: str, choices: Iterable[str]) -> str:
     """``value`` if it is one of ``choices``; InputError that lists them otherwise."""
     choices = list(choices)
     if value not in choices:
-        raise bad_input(argument, "one of " + ", ".join(choices), repr(value))
+        raise InputError(argument, "one of " + ", ".join(choices), repr(value))
     return value
 
 
@@ -48,21 +22,21 @@ def check_number(argument: str, value: float, low: float, high: float, *, open_l
     """``value`` as a float if low ≤ value ≤ high (low < value when ``open_low``); InputError otherwise."""
     number = float(value)
     if not (low <= number <= high) or (open_low and number == low):
-        raise bad_input(argument, f"a number in {'(' if open_low else '['}{low:g}, {high:g}]", value)
+        raise InputError(argument, f"a number in {'(' if open_low else '['}{low:g}, {high:g}]", value)
     return number
 
 
 def check_positive(argument: str, value: int) -> int:
     """``value`` if it is an integer ≥ 1; InputError otherwise."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-        raise bad_input(argument, "an integer ≥ 1", value)
+        raise InputError(argument, "an integer ≥ 1", value)
     return int(value)
 
 
 def check_count(argument: str, value: int) -> int:
     """``value`` if it is an integer ≥ 0; InputError otherwise."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
-        raise bad_input(argument, "an integer ≥ 0", value)
+        raise InputError(argument, "an integer ≥ 0", value)
     return int(value)
 
 
@@ -76,7 +50,7 @@ def check_targets(argument: str, targets, num_labels: int | None = None) -> "Ten
     targets = torch.as_tensor(targets)
     if targets.dim() != 2 or (num_labels is not None and targets.size(1) != num_labels):
         width = "num_labels" if num_labels is None else num_labels
-        raise bad_input(argument, f"a matrix of shape (num_images, {width})", f"shape {tuple(targets.shape)}")
+        raise InputError(argument, f"a matrix of shape (num_images, {width})", f"shape {tuple(targets.shape)}")
     if targets.dtype == torch.int8 and targets.numel() and targets.min() >= -1 and targets.max() <= 1:
         return targets  # the usual case, in two fast passes
     strange = (targets != 1) & (targets != 0)
@@ -84,7 +58,7 @@ def check_targets(argument: str, targets, num_labels: int | None = None) -> "Ten
         strange &= targets != -1
     if strange.any():
         row, column = strange.nonzero()[0].tolist()
-        raise bad_input(
+        raise InputError(
             argument,
             "values in {-1, 0, 1}",
             f"{targets[row, column].item()} at image {row}, label {column}",
@@ -102,7 +76,7 @@ def check_text(argument: str, text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise bad_input(argument, "text that UTF-8 can hold", ascii(text)) from error
+        raise InputError(argument, "text that UTF-8 can hold", ascii(text)) from error
     return text
 
 
@@ -119,7 +93,7 @@ def check_finite(argument: str, values: "Tensor") -> None:
         return
     bad_rows = ~values.flatten(1).isfinite().all(dim=1) if values.dim() > 1 else ~values.isfinite()
     count, first = int(bad_rows.sum()), int(bad_rows.nonzero()[0])
-    raise bad_input(
+    raise InputError(
         argument, "finite numbers", f"NaN or Inf in {count} of {len(bad_rows)} rows, the first is row {first}"
     )
 
@@ -130,14 +104,14 @@ def check_label_names(names: Sequence[str] | None, num_labels: int) -> tuple[str
         return tuple(str(i) for i in range(num_labels))
     names = tuple(names)
     if len(names) != num_labels:
-        raise bad_input("label_names", f"{num_labels} names, one per label", f"{len(names)}")
+        raise InputError("label_names", f"{num_labels} names, one per label", f"{len(names)}")
     for name in names:
         if not isinstance(name, str):
-            raise bad_input("label_names", "strings", f"{name!r} ({type(name).__name__})")
+            raise InputError("label_names", "strings", f"{name!r} ({type(name).__name__})")
         check_text("label_names", name)
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise bad_input("label_names", "different names", f"{twice!r} twice")
+        raise InputError("label_names", "different names", f"{twice!r} twice")
     return names
 
 
@@ -153,4 +127,4 @@ def check_same_labels(argument: str, names: Sequence[str], expected: Sequence[st
     else:
         k = next(k for k, (a, b) in enumerate(zip(names, expected, strict=True)) if a != b)
         found = f"{names[k]!r} instead of {expected[k]!r} as label {k}"
-    raise bad_input(argument, f"the {len(expected)} labels of {where}", found, fix="build both from the same data set")
+    raise InputError(argument, f"the {len(expected)} labels of {where}", found, fix="build both from the same data set")

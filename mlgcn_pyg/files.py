@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlgcn_pyg.checks import bad_input, first_line
+from mlgcn_pyg.errors import InputError, first_line
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,7 +56,7 @@ def check_file_name(argument: str, path: Path) -> None:
     """InputError where a file cannot be put in the place of what is there: a folder, or a device such as /dev/null."""
     if path.exists() and not path.is_file():
         what = f"the folder {path}" if path.is_dir() else f"{path}, which is no regular file"
-        raise bad_input(argument, "a file name", what)
+        raise InputError(argument, "a file name", what)
 
 
 def publish(partial: Path, path: Path) -> None:
@@ -89,7 +89,7 @@ def enough_disk(path: Path, size: int, fix: str) -> Iterator[None]:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
         found = os.strerror(error.errno)
-        raise bad_input("path", f"{max(size / 1e6, 0.1):,.1f} MB of disk for {path}", found, fix) from error
+        raise InputError("path", f"{max(size / 1e6, 0.1):,.1f} MB of disk for {path}", found, fix) from error
 
 
 def write_at(handle: int, data, offset: int) -> None:
@@ -143,7 +143,7 @@ def _lock(handle: int, path: Path, argument: str, what: str) -> None:
         taken = False
     if taken:
         fix = f"wait for it to end, or choose another {argument}"
-        raise bad_input(argument, what, f"{path} in another process's hands", fix)
+        raise InputError(argument, what, f"{path} in another process's hands", fix)
 
 
 def _is_at(handle: int, path: Path) -> bool:
@@ -159,7 +159,7 @@ def existing_file(argument: str, path: str | Path) -> Path:
     """``path`` if it is a file that exists; InputError otherwise."""
     path = Path(path)
     if not path.is_file():
-        raise bad_input(
+        raise InputError(
             argument, "a file that exists", "a folder: " + str(path) if path.is_dir() else f"no file {path}"
         )
     return path
@@ -197,7 +197,7 @@ def load_plain(argument: str, path: str | Path):
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged or foreign file may raise nearly anything
-        raise bad_input(
+        raise InputError(
             argument, "a file of plain tensors written by torch.save", f"{path} ({first_line(error)})"
         ) from error
 

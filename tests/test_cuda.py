@@ -55,8 +55,9 @@ def test_a_head_moves_with_everything_it_has_and_trains_the_same():
 def test_predictions_on_cuda_equal_those_on_the_cpu(tmp_path):
     from PIL import Image
 
+    from mlgcn_pyg.checkpoints import Checkpoint
     from mlgcn_pyg.cli.predict import decision_cuts, predict_images
-    from mlgcn_pyg.nn import Backbone, Checkpoint, LinearHead
+    from mlgcn_pyg.nn import Backbone, LinearHead
 
     paths = [tmp_path / f"{k}.png" for k in range(5)]
     for path in paths:

@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from mlgcn_pyg.checks import InputError, check_positive, one_line
+from mlgcn_pyg.checks import check_positive
 from mlgcn_pyg.cli import common
 from mlgcn_pyg.cli.endings import tell
+from mlgcn_pyg.errors import InputError, printable_line
 
 cache = typer.Typer(help="Look at feature files, check them, have damaged rows computed again.", no_args_is_help=True)
 File = Annotated[Path, typer.Argument(help="A feature file (.h5).")]
@@ -72,7 +73,7 @@ def _checked(file: Path, say: bool) -> dict:
 
 
 def _refused(file: Path | str, error: Exception) -> dict:
-    return {"file": str(file), "good": False, "error": one_line(error)}
+    return {"file": str(file), "good": False, "error": printable_line(error)}
 
 
 @cache.command()

@@ -16,8 +16,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
-from mlgcn_pyg.checks import InputError, bad_input, check_choice, first_line, one_line
+from mlgcn_pyg.checks import check_choice
 from mlgcn_pyg.cli.endings import refuse, trouble
+from mlgcn_pyg.errors import InputError, first_line, printable_line
 from mlgcn_pyg.files import check_file_name, write_text
 
 # no markup: a label may be called "dog [small]"
@@ -45,7 +46,7 @@ def clean_errors(command: Callable) -> Callable:
             cause = error
         refuse(told)
         if kwargs.get("json") or kwargs.get("json_out"):
-            print_json({"error": one_line(told)})
+            print_json({"error": printable_line(told)})
         raise typer.Exit(2) from cause
 
     return wrapped
@@ -104,7 +105,7 @@ def make_folder(argument: str, path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise bad_input(argument, "a folder that can be written", f"{path} ({error.strerror})") from error
+        raise InputError(argument, "a folder that can be written", f"{path} ({error.strerror})") from error
 
 
 def check_result(
@@ -116,7 +117,7 @@ def check_result(
     """
     check_file_name(argument, path)
     if path.exists() and any(file is not None and file.exists() and path.samefile(file) for file in read):
-        raise bad_input(argument, f"another file than {called}", path, f"{lost} would be lost")
+        raise InputError(argument, f"another file than {called}", path, f"{lost} would be lost")
 
 
 def pick_device(name: str) -> str:
@@ -130,7 +131,7 @@ def pick_device(name: str) -> str:
     try:
         torch.zeros(1, device=name).item()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise bad_input("device", "auto, cpu or a device of this machine", repr(name)) from error
+        raise InputError("device", "auto, cpu or a device of this machine", repr(name)) from error
     return name
 
 
@@ -138,7 +139,7 @@ def sides(image_size: str) -> tuple[int, int]:
     """``"448"`` as (448, 448) and ``"320x640"`` as (320, 640): height and width."""
     parts = image_size.lower().split("x")
     if len(parts) > 2 or not all(part.isdigit() and int(part) for part in parts):
-        raise bad_input("image_size", "a side such as 448, or HEIGHTxWIDTH", repr(image_size))
+        raise InputError("image_size", "a side such as 448, or HEIGHTxWIDTH", repr(image_size))
     return int(parts[0]), int(parts[-1])
 
 
@@ -147,7 +148,7 @@ def widths(hidden: str) -> tuple[int, ...]:
     try:
         return tuple(int(width) for width in hidden.split(",") if width.strip())
     except ValueError as error:
-        raise bad_input("hidden", "widths such as 1024 or 1024,1024", repr(hidden)) from error
+        raise InputError("hidden", "widths such as 1024 or 1024,1024", repr(hidden)) from error
 
 
 def try_once(backbone, image_size: tuple[int, int]) -> None:
@@ -159,7 +160,7 @@ def try_once(backbone, image_size: tuple[int, int]) -> None:
             backbone.eval()(torch.zeros(1, 3, *image_size))
     except (InputError, RuntimeError) as error:
         found = f"{image_size[0]}x{image_size[1]} ({first_line(error)})"
-        raise bad_input(
+        raise InputError(
             "image_size", f"an image that {backbone.name} can take", found, fix="take 224 or more"
         ) from error
 
@@ -203,18 +204,18 @@ def open_dataset(
     _refuse_unused(dataset, labels=labels, difficult=difficult != "unknown", keep_empty=keep_empty)
     if dataset == "table":
         if labels is None:
-            raise bad_input("labels", "the table of labels", "none", fix="give --labels photos.csv")
+            raise InputError("labels", "the table of labels", "none", fix="give --labels photos.csv")
         columns = {"image_column": image_column, "labels_column": labels_column, "separator": separator}
         data = Table(labels, root, **columns, split=split, label_names=label_names, transform=transform)
     elif split is None:
         known = "trainval or test" if dataset == "voc2007" else "train or val"
-        raise bad_input("split", f"a split such as {known}", "none", fix="give --split")
+        raise InputError("split", f"a split such as {known}", "none", fix="give --split")
     elif dataset == "voc2007":
         data = VOC2007(root, split, transform, difficult=difficult)
     else:
         data = COCO2014(root, split, transform, keep_empty=keep_empty)
     if not len(data):
-        raise bad_input("dataset", "at least one image", f"none in {root}" + (f", split {split}" if split else ""))
+        raise InputError("dataset", "at least one image", f"none in {root}" + (f", split {split}" if split else ""))
     return data
 
 
@@ -225,7 +226,9 @@ def _refuse_unused(dataset: str, **given) -> None:
     for option, value in given.items():
         if value and OPTION_OWNERS[option] != dataset:
             name = option.replace("_", "-")
-            raise bad_input(name, f"no --{name} with --dataset {dataset}", f"one, which is for {OPTION_OWNERS[option]}")
+            raise InputError(
+                name, f"no --{name} with --dataset {dataset}", f"one, which is for {OPTION_OWNERS[option]}"
+            )
 
 
 def opens_dataset(command: Callable) -> Callable:

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from mlgcn_pyg.checks import bad_input, check_choice, check_positive
+from mlgcn_pyg.checks import check_choice, check_positive
 from mlgcn_pyg.cli import common
 from mlgcn_pyg.cli.heads import fit_with_bar, head_files, remove_heads, save_heads
+from mlgcn_pyg.errors import InputError
 
 
 def demo(
@@ -30,7 +31,7 @@ def demo(
     for argument, value in (("num-train", num_train), ("num-test", num_test), ("seeds", seeds), ("epochs", epochs)):
         check_positive(argument, value)
     if ((out / "metrics.json").is_file() or head_files(out)) and not (out / "scenes").is_dir():
-        raise bad_input("out", "a new folder or one of an earlier demo", f"other results in {out}")
+        raise InputError("out", "a new folder or one of an earlier demo", f"other results in {out}")
     head_config = HeadConfig(lr=0.05, epochs=head_epochs, lr_step=max(1, round(0.7 * head_epochs)))
     common.make_folder("out", out)
     train_set, test_set = _draw(out / "scenes", num_train, num_test, image_size)

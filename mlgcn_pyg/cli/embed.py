@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from mlgcn_pyg.checks import bad_input, check_label_names, first_line
+from mlgcn_pyg.checks import check_label_names
 from mlgcn_pyg.cli import common
+from mlgcn_pyg.errors import InputError, first_line
 from mlgcn_pyg.files import existing_file
 
 Alias = Annotated[
@@ -50,7 +51,7 @@ def embed(
     """Make label embeddings once and keep them with what they were made of."""
     if (names is None) == (dataset is None):
         found = "neither" if names is None else "both"
-        raise bad_input("names", "--names, a text file of label names, or --dataset", found)
+        raise InputError("names", "--names, a text file of label names, or --dataset", found)
     common.check_result("out", out, embeddings, names, alias_file, labels)
     if names is not None:
         label_names = read_names(names)
@@ -75,7 +76,7 @@ def read_embeddings(label_names, path: Path, format: str, alias, alias_file: Pat
         made = label_embeddings(label_names, path, format=format, aliases=aliases, oov=oov, seed=seed)
     if (given or alias_file or oov != "error") and (sniff(path) if format == "auto" else format) in READY:
         found = "ready embeddings, whose words are no longer known"
-        raise bad_input("embeddings", "word vectors beside --alias, --alias-file or --oov", f"{path}, {found}")
+        raise InputError("embeddings", "word vectors beside --alias, --alias-file or --oov", f"{path}, {found}")
     if words := made.source.get("oov_words"):
         short = ", ".join(made.source["oov_labels"])
         common.err.print(f"without a vector ({made.source['oov']}): {', '.join(words)}; in {short}", soft_wrap=True)
@@ -90,11 +91,11 @@ def _aliases(pairs: list[str], label_names) -> dict[str, str]:
     for pair in pairs:
         name, sign, words = pair.partition("=")
         if not (sign and name.strip() and words.strip()):
-            raise bad_input("alias", "label=words, e.g. 'tvmonitor=tv monitor'", repr(pair))
+            raise InputError("alias", "label=words, e.g. 'tvmonitor=tv monitor'", repr(pair))
         if name.strip() not in names:
             near = nearest_spellings([name.strip()], label_names)[name.strip()]
             fix = f"perhaps it is {near[0]!r}" if near else "names for other labels too may stand in an --alias-file"
-            raise bad_input("alias", f"one of the {len(label_names)} labels", repr(name.strip()), fix)
+            raise InputError("alias", f"one of the {len(label_names)} labels", repr(name.strip()), fix)
         table[name.strip()] = words.strip()
     return table
 
@@ -104,8 +105,8 @@ def read_names(path: Path) -> tuple[str, ...]:
     try:
         lines = existing_file("names", path).read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise bad_input("names", "a text file in UTF-8", f"{path} ({first_line(error)})") from error
+        raise InputError("names", "a text file in UTF-8", f"{path} ({first_line(error)})") from error
     names = [line.strip() for line in lines if line.strip()]
     if not names:
-        raise bad_input("names", "label names, one a line", f"none in {path}")
+        raise InputError("names", "label names, one a line", f"none in {path}")
     return check_label_names(names, len(names))

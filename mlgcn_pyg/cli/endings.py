@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import typer
 
-from mlgcn_pyg.checks import first_line, one_line
+from mlgcn_pyg.errors import first_line, printable_line
 
 _KEY = f"mlgcn_pyg/refused/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}"  # in the store of a run's processes
 PATIENCE = 5.0  # seconds that the processes of a run wait for each other at its end
@@ -32,7 +32,7 @@ def trouble(error: RuntimeError) -> str | None:
 
 def tell(said: str) -> None:
     """The one form of every error."""
-    typer.echo(f"mlgcn: error: {one_line(said)}", err=True)
+    typer.echo(f"mlgcn: error: {printable_line(said)}", err=True)
 
 
 def refuse(said: str) -> None:

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from mlgcn_pyg.checks import bad_input
 from mlgcn_pyg.cli import common
+from mlgcn_pyg.errors import InputError
 
 
 def evaluate(
@@ -16,15 +16,15 @@ def evaluate(
     device: common.Device = "auto",
 ) -> None:
     """Score trained heads on cached features."""
+    from mlgcn_pyg.checkpoints import load_checkpoint
     from mlgcn_pyg.evaluation import mean_and_std, table1_row
     from mlgcn_pyg.features import FeatureCache
-    from mlgcn_pyg.nn import load_checkpoint
     from mlgcn_pyg.report import table1
     from mlgcn_pyg.training import score
 
     files = [file for path in checkpoint for file in (sorted(path.glob("*-seed*.pt")) if path.is_dir() else [path])]
     if not files:
-        raise bad_input(
+        raise InputError(
             "checkpoint", "at least one head (*-seed*.pt in a folder)", f"none in {', '.join(map(str, checkpoint))}"
         )
     data, device, rows = FeatureCache(cache), common.pick_device(device), {}

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from mlgcn_pyg.checks import bad_input, check_choice
+from mlgcn_pyg.checks import check_choice
 from mlgcn_pyg.cli import common, whole_model
+from mlgcn_pyg.errors import InputError
 
 FORMATS = ("linear", "onnx", "torch", "model")
 
@@ -31,8 +32,8 @@ def export(
     _check_out(out, checkpoint, format)
     if format == "linear":
         return _linear(checkpoint, out)
+    from mlgcn_pyg.checkpoints import export_onnx, export_torch, load_checkpoint, save_model
     from mlgcn_pyg.datasets.transforms import MEAN, STD
-    from mlgcn_pyg.nn import export_onnx, export_torch, load_checkpoint, save_model
 
     whole = whole_model.open_model(checkpoint, backbone, weights, pool, image_size)
     if format == "model":
@@ -51,11 +52,11 @@ def _check_out(out: Path, checkpoint: Path, format: str) -> None:
     common.check_result("out", out, checkpoint, called="the checkpoint", lost="what was trained")
     if (out.suffix == ".safetensors") != (format == "linear"):
         expected = f"a name that {'ends' if format == 'linear' else 'does not end'} in .safetensors"
-        raise bad_input("out", f"{expected} for --format {format}", out, "linear exports are known by their name")
+        raise InputError("out", f"{expected} for --format {format}", out, "linear exports are known by their name")
 
 
 def _linear(checkpoint: Path, out: Path) -> None:
-    from mlgcn_pyg.nn import load_checkpoint, save_linear
+    from mlgcn_pyg.checkpoints import load_checkpoint, save_linear
 
     loaded = load_checkpoint(checkpoint)
     config = loaded.config | ({"features": loaded.features} if loaded.features else {})

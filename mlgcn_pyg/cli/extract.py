@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from mlgcn_pyg.checks import bad_input
 from mlgcn_pyg.cli import common
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.files import partial_path
 
 
@@ -82,14 +82,15 @@ def _open_backbone(
     checkpoint: Path | None, backbone: str | None, weights: str | None, pool: str | None, image_size: str | None
 ):
     """The backbone of the options or of a whole network, and the size of its photographs."""
-    from mlgcn_pyg.nn import Backbone, load_checkpoint
+    from mlgcn_pyg.checkpoints import load_checkpoint
+    from mlgcn_pyg.nn import Backbone
 
     if checkpoint is None:
         weights = None if weights == "none" else weights or "DEFAULT"
         return Backbone(backbone or "resnet101", weights, pool or "max"), common.sides(image_size or "448")
     for argument, value in (("backbone", backbone), ("weights", weights), ("pool", pool), ("image_size", image_size)):
         if value is not None:
-            raise bad_input(argument, "none, since the checkpoint says it", repr(value))
+            raise InputError(argument, "none, since the checkpoint says it", repr(value))
     loaded = load_checkpoint(checkpoint)
     return loaded.model.backbone, loaded.image_size
 
@@ -99,5 +100,5 @@ def _shard(text: str | None) -> tuple[int, int] | None:
         return None
     match = re.fullmatch(r"(\d+)/(\d+)", text)
     if match is None:
-        raise bad_input("shard", "i/n such as 0/4, i from 0", repr(text))
+        raise InputError("shard", "i/n such as 0/4, i from 0", repr(text))
     return int(match[1]), int(match[2])

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from mlgcn_pyg.checks import bad_input
 from mlgcn_pyg.cli import common
 from mlgcn_pyg.cli.embed import Alias, AliasFile, Format, Oov, Seed, read_embeddings
+from mlgcn_pyg.errors import InputError
 
 
 @common.opens_dataset
@@ -36,7 +36,7 @@ def graph(
     if plot is not None:
         common.check_result("plot", plot, *read)
         if plot.absolute() == out.absolute():
-            raise bad_input("plot", "another file than --out", plot)
+            raise InputError("plot", "another file than --out", plot)
     data = open_data()
     x = None
     if embeddings is not None:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from mlgcn_pyg.checks import InputError
 from mlgcn_pyg.cli import common
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.files import tensor_digest, write_text
 
 
@@ -50,7 +50,7 @@ def unfinished_run(out: Path) -> Path:
 
 def describe_unfinished(out: Path, kinds: Sequence[str]) -> str:
     """How far an interrupted run in ``out`` has come, in words; empty where there is none."""
-    from mlgcn_pyg.training.runs import read_state
+    from mlgcn_pyg.training.run_folder import read_state
 
     states = {kind: read_state(unfinished_run(out) / kind) for kind in kinds}
     return ", ".join(f"{kind} in epoch {state['epoch']}" for kind, state in states.items() if state)
@@ -72,7 +72,7 @@ def save_heads(out: Path, fitted, config, train) -> None:
 
     Thresholds that were fitted to the same head stay in its checkpoint; those of another one are gone, and told of.
     """
-    from mlgcn_pyg.nn import save_head
+    from mlgcn_pyg.checkpoints import save_head
     from mlgcn_pyg.training.history import json_line
 
     features = {name: train.meta.get(name) for name in FEATURES}
@@ -85,7 +85,7 @@ def save_heads(out: Path, fitted, config, train) -> None:
 
 def _earlier_thresholds(path: Path, head):
     """Thresholds of a checkpoint that this head is about to replace, if they are its own."""
-    from mlgcn_pyg.nn import load_checkpoint
+    from mlgcn_pyg.checkpoints import load_checkpoint
 
     try:
         earlier = load_checkpoint(path)

@@ -24,8 +24,9 @@ def import_released(
     tau: Annotated[float, typer.Option(help="At which --adj was cut.")] = 0.4,
 ) -> None:
     """Turn a released checkpoint into a head, backbone weights and a label graph; nothing in it can run code."""
-    from mlgcn_pyg.nn import load_released, save_head
-    from mlgcn_pyg.nn.released import torchvision_state
+    from mlgcn_pyg.checkpoints import save_head
+    from mlgcn_pyg.released import load_released
+    from mlgcn_pyg.released.network import torchvision_state
 
     label_names = None if names is None else read_names(names)
     with common.err.status(f"reading {checkpoint.name}"):

@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from mlgcn_pyg.checks import bad_input, check_choice, check_count, check_finite, check_number, check_positive
+from mlgcn_pyg.checks import check_choice, check_count, check_finite, check_number, check_positive
 from mlgcn_pyg.cli import common, whole_model
 from mlgcn_pyg.cli.predictions import Prediction, line_writer, opened, printable
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.files import partial_path
 
 FORMATS = ("table", "jsonl", "csv")
@@ -37,7 +38,7 @@ def predict(
     device: common.Device = "auto",
 ) -> None:
     """Name the labels of photographs. Exit code 1 where some could not be read."""
-    from mlgcn_pyg.cli.photographs import find_images
+    from mlgcn_pyg.prediction.photographs import find_images
 
     check_choice("format", format, FORMATS)
     check_positive("batch_size", batch_size)
@@ -82,9 +83,9 @@ def predict_images(
     """Yields the predictions of one batch after the other; nothing of a batch is kept."""
     import torch
 
-    from mlgcn_pyg.cli.photographs import photograph_batches
+    from mlgcn_pyg.checkpoints import fold_model
     from mlgcn_pyg.datasets import eval_transform
-    from mlgcn_pyg.nn import fold_model
+    from mlgcn_pyg.prediction.photographs import photograph_batches
 
     network, transform = fold_model(checkpoint.model).float().to(device), eval_transform(checkpoint.image_size)
     cuda = torch.device(device).type == "cuda"
@@ -108,7 +109,7 @@ def _run(network, images):
             return network(images)
     except torch.OutOfMemoryError as error:
         fix = "give a smaller --batch-size"
-        raise bad_input("batch_size", "images that fit the device's memory", len(images), fix) from error
+        raise InputError("batch_size", "images that fit the device's memory", len(images), fix) from error
 
 
 def _labels(logits, cuts, top_k: int | None, names: Sequence[str]) -> list[list[tuple[str, float]]]:

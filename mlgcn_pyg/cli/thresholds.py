@@ -7,8 +7,8 @@ import typer
 from rich import box
 from rich.table import Table
 
-from mlgcn_pyg.checks import bad_input
 from mlgcn_pyg.cli import common
+from mlgcn_pyg.errors import InputError
 
 
 def thresholds(
@@ -17,14 +17,14 @@ def thresholds(
     device: common.Device = "auto",
 ) -> None:
     """Fit one threshold per label that maximises its F1; mlgcn predict then uses them."""
+    from mlgcn_pyg.checkpoints import load_checkpoint, store_thresholds
     from mlgcn_pyg.evaluation import f1_per_label, fit_thresholds
     from mlgcn_pyg.features import FeatureCache
-    from mlgcn_pyg.nn import load_checkpoint, store_thresholds
     from mlgcn_pyg.training import score
 
     if checkpoint.suffix == ".safetensors":
         fix = "fit them there and export again"
-        raise bad_input("checkpoint", "the checkpoint that was exported", f"its linear export {checkpoint}", fix)
+        raise InputError("checkpoint", "the checkpoint that was exported", f"its linear export {checkpoint}", fix)
     loaded, data = load_checkpoint(checkpoint), FeatureCache(cache)
     loaded.check_features(f"cache ({cache})", data.meta)
     logits, targets = score(loaded.head, data, common.pick_device(device))

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from mlgcn_pyg.checks import bad_input, check_choice
+from mlgcn_pyg.checks import check_choice
 from mlgcn_pyg.cli import common
+from mlgcn_pyg.errors import InputError
 
 
 @common.opens_dataset
@@ -133,7 +134,7 @@ def _fit(model, train_set, val_set, config, out: Path, tensorboard: bool) -> Non
         common.out.print(f"stopped; {where}: run the same command to go on", soft_wrap=True)
         raise typer.Exit(stopped.code if isinstance(stopped, SystemExit) else 130) from None
     if not history.epochs:
-        raise bad_input("epochs", "at least one epoch", "none")
+        raise InputError("epochs", "at least one epoch", "none")
     last, best = history.last, history.best
     told = f"epoch {last['epoch']}: loss {last['loss']:.4f}" + (f", mAP {last['mAP']:.4f}" if "mAP" in last else "")
     if best is not None:

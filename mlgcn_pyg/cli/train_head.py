@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mlgcn_pyg.checks import InputError, bad_input, check_choice, check_positive
+from mlgcn_pyg.checks import check_choice, check_positive
 from mlgcn_pyg.cli import common
 from mlgcn_pyg.cli.heads import (
     describe_unfinished,
@@ -17,6 +17,7 @@ from mlgcn_pyg.cli.heads import (
     save_heads,
     unfinished_run,
 )
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.files import own_folder
 
 
@@ -59,7 +60,7 @@ def train_head(
 
     kinds = HEADS if check_choice("head", head, (*HEADS, "both")) == "both" else (head,)
     if "mlgcn" in kinds and graph is None:
-        raise bad_input("graph", "the label graph of the ML-GCN head", "none", fix="give --graph, or --head linear")
+        raise InputError("graph", "the label graph of the ML-GCN head", "none", fix="give --graph, or --head linear")
     label_graph = LabelGraph.load(graph) if "mlgcn" in kinds else None
     recipe = {"lr": lr, "epochs": epochs, "lr_step": lr_step, "batch_size": batch_size, "weight_decay": weight_decay}
     recipe |= {"precision": precision, "val_every": val_every, "patience": patience, "views": views}
@@ -119,7 +120,7 @@ def _earlier_results(path: Path, setup: dict, own: dict[str, dict], overwrite: b
     """Heads in ``path`` that were trained the same way, to stand beside the new ones; refuses to lose others."""
     if not overwrite and not path.is_file() and (stray := head_files(path.parent)):
         fix = "choose another --out, or --overwrite them"
-        raise bad_input("out", "a new folder", f"heads without a metrics.json in it, such as {stray[0]}", fix)
+        raise InputError("out", "a new folder", f"heads without a metrics.json in it, such as {stray[0]}", fix)
     if overwrite or not path.is_file():
         return {}
     try:
@@ -127,11 +128,11 @@ def _earlier_results(path: Path, setup: dict, own: dict[str, dict], overwrite: b
         heads = content["heads"]
         same = content["setup"] == setup and all(heads[k]["setup"] == own[k] for k in own if k in heads)
     except (ValueError, KeyError, TypeError) as error:
-        raise bad_input(
+        raise InputError(
             "out", "a folder of this command", f"another file {path}", fix="choose another --out"
         ) from error
     if not same:
-        raise bad_input(
+        raise InputError(
             "out",
             "a new folder, or one of the same data, recipe and graph",
             f"results of another setup in {path}",

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from mlgcn_pyg.checks import bad_input, one_line
 from mlgcn_pyg.cli import common
+from mlgcn_pyg.errors import InputError, printable_line
 
 CheckpointFile = Annotated[Path, typer.Option(help="A whole model, a head, or a linear export (.safetensors).")]
 BackboneName = Annotated[str | None, typer.Option(help="Of a head: the backbone its features came from.")]
@@ -26,14 +26,15 @@ def open_model(path: Path, backbone: str | None, weights: str | None, pool: str 
 
     What a checkpoint knows need not be said, and what is said must agree with it.
     """
-    from mlgcn_pyg.nn import Backbone, load_checkpoint
+    from mlgcn_pyg.checkpoints import load_checkpoint
+    from mlgcn_pyg.nn import Backbone
 
     loaded, given = load_checkpoint(path), {"backbone": backbone, "weights": weights, "pool": pool}
     size = None if image_size is None else common.sides(image_size)
     if loaded.backbone is not None:
         for argument, value in given.items():
             if value is not None:
-                raise bad_input(argument, "none, since the checkpoint holds its backbone", repr(value))
+                raise InputError(argument, "none, since the checkpoint holds its backbone", repr(value))
         loaded.check_features("image_size", {"image_size": size})
         return loaded
     made = loaded.features
@@ -41,7 +42,7 @@ def open_model(path: Path, backbone: str | None, weights: str | None, pool: str 
     for argument, value in (("backbone", name), ("weights", weights)):
         if value is None:
             fix = "give --backbone and --weights, as to mlgcn extract"
-            raise bad_input(argument, "what the head's features came from", f"none in {path}", fix)
+            raise InputError(argument, "what the head's features came from", f"none in {path}", fix)
     with redirect_stdout(sys.stderr):  # torch tells of a download, and on standard output are predictions
         network = Backbone(name, weights, pool or made.get("pool") or "max")
     whole = loaded.with_backbone(network, size)
@@ -54,6 +55,6 @@ def open_model(path: Path, backbone: str | None, weights: str | None, pool: str 
 def _check_transform(made: str | None, image_size: tuple[int, int]) -> None:
     from mlgcn_pyg.datasets import eval_transform
 
-    ours = one_line(repr(eval_transform(image_size)))
+    ours = printable_line(repr(eval_transform(image_size)))
     if made not in (None, ours):
-        raise bad_input("checkpoint", f"a head on features of images transformed by {ours}", made)
+        raise InputError("checkpoint", f"a head on features of images transformed by {ours}", made)

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from mlgcn_pyg.checks import bad_input, first_line
 from mlgcn_pyg.datasets.names import inside
+from mlgcn_pyg.errors import InputError, first_line
 
 DAMAGED = (
     zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, RuntimeError, NotImplementedError,
@@ -63,7 +63,7 @@ def extract(path: str | Path, folder: str | Path, progress: Callable | None = No
                     progress(f"extracting {path.name}", done, total)
     except DAMAGED as error:
         fix = "remove it and run the same command again"
-        raise bad_input("archive", "a whole zip or tar archive", f"{path} ({first_line(error)})", fix) from error
+        raise InputError("archive", "a whole zip or tar archive", f"{path} ({first_line(error)})", fix) from error
     return written
 
 
@@ -80,13 +80,13 @@ def _members(path: Path) -> Iterator[list[Member]]:
 def _of_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind not in (0, stat.S_IFREG):
-        raise bad_input("archive", "files and folders only", f"{info.filename!r}, a link or device")
+        raise InputError("archive", "files and folders only", f"{info.filename!r}, a link or device")
     return Member(info.filename, info.file_size, lambda: archive.open(info))
 
 
 def _of_tar(archive: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
     if not info.isreg():
-        raise bad_input("archive", "files and folders only", f"{info.name!r}, a link or device")
+        raise InputError("archive", "files and folders only", f"{info.name!r}, a link or device")
     return Member(info.name, info.size, lambda: archive.extractfile(info))
 
 
@@ -94,14 +94,14 @@ def _targets(path: Path, members: list[Member], folder: Path) -> list[Path]:
     """Where each file goes; InputError where not all of them can go there."""
     targets = [inside("archive", folder, member.name) for member in members]
     if len(set(targets)) < len(targets):
-        raise bad_input("archive", "each file once", f"one of them twice in {path}")
+        raise InputError("archive", "each file once", f"one of them twice in {path}")
     needed = 0
     for member, target in zip(members, targets, strict=True):
         if not _is_there(target, member.size):
             needed += member.size
             if target.exists() and (target.is_dir() or target.stat().st_size):
                 fix = "move it away, or take another folder"
-                raise bad_input("root", f"no other file than that of {path.name}", str(target), fix)
+                raise InputError("root", f"no other file than that of {path.name}", str(target), fix)
     check_room(folder, needed)
     return targets
 
@@ -109,7 +109,7 @@ def _targets(path: Path, members: list[Member], folder: Path) -> list[Path]:
 def check_room(folder: Path, needed: int) -> None:
     """InputError where the disk of ``folder`` has fewer than ``needed`` bytes left."""
     if (free := shutil.disk_usage(folder).free) < needed:
-        raise bad_input("root", f"{needed >> 20:,} MiB of free disk", f"{free >> 20:,} MiB in {folder}")
+        raise InputError("root", f"{needed >> 20:,} MiB of free disk", f"{free >> 20:,} MiB in {folder}")
 
 
 def _is_there(target: Path, size: int) -> bool:

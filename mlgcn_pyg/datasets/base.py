@@ -8,9 +8,10 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mlgcn_pyg.checks import bad_input, check_count, check_label_names, check_targets
+from mlgcn_pyg.checks import check_count, check_label_names, check_targets
 from mlgcn_pyg.datasets.images import read_image
 from mlgcn_pyg.datasets.transforms import seeded
+from mlgcn_pyg.errors import InputError
 
 
 class LabeledImages(Dataset):
@@ -54,7 +55,7 @@ class LabeledImages(Dataset):
         self.transform = transform
         for name, values in (("targets", self.targets), ("ids", self.ids)):
             if len(values) != len(self.image_paths):
-                raise bad_input(name, f"{len(self.image_paths)} rows, one per image", len(values))
+                raise InputError(name, f"{len(self.image_paths)} rows, one per image", len(values))
 
     @property
     def num_labels(self) -> int:
@@ -106,7 +107,7 @@ class LabeledImages(Dataset):
     @epoch.setter
     def epoch(self, epoch: int) -> None:
         if self._seed_and_epoch is None:
-            raise bad_input("epoch", "a data set with a seed", "none", fix="set data.seed first")
+            raise InputError("epoch", "a data set with a seed", "none", fix="set data.seed first")
         self._seed_and_epoch[1] = check_count("epoch", epoch)
 
     def __repr__(self) -> str:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mlgcn_pyg.checks import InputError, bad_input, check_choice, first_line
+from mlgcn_pyg.checks import check_choice
 from mlgcn_pyg.datasets.base import LabeledImages
 from mlgcn_pyg.datasets.names import inside
 from mlgcn_pyg.datasets.published import Counts
+from mlgcn_pyg.errors import InputError, first_line
 from mlgcn_pyg.files import existing_file
 
 # What the official files hold; 702 and 367 images have no object.
@@ -80,10 +81,10 @@ def read_instances(path: str | Path) -> tuple[dict[int, str], tuple[str, ...], n
         content = json.loads(path.read_bytes(), object_hook=_needed)
     except (ValueError, RecursionError) as error:
         fix = "it may be cut short: take it from its archive again"
-        raise bad_input("root", "a whole JSON file", f"{path} ({first_line(error)})", fix) from error
+        raise InputError("root", "a whole JSON file", f"{path} ({first_line(error)})", fix) from error
     try:
         if not isinstance(content, dict):
-            raise bad_input("root", "an object with images, annotations and categories", type(content).__name__)
+            raise InputError("root", "an object with images, annotations and categories", type(content).__name__)
         files = dict(sorted(_listed(content, "images", "file_name").items()))
         categories = _listed(content, "categories", "name")
         names = tuple(sorted(categories.values()))
@@ -103,7 +104,7 @@ def _needed(item: dict) -> dict:
 
 def _list(content: dict, what: str) -> list:
     if not isinstance(content.get(what), list):
-        raise bad_input("root", f"a list {what!r}", "none")
+        raise InputError("root", f"a list {what!r}", "none")
     return content[what]
 
 
@@ -113,12 +114,12 @@ def _listed(content: dict, what: str, key: str) -> dict[int, str]:
     for n, item in enumerate(_list(content, what)):
         number, text = (item.get("id"), item.get(key)) if isinstance(item, dict) else (None, None)
         if not isinstance(number, int) or isinstance(number, bool) or not isinstance(text, str) or not text:
-            raise bad_input("root", f"{what} with a whole number id and a {key}", f"{item!r:.80} as number {n}")
+            raise InputError("root", f"{what} with a whole number id and a {key}", f"{item!r:.80} as number {n}")
         if number in found:
-            raise bad_input("root", f"different ids of {what}", f"{number} twice")
+            raise InputError("root", f"different ids of {what}", f"{number} twice")
         found[number] = text
     if len(set(found.values())) < len(found):
-        raise bad_input("root", f"a different {key} in each of the {what}", _repeated(found.values()) + " twice")
+        raise InputError("root", f"a different {key} in each of the {what}", _repeated(found.values()) + " twice")
     return found
 
 
@@ -136,5 +137,5 @@ def _places(annotations: list, key: str, place: dict[int, int]) -> list[int]:
             value = item.get(key) if isinstance(item, dict) else None
             if not isinstance(value, int) or value not in place:
                 found = f"{key} {value!r:.60} in annotation number {n}"
-                raise bad_input("root", f"annotations whose {key} is listed", found) from error
+                raise InputError("root", f"annotations whose {key} is listed", found) from error
         raise

@@ -14,8 +14,8 @@ from urllib.request import Request, urlopen
 
 from torchvision.datasets.utils import check_md5
 
-from mlgcn_pyg.checks import bad_input, first_line
 from mlgcn_pyg.datasets.archives import check_room, extract
+from mlgcn_pyg.errors import InputError, first_line
 from mlgcn_pyg.files import locked
 
 CHUNK = 1 << 20
@@ -65,16 +65,16 @@ def fetch(archive: Archive, folder: Path, progress: Progress | None = None) -> P
     path, partial = folder / archive.name, folder / f".{archive.name}.partial"
     if path.is_file():
         if archive.md5 and not check_md5(path, archive.md5):
-            raise bad_input("archive", f"the MD5 sum {archive.md5}", f"another of {path}", fix="move it away")
+            raise InputError("archive", f"the MD5 sum {archive.md5}", f"another of {path}", fix="move it away")
         return path
     try:
         _receive(archive.url, partial, progress)
     except (URLError, OSError, http.client.HTTPException) as error:
-        raise bad_input("download", f"{archive.url} to arrive", first_line(error), AGAIN) from error
+        raise InputError("download", f"{archive.url} to arrive", first_line(error), AGAIN) from error
     if archive.md5 and not check_md5(partial, archive.md5):
         partial.unlink()
         found = f"another, so that what arrived from {archive.url} was removed"
-        raise bad_input("download", f"the MD5 sum {archive.md5}", found, fix="run the same command again")
+        raise InputError("download", f"the MD5 sum {archive.md5}", found, fix="run the same command again")
     os.replace(partial, path)
     return path
 
@@ -102,4 +102,4 @@ def _receive(url: str, partial: Path, progress: Progress | None) -> None:
                 if progress:
                     progress(f"downloading {url.rsplit('/', 1)[-1]}", file.tell(), total)
     if total is not None and partial.stat().st_size != total:
-        raise bad_input("download", f"{total} bytes of {url}", partial.stat().st_size, AGAIN)
+        raise InputError("download", f"{total} bytes of {url}", partial.stat().st_size, AGAIN)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from mlgcn_pyg.checks import InputError, first_line
+from mlgcn_pyg.errors import InputError, first_line
 
 # Pillow hands the first to Ghostscript, a program that the file then instructs; the second may wrap the first
 PROGRAMS = ("EPS", "IPTC")
@@ -27,7 +27,7 @@ def read_image(path: str | Path) -> Image.Image:
             return _rgb(_upright(image))
     except Exception as error:  # decoders of damaged files raise nearly anything
         what = "missing file" if isinstance(error, FileNotFoundError) else first_line(error)
-        raise ImageError(f"image: expected a picture that decodes, found {path} ({what})") from error
+        raise ImageError("image", "an image that decodes", f"{path} ({what})") from error
 
 
 def _formats() -> list[str]:

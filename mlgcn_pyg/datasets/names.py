@@ -2,7 +2,8 @@
 
 from pathlib import Path, PureWindowsPath
 
-from mlgcn_pyg.checks import bad_input, check_text
+from mlgcn_pyg.checks import check_text
+from mlgcn_pyg.errors import InputError
 
 
 def inside(argument: str, folder: Path, name: str) -> Path:
@@ -17,9 +18,9 @@ def inside(argument: str, folder: Path, name: str) -> Path:
     'train2014/a.jpg'
     >>> inside("file_name", Path("train2014"), "../a.jpg")
     Traceback (most recent call last):
-    mlgcn_pyg.checks.InputError: file_name: expected a file below train2014, found '../a.jpg'
+    mlgcn_pyg.errors.InputError: file_name: expected a file below train2014, found '../a.jpg'
     """
     parsed = PureWindowsPath(check_text(argument, name))  # understands / and \ and drives
     if not parsed.parts or parsed.anchor or ".." in parsed.parts or "\0" in name:
-        raise bad_input(argument, f"a file below {folder}", repr(name))
+        raise InputError(argument, f"a file below {folder}", repr(name))
     return folder / name

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mlgcn_pyg.checks import bad_input
 from mlgcn_pyg.datasets.scene_drawing import draw_scene
 from mlgcn_pyg.datasets.scene_model import SCENE_LABELS, sample_labels
 from mlgcn_pyg.datasets.voc import VOC2007
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.files import write_text
 
 
@@ -41,13 +41,13 @@ class Scenes(VOC2007):
         transform: Callable | None = None,
     ):
         if num_images < 0:
-            raise bad_input("num_images", "an integer ≥ 0", num_images)
+            raise InputError("num_images", "an integer ≥ 0", num_images)
         folder = Path(root) / "VOCdevkit" / "VOC2007"
         main, images = folder / "ImageSets" / "Main", folder / "JPEGImages"
         names = main / "labels.txt"
         ours = names.is_file() and names.read_text(encoding="utf-8").split() == list(SCENE_LABELS)
         if not ours and (main.is_dir() or images.is_dir()):
-            raise bad_input("root", "an empty folder or one with scenes", f"another data set in {folder}")
+            raise InputError("root", "an empty folder or one with scenes", f"another data set in {folder}")
         images.mkdir(parents=True, exist_ok=True)
         # the label files go first and come last: no label ever stands beside another scene's picture
         for label in SCENE_LABELS:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from torchvision.datasets.voc import DATASET_YEAR_DICT
 
-from mlgcn_pyg.checks import InputError, bad_input
 from mlgcn_pyg.datasets.coco import COCO2014
 from mlgcn_pyg.datasets.download import Archive
 from mlgcn_pyg.datasets.published import missing_images
 from mlgcn_pyg.datasets.voc import VOC2007, find_voc
+from mlgcn_pyg.errors import InputError
 
 VOC_ARCHIVES = {
     split: Archive(DATASET_YEAR_DICT[key]["url"], DATASET_YEAR_DICT[key]["md5"])
@@ -31,7 +31,7 @@ def missing_voc_archives(root: str | Path, splits: Sequence[str]) -> Iterator[Ar
     except InputError:
         nested = True  # nothing there yet
     if not nested:
-        raise bad_input("root", "the folder above VOCdevkit, into which the archives go", str(root))
+        raise InputError("root", "the folder above VOCdevkit, into which the archives go", str(root))
     for split in splits:
         try:
             complete = not missing_images(VOC2007(root, split))

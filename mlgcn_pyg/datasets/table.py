@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mlgcn_pyg.checks import bad_input, check_label_names
+from mlgcn_pyg.checks import check_label_names
 from mlgcn_pyg.datasets.base import LabeledImages
 from mlgcn_pyg.datasets.table_file import MANY, read_table, texts
+from mlgcn_pyg.errors import InputError
 
 
 class Table(LabeledImages):
@@ -60,7 +61,7 @@ class Table(LabeledImages):
             columns = [c for c in table.columns if c not in (image_column, "split")]
             if "" in columns:
                 fix = "remove it: an index that pandas wrote is left out by to_csv(index=False)"
-                raise bad_input("path", "a name over each column", f"none over one of {path}", fix)
+                raise InputError("path", "a name over each column", f"none over one of {path}", fix)
             names = check_label_names(columns if label_names is None else label_names, len(label_names or columns))
             targets = _indicator_targets(table, names)
         else:
@@ -70,7 +71,7 @@ class Table(LabeledImages):
             names = tuple(label_names) if label_names is not None else _names_found(found, column, separator)
             targets = _named_targets(found, check_label_names(names, len(names)))
         if not names:
-            raise bad_input("path", "a table with at least one label", f"none in {path}")
+            raise InputError("path", "a table with at least one label", f"none in {path}")
         keep = _rows_of_split(table, split)
         images = texts(table[image_column]).iloc[keep]
         super().__init__(_image_paths(images, Path(image_root)), targets[keep], names, list(images), transform)
@@ -79,7 +80,7 @@ class Table(LabeledImages):
 
 def _require(table: pd.DataFrame, column: str, argument: str) -> None:
     if column not in table.columns:
-        raise bad_input(argument, "one of the columns " + ", ".join(map(str, table.columns)), repr(column))
+        raise InputError(argument, "one of the columns " + ", ".join(map(str, table.columns)), repr(column))
 
 
 def _rows_of_split(table: pd.DataFrame, split: str | None) -> np.ndarray:
@@ -89,36 +90,36 @@ def _rows_of_split(table: pd.DataFrame, split: str | None) -> np.ndarray:
     values = texts(table["split"])
     keep = np.flatnonzero(values == split)
     if not len(keep):
-        raise bad_input("split", "one of " + ", ".join(sorted(set(values))), repr(split))
+        raise InputError("split", "one of " + ", ".join(sorted(set(values))), repr(split))
     return keep
 
 
 def _image_paths(images: pd.Series, root: Path) -> list[str]:
     if not root.is_dir():
-        raise bad_input("image_root", "a folder that exists", str(root))
+        raise InputError("image_root", "a folder that exists", str(root))
     rows = {}
     # absolute paths may go through the link that the root is; either ends with a separator
     below, given = (os.path.join(folder, "") for folder in (os.path.realpath(root), os.path.abspath(root)))
     for row, name in zip(images.index + 1, images, strict=True):  # rows of the table, not of the split
         if not name:
-            raise bad_input("image_column", "a file in every row", f"none in row {row}")
+            raise InputError("image_column", "a file in every row", f"none in row {row}")
         if "\0" in name:
-            raise bad_input("image_column", "names of files", f"{name!r} in row {row}")
+            raise InputError("image_column", "names of files", f"{name!r} in row {row}")
         path = os.path.normpath(below + name if not os.path.isabs(name) else name)  # links in it are its owner's
         if path.startswith(given):
             path = below + path[len(given) :]
         if not path.startswith(below):
-            raise bad_input("image_column", f"files below {root}", f"{name!r} in row {row}")
+            raise InputError("image_column", f"files below {root}", f"{name!r} in row {row}")
         if path in rows:
             found = f"{name!r} in rows {rows[path]} and {row}"
-            raise bad_input("image_column", "each image in one row", found, fix="join its labels in one row")
+            raise InputError("image_column", "each image in one row", found, fix="join its labels in one row")
         rows[path] = row
     return list(rows)
 
 
 def _split_names(column: pd.Series, separator: str) -> list[list[str]]:
     if not separator:
-        raise bad_input("separator", "a character between label names", "none")
+        raise InputError("separator", "a character between label names", "none")
     column = column.astype(object)
     is_list = column.map(lambda cell: isinstance(cell, MANY)).astype(bool)
     names = column.mask(is_list, "").pipe(texts).str.split(separator, regex=False)
@@ -135,7 +136,7 @@ def _names_found(found: list[list[str]], column: pd.Series, separator: str) -> t
         for cell in cells:
             if other := [mark for mark in ";,|" if mark in cell]:
                 fix = f"perhaps it is {other[0]!r}; if these are single names, give each label a column"
-                raise bad_input("separator", f"{separator!r} between label names", repr(cell), fix)
+                raise InputError("separator", f"{separator!r} between label names", repr(cell), fix)
     return tuple(sorted({name for row in found for name in row}))
 
 
@@ -145,7 +146,7 @@ def _named_targets(found: list[list[str]], names: tuple[str, ...]) -> np.ndarray
     for row, labels in enumerate(found):
         for label in labels:
             if label not in column:
-                raise bad_input("label_names", "every label of the table", f"no {label!r} (row {row + 1})")
+                raise InputError("label_names", "every label of the table", f"no {label!r} (row {row + 1})")
             targets[row, column[label]] = 1
     return targets
 
@@ -157,7 +158,7 @@ def _indicator_targets(table: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
         values = pd.to_numeric(table[name], errors="coerce")
         if (strange := ~values.isin([1, 0, -1])).any():
             row = int(strange.to_numpy().argmax())
-            raise bad_input(
+            raise InputError(
                 f"column {name!r}",
                 "1, 0 or -1 in every row",
                 f"{str(table[name].iloc[row])!r} in row {row + 1}",

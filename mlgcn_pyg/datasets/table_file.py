@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mlgcn_pyg.checks import InputError, bad_input, first_line
+from mlgcn_pyg.errors import InputError, first_line
 from mlgcn_pyg.files import existing_file
 
 MANY = (list, tuple, np.ndarray)  # what Parquet's lists come as
@@ -20,23 +20,23 @@ def read_table(path: str | Path) -> pd.DataFrame:
     """
     path = existing_file("path", path)
     if path.suffix.lower() not in READERS:
-        raise bad_input("path", "a table that ends in " + ", ".join(READERS), str(path))
+        raise InputError("path", "a table that ends in " + ", ".join(READERS), str(path))
     try:
         table = READERS[path.suffix.lower()](path)
     except InputError:
         raise
     except ImportError as error:
         fix = 'pip install "mlgcn_pyg[parquet]"'
-        raise bad_input("path", "pyarrow to read Parquet", "none installed", fix) from error
+        raise InputError("path", "pyarrow to read Parquet", "none installed", fix) from error
     except UnicodeDecodeError as error:
-        raise bad_input("path", "a table in UTF-8", f"{path} ({first_line(error)})", fix="save it as UTF-8") from error
+        raise InputError("path", "a table in UTF-8", f"{path} ({first_line(error)})", fix="save it as UTF-8") from error
     except Exception as error:  # parsers of damaged files raise nearly anything
-        raise bad_input("path", "a readable table", f"{path} ({first_line(error)})") from error
+        raise InputError("path", "a readable table", f"{path} ({first_line(error)})") from error
     table.columns = [str(name).strip() for name in table.columns]
     table = table.loc[:, [bool(name) or bool((table.iloc[:, k] != "").any()) for k, name in enumerate(table.columns)]]
     if table.columns.has_duplicates:
         twice = table.columns[table.columns.duplicated()][0]
-        raise bad_input("path", "columns of different names", f"{twice!r} twice in {path}")
+        raise InputError("path", "columns of different names", f"{twice!r} twice in {path}")
     return table
 
 
@@ -56,7 +56,7 @@ def _read_text(path: Path, separator: str) -> pd.DataFrame:
     for number, row in enumerate(rows, start=1):
         if len(row) != len(header):
             found = f"{len(row)} in row {number} of {path}"
-            raise bad_input("path", f"{len(header)} fields in every row, as in the first line", found)
+            raise InputError("path", f"{len(header)} fields in every row, as in the first line", found)
     return pd.DataFrame(rows, columns=header, dtype=object)
 
 
@@ -76,7 +76,7 @@ def texts(column: pd.Series) -> pd.Series:
     for row, cell in cells.items():
         if isinstance(cell, (dict, *MANY)):
             found = f"a {'record' if isinstance(cell, dict) else 'list'} in row {row + 1}"
-            raise bad_input(f"column {column.name!r}", "one text or number in every cell", found)
+            raise InputError(f"column {column.name!r}", "one text or number in every cell", found)
     cells = cells.where(cells.notna(), "")
     cells = [str(int(cell)) if isinstance(cell, float) and cell.is_integer() else cell for cell in cells]
     return pd.Series(cells, index=column.index, dtype=object).astype(str).str.strip()

@@ -6,11 +6,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checks import bad_input, check_choice
+from mlgcn_pyg.checks import check_choice
 from mlgcn_pyg.datasets.base import LabeledImages
 from mlgcn_pyg.datasets.names import inside
 from mlgcn_pyg.datasets.published import Counts
 from mlgcn_pyg.datasets.voc_xml import read_annotations
+from mlgcn_pyg.errors import InputError
 
 VOC_LABELS = (
     "aeroplane",
@@ -88,7 +89,7 @@ def read_split(folder: Path, split: str, label_names: tuple[str, ...]) -> tuple[
         return read_label_files(folder, split, label_names)
     ids = [line.split()[0] for line in _lines(listed) if line.strip()]
     if len(set(ids)) != len(ids):
-        raise bad_input("split", f"each image once in {listed.name}", f"{len(ids) - len(set(ids))} repeated")
+        raise InputError("split", f"each image once in {listed.name}", f"{len(ids) - len(set(ids))} repeated")
     return ids, read_annotations(folder, ids, label_names)
 
 
@@ -98,7 +99,7 @@ def find_voc(root: str | Path) -> Path:
     for folder in (root / "VOCdevkit" / "VOC2007", root / "VOC2007", root):
         if (folder / "ImageSets" / "Main").is_dir():
             return folder
-    raise bad_input("root", "a folder with VOCdevkit/VOC2007/ImageSets/Main in it", f"{root} without it")
+    raise InputError("root", "a folder with VOCdevkit/VOC2007/ImageSets/Main in it", f"{root} without it")
 
 
 def read_label_names(folder: Path) -> tuple[str, ...]:
@@ -113,7 +114,7 @@ def _lines(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise bad_input("root", "label files in UTF-8", f"other bytes in {path}") from error
+        raise InputError("root", "label files in UTF-8", f"other bytes in {path}") from error
 
 
 def read_label_files(folder: Path, split: str, label_names: tuple[str, ...]) -> tuple[list[str], Tensor]:
@@ -124,12 +125,12 @@ def read_label_files(folder: Path, split: str, label_names: tuple[str, ...]) -> 
         path = main / f"{name}_{split}.txt"
         if not path.is_file():
             known = sorted(file.name[len(name) + 1 : -4] for file in main.glob(f"{name}_*.txt"))
-            raise bad_input("split", f"one of {', '.join(known) or 'none'} (label files in {main})", f"no {path.name}")
+            raise InputError("split", f"one of {', '.join(known) or 'none'} (label files in {main})", f"no {path.name}")
         named, column = _read_label_file(path)
         if len(set(named)) != len(named):
-            raise bad_input("split", f"each image once in {path.name}", f"{len(named) - len(set(named))} repeated")
+            raise InputError("split", f"each image once in {path.name}", f"{len(named) - len(set(named))} repeated")
         if columns and named != ids:
-            raise bad_input("split", f"the same images in every label file of {split}", f"others in {path.name}")
+            raise InputError("split", f"the same images in every label file of {split}", f"others in {path.name}")
         ids = named
         columns.append(column)
     return ids, torch.tensor(columns, dtype=torch.int8).reshape(len(label_names), len(ids)).t().contiguous()
@@ -142,7 +143,7 @@ def _read_label_file(path: Path) -> tuple[list[str], list[int]]:
         if not parts:
             continue
         if len(parts) != 2 or parts[1] not in MARKS:
-            raise bad_input("split", "lines of an image id and 1, -1 or 0", f"line {number} of {path}: {line[:60]!r}")
+            raise InputError("split", "lines of an image id and 1, -1 or 0", f"line {number} of {path}: {line[:60]!r}")
         ids.append(parts[0])
         column.append(MARKS[parts[1]])
     return ids, column

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checks import bad_input, first_line
+from mlgcn_pyg.errors import InputError, first_line
 
 
 class _NoDoctype(ElementTree.TreeBuilder):
@@ -29,7 +29,7 @@ def read_annotations(folder: Path, ids: list[str], label_names: tuple[str, ...])
         path = folder / "Annotations" / f"{name}.xml"
         for label, difficult in read_objects(path):
             if label not in column:
-                raise bad_input("root", f"objects of the {len(column)} labels", f"{label!r} in {path}")
+                raise InputError("root", f"objects of the {len(column)} labels", f"{label!r} in {path}")
             here = targets[n, column[label]]
             targets[n, column[label]] = 1 if not difficult or here == 1 else -1
     return targets
@@ -40,12 +40,12 @@ def read_objects(path: Path) -> list[tuple[str, bool]]:
     try:
         root = ElementTree.fromstring(path.read_bytes(), ElementTree.XMLParser(target=_NoDoctype()))
     except (OSError, ValueError, LookupError, ElementTree.ParseError) as error:
-        raise bad_input("root", "VOC's annotations of every image", f"{path} ({first_line(error)})") from error
+        raise InputError("root", "VOC's annotations of every image", f"{path} ({first_line(error)})") from error
     objects = []
     for item in root.findall("object"):
         label, mark = (item.findtext(key, default, None) for key, default in (("name", ""), ("difficult", "0")))
         if not label.strip() or mark.strip() not in ("0", "1"):
             found = f"name {label!r} and difficult {mark!r} in {path}"
-            raise bad_input("root", "objects with a name, and difficult 0 or 1", found)
+            raise InputError("root", "objects with a name, and difficult 0 or 1", found)
         objects.append((label.strip(), mark.strip() == "1"))
     return objects

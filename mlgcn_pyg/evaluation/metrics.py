@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 from torchmetrics.functional.classification import binary_average_precision, multilabel_stat_scores
 
-from mlgcn_pyg.checks import bad_input, check_finite, check_positive, check_targets
+from mlgcn_pyg.checks import check_finite, check_positive, check_targets
+from mlgcn_pyg.errors import InputError
 
 COUNT_METRICS = ("CP", "CR", "CF1", "OP", "OR", "OF1")
 
@@ -43,7 +44,7 @@ def multilabel_metrics(logits: Tensor, targets: Tensor, top_k: int | None = None
     logits = logits if logits.is_floating_point() else logits.double()
     targets = check_targets("targets", targets).to(logits.device)
     if logits.shape != targets.shape:
-        raise bad_input("logits", f"the shape of targets, {tuple(targets.shape)}", f"shape {tuple(logits.shape)}")
+        raise InputError("logits", f"the shape of targets, {tuple(targets.shape)}", f"shape {tuple(logits.shape)}")
     check_finite("logits", logits)
     if top_k is not None:
         check_positive("top_k", top_k)

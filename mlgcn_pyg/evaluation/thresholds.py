@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checks import bad_input, check_finite, check_targets
+from mlgcn_pyg.checks import check_finite, check_targets
+from mlgcn_pyg.errors import InputError
 
 BLOCK = 1 << 24  # entries that are sorted at a time
 
@@ -33,7 +34,7 @@ def fit_thresholds(logits: Tensor, targets: Tensor) -> Tensor:
     logits = torch.as_tensor(logits)
     targets = check_targets("targets", targets).to(logits.device)
     if logits.shape != targets.shape:
-        raise bad_input("logits", f"the shape of targets, {tuple(targets.shape)}", f"shape {tuple(logits.shape)}")
+        raise InputError("logits", f"the shape of targets, {tuple(targets.shape)}", f"shape {tuple(logits.shape)}")
     check_finite("logits", logits)
     width = max(1, BLOCK // max(1, len(logits)))
     blocks = zip(logits.double().split(width, dim=1), targets.split(width, dim=1), strict=True)

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import torch
 
-from mlgcn_pyg.checks import bad_input, check_choice, check_positive
+from mlgcn_pyg.checks import check_choice, check_positive
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.evaluation import mean_and_std, table1_row
 from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.graph import LabelGraph
 from mlgcn_pyg.nn import LinearHead, MLGCNHead
 from mlgcn_pyg.training import HeadConfig, History, fit_heads
-from mlgcn_pyg.training.scoring import open_data, source_logits
+from mlgcn_pyg.training.heads.scoring import open_data, source_logits
 
 HEADS = ("mlgcn", "linear")
 
@@ -91,7 +92,7 @@ def build_head(
     if check_choice("head", kind, HEADS) == "linear":
         return LinearHead(train.num_labels, train.num_features, train.label_names)
     if graph is None:
-        raise bad_input("graph", "a label graph for the ML-GCN head", None)
+        raise InputError("graph", "a label graph for the ML-GCN head", None)
     return MLGCNHead(graph, train.num_features, hidden_channels, **learn)
 
 

@@ -14,7 +14,8 @@ import psutil
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checks import all_finite, bad_input, check_choice, check_finite, check_positive
+from mlgcn_pyg.checks import all_finite, check_choice, check_finite, check_positive
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.seeding import derived_seed
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ class Streamed:
     def row_batches(self, batch_size: int, seed: int, epoch: int, start: int = 0) -> Iterator[Tensor]:
         """Rows (B,) for :meth:`gather`, good until the next ones are asked for; see :class:`Resident`."""
         if check_positive("batch_size", batch_size) > self.window:
-            raise bad_input("batch_size", f"at most {self.window} where features are streamed", batch_size)
+            raise InputError("batch_size", f"at most {self.window} where features are streamed", batch_size)
         if not self.num_images:
             return
         steps = self.window // batch_size  # of one window
@@ -186,7 +187,7 @@ class Streamed:
         if not all_finite(features):
             bad = ~features.flatten(1).isfinite().all(dim=1)
             found = f"NaN or Inf in {int(bad.sum())} of {len(bad)} rows, the first is row {int(images[bad][0])}"
-            raise bad_input(f"features of {self.cache.path}", "finite numbers", found)
+            raise InputError(f"features of {self.cache.path}", "finite numbers", found)
         return features
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checks import bad_input, check_positive
+from mlgcn_pyg.checks import check_positive
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features import format
 from mlgcn_pyg.features.parts import JoinedRows, open_parts
 from mlgcn_pyg.features.rows import Rows
@@ -77,7 +78,7 @@ class FeatureCache:
         features = torch.as_tensor(features)
         features = features.unsqueeze(1) if features.dim() == 2 else features
         if features.dim() != 3:
-            raise bad_input("features", "shape (N, D) or (N, V, D)", f"shape {tuple(features.shape)}")
+            raise InputError("features", "shape (N, D) or (N, V, D)", f"shape {tuple(features.shape)}")
         ids = [str(row) for row in range(len(features))] if ids is None else list(ids)
         batch_size = max(1, (8 << 20) // max(1, 4 * features[:1].numel()))  # some megabytes to a checksum
         with atomic_path(path) as partial:

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mlgcn_pyg.checks import bad_input, check_choice, check_count, check_positive
+from mlgcn_pyg.checks import check_choice, check_count, check_positive
+from mlgcn_pyg.distributed import Ranks
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features import format
 from mlgcn_pyg.features.cache import FeatureCache
 from mlgcn_pyg.features.loading import ImageBatchError, Views, broken_error, broken_images, image_batches
 from mlgcn_pyg.features.plan import Plan, check_shard
 from mlgcn_pyg.features.provenance import provenance
-from mlgcn_pyg.features.ranks import Ranks
 from mlgcn_pyg.features.writer import FeatureWriter, storable
 
 PRECISIONS = {"float32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -106,7 +107,7 @@ def _own_device(device: torch.device, ranks: Ranks) -> torch.device:
         return device
     if ranks.local_rank >= (count := torch.cuda.device_count()):
         found = f"{count} GPUs for process {ranks.local_rank} of this machine, counted from 0"
-        raise bad_input("device", "a GPU for every process", found, "start fewer processes, or give device='cpu'")
+        raise InputError("device", "a GPU for every process", found, "start fewer processes, or give device='cpu'")
     return torch.device("cuda", ranks.local_rank)
 
 
@@ -181,7 +182,7 @@ def _features(
             yield torch.stack(views, dim=1).float()
     except torch.OutOfMemoryError as error:
         fix = "give a smaller batch_size (--batch-size)"
-        raise bad_input("batch_size", "images that fit the device's memory", len(images), fix) from error
+        raise InputError("batch_size", "images that fit the device's memory", len(images), fix) from error
     finally:
         backbone.train(training)
 

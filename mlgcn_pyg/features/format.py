@@ -40,15 +40,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from mlgcn_pyg.checks import (
-    bad_input,
-    check_choice,
-    check_label_names,
-    check_positive,
-    check_targets,
-    check_text,
-    first_line,
-)
+from mlgcn_pyg.checks import check_choice, check_label_names, check_positive, check_targets, check_text
+from mlgcn_pyg.errors import InputError, first_line
 from mlgcn_pyg.files import enough_disk
 
 FORMAT, VERSION = "mlgcn_pyg.features", 2
@@ -133,12 +126,12 @@ def create(
     names = check_label_names(label_names, targets.shape[1])
     for what, rows in (("targets", len(targets)), ("ids", len(ids))):
         if rows != shape[0]:
-            raise bad_input(what, f"{shape[0]} rows, one per image", rows)
+            raise InputError(what, f"{shape[0]} rows, one per image", rows)
     if other := [name for name in ids if not isinstance(name, str)]:
         found = f"{type(other[0]).__name__} {other[0]}"
-        raise bad_input("ids", "strings that name the images", found, "give [str(id) for id in ids]")
+        raise InputError("ids", "strings that name the images", found, "give [str(id) for id in ids]")
     if len(set(ids)) != len(ids):
-        raise bad_input("ids", "a different id for every image", f"{len(ids) - len(set(ids))} repeated")
+        raise InputError("ids", "a different id for every image", f"{len(ids) - len(set(ids))} repeated")
     _check_texts("label_names", names)
     _check_texts("ids", ids)
     meta, batches = _as_json(meta), num_batches(shape[0], check_positive("batch_size", batch_size))
@@ -161,7 +154,7 @@ def create(
 def _check_texts(argument: str, texts: Sequence[str]) -> None:
     for text in texts:
         if "\0" in check_text(argument, text):
-            raise bad_input(argument, "text without NUL, which ends a text in HDF5", ascii(text))
+            raise InputError(argument, "text without NUL, which ends a text in HDF5", ascii(text))
 
 
 def _as_json(meta: dict) -> str:
@@ -171,7 +164,7 @@ def _as_json(meta: dict) -> str:
         found = type(meta).__name__
     except (TypeError, ValueError) as error:
         found = first_line(error)
-    raise bad_input("meta", "a dict of what JSON can hold", found)
+    raise InputError("meta", "a dict of what JSON can hold", found)
 
 
 def _claim(path: Path, size: int) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import h5py
 
-from mlgcn_pyg.checks import bad_input
+from mlgcn_pyg.errors import InputError
 
 SIGNATURE, HEAD = b"GCOL\x01\0\0\0", struct.Struct("<HHIQ")  # of an object: index, references, nothing, size
 
@@ -26,7 +26,7 @@ def check_heaps(file: h5py.File, path: Path) -> None:
             place = data.find(SIGNATURE, start, stop)
             while place >= 0:
                 if not _is_whole(data, place):
-                    raise bad_input("cache", "texts that can be read", f"damaged ones in {path}")
+                    raise InputError("cache", "texts that can be read", f"damaged ones in {path}")
                 place = data.find(SIGNATURE, place + 8, stop)
 
 

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from mlgcn_pyg.checks import InputError, bad_input
+from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.loading import load_batches
 from mlgcn_pyg.seeding import seeded
 
 
@@ -23,7 +24,7 @@ class Views(Dataset):
     def __init__(self, dataset: Dataset, views: int = 1, view_transform: Callable | None = None, seed: int = 0):
         if views > 1 and (view_transform is None or not hasattr(dataset, "image")):
             found = "none" if view_transform is None else f"a {type(dataset).__name__} without it"
-            raise bad_input("views", "view_transform, and a data set with image(index)", found, fix="give both")
+            raise InputError("views", "view_transform, and a data set with image(index)", found, fix="give both")
         self.dataset, self.views, self.view_transform = dataset, views, view_transform
         self.seed = seed if views > 1 else 0
 
@@ -42,7 +43,7 @@ class Views(Dataset):
         with seeded(self.seed, self.dataset.ids[index], view):
             picture = make()
         if not isinstance(picture, Tensor):
-            raise bad_input("transform", "a tensor from every image", type(picture).__name__, "use eval_transform")
+            raise InputError("transform", "a tensor from every image", type(picture).__name__, "use eval_transform")
         return picture
 
 
@@ -50,13 +51,10 @@ def image_batches(
     views: Views, batches: Sequence[Sequence[int]], num_workers: int, pin_memory: bool
 ) -> Iterator[Tensor]:
     """Yields (B, V, 3, height, width) for each list of items, in order."""
-    # a generator of its own: the loader draws a number that nothing here depends on
-    own = torch.Generator()
-    loader = DataLoader(views, batch_sampler=batches, num_workers=num_workers, pin_memory=pin_memory, generator=own)
     try:
-        yield from loader
+        yield from load_batches(views, batches=batches, num_workers=num_workers, pin_memory=pin_memory)
     except InputError as error:
-        raise ImageBatchError(str(error)) from error
+        raise ImageBatchError(*error.args) from error
 
 
 class _Problems(Dataset):
@@ -94,7 +92,7 @@ def broken_error(dataset: Dataset, broken: dict[int, str]) -> InputError:
     named = [dataset.ids[row] for row in broken]
     listed = ", ".join(named[:5]) + (", …" if len(named) > 5 else "")
     first = next(iter(broken.values()), "none when read again")
-    return bad_input(
+    return InputError(
         "dataset",
         f"{len(dataset)} images that decode",
         f"{len(broken)} that do not: {listed} (the first: {first})",

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mlgcn_pyg.checks import bad_input, check_same_labels
+from mlgcn_pyg.checks import check_same_labels
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features.format import Contents
 from mlgcn_pyg.features.provenance import KEY, differences, is_extracted
 from mlgcn_pyg.features.reading import read
@@ -27,7 +28,7 @@ def open_parts(source: str | Path | Sequence[str | Path]) -> list[tuple[Path, Co
     """
     paths = matching_files(source) if isinstance(source, str | Path) else [Path(path) for path in source]
     if not paths:
-        raise bad_input("cache", "at least one feature file", "none")
+        raise InputError("cache", "at least one feature file", "none")
     parts = [(existing_file("cache", path), read(path)) for path in paths]
     if len(parts) > 1:
         parts = _in_order(parts)
@@ -42,7 +43,7 @@ def matching_files(source: str | Path) -> list[Path]:
         return [source]
     found = [path for path in glob.glob(str(source)) if not re.search(r"\.partial(\.rank[^/]*)?$", path)]
     if not found:
-        raise bad_input("cache", "at least one feature file", f"none for {source}")
+        raise InputError("cache", "at least one feature file", f"none for {source}")
     return sorted(
         map(Path, found),
         key=lambda path: [(not t.isdecimal(), int(t) if t.isdecimal() else t) for t in re.split(r"(\d+)", str(path))],
@@ -59,7 +60,7 @@ def _in_order(parts: list[tuple[Path, Contents]]) -> list[tuple[Path, Contents]]
     if any(shard[1] != total for shard in shards) or sorted(numbers) != list(range(total)):
         missing = [k for k in range(total) if k not in numbers]
         found = f"shards {sorted(numbers)}" + (f" without {missing}" if missing else " of different numbers")
-        raise bad_input("cache", f"each of the {total} shards once", found, "extract the missing ones")
+        raise InputError("cache", f"each of the {total} shards once", found, "extract the missing ones")
     return sorted(parts, key=lambda part: part[1].meta["shard"][0])
 
 
@@ -76,18 +77,18 @@ def _check_alike(parts: list[tuple[Path, Contents]]) -> None:
         check_same_labels(f"cache ({path})", contents.label_names, first.label_names, str(first_path))
         sizes = [(c.shape[1:], c.dtype.name) for c in (contents, first)]
         if sizes[0] != sizes[1]:
-            raise bad_input(
+            raise InputError(
                 "cache", f"views, features and dtype {sizes[1]} as in {first_path}", f"{sizes[0]} in {path}"
             )
         made = {name: first.meta.get(name) for name in MAKING}
         if differing := differences(contents.meta, made, MAKING):
             found = f"{path} with " + "; ".join(differing).replace("asked for", f"in {first_path.name}")
-            raise bad_input("cache", "files that were made in the same way", found)
+            raise InputError("cache", "files that were made in the same way", found)
     seen = {}
     for path, contents in parts:
         for name in contents.ids:
             if name in seen:  # ids of one file differ
-                raise bad_input("cache", "each image in one file", f"{name} in {seen[name]} and {path}")
+                raise InputError("cache", "each image in one file", f"{name} in {seen[name]} and {path}")
             seen[name] = path
 
 

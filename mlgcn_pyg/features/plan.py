@@ -8,7 +8,8 @@ from pathlib import Path
 
 from torch.utils.data import Subset
 
-from mlgcn_pyg.checks import InputError, bad_input, check_count, check_positive
+from mlgcn_pyg.checks import check_count, check_positive
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features import format
 from mlgcn_pyg.features.loading import Views, broken_error, broken_images
 from mlgcn_pyg.features.provenance import ENVIRONMENT, KEY, differences
@@ -44,7 +45,7 @@ class Plan:
                 self.partial.parent.mkdir(parents=True, exist_ok=True)
                 self.locks.enter_context(locked(self.partial))
             except OSError as error:
-                raise bad_input("path", "a place that can be written", f"{self.path} ({error.strerror})") from error
+                raise InputError("path", "a place that can be written", f"{self.path} ({error.strerror})") from error
             yield
 
     def finished(self) -> bool:
@@ -111,7 +112,7 @@ class Plan:
             with open(self.partial, "rb") as file:
                 start = file.read(8)
             if start not in (b"", bytes(len(start)), b"\x89HDF\r\n\x1a\n"):
-                raise bad_input("path", "a file in the making", f"another file {self.partial}", "remove it") from error
+                raise InputError("path", "a file in the making", f"another file {self.partial}", "remove it") from error
             if start.strip(b"\0"):  # killed while it was being made, or damaged since
                 self.notify(f"{self.partial} cannot be gone on with ({error}): starting anew")
             return None
@@ -130,7 +131,7 @@ class Plan:
     def _refuse_other(self, path: Path, meta: dict, fields: tuple[str, ...]) -> None:
         if differing := self._differing(meta, fields):
             fix = "choose another path, or replace it with overwrite=True (--overwrite)"
-            raise bad_input(
+            raise InputError(
                 "path", "a new file, or one with the same content key", f"{path} with {'; '.join(differing)}", fix
             )
 
@@ -166,8 +167,8 @@ def check_shard(shard: tuple[int, int] | None) -> tuple[int, int] | None:
     if shard is None:
         return None
     if isinstance(shard, str) or len(shard) != 2:
-        raise bad_input("shard", "(i, n) with 0 ≤ i < n", repr(shard))
+        raise InputError("shard", "(i, n) with 0 ≤ i < n", repr(shard))
     i, n = check_count("shard", shard[0]), check_positive("shard", shard[1])
     if i >= n:
-        raise bad_input("shard", "(i, n) with 0 ≤ i < n", (i, n))
+        raise InputError("shard", "(i, n) with 0 ≤ i < n", (i, n))
     return i, n

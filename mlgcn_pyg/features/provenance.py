@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mlgcn_pyg._version import __version__
-from mlgcn_pyg.checks import one_line
+from mlgcn_pyg.errors import printable_line
 from mlgcn_pyg.files import tensor_digest
 from mlgcn_pyg.seeding import seeded
 
@@ -113,7 +113,7 @@ def _hardware(device: torch.device) -> str:
 
 def _described(transform: Callable | None) -> str:
     """The transform's own words, without line breaks and addresses in memory."""
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", one_line(repr(transform)))
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", printable_line(repr(transform)))
 
 
 def _short(value) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checks import bad_input
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features.format import Contents
 from mlgcn_pyg.features.reading import identity
 
@@ -38,7 +38,7 @@ class Rows:
             found = f"another one under {self.path} by now"
         except FileNotFoundError:
             found = f"no file {self.path} any more"
-        raise bad_input("cache", "the file that was opened", found, "open the cache again")
+        raise InputError("cache", "the file that was opened", found, "open the cache again")
 
     def mapped(self) -> np.ndarray:
         """(N, V, D), read-only."""
@@ -69,5 +69,5 @@ class Rows:
         while len(view):
             count = file.readinto(view)
             if not count:
-                raise bad_input("cache", "a whole file", f"{self.path} cut short")
+                raise InputError("cache", "a whole file", f"{self.path} cut short")
             view = view[count:]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mlgcn_pyg.checks import bad_input
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features.format import Contents
 from mlgcn_pyg.features.parts import open_parts
 from mlgcn_pyg.features.provenance import KEY, is_extracted
@@ -113,7 +113,7 @@ def repair(path: str | Path, progress: Callable[[int, str], None] | None = None)
     _check_mendable(report)
     target = path if path.name.endswith(".partial") else partial_path(path)
     if target != path and target.exists():
-        raise bad_input("cache", f"no file {target}, the name for a file in the making", "one", "finish or remove it")
+        raise InputError("cache", f"no file {target}, the name for a file in the making", "one", "finish or remove it")
     batch_of = {row // report.contents.batch_size for row in report.not_finite}
     with locked(path), FeatureWriter(path, reserve=False) as writer:
         path.rename(target)  # first: if we are stopped here, extraction finds the damage by itself
@@ -127,10 +127,10 @@ def repair(path: str | Path, progress: Callable[[int, str], None] | None = None)
 def _check_mendable(report: Report) -> None:
     if not report.checked:
         fix = "extract it again with --overwrite"
-        raise bad_input("cache", "a file of format version 2, with checksums", f"version 1 in {report.path}", fix)
+        raise InputError("cache", "a file of format version 2, with checksums", f"version 1 in {report.path}", fix)
     if not is_extracted(report.contents.meta):
         found = f"features of another origin in {report.path}, and damage that cannot be computed away"
-        raise bad_input("cache", "a file of mlgcn extract", found, "write it again with FeatureCache.from_arrays")
+        raise InputError("cache", "a file of mlgcn extract", found, "write it again with FeatureCache.from_arrays")
 
 
 def describe(source: str | Path | Sequence[str | Path]) -> dict:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checks import bad_input
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features.format import checksum
 from mlgcn_pyg.features.reading import read
 from mlgcn_pyg.files import enough_disk, publish, write_at
@@ -147,7 +147,7 @@ def storable(features: Tensor, dtype: str, ids: Sequence[str]) -> np.ndarray:
     """Features (B, ...) as ``dtype``; InputError, naming the image, where a value is not finite or does not fit."""
     limit = float(np.finfo(dtype).max)
     if features.is_complex():
-        raise bad_input("features", "real numbers", features.dtype)
+        raise InputError("features", "real numbers", features.dtype)
     features = features.detach()
     if features.dtype not in (torch.float16, torch.float32, torch.float64):
         features = features.float()  # NumPy knows no bfloat16
@@ -157,7 +157,7 @@ def storable(features: Tensor, dtype: str, ids: Sequence[str]) -> np.ndarray:
         row = int((~(features.double().abs() <= limit)).flatten(1).any(dim=1).nonzero()[0])
         worst = float(features[row].abs().max())
         fix = "store float32 instead" if np.isfinite(worst) else "check the weights and the image"
-        raise bad_input(
+        raise InputError(
             "features",
             f"finite values that {dtype} can hold (at most {limit:g})",
             f"{worst:g} in row {row} (image {ids[row]})",

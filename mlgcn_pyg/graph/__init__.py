@@ -4,7 +4,6 @@ from mlgcn_pyg.graph.counts import CooccurrenceCounter
 from mlgcn_pyg.graph.edges import EdgeRule
 from mlgcn_pyg.graph.embeddings import LabelEmbeddings, glove_embeddings, label_embeddings, one_hot
 from mlgcn_pyg.graph.label_graph import LabelGraph
-from mlgcn_pyg.graph.released import read_array_pickle, read_released_counts
 from mlgcn_pyg.graph.summary import GraphSummary
 from mlgcn_pyg.graph.weighting import WEIGHTINGS
 from mlgcn_pyg.graph.words import ALIASES, label_words, read_aliases
@@ -22,6 +21,4 @@ __all__ = [
     "label_words",
     "one_hot",
     "read_aliases",
-    "read_array_pickle",
-    "read_released_counts",
 ]

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checks import bad_input, check_positive
+from mlgcn_pyg.checks import check_positive
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.graph.edges import EdgeRule, join_edges, mine_edges
 from mlgcn_pyg.graph.targets import from_label_ids, present_and_unknown
 
@@ -71,7 +72,7 @@ class CooccurrenceCounter:
     def merge(self, other: "CooccurrenceCounter") -> "CooccurrenceCounter":
         """Adds what another counter over the same labels has seen."""
         if other.num_labels != self.num_labels:
-            raise bad_input("other", f"a counter over {self.num_labels} labels", f"one over {other.num_labels}")
+            raise InputError("other", f"a counter over {self.num_labels} labels", f"one over {other.num_labels}")
         return self._add(other._all_present(), other._all_unknown())
 
     def _all_present(self) -> "csr_array":
@@ -135,20 +136,20 @@ def checked_pair_counts(label_counts: Tensor, pair_counts) -> "csr_array":
     num_labels = len(label_counts)
     given = csr_array(pair_counts if issparse(pair_counts) else np.asarray(pair_counts))
     if given.shape != (num_labels, num_labels):
-        raise bad_input("pair_counts", f"shape ({num_labels}, {num_labels})", f"shape {given.shape}")
+        raise InputError("pair_counts", f"shape ({num_labels}, {num_labels})", f"shape {given.shape}")
     values = given.data
     if not np.all(np.isfinite(values)) or np.any(values < 0) or np.any(values != np.floor(values)):
-        raise bad_input("pair_counts", "whole numbers ≥ 0", "negative, fractional or non-finite entries")
+        raise InputError("pair_counts", "whole numbers ≥ 0", "negative, fractional or non-finite entries")
     pairs = _without_diagonal(given.astype(np.int64))
     if (pairs != pairs.T).nnz:
         i, j = (int(k[0]) for k in (pairs != pairs.T).nonzero())
-        raise bad_input("pair_counts", "a symmetric matrix", f"M[{i},{j}] = {pairs[i, j]}, M[{j},{i}] = {pairs[j, i]}")
+        raise InputError("pair_counts", "a symmetric matrix", f"M[{i},{j}] = {pairs[i, j]}, M[{j},{i}] = {pairs[j, i]}")
     coo = pairs.tocoo()
     i, j = coo.coords
     beyond = np.flatnonzero(coo.data > label_counts.numpy()[i])
     if len(beyond):
         k = beyond[0]
-        raise bad_input(
+        raise InputError(
             "pair_counts",
             "at most as many images with both labels as with one (P ≤ 1)",
             f"M[{i[k]},{j[k]}] = {coo.data[k]} but label {i[k]} is in {int(label_counts[i[k]])} images",

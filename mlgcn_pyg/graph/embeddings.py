@@ -9,21 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checks import (
-    bad_input,
-    check_choice,
-    check_count,
-    check_finite,
-    check_label_names,
-    check_positive,
-    check_text,
-    first_line,
-)
+from mlgcn_pyg.checks import check_choice, check_count, check_finite, check_label_names, check_positive, check_text
+from mlgcn_pyg.errors import InputError, first_line
 from mlgcn_pyg.files import existing_file, load_plain, save_plain
-from mlgcn_pyg.graph.released import as_array, read_array_pickle
 from mlgcn_pyg.graph.spelling import nearest_spellings
 from mlgcn_pyg.graph.vectors import read_vectors, read_words, sniff
 from mlgcn_pyg.graph.words import ALIASES, label_words
+from mlgcn_pyg.released.pickles import as_array, read_array_pickle
 
 FORMATS = ("auto", "text", "binary", "npy", "pickle", "mlgcn")
 OOV = ("error", "zero", "random")
@@ -58,10 +50,10 @@ class LabelEmbeddings:
     def __post_init__(self):
         if self.x.dim() != 2 or not self.x.is_floating_point() or self.x.size(1) == 0:
             found = f"shape {tuple(self.x.shape)}, {self.x.dtype}"
-            raise bad_input("embeddings", f"one row of numbers per label, shape ({len(self.label_names)}, F)", found)
+            raise InputError("embeddings", f"one row of numbers per label, shape ({len(self.label_names)}, F)", found)
         if self.x.size(0) != len(self.label_names):
             fix = "rows are labels, in the labels' order"
-            raise bad_input("embeddings", f"{len(self.label_names)} rows, one per label", self.x.size(0), fix)
+            raise InputError("embeddings", f"{len(self.label_names)} rows, one per label", self.x.size(0), fix)
         check_finite("embeddings", self.x)
         object.__setattr__(self, "label_names", check_label_names(self.label_names, len(self.x)))
 
@@ -71,7 +63,7 @@ class LabelEmbeddings:
         if missing := [name for name in label_names if name not in row]:
             where = f" ({self.source['file']})" if "file" in self.source else ""
             found = f"none for {', '.join(map(repr, missing[:5]))}{where}"
-            raise bad_input("embeddings", "an embedding for every label", found, "make them for these labels")
+            raise InputError("embeddings", "an embedding for every label", found, "make them for these labels")
         rows = [row[name] for name in label_names]
         return LabelEmbeddings(tuple(label_names), self.x[rows], self.source)
 
@@ -85,12 +77,12 @@ class LabelEmbeddings:
         """Reads a saved file; nothing in it can run code. Raises InputError for any other file."""
         content = load_plain("embeddings", path)
         if not isinstance(content, dict) or content.get("format") != FORMAT:
-            raise bad_input("embeddings", "label embeddings written by `mlgcn embed`", f"another file, {path}")
+            raise InputError("embeddings", "label embeddings written by `mlgcn embed`", f"another file, {path}")
         if content.get("version") != 1:
-            raise bad_input("embeddings", "format version 1", content.get("version"), fix="use a newer mlgcn_pyg")
+            raise InputError("embeddings", "format version 1", content.get("version"), fix="use a newer mlgcn_pyg")
         names, x, source = (content.get(name) for name in ("label_names", "x", "source"))
         if not (isinstance(names, tuple) and isinstance(x, Tensor) and isinstance(source, dict)):
-            raise bad_input("embeddings", "names, tensor and source of label embeddings", f"others in {path}")
+            raise InputError("embeddings", "names, tensor and source of label embeddings", f"others in {path}")
         return cls(names, x, source)
 
 
@@ -145,7 +137,7 @@ def label_embeddings(
         return LabelEmbeddings(names, _rows(path, format), source)
     words = {name: label_words(name, aliases) for name in names}
     if empty := [name for name, parts in words.items() if not parts]:
-        raise bad_input("label_names", "names with at least one word", repr(empty[0]))
+        raise InputError("label_names", "names with at least one word", repr(empty[0]))
     wanted = {check_text("aliases", word) for parts in words.values() for word in parts}
     found, width = read_vectors(path, wanted, format)
     unknown = sorted(wanted - found.keys())
@@ -184,9 +176,9 @@ def _rows(path: Path, format: str) -> Tensor:
     try:
         rows = np.load(path, allow_pickle=False) if format == "npy" else as_array(read_array_pickle(path), path)
     except Exception as error:  # a damaged file may raise nearly anything
-        raise bad_input("embeddings", "a matrix of numbers", f"{path} ({first_line(error)})") from error
+        raise InputError("embeddings", "a matrix of numbers", f"{path} ({first_line(error)})") from error
     if rows.dtype.kind not in "fiu" or rows.ndim != 2:
-        raise bad_input("embeddings", "a matrix of numbers", f"shape {rows.shape}, {rows.dtype} ({path})")
+        raise InputError("embeddings", "a matrix of numbers", f"shape {rows.shape}, {rows.dtype} ({path})")
     with np.errstate(over="ignore"):
         return torch.from_numpy(rows.astype(np.float32))
 
@@ -204,7 +196,7 @@ def _stand_ins(unknown: list[str], found: Mapping[str, np.ndarray], width: int, 
 def _unknown(unknown: list[str], path: Path, format: str):
     near = nearest_spellings(unknown[:NEAR], read_words(path, format))
     described = [f"{w!r}" + (f" (near: {', '.join(near[w])})" if near.get(w) else "") for w in unknown]
-    return bad_input(
+    return InputError(
         "embeddings",
         f"every word of the labels in {path}",
         "no " + ", ".join(described),

@@ -7,15 +7,16 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from mlgcn_pyg.checks import InputError, bad_input, check_label_names, check_number, check_same_labels, first_line
+from mlgcn_pyg.checks import check_label_names, check_number, check_same_labels
+from mlgcn_pyg.errors import InputError, first_line
 from mlgcn_pyg.files import load_plain, save_plain, tensor_digest
 from mlgcn_pyg.graph.counts import CooccurrenceCounter, edges_of_counts
 from mlgcn_pyg.graph.edges import EdgeRule
 from mlgcn_pyg.graph.embeddings import LabelEmbeddings
-from mlgcn_pyg.graph.released import read_released_counts
 from mlgcn_pyg.graph.summary import GraphSummary, summarize
 from mlgcn_pyg.graph.validation import check_graph
 from mlgcn_pyg.graph.weighting import reweight
+from mlgcn_pyg.released.pickles import read_released_counts
 
 MAX_DENSE = 16_384
 FORMAT = "mlgcn_pyg.label_graph"
@@ -80,9 +81,9 @@ class LabelGraph(Data):
                 targets = torch.as_tensor(targets)
             except (ValueError, TypeError) as error:
                 fix = "for lists of label ids, give num_labels"
-                raise bad_input("targets", "a matrix of targets", first_line(error), fix) from error
+                raise InputError("targets", "a matrix of targets", first_line(error), fix) from error
         if len(targets.shape) != 2:
-            raise bad_input("targets", "a matrix of shape (num_images, num_labels)", f"shape {tuple(targets.shape)}")
+            raise InputError("targets", "a matrix of shape (num_images, num_labels)", f"shape {tuple(targets.shape)}")
         counter = CooccurrenceCounter(num_labels or targets.shape[1])
         return cls.from_counter(counter.update(targets), **options)
 
@@ -109,9 +110,9 @@ class LabelGraph(Data):
         rule = EdgeRule(tau, probability, min_count, top_k)
         label_counts = torch.as_tensor(label_counts)
         if label_counts.dim() != 1 or len(label_counts) == 0:
-            raise bad_input("label_counts", "one count per label, shape (C,)", f"shape {tuple(label_counts.shape)}")
+            raise InputError("label_counts", "one count per label, shape (C,)", f"shape {tuple(label_counts.shape)}")
         if not bool((label_counts.double() >= 0).all()) or bool((label_counts.long() != label_counts).any()):
-            raise bad_input("label_counts", "whole numbers ≥ 0", label_counts.tolist()[:5])
+            raise InputError("label_counts", "whole numbers ≥ 0", label_counts.tolist()[:5])
         label_counts = label_counts.long().cpu()
         return cls._from_edges(*edges_of_counts(label_counts, pair_counts, rule), label_counts, rule, **options)
 
@@ -166,7 +167,9 @@ class LabelGraph(Data):
         Raises InputError above 16,384 labels (1 GiB).
         """
         if self.num_labels > MAX_DENSE:
-            raise bad_input("to_dense", f"at most {MAX_DENSE} labels", self.num_labels, fix="use the edges as they are")
+            raise InputError(
+                "to_dense", f"at most {MAX_DENSE} labels", self.num_labels, fix="use the edges as they are"
+            )
         source, target = self.edge_index
         receiver, sender = (source, target) if self.flow == "target_to_source" else (target, source)
         dense = torch.diag(self.self_weight)
@@ -184,7 +187,7 @@ class LabelGraph(Data):
         if tau is not None:
             graph.tau = check_number("tau", tau, 0, 1, open_low=True)
             if graph.tau < self.tau:
-                raise bad_input(
+                raise InputError(
                     "tau",
                     f"τ ≥ {self.tau:g}, at which this graph was built",
                     tau,
@@ -226,14 +229,14 @@ class LabelGraph(Data):
     def from_state(cls, state: dict, where: str = "state") -> "LabelGraph":
         """The graph of a :meth:`state`; ``where`` names its origin in errors."""
         if not isinstance(state, dict) or state.get("format") != FORMAT:
-            raise bad_input(where, "a label graph saved by LabelGraph.save", "something else")
+            raise InputError(where, "a label graph saved by LabelGraph.save", "something else")
         if state.get("version") != 1:
-            raise bad_input(where, "format version 1", state.get("version"), fix="use a newer mlgcn_pyg")
+            raise InputError(where, "format version 1", state.get("version"), fix="use a newer mlgcn_pyg")
         # graphs saved before there was a choice, or a record
         state = {"probability": "ratio", "x_source": {}} | state
         missing = [name for name in (*TENSORS, *SETTINGS, "num_labels") if name not in state and name != "x"]
         if missing:
-            raise bad_input(where, "a complete label graph", "no " + ", ".join(missing))
+            raise InputError(where, "a complete label graph", "no " + ", ".join(missing))
         try:
             graph = cls(**{name: state[name] for name in (*TENSORS, *SETTINGS, "x_source") if name in state})
             graph.num_nodes = state["num_labels"]
@@ -241,7 +244,7 @@ class LabelGraph(Data):
         except InputError:
             raise
         except Exception as error:  # tensors of other kinds than a graph has
-            raise bad_input(where, "a complete label graph", first_line(error)) from error
+            raise InputError(where, "a complete label graph", first_line(error)) from error
         return graph
 
     def save(self, path: str | Path) -> None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from mlgcn_pyg.checks import bad_input, check_targets
+from mlgcn_pyg.checks import check_targets
+from mlgcn_pyg.errors import InputError
 
 if TYPE_CHECKING:  # SciPy is loaded where it is used: importing the package stays light
     from scipy.sparse import csr_array
@@ -42,11 +43,11 @@ def from_label_ids(rows: Sequence[Sequence[int]], num_labels: int) -> "csr_array
     given = [np.asarray(row) for row in rows if len(row)]
     for row in given:
         if row.dtype.kind not in "iu" or row.ndim != 1:
-            raise bad_input("targets", "lists of whole label ids", f"{row.tolist()[:5]}")
+            raise InputError("targets", "lists of whole label ids", f"{row.tolist()[:5]}")
     ids = np.concatenate([row.astype(np.int64) for row in given]) if given else np.zeros(0, np.int64)
     if ids.size and (ids.min() < 0 or ids.max() >= num_labels):
         worst = int(ids.min() if ids.min() < 0 else ids.max())
-        raise bad_input("targets", f"label ids in 0…{num_labels - 1}", worst)
+        raise InputError("targets", f"label ids in 0…{num_labels - 1}", worst)
     pointer = np.concatenate([[0], lengths.cumsum()])
     present = csr_array((np.ones(len(ids), np.int32), ids, pointer), shape=(len(rows), num_labels))
     present.sum_duplicates()
@@ -58,7 +59,7 @@ def _small_integers(targets, num_labels: int) -> np.ndarray:
     """Targets as contiguous int8, their values checked; integers are checked by their extremes alone."""
     targets = torch.as_tensor(targets)
     if targets.layout != torch.strided:
-        raise bad_input("targets", "a dense tensor, or a SciPy sparse matrix", f"a tensor of layout {targets.layout}")
+        raise InputError("targets", "a dense tensor, or a SciPy sparse matrix", f"a tensor of layout {targets.layout}")
     integers = not targets.is_floating_point() and targets.dtype != torch.bool
     if integers and targets.dim() == 2 and targets.size(1) == num_labels and targets.numel():
         low, high = (int(v) for v in targets.aminmax())
@@ -85,13 +86,13 @@ def _from_sparse(targets, num_labels: int) -> "tuple[csr_array, csr_array]":
 
     given = csr_array(targets)
     if given.shape[1] != num_labels:
-        raise bad_input("targets", f"a matrix of shape (num_images, {num_labels})", f"shape {given.shape}")
+        raise InputError("targets", f"a matrix of shape (num_images, {num_labels})", f"shape {given.shape}")
     if not given.has_canonical_format:
         given = given.copy()  # the caller's matrix stays as it is
         given.sum_duplicates()
     strange = ~np.isin(given.data, (-1, 0, 1))
     if strange.any():
-        raise bad_input("targets", "values in {-1, 0, 1}", given.data[strange.argmax()])
+        raise InputError("targets", "values in {-1, 0, 1}", given.data[strange.argmax()])
     return tuple(_only(given, value) for value in (1, -1))
 
 

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from mlgcn_pyg.checks import bad_input, check_choice, check_finite, check_label_names, check_number
+from mlgcn_pyg.checks import check_choice, check_finite, check_label_names, check_number
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.graph.edges import PROBABILITIES
 from mlgcn_pyg.graph.weighting import WEIGHTINGS
 
@@ -24,31 +25,31 @@ def check_graph(graph: "LabelGraph") -> None:
     _check_settings(graph)
     for name, shape in shapes.items():
         if tuple(graph[name].shape) != shape:
-            raise bad_input(name, f"shape {shape}", f"shape {tuple(graph[name].shape)}")
+            raise InputError(name, f"shape {shape}", f"shape {tuple(graph[name].shape)}")
         check_finite(name, graph[name])
     if num_edges and (int(graph.edge_index.min()) < 0 or int(graph.edge_index.max()) >= num_labels):
         low, high = (int(k) for k in graph.edge_index.aminmax())
-        raise bad_input("edge_index", f"labels in 0…{num_labels - 1}", f"{low} to {high}")
+        raise InputError("edge_index", f"labels in 0…{num_labels - 1}", f"{low} to {high}")
     if bool((graph.edge_index[0] == graph.edge_index[1]).any()):
-        raise bad_input("edge_index", "no self-loops (self_weight holds the diagonal)", "i → i")
+        raise InputError("edge_index", "no self-loops (self_weight holds the diagonal)", "i → i")
     order = graph.edge_index[0] * num_labels + graph.edge_index[1]
     if bool((order.diff() <= 0).any()) and len(order.unique()) < num_edges:  # sorted and different, or looked at
-        raise bad_input("edge_index", "each edge once", f"{num_edges - len(order.unique())} repeated")
+        raise InputError("edge_index", "each edge once", f"{num_edges - len(order.unique())} repeated")
     if num_edges and (graph.edge_prob.min() <= 0 or graph.edge_prob.max() > 1):
-        raise bad_input("edge_prob", "probabilities in (0, 1]", f"up to {graph.edge_prob.max():g}")
+        raise InputError("edge_prob", "probabilities in (0, 1]", f"up to {graph.edge_prob.max():g}")
     check_label_names(graph.label_names, num_labels)
     if not isinstance(source := getattr(graph, "x_source", {}), dict):
-        raise bad_input("x_source", "a dict", type(source).__name__)
+        raise InputError("x_source", "a dict", type(source).__name__)
     if graph.x is not None:
         if graph.x.dim() != 2 or graph.x.size(0) != num_labels or not graph.x.is_floating_point():
             found = f"shape {tuple(graph.x.shape)}, {graph.x.dtype}"
-            raise bad_input("x", f"a floating-point embedding per label, shape ({num_labels}, F)", found)
+            raise InputError("x", f"a floating-point embedding per label, shape ({num_labels}, F)", found)
         check_finite("x", graph.x)
 
 
 def _check_settings(graph: "LabelGraph") -> None:
     if graph.flow != WEIGHTINGS[check_choice("weighting", graph.weighting, WEIGHTINGS)][1]:
-        raise bad_input(
+        raise InputError(
             "flow", f"{WEIGHTINGS[graph.weighting][1]!r} for weighting {graph.weighting!r}", repr(graph.flow)
         )
     check_choice("probability", graph.probability, PROBABILITIES)
@@ -56,4 +57,4 @@ def _check_settings(graph: "LabelGraph") -> None:
     check_number("tau", graph.tau, 0, 1, open_low=True)
     if graph.edge_index.dim() != 2 or graph.edge_index.size(0) != 2 or graph.edge_index.dtype != torch.int64:
         found = f"shape {tuple(graph.edge_index.shape)}, {graph.edge_index.dtype}"
-        raise bad_input("edge_index", "shape (2, num_edges), int64", found)
+        raise InputError("edge_index", "shape (2, num_edges), int64", found)

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from mlgcn_pyg.checks import InputError, bad_input, first_line
+from mlgcn_pyg.errors import InputError, first_line
 
 CHUNK = 1 << 20
 LONGEST = 1 << 16  # bytes of a word, and numbers of a vector: beyond it is no word-vector file
@@ -190,4 +190,4 @@ def _guarded(path: Path, step):
 
 
 def _damaged(path: Path, expected: str, found: object, fix: str = "") -> InputError:
-    return bad_input("embeddings", expected, f"{found} ({path})", fix)
+    return InputError("embeddings", expected, f"{found} ({path})", fix)

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checks import bad_input, check_choice, check_number
+from mlgcn_pyg.checks import check_choice, check_number
+from mlgcn_pyg.errors import InputError
 
 Weights = tuple[Tensor, Tensor]
 
@@ -28,7 +29,7 @@ def paper_weights(edge_index: Tensor, num_labels: int, p: float) -> Weights:
 def released_weights(edge_index: Tensor, num_labels: int, p: float) -> Weights:
     """B = p·A / colsum(A) + (1−p)·I, d = rowsum(B)^-1/2, Â_ji = d_j · B_ij · d_i (the authors' released code)."""
     if p >= 1:
-        raise bad_input("p", "p < 1 for weighting 'released' (its row sums must be positive)", p)
+        raise InputError("p", "p < 1 for weighting 'released' (its row sums must be positive)", p)
     source, target = edge_index
     b = p / degrees(target, num_labels)[target]
     row_sum = torch.full_like(degrees(source, num_labels), 1 - p).index_add_(0, source, b)

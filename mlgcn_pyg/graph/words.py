@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from mlgcn_pyg.checks import bad_input, first_line
+from mlgcn_pyg.errors import InputError, first_line
 from mlgcn_pyg.files import existing_file
 
 # VOC's and COCO's label names that are no words of a word-vector file, and what they mean.
@@ -46,13 +46,13 @@ def read_aliases(path: str | Path) -> dict[str, str]:
         pairs = _json_pairs(path) if path.suffix.lower() == ".json" else _csv_pairs(path)
     except (ValueError, csv.Error) as error:  # json's and Unicode's errors are ValueErrors
         expected = 'a JSON object {"label": "words"} or CSV with the columns label and words'
-        raise bad_input("alias-file", expected, f"{path} ({first_line(error)})") from error
+        raise InputError("alias-file", expected, f"{path} ({first_line(error)})") from error
     table = {}
     for label, words in pairs:
         if not (isinstance(words, str) and label.strip() and words.strip()):
-            raise bad_input("alias-file", "a label and its words", f"{label!r}: {words!r} in {path}")
+            raise InputError("alias-file", "a label and its words", f"{label!r}: {words!r} in {path}")
         if label.strip() in table:
-            raise bad_input("alias-file", "each label once", f"{label.strip()!r} twice in {path}")
+            raise InputError("alias-file", "each label once", f"{label.strip()!r} twice in {path}")
         table[label.strip()] = words.strip()
     return table
 

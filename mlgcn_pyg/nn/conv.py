@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 from torch_geometric.nn import MessagePassing
 
-from mlgcn_pyg.checks import bad_input, check_choice, check_positive
+from mlgcn_pyg.checks import check_choice, check_positive
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.nn.kernels import Adjacency, propagate
 
 
@@ -74,7 +75,7 @@ class ReweightedConv(MessagePassing):
 
     def _by_kernel(self, x, adjacency: Adjacency, edge_weight: Tensor, self_weight: Tensor) -> Tensor:
         if adjacency.flow != self.flow:
-            raise bad_input("edge_index", f"an adjacency with flow {self.flow!r}", repr(adjacency.flow))
+            raise InputError("edge_index", f"an adjacency with flow {self.flow!r}", repr(adjacency.flow))
         self._check_width(x)
         if x is None:
             return propagate(self.weight, adjacency, edge_weight, self_weight)
@@ -87,17 +88,17 @@ class ReweightedConv(MessagePassing):
 
     def _check_width(self, x: Tensor | None) -> None:
         if x is not None and (x.dim() != 2 or x.size(1) != self.in_channels):
-            raise bad_input("x", f"shape (num_labels, {self.in_channels})", f"shape {tuple(x.shape)}")
+            raise InputError("x", f"shape (num_labels, {self.in_channels})", f"shape {tuple(x.shape)}")
 
     def _check(self, x, edge_index, edge_weight, self_weight) -> None:
         self._check_width(x)
         num_labels = self.in_channels if x is None else x.size(0)
         if edge_index.dim() != 2 or edge_index.size(0) != 2:
-            raise bad_input("edge_index", "shape (2, num_edges)", f"shape {tuple(edge_index.shape)}")
+            raise InputError("edge_index", "shape (2, num_edges)", f"shape {tuple(edge_index.shape)}")
         if tuple(edge_weight.shape) != (edge_index.size(1),):
-            raise bad_input("edge_weight", f"shape ({edge_index.size(1)},)", f"shape {tuple(edge_weight.shape)}")
+            raise InputError("edge_weight", f"shape ({edge_index.size(1)},)", f"shape {tuple(edge_weight.shape)}")
         if tuple(self_weight.shape) != (num_labels,):
-            raise bad_input("self_weight", f"shape ({num_labels},)", f"shape {tuple(self_weight.shape)}")
+            raise InputError("self_weight", f"shape ({num_labels},)", f"shape {tuple(self_weight.shape)}")
 
     def __repr__(self) -> str:
         return f"{self.__class__.__name__}({self.in_channels}, {self.out_channels}, flow={self.flow!r})"

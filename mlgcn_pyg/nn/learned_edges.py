@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch_geometric.utils import softmax
 
-from mlgcn_pyg.checks import bad_input
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.graph import LabelGraph
 
 
@@ -32,9 +32,9 @@ class LearnedEdges(torch.nn.Module):
         super().__init__()
         if graph.weighting != "paper":
             fix = "graph.reweighted(weighting='paper')"
-            raise bad_input("learn_edges", "a graph with weighting 'paper'", repr(graph.weighting), fix)
+            raise InputError("learn_edges", "a graph with weighting 'paper'", repr(graph.weighting), fix)
         if learn_p and not 0 < graph.p < 1:
-            raise bad_input("learn_p", "a graph with 0 < p < 1 to start from", f"p = {graph.p:g}")
+            raise InputError("learn_p", "a graph with 0 < p < 1 to start from", f"p = {graph.p:g}")
         self.p = graph.p
         receiver = graph.edge_index[0]
         degree = torch.bincount(receiver, minlength=graph.num_labels)

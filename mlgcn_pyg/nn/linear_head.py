@@ -5,13 +5,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checks import bad_input, check_label_names, check_positive
+from mlgcn_pyg.checks import check_label_names, check_positive
+from mlgcn_pyg.errors import InputError
 
 
 def check_features(features: Tensor, num_features: int) -> None:
     """InputError unless ``features`` has the shape (B, num_features)."""
     if features.dim() != 2 or features.size(1) != num_features:
-        raise bad_input("features", f"shape (batch, {num_features})", f"shape {tuple(features.shape)}")
+        raise InputError("features", f"shape (batch, {num_features})", f"shape {tuple(features.shape)}")
 
 
 class LinearHead(torch.nn.Module):

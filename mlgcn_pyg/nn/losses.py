@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mlgcn_pyg.checks import bad_input, check_choice, check_number, check_targets
+from mlgcn_pyg.checks import check_choice, check_number, check_targets
+from mlgcn_pyg.errors import InputError
 
 
 def multilabel_soft_margin(logits: Tensor, targets: Tensor, *, check: bool = True) -> Tensor:
@@ -115,9 +116,9 @@ _OPTION = inspect.Parameter.KEYWORD_ONLY
 def _checked(logits: Tensor, targets: Tensor, check: bool) -> Tensor:
     """Logits in float32 or float64."""
     if logits.shape != targets.shape:
-        raise bad_input("targets", f"the shape of logits, {tuple(logits.shape)}", f"shape {tuple(targets.shape)}")
+        raise InputError("targets", f"the shape of logits, {tuple(logits.shape)}", f"shape {tuple(targets.shape)}")
     if not logits.is_floating_point():
-        raise bad_input("logits", "floating-point numbers", f"{logits.dtype}")
+        raise InputError("logits", "floating-point numbers", f"{logits.dtype}")
     if check:
         check_targets("targets", targets)
     return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
@@ -127,4 +128,4 @@ def _check_asymmetric(gamma_neg: float, gamma_pos: float, margin: float) -> None
     check_number("gamma_neg", gamma_neg, 0, float("inf"))
     check_number("gamma_pos", gamma_pos, 0, float("inf"))
     if not 0 <= margin < 1:
-        raise bad_input("margin", "a number in [0, 1)", margin)
+        raise InputError("margin", "a number in [0, 1)", margin)

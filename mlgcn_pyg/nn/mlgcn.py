@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checks import bad_input
+from mlgcn_pyg.errors import InputError
 
 
 class MLGCN(torch.nn.Module):
@@ -25,7 +25,7 @@ class MLGCN(torch.nn.Module):
     def __init__(self, backbone: torch.nn.Module, head: torch.nn.Module):
         super().__init__()
         if backbone.num_features != head.num_features:
-            raise bad_input(
+            raise InputError(
                 "head",
                 f"num_features = {backbone.num_features}, as the backbone has",
                 head.num_features,

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
-from mlgcn_pyg.checks import bad_input, one_line
+from mlgcn_pyg.errors import InputError, printable_line
 from mlgcn_pyg.files import atomic_path
 from mlgcn_pyg.graph import LabelGraph
 
@@ -20,7 +20,7 @@ def plot_label_graph(graph: LabelGraph, path: str | Path, title: str | None = No
     plt, nx = _libraries()
     network = nx.DiGraph()
     network.add_edges_from(zip(*graph.edge_index.tolist(), strict=True))
-    isolated = [one_line(graph.label_names[k]) for k in range(graph.num_labels) if k not in network]
+    isolated = [printable_line(graph.label_names[k]) for k in range(graph.num_labels) if k not in network]
     rows = textwrap.wrap(", ".join(isolated), 100)
     heights = (6 + 0.09 * network.number_of_nodes() if network else 0.1, 0.5 + 0.2 * len(rows))
     width = 1.25 * max(6, heights[0])
@@ -58,7 +58,7 @@ def _draw_network(plt, nx, network, graph: LabelGraph, axes) -> None:
         width=[0.5 + 2 * prob[edge] for edge in network.edges],
     )
     for k, size in zip(network, sizes, strict=True):
-        _name_node(axes, place[k], size**0.5, one_line(graph.label_names[k]))
+        _name_node(axes, place[k], size**0.5, printable_line(graph.label_names[k]))
 
 
 def _name_node(axes, place, diameter: float, name: str) -> None:
@@ -97,7 +97,7 @@ def plot_per_class_ap(average_precision: Mapping[str, Mapping[str, float | None]
         axes.scatter(
             [average_precision[head][label] for label in labels], rows, s=34, color=colour, label=head, zorder=2
         )
-    shown = [textwrap.fill(one_line(label), 40) for label in labels]
+    shown = [textwrap.fill(printable_line(label), 40) for label in labels]
     axes.set_yticks(rows, shown, fontsize=8, color=INK, parse_math=False)
     axes.set_xlim(0, 1.02)
     axes.set_ylim(-0.8, len(labels) - 0.2)
@@ -138,7 +138,7 @@ def _libraries():
         matplotlib.use("Agg")
         import matplotlib.pyplot as plt
     except ImportError as error:
-        raise bad_input(
+        raise InputError(
             "plot", "matplotlib and networkx", f"no {error.name}", 'pip install "mlgcn_pyg[plot]"'
         ) from error
     return plt, networkx

@@ -3,7 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from mlgcn_pyg.checks import bad_input, check_choice, check_count, check_number, check_positive
+from mlgcn_pyg.checks import check_choice, check_count, check_number, check_positive
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features.batches import VIEWS
 from mlgcn_pyg.nn.losses import LOSSES
 
@@ -47,7 +48,7 @@ class SGDConfig:
         if self.clip_norm is not None:
             check_number("clip_norm", self.clip_norm, 0, float("inf"), open_low=True)
         if self.lr == float("inf"):
-            raise bad_input("lr", "a finite number", self.lr)
+            raise InputError("lr", "a finite number", self.lr)
 
 
 @dataclass(frozen=True)

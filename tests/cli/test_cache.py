@@ -12,9 +12,9 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from mlgcn_pyg.checks import InputError
 from mlgcn_pyg.cli.main import app
 from mlgcn_pyg.datasets import Scenes
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.features.reading import read
 from tests.cli.test_cli import SMALL, refused, run

@@ -12,12 +12,12 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from mlgcn_pyg import LabelGraph
+from mlgcn_pyg.checkpoints import load_head
 from mlgcn_pyg.cli import common
 from mlgcn_pyg.cli.main import app
 from mlgcn_pyg.datasets import Scenes
 from mlgcn_pyg.evaluation import COUNT_METRICS
 from mlgcn_pyg.features import FeatureCache
-from mlgcn_pyg.nn import load_head
 
 SMALL = ("--backbone", "resnet18", "--weights", "none", "--image-size", "64")
 

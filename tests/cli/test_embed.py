@@ -8,10 +8,11 @@ import torch
 from PIL import Image
 
 from mlgcn_pyg import LabelGraph
+from mlgcn_pyg.checkpoints import load_head
 from mlgcn_pyg.graph import LabelEmbeddings
-from mlgcn_pyg.nn import Backbone, load_head
+from mlgcn_pyg.nn import Backbone
 from tests.cli.test_cli import refused, run
-from tests.nn.test_released import NUMS, PAIRS, released
+from tests.released.test_network import NUMS, PAIRS, released
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from mlgcn_pyg.cli.endings import trouble
 from mlgcn_pyg.datasets import Scenes
 from mlgcn_pyg.training import ModelConfig
-from mlgcn_pyg.training.shares import shares
+from mlgcn_pyg.training.model.shares import shares
 from tests.cli.test_train import words
 
 

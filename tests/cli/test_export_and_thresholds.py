@@ -11,8 +11,9 @@ from PIL import Image
 from sklearn.metrics import f1_score
 
 from mlgcn_pyg import MLGCN
+from mlgcn_pyg.checkpoints import load_checkpoint, save_head, save_model
 from mlgcn_pyg.features import FeatureCache
-from mlgcn_pyg.nn import Backbone, LinearHead, load_checkpoint, save_head, save_model
+from mlgcn_pyg.nn import Backbone, LinearHead
 from tests.cli.test_cli import refused, run
 
 NAMES = ["sea", "boat [small]", "dog"]

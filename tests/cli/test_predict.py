@@ -17,13 +17,14 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from mlgcn_pyg import MLGCN, LabelGraph, MLGCNHead
-from mlgcn_pyg.checks import InputError
+from mlgcn_pyg.checkpoints import Checkpoint, load_checkpoint, save_head, save_linear, save_model
 from mlgcn_pyg.cli.main import app
-from mlgcn_pyg.cli.photographs import find_images
 from mlgcn_pyg.cli.predict import decision_cuts, predict_images
 from mlgcn_pyg.datasets import VOC2007, LabeledImages, eval_transform, read_image
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features import extract_features
-from mlgcn_pyg.nn import Backbone, Checkpoint, LinearHead, load_checkpoint, save_head, save_linear, save_model
+from mlgcn_pyg.nn import Backbone, LinearHead
+from mlgcn_pyg.prediction.photographs import find_images
 from mlgcn_pyg.training import HeadConfig, fit_head
 from tests.cli.test_cli import refused, run
 
@@ -184,7 +185,7 @@ def test_a_file_is_whole_or_keeps_its_old_content(made, tmp_path, monkeypatch):
     told = predict(made, "--format", "jsonl", "--out", out, "--batch-size", 1)
     before = out.read_text(encoding="utf-8")
     assert f"wrote {out}: 5 images" in told and len(rows(before)) == 5 and [*out.parent.iterdir()] == [out]
-    from mlgcn_pyg.cli import photographs
+    from mlgcn_pyg.prediction import photographs
 
     real, calls = photographs.read_image, []
 
@@ -388,6 +389,8 @@ def test_a_linear_export_of_low_precision_predicts(made, tmp_path):
 
 @pytest.mark.skipif(multiprocessing.get_start_method() != "fork", reason="workers that do not inherit the patch")
 def test_a_worker_that_is_killed_is_one_line(made, monkeypatch):
-    monkeypatch.setattr("mlgcn_pyg.cli.photographs.read_image", lambda path: os.kill(os.getpid(), signal.SIGKILL))
+    monkeypatch.setattr(
+        "mlgcn_pyg.prediction.photographs.read_image", lambda path: os.kill(os.getpid(), signal.SIGKILL)
+    )
     words = ("predict", made / "photos", "--checkpoint", made / "model.pt", "--num-workers", 1)
     assert "fewer --num-workers" in refused(*words)

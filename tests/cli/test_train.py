@@ -13,8 +13,8 @@ import pytest
 import torch
 import torchvision
 
+from mlgcn_pyg.checkpoints import load_checkpoint
 from mlgcn_pyg.datasets import Scenes
-from mlgcn_pyg.nn import load_checkpoint
 from tests.cli.test_cli import refused, run
 
 

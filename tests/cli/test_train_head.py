@@ -7,12 +7,12 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from mlgcn_pyg.checkpoints import load_checkpoint, store_thresholds
 from mlgcn_pyg.cli.main import app
 from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.features.batches import Resident
 from mlgcn_pyg.files import own_folder
-from mlgcn_pyg.nn import load_checkpoint, store_thresholds
-from tests.training.problems import graph, problem
+from tests.training.heads.problems import graph, problem
 
 
 def run(*words, code=0):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlgcn_pyg.checks import InputError
 from mlgcn_pyg.datasets import COCO2014, COCO_COUNTS, eval_transform
+from mlgcn_pyg.errors import InputError
 from tests.datasets.coco_files import TRAIN, write_instances, write_large
 
 CATEGORIES = {1: "person", 3: "car", 18: "dog"}

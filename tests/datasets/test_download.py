@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from mlgcn_pyg.checks import InputError
 from mlgcn_pyg.datasets.archives import extract
 from mlgcn_pyg.datasets.download import Archive, download_and_extract
 from mlgcn_pyg.datasets.sources import COCO_ARCHIVES, VOC_ARCHIVES
+from mlgcn_pyg.errors import InputError
 from tests.datasets.server import make_tar, make_zip, serve
 
 FILES = {f"data/{n}.bin": os.urandom(5000 + n) for n in range(5)} | {"data/empty": b""}

@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import EpsImagePlugin, Image
 
-from mlgcn_pyg.checks import InputError
 from mlgcn_pyg.datasets import ImageError, MultiScaleCrop, eval_transform, read_image, train_transform
+from mlgcn_pyg.errors import InputError
 
 
 def test_awkward_pictures_are_rgb(tmp_path):

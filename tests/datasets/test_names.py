@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mlgcn_pyg.checks import InputError
 from mlgcn_pyg.datasets.names import inside
+from mlgcn_pyg.errors import InputError
 
 PARTS = ("a", "..", ".", "/", "\\", "C:", "~")
 

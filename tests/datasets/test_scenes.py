@@ -3,10 +3,10 @@ import pytest
 import torch
 
 from mlgcn_pyg import LabelGraph
-from mlgcn_pyg.checks import InputError
 from mlgcn_pyg.datasets import VOC2007, Scenes
 from mlgcn_pyg.datasets.scene_drawing import LAYERS
 from mlgcn_pyg.datasets.scene_model import RULES, SCENE_LABELS, sample_labels, scene_probabilities
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.graph import CooccurrenceCounter
 
 

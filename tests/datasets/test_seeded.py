@@ -11,8 +11,8 @@ from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
-from mlgcn_pyg.checks import InputError
 from mlgcn_pyg.datasets import LabeledImages, seeded, train_transform
+from mlgcn_pyg.errors import InputError
 
 
 @pytest.fixture(scope="module")

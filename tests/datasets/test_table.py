@@ -2,8 +2,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from mlgcn_pyg.checks import InputError
 from mlgcn_pyg.datasets import Table
+from mlgcn_pyg.errors import InputError
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@ import pytest
 import torch
 from PIL import Image
 
-from mlgcn_pyg.checks import InputError
 from mlgcn_pyg.datasets import VOC2007, VOC_COUNTS, VOC_LABELS, eval_transform
 from mlgcn_pyg.datasets.published import counts_of
+from mlgcn_pyg.errors import InputError
 
 MAIN = "VOCdevkit/VOC2007/ImageSets/Main"
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
-from mlgcn_pyg.checks import InputError
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.evaluation import COUNT_METRICS, multilabel_metrics
 
 LOGITS = torch.tensor([[2.0, 1.0, -1.0, 0.5], [-1.0, 3.0, 2.0, 1.0], [0.1, -0.2, -0.3, -0.4]])

@@ -6,7 +6,7 @@ import pytest
 import torch
 from sklearn.metrics import f1_score
 
-from mlgcn_pyg.checks import InputError
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.evaluation import f1_per_label, fit_thresholds
 from mlgcn_pyg.evaluation import thresholds as module
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mlgcn_pyg.checks import InputError
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features import FeatureCache, batches
 from mlgcn_pyg.features.batches import Resident, Streamed, epoch_order, epoch_views, open_batches
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from mlgcn_pyg.checks import InputError
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.features.verify import verify
 from mlgcn_pyg.nn import LinearHead

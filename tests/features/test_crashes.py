@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from mlgcn_pyg import files
-from mlgcn_pyg.checks import InputError
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features import FeatureCache, extract_features
 from mlgcn_pyg.features import writer as writer_module
 from mlgcn_pyg.features.verify import verify

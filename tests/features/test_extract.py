@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from mlgcn_pyg.checks import InputError
 from mlgcn_pyg.datasets import VOC2007, Scenes, eval_transform
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features import FeatureCache, extract_features
 from mlgcn_pyg.nn import Backbone
 from tests.features.small import SmallBackbone, small_scenes

@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from mlgcn_pyg.checks import InputError
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features import FeatureCache, extract_features
 from mlgcn_pyg.features.reading import read
 from mlgcn_pyg.features.verify import repair, verify

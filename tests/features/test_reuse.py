@@ -7,8 +7,8 @@ import torch
 from PIL import Image
 from torchvision import transforms
 
-from mlgcn_pyg.checks import InputError
 from mlgcn_pyg.datasets import eval_transform
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features import FeatureCache, extract_features
 from mlgcn_pyg.nn import Backbone
 from tests.features.small import SmallBackbone, small_scenes

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mlgcn_pyg.checks import InputError
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features import FeatureCache, rows
 from mlgcn_pyg.features.reading import read
 

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from mlgcn_pyg.checks import InputError
 from mlgcn_pyg.datasets import train_transform
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features import extract_features
 from mlgcn_pyg.seeding import derived_seed, seeded
 from tests.features.small import SmallBackbone, small_scenes

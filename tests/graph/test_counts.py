@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mlgcn_pyg.checks import InputError
-from mlgcn_pyg.graph import CooccurrenceCounter, LabelGraph, read_released_counts
+from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.graph import CooccurrenceCounter, LabelGraph
+from mlgcn_pyg.released import read_released_counts
 
 
 def counted_by_hand(targets):

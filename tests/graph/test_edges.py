@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from mlgcn_pyg import LabelGraph
-from mlgcn_pyg.checks import InputError
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.graph import CooccurrenceCounter, EdgeRule
 from mlgcn_pyg.graph.edges import wilson
 

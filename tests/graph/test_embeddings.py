@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch_geometric.utils import to_networkx
 
-from mlgcn_pyg.checks import InputError
 from mlgcn_pyg.datasets.voc import VOC_LABELS
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.graph import ALIASES, LabelEmbeddings, LabelGraph, glove_embeddings, label_embeddings
 
 

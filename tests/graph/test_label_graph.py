@@ -8,8 +8,9 @@ from torch_geometric.data import Data
 from torch_geometric.utils import to_networkx
 
 from mlgcn_pyg import LabelGraph
-from mlgcn_pyg.checks import InputError
-from mlgcn_pyg.graph import WEIGHTINGS, one_hot, read_released_counts
+from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.graph import WEIGHTINGS, one_hot
+from mlgcn_pyg.released import read_released_counts
 from tests.graph.oracle import DENSE, adjacency
 
 

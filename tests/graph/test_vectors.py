@@ -9,7 +9,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from mlgcn_pyg.checks import InputError
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.graph import label_embeddings
 from mlgcn_pyg.graph.spelling import edits, nearest_spellings
 from mlgcn_pyg.graph.vectors import CHUNK, read_vectors, sniff

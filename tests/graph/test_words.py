@@ -1,6 +1,6 @@
 import pytest
 
-from mlgcn_pyg.checks import InputError
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.graph import label_words, read_aliases
 
 

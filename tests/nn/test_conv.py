@@ -3,7 +3,7 @@ import torch
 from torch_geometric.nn import MessagePassing, Sequential
 
 from mlgcn_pyg import LabelGraph, ReweightedConv
-from mlgcn_pyg.checks import InputError
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.nn.kernels import Adjacency
 from tests.nn.oracle import awkward_graphs
 

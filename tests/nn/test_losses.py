@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from mlgcn_pyg.checks import InputError
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.nn import LOSSES, asymmetric, make_loss, multilabel_soft_margin
 
 OPTIONS = [

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checks import bad_input, check_choice, check_positive
+from mlgcn_pyg.checks import check_choice, check_positive
+from mlgcn_pyg.errors import InputError
 
 
 class Adjacency(torch.nn.Module):
@@ -65,10 +66,10 @@ class Adjacency(torch.nn.Module):
         """
         if rowptr.dim() != 1 or len(rowptr) < 2 or col.dim() != 1:
             found = f"shapes {tuple(rowptr.shape)} and {tuple(col.shape)}"
-            raise bad_input("rowptr", "shape (num_nodes + 1,), and col of shape (num_edges,)", found)
+            raise InputError("rowptr", "shape (num_nodes + 1,), and col of shape (num_edges,)", found)
         lengths = rowptr.diff()
         if int(rowptr[0]) != 0 or int(rowptr[-1]) != len(col) or bool((lengths < 0).any()):
-            raise bad_input(
+            raise InputError(
                 "rowptr",
                 f"a CSR that rises from 0 to {len(col)}",
                 "one that does not",
@@ -94,12 +95,12 @@ def check_edge_index(edge_index: Tensor, num_nodes: int) -> None:
     """InputError unless ``edge_index`` is (2, E) int64 with values in 0…num_nodes−1."""
     if edge_index.dim() != 2 or edge_index.size(0) != 2 or edge_index.dtype != torch.int64:
         found = f"shape {tuple(edge_index.shape)}, {edge_index.dtype}"
-        raise bad_input("edge_index", "shape (2, num_edges), int64", found)
+        raise InputError("edge_index", "shape (2, num_edges), int64", found)
     if edge_index.numel():
         low, high = (int(v) for v in edge_index.aminmax())
         if low < 0 or high >= num_nodes:
             found = low if low < 0 else high
-            raise bad_input("edge_index", f"labels in 0…{num_nodes - 1}", found, fix="give num_nodes = num_labels")
+            raise InputError("edge_index", f"labels in 0…{num_nodes - 1}", found, fix="give num_nodes = num_labels")
 
 
 def _sort(index: Tensor, num_nodes: int) -> tuple[Tensor, Tensor]:

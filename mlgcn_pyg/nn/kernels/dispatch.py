@@ -5,7 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checks import bad_input, check_choice
+from mlgcn_pyg.checks import check_choice
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.nn.kernels.adjacency import Adjacency
 from mlgcn_pyg.nn.kernels.bag import bag
 from mlgcn_pyg.nn.kernels.choice import choose_kernel, installed
@@ -15,14 +16,14 @@ from mlgcn_pyg.nn.kernels.plain import dense, gather_scatter, segment
 def triton(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_weight: Tensor) -> Tensor:
     """The fused kernel; on a CPU it runs in Triton's interpreter (``TRITON_INTERPRET=1``) only."""
     if not installed("triton"):
-        raise bad_input(
+        raise InputError(
             "kernel", "Triton for kernel 'triton'", "none installed", "pip install triton, or kernel='auto'"
         )
     from mlgcn_pyg.nn.kernels.fused import fused, interpreted
 
     if not x.is_cuda and not interpreted():
         fix = "move the tensors to a GPU, take kernel='auto', or set TRITON_INTERPRET=1 to test"
-        raise bad_input("kernel", "CUDA tensors for kernel 'triton'", f"tensors on {x.device}", fix)
+        raise InputError("kernel", "CUDA tensors for kernel 'triton'", f"tensors on {x.device}", fix)
     return fused(x, adjacency, edge_weight, self_weight)
 
 
@@ -78,21 +79,21 @@ def propagate(
 
 def _check(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_weight: Tensor) -> None:
     if x.dim() != 2 or x.size(0) != adjacency.num_nodes:
-        raise bad_input("x", f"shape ({adjacency.num_nodes}, num_features)", f"shape {tuple(x.shape)}")
+        raise InputError("x", f"shape ({adjacency.num_nodes}, num_features)", f"shape {tuple(x.shape)}")
     if not x.is_floating_point():
-        raise bad_input("x", "floating-point features", x.dtype, fix="x.float()")
+        raise InputError("x", "floating-point features", x.dtype, fix="x.float()")
     device = adjacency.rowptr.device
     for name, weight, size in (
         ("edge_weight", edge_weight, adjacency.num_edges),
         ("self_weight", self_weight, adjacency.num_nodes),
     ):
         if tuple(weight.shape) != (size,):
-            raise bad_input(name, f"shape ({size},)", f"shape {tuple(weight.shape)}")
+            raise InputError(name, f"shape ({size},)", f"shape {tuple(weight.shape)}")
         if weight.dtype != x.dtype:
-            raise bad_input(name, f"the type of x, {x.dtype}", weight.dtype, fix=f"{name}.to(x.dtype)")
+            raise InputError(name, f"the type of x, {x.dtype}", weight.dtype, fix=f"{name}.to(x.dtype)")
         if weight.device != x.device or x.device != device:
             found = f"x on {x.device}, {name} on {weight.device}, adjacency on {device}"
-            raise bad_input(name, "everything on one device", found, fix="move them with .to(device)")
+            raise InputError(name, "everything on one device", found, fix="move them with .to(device)")
         # on CUDA, looking at the weights would wait for the device
         if not weight.is_cuda and not torch.isfinite(weight.detach()).all():
-            raise bad_input(name, "finite weights", "NaN or Inf")
+            raise InputError(name, "finite weights", "NaN or Inf")

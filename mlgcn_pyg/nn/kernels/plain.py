@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch_geometric.utils import scatter
 
-from mlgcn_pyg.checks import bad_input
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.graph.label_graph import MAX_DENSE
 from mlgcn_pyg.nn.kernels.adjacency import Adjacency
 
@@ -20,7 +20,7 @@ def dense(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_weight: Ten
     """Â as a C×C matrix: for graphs of a few hundred labels, refused above 16,384 (1 GiB)."""
     if adjacency.num_nodes > MAX_DENSE:
         fix = "take kernel='auto'"
-        raise bad_input("kernel", f"at most {MAX_DENSE} labels for kernel 'dense'", adjacency.num_nodes, fix)
+        raise InputError("kernel", f"at most {MAX_DENSE} labels for kernel 'dense'", adjacency.num_nodes, fix)
     matrix = torch.diag(self_weight).index_put((adjacency.receiver, adjacency.sender), edge_weight, accumulate=True)
     return matrix @ x
 
@@ -31,6 +31,6 @@ def segment(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_weight: T
         from torch_scatter import segment_csr
     except ImportError as error:
         fix = "pip install --no-build-isolation --no-cache-dir torch-scatter, or take kernel='auto'"
-        raise bad_input("kernel", "torch-scatter for kernel 'segment'", "none installed", fix) from error
+        raise InputError("kernel", "torch-scatter for kernel 'segment'", "none installed", fix) from error
     weight = torch.cat([edge_weight, self_weight]).index_select(0, adjacency.perm)
     return segment_csr(weight.view(-1, 1) * x.index_select(0, adjacency.col), adjacency.rowptr, reduce="sum")

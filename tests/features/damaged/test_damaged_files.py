@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from mlgcn_pyg.checks import InputError
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features import FeatureCache, extract_features
 from mlgcn_pyg.features.reading import read
 from mlgcn_pyg.features.verify import repair, verify

@@ -1,0 +1,22 @@
+"""Heads and networks on disk: checkpoints, linear files, thresholds, and exports for other runtimes."""
+
+from mlgcn_pyg.checkpoints.checkpoint import Checkpoint
+from mlgcn_pyg.checkpoints.export import Exported, export_onnx, export_torch, fold_model
+from mlgcn_pyg.checkpoints.files import load_checkpoint, load_head, load_model, save_head, save_model, store_thresholds
+from mlgcn_pyg.checkpoints.linear_file import load_linear, save_linear
+
+__all__ = [
+    "Checkpoint",
+    "Exported",
+    "export_onnx",
+    "export_torch",
+    "fold_model",
+    "load_checkpoint",
+    "load_head",
+    "load_linear",
+    "load_model",
+    "save_head",
+    "save_linear",
+    "save_model",
+    "store_thresholds",
+]

@@ -1,0 +1,85 @@
+"""Errors at the boundary: objects with fields, from which their text is made."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+_NO_VALUE = object()
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An argument that a fix mentions, with the value to pass if there is one.
+
+    The command line shows it as an option (``--overwrite``).
+
+    >>> print(Argument("overwrite", True), Argument("batch_size"))
+    overwrite=True batch_size
+    """
+
+    name: str
+    value: object = _NO_VALUE
+
+    @property
+    def has_value(self) -> bool:
+        """Whether a value is suggested."""
+        return self.value is not _NO_VALUE
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.value!r}" if self.has_value else self.name
+
+
+Fix = str | Sequence[str | Argument]
+
+
+class InputError(ValueError):
+    """Raised for input that cannot be used. The command line prints it on one line and exits with code 2.
+
+    Args:
+        argument: the name of the Python argument.
+        expected: what the argument must be.
+        found: what it is, with shapes; converted to a string.
+        fix: what to do; a string, or strings and :class:`Argument` objects that are joined.
+
+    >>> print(InputError("tau", "a number in (0, 1]", 1.5, fix="use 0.4, the paper's value"))
+    tau: expected a number in (0, 1], found 1.5; use 0.4, the paper's value
+    >>> print(InputError("path", "a new file", "a.h5", fix=["pass ", Argument("overwrite", True)]))
+    path: expected a new file, found a.h5; pass overwrite=True
+    """
+
+    def __init__(self, argument: str, expected: str, found: object, fix: Fix = ""):
+        self.argument, self.expected, self.found = argument, expected, str(found)
+        self.fix: tuple[str | Argument, ...] = (fix,) if isinstance(fix, str) else tuple(fix)
+        super().__init__(self.argument, self.expected, self.found, self.fix)  # what a pickle rebuilds the error from
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def text(self, show: Callable[[Argument], str] = str) -> str:
+        """The error on one line, without control characters.
+
+        Args:
+            show: writes an argument; the command line writes ``--overwrite`` for ``overwrite=True``.
+        """
+        fix = "".join(part if isinstance(part, str) else show(part) for part in self.fix)
+        said = f"{show(Argument(self.argument))}: expected {self.expected}, found {self.found}"
+        return printable_line(f"{said}; {fix}" if fix else said)
+
+
+def printable_line(text: object) -> str:
+    """``text`` with every run of white space as one space and control characters escaped.
+
+    >>> printable_line("two\\n  lines\\x1b[1m")
+    'two lines\\\\x1b[1m'
+    """
+    line = " ".join(str(text).split())
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+
+
+def first_line(error: BaseException) -> str:
+    """The type and message of an exception, on one line of at most about 120 characters.
+
+    >>> first_line(KeyError("name"))
+    "KeyError: 'name'"
+    """
+    said = printable_line((str(error).strip().splitlines() or [""])[0])[:120]
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__

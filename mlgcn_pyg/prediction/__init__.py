@@ -1,0 +1,1 @@
+"""Labels of new photographs: open a trained network, read images, predict."""

@@ -1,0 +1,162 @@
+"""Exported networks: run by other runtimes, the GCN folded away, nothing written that does not agree."""
+
+import json
+import sys
+
+import pytest
+import torch
+
+from mlgcn_pyg import MLGCN, LabelGraph, MLGCNHead
+from mlgcn_pyg.checkpoints import Checkpoint, export_onnx, export_torch, fold_model
+from mlgcn_pyg.checkpoints import export as module
+from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.nn import Backbone, LinearHead
+
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+NAMES = ("sea", "boat [small]", "é")
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@pytest.fixture(scope="module")
+def checkpoint():
+    torch.manual_seed(0)
+    graph = LabelGraph.from_targets([[1, 1, 0], [1, 0, 1]], x=torch.randn(3, 5), label_names=NAMES)
+    backbone = Backbone("squeezenet1_1")
+    head = MLGCNHead(graph, backbone.num_features, (7,))
+    return Checkpoint(head, backbone, (64, 48), torch.tensor([0.5, -1, 0]), {"lr": 0.1})
+
+
+@pytest.fixture(scope="module")
+def as_onnx(checkpoint, tmp_path_factory):
+    return export_onnx(tmp_path_factory.mktemp("onnx") / "m.onnx", checkpoint, mean=MEAN, std=STD)
+
+
+@pytest.fixture(scope="module")
+def as_torch(checkpoint, tmp_path_factory):
+    return export_torch(tmp_path_factory.mktemp("torch") / "m.pt2", checkpoint)
+
+
+SHAPES = [(1, 64, 48), (3, 64, 48), (2, 97, 130), (5, 128, 128)]
+
+
+@torch.no_grad()
+def test_onnxruntime_gives_pytorchs_logits(checkpoint, as_onnx):
+    session, model = onnxruntime.InferenceSession(str(as_onnx.path)), checkpoint.model.eval()
+    for batch, height, width in SHAPES:
+        images = torch.randn(batch, 3, height, width)
+        (logits,) = session.run(["logits"], {"images": images.numpy()})
+        assert (torch.from_numpy(logits) - model(images)).abs().max() < 1e-4
+    assert as_onnx.dynamic == ("batch", "height", "width") and as_onnx.difference < 1e-4
+
+
+def test_nothing_of_the_gcn_is_left_in_the_onnx_graph(as_onnx):
+    graph = onnx.load(as_onnx.path).graph
+    kinds = [node.op_type for node in graph.node]
+    assert not [kind for kind in kinds if "Scatter" in kind or "Gather" in kind]
+    assert kinds.count("Gemm") + kinds.count("MatMul") == 1 and kinds[-1] in ("Gemm", "MatMul", "Add")
+    names = [dim.dim_param or dim.dim_value for dim in graph.input[0].type.tensor_type.shape.dim]
+    assert names == ["batch", 3, "height", "width"]
+    onnx.checker.check_model(str(as_onnx.path), full_check=True)
+
+
+def test_the_metadata_say_all_that_serving_needs(as_onnx):
+    told = onnxruntime.InferenceSession(str(as_onnx.path)).get_modelmeta().custom_metadata_map
+    told = {name: json.loads(value) for name, value in told.items()}
+    assert told["label_names"] == list(NAMES) and told["image_size"] == [64, 48]
+    assert (told["mean"], told["std"]) == (list(MEAN), list(STD))
+    assert told["thresholds"] == [0.5, -1, 0] and told["config"] == {"lr": 0.1}
+
+
+@torch.no_grad()
+def test_a_torch_program_gives_the_same_logits_without_the_gcn(checkpoint, as_torch):
+    extra = {"metadata.json": ""}
+    program, model = torch.export.load(as_torch.path, extra_files=extra), checkpoint.model.eval()
+    for batch, height, width in SHAPES:
+        images = torch.randn(batch, 3, height, width)
+        assert (program.module()(images) - model(images)).abs().max() < 1e-4
+    called = [str(node.target) for node in program.graph.nodes if node.op == "call_function"]
+    assert not [name for name in called if any(word in name for word in ("scatter", "gather", "index", "embedding"))]
+    assert sum("linear" in name or "mm" in name for name in called) == 1
+    assert json.loads(extra["metadata.json"]).keys() >= {"label_names", "image_size"}
+    assert "batch" in as_torch.dynamic
+
+
+def test_folding_copies(checkpoint):
+    model = checkpoint.model.train()
+    images, folded = torch.randn(2, 3, 64, 48), fold_model(model)
+    assert model.training and not folded.training
+    expected = folded(images)
+    with torch.no_grad():
+        assert torch.allclose(expected, model.eval()(images), atol=1e-5)
+        twin = fold_model(model)
+        twin[0].features[0].weight.zero_()
+        twin[1].weight.zero_()
+        assert torch.equal(fold_model(model)(images), expected)
+
+
+@torch.no_grad()
+def test_the_smallest_image_that_an_export_takes_is_told(checkpoint, as_onnx, as_torch):
+    """Asked of the files themselves, side by side: all from there on are taken, and none below."""
+    program, session = torch.export.load(as_torch.path).module(), onnxruntime.InferenceSession(str(as_onnx.path))
+    model = checkpoint.model.eval()
+
+    def taken(run, side):
+        images = torch.randn(1, 3, side, side)
+        try:
+            expected = model(images)  # onnxruntime may crash where not even PyTorch has a feature map
+            return bool((run(images) - expected).abs().max() < 1e-4)
+        except Exception:
+            return False
+
+    for done, run in (
+        (as_torch, program),
+        (as_onnx, lambda images: torch.from_numpy(session.run(None, {"images": images.numpy()})[0])),
+    ):
+        least = [side for side in range(1, 80) if not taken(run, side)][-1] + 1
+        assert done.least_side == least, done.path
+    assert as_torch.least_side == 33  # a feature map of two places
+
+
+class FixedSides(Backbone):
+    """A backbone whose first size is the only one, as Vision Transformers have it in an exported graph."""
+
+    def forward(self, images):
+        torch._check(images.size(2) == 64)
+        torch._check(images.size(3) == 64)
+        return super().forward(images)
+
+
+def test_sides_that_the_backbone_fixes_are_fixed_and_said_so(tmp_path):
+    backbone = Backbone("squeezenet1_1")
+    backbone.__class__ = FixedSides
+    done = export_torch(tmp_path / "m.pt2", Checkpoint(LinearHead(3, 512), backbone, (64, 64)))
+    assert done.dynamic == ("batch",) and done.least_side is None
+    assert torch.export.load(done.path).module()(torch.zeros(4, 3, 64, 64)).shape == (4, 3)
+
+
+def test_an_export_that_does_not_agree_is_not_written(checkpoint, tmp_path, monkeypatch):
+    real = module._program
+
+    def other(network, *args):
+        network = torch.nn.Sequential(*network, torch.nn.Hardtanh(-1e-3, 1e-3))
+        return real(network, *args)
+
+    monkeypatch.setattr(module, "_program", other)
+    with pytest.raises(InputError, match="a network that can be exported, found squeezenet1_1 .*logits differ"):
+        export_torch(tmp_path / "m.pt2", checkpoint)
+    assert not list(tmp_path.iterdir())
+
+
+def test_missing_libraries_name_the_extra(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(InputError, match=r"found no onnxscript; pip install 'mlgcn_pyg\[export\]'"):
+        export_onnx(tmp_path / "m.onnx", checkpoint)
+
+
+def test_what_cannot_be_exported_is_refused(checkpoint, tmp_path):
+    with pytest.raises(InputError, match="image_size"):
+        export_torch(tmp_path / "m", Checkpoint(checkpoint.head, checkpoint.backbone))
+    with pytest.raises(InputError, match="a whole model, found a head alone"):
+        export_torch(tmp_path / "m", Checkpoint(checkpoint.head, image_size=(64, 64)))
+    assert isinstance(checkpoint.model, MLGCN) and not list(tmp_path.iterdir())

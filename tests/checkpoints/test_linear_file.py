@@ -1,0 +1,72 @@
+"""Folded heads as safetensors files, read with the safetensors library alone."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, safe_open, save_file
+
+from mlgcn_pyg import LabelGraph, MLGCNHead
+from mlgcn_pyg.checkpoints import load_linear, save_head, save_linear
+from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.nn import LinearHead
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_others_read_it_without_this_package(tmp_path, bias):
+    head, features = LinearHead(3, 8, ["a", "b", "é [x]"], bias=bias), torch.randn(4, 8)
+    save_linear(tmp_path / "l.safetensors", head, config={"lr": 0.1})
+    tensors = load_file(tmp_path / "l.safetensors")
+    logits = features @ tensors["weight"].T + tensors.get("bias", 0)
+    assert torch.allclose(logits, head(features), atol=1e-6) and ("bias" in tensors) == bias
+    with safe_open(tmp_path / "l.safetensors", "pt") as file:
+        metadata = file.metadata()
+    assert json.loads(metadata["label_names"]) == ["a", "b", "é [x]"] and json.loads(metadata["config"]) == {"lr": 0.1}
+    assert torch.equal(load_linear(tmp_path / "l.safetensors")(features), head(features))
+
+
+def test_the_gcn_is_folded(tmp_path):
+    head = MLGCNHead(LabelGraph.from_targets([[1, 1, 0], [1, 0, 1]], x=torch.randn(3, 5)), 8, (4,))
+    save_linear(tmp_path / "l.safetensors", head)
+    features = torch.randn(2, 8)
+    assert torch.allclose(load_linear(tmp_path / "l.safetensors")(features), head(features), atol=1e-6)
+
+
+def test_files_that_are_no_linear_export(tmp_path):
+    good, path = tmp_path / "l.safetensors", tmp_path / "x.safetensors"
+    save_linear(good, LinearHead(3, 8))
+    tensors = load_file(good)
+    metadata = {"format": "mlgcn_pyg.linear", "version": "1", "label_names": '["a", "b", "c"]', "config": "{}"}
+    for parts, told, message in [
+        (tensors, {}, "a linear export"),
+        (tensors, metadata | {"version": "2"}, "version 1, found 2"),
+        (tensors, metadata | {"label_names": '["a"]'}, "3 names, one per label"),
+        (tensors, metadata | {"label_names": '["a", "b'}, "a complete linear export"),
+        (tensors, metadata | {"config": "{"}, "a complete linear export"),
+        ({"bias": tensors["bias"]}, metadata, "a complete linear export"),
+        (tensors | {"bias": torch.zeros(2)}, metadata, "a complete linear export"),
+        (tensors | {"weight": torch.full((3, 8), torch.nan)}, metadata, "finite numbers"),
+    ]:
+        save_file(parts, path, told)
+        with pytest.raises(InputError, match=message):
+            load_linear(path)
+    path.write_bytes(good.read_bytes()[:-5])
+    with pytest.raises(InputError, match="a safetensors file"):
+        load_linear(path)
+    save_head(path, LinearHead(3, 8))
+    with pytest.raises(InputError, match="a safetensors file"):
+        load_linear(path)
+
+
+def test_numbers_that_are_none_are_not_exported(tmp_path):
+    head = LinearHead(3, 8)
+    head.linear.weight.data[1, 2] = torch.inf
+    with pytest.raises(InputError, match="finite numbers"):
+        save_linear(tmp_path / "l.safetensors", head)
+    assert not list(tmp_path.iterdir())
+
+
+def test_whoever_may_read_other_files_may_read_this_one(tmp_path):
+    (tmp_path / "other").write_text("")
+    save_linear(tmp_path / "h.safetensors", LinearHead(2, 4))
+    assert (tmp_path / "h.safetensors").stat().st_mode == (tmp_path / "other").stat().st_mode

@@ -1,0 +1,112 @@
+"""The engine on a GPU: captured steps are the CPU's steps; skipped where there is no GPU."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from mlgcn_pyg.features import FeatureCache
+from mlgcn_pyg.features.batches import Resident, Streamed
+from mlgcn_pyg.training import HeadConfig, fit_head, fit_heads
+from mlgcn_pyg.training.heads import engines as engine
+from mlgcn_pyg.training.heads import steps as steps_module
+from mlgcn_pyg.training.heads.engines import GraphedStep
+from tests.training.heads.problems import fresh, graph, problem, same, state
+from tests.training.heads.test_resume import interrupt_at
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+CONFIG = HeadConfig(lr=0.3, epochs=4, batch_size=16, lr_step=2, clip_norm=0.05, weight_decay=0.01)
+
+
+def close(a, b, tolerance):
+    for value, other in zip(a.parameters(), b.parameters(), strict=True):
+        value, other = value.detach().cpu(), other.detach().cpu()
+        assert (value - other).abs().max() <= tolerance * other.abs().max().clamp(min=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["mlgcn", "linear"])
+def test_a_run_on_cuda_is_the_run_on_the_cpu(kind, monkeypatch):
+    captured = []
+    monkeypatch.setattr(engine, "GraphedStep", lambda *a: captured.append(GraphedStep(*a)) or captured[-1])
+    head, twin = fresh(kind).double(), fresh(kind).double()
+    data, val = (problem()[0].double(), problem()[1]), (problem(40, seed=1)[0].double(), problem(40, seed=1)[1])
+    on_cuda = fit_head(head, data, val, CONFIG, device="cuda")  # 100 images: six captured steps and one of four images
+    on_cpu = fit_head(twin, data, val, CONFIG)
+    close(head, twin, 1e-6)
+    assert len(captured) == 1
+    for ours, theirs in zip(on_cuda.epochs, on_cpu.epochs, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-6)
+
+
+def test_capturing_changes_nothing():
+    head, twin = fresh().cuda(), fresh().cuda()
+    source = Resident(problem()[0].cuda(), problem()[1].cuda())
+    found = []
+    for module in (head, twin):
+        optimizer = steps_module.make_optimizers([module], [CONFIG], torch.device("cuda"))
+        step = steps_module.Step(steps_module.OneHead(module), source, optimizer, [CONFIG])
+        before = state(module)
+        step = step if module is twin else GraphedStep(step, 16)
+        assert same(state(module), before)
+        found.append([float(step(rows)) for rows in source.row_batches(16, 0, 1)])
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+    close(head, twin, 1e-4)
+
+
+def test_the_learning_rate_of_a_captured_step_follows_the_schedule():
+    head, twin = fresh(), fresh()
+    steep = dataclasses.replace(CONFIG, lr_step=1, lr_gamma=1e-6, epochs=3)
+    fit_head(head, problem(), config=steep, device="cuda")
+    fit_head(twin, problem(), config=dataclasses.replace(steep, epochs=1), device="cuda")
+    close(head, twin, 1e-4)
+
+
+@pytest.mark.parametrize("learn", [{}, {"learn_edges": True, "learn_p": True}])
+def test_many_heads_at_once(learn):
+    def heads():
+        return [fresh(seed=k, graph_of=graph(tau=t), **learn).double() for k, t in enumerate((0.3, 0.5, 1.0))]
+
+    together, alone = heads(), heads()
+    data = problem()[0].double(), problem()[1]
+    configs = [dataclasses.replace(CONFIG, lr=0.1 * (k + 1), weight_decay=0.01 * k) for k in range(3)]
+    fit_heads(together, data, config=configs, device="cuda")
+    for head, twin, config in zip(together, alone, configs, strict=True):
+        fit_head(twin, data, config=config)
+        close(head, twin, 1e-6)
+
+
+@pytest.mark.parametrize("precision, tolerance", [("tf32", 5e-3), ("bfloat16", 5e-2)])
+@pytest.mark.parametrize("count", [1, 3])
+def test_precisions(precision, tolerance, count):
+    before = torch.get_float32_matmul_precision()
+    heads, twins = ([fresh(seed=k) for k in range(count)] for _ in range(2))
+    fit_heads(heads, problem(), config=HeadConfig(epochs=3, precision=precision), device="cuda")
+    fit_heads(twins, problem(), config=HeadConfig(epochs=3))
+    for head, twin in zip(heads, twins, strict=True):
+        close(head, twin, tolerance)
+        assert all(p.dtype == torch.float32 for p in head.parameters())
+    assert torch.get_float32_matmul_precision() == before
+
+
+def test_streamed_through_pinned_memory(tmp_path):
+    features = torch.randn(100, 3, 12)
+    cache = FeatureCache.from_arrays(tmp_path / "c.h5", features, problem()[1], list("01234"))
+    loaded, streamed = Resident(*cache.load("cuda")), Streamed(cache, "cuda", window=40)
+    for (f, t), (g, u) in zip(loaded.batches(16, 0, 1), streamed.batches(16, 0, 1), strict=True):
+        assert torch.equal(f, g) and torch.equal(t, u)
+    head, twin = fresh(), fresh()
+    fit_head(head, cache, config=CONFIG, device="cuda", stream=True)
+    fit_head(twin, cache, config=CONFIG, device="cuda", stream=False)
+    close(head, twin, 1e-5)
+
+
+def test_going_on_with_a_captured_step(tmp_path, monkeypatch):
+    whole, again = fresh(), fresh()
+    expected = fit_head(whole, problem(), problem(40, seed=1), CONFIG, device="cuda")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt_at(patch, 6)  # gathers are called while capturing and for the short batches only
+        fit_head(fresh(), problem(), problem(40, seed=1), CONFIG, device="cuda", folder=tmp_path)
+    history = fit_head(again, problem(), problem(40, seed=1), CONFIG, device="cuda", folder=tmp_path)
+    close(again, whole, 1e-5)
+    assert [r["epoch"] for r in history.epochs] == [r["epoch"] for r in expected.epochs]
