@@ -1,12 +1,10 @@
 """What a label graph looks like, in numbers and in words."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 
-if TYPE_CHECKING:
-    from mlgcn_pyg.graph.label_graph import LabelGraph
+from mlgcn_pyg.graph.fields import GraphFields
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class GraphSummary:
         return "\n".join(lines)
 
 
-def summarize(graph: "LabelGraph", num_strongest: int = 10) -> GraphSummary:
+def summarize(graph: GraphFields, num_strongest: int = 10) -> GraphSummary:
     """The :class:`GraphSummary` of ``graph``, from its edges alone (nothing of size C×C)."""
     names, num_labels = graph.label_names, graph.num_labels
     source, target = graph.edge_index.cpu()

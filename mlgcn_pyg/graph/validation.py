@@ -1,19 +1,15 @@
 """What a label graph must be."""
 
-from typing import TYPE_CHECKING
-
 import torch
 
 from mlgcn_pyg.checks import check_choice, check_finite, check_label_names, check_number
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.graph.edges import PROBABILITIES
+from mlgcn_pyg.graph.fields import GraphFields
 from mlgcn_pyg.graph.weighting import WEIGHTINGS
 
-if TYPE_CHECKING:
-    from mlgcn_pyg.graph.label_graph import LabelGraph
 
-
-def check_graph(graph: "LabelGraph") -> None:
+def check_graph(graph: GraphFields) -> None:
     """InputError for the first tensor or setting of ``graph`` that a label graph cannot have."""
     num_labels, num_edges = graph.num_labels, graph.edge_index.shape[-1]
     shapes = {
@@ -24,9 +20,10 @@ def check_graph(graph: "LabelGraph") -> None:
     }
     _check_settings(graph)
     for name, shape in shapes.items():
-        if tuple(graph[name].shape) != shape:
-            raise InputError(name, f"shape {shape}", f"shape {tuple(graph[name].shape)}")
-        check_finite(name, graph[name])
+        values = getattr(graph, name)
+        if tuple(values.shape) != shape:
+            raise InputError(name, f"shape {shape}", f"shape {tuple(values.shape)}")
+        check_finite(name, values)
     if num_edges and (int(graph.edge_index.min()) < 0 or int(graph.edge_index.max()) >= num_labels):
         low, high = (int(k) for k in graph.edge_index.aminmax())
         raise InputError("edge_index", f"labels in 0…{num_labels - 1}", f"{low} to {high}")
@@ -47,7 +44,7 @@ def check_graph(graph: "LabelGraph") -> None:
         check_finite("x", graph.x)
 
 
-def _check_settings(graph: "LabelGraph") -> None:
+def _check_settings(graph: GraphFields) -> None:
     if graph.flow != WEIGHTINGS[check_choice("weighting", graph.weighting, WEIGHTINGS)][1]:
         raise InputError(
             "flow", f"{WEIGHTINGS[graph.weighting][1]!r} for weighting {graph.weighting!r}", repr(graph.flow)

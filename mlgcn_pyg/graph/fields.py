@@ -1,0 +1,28 @@
+"""The fields of a label graph, as its checks and its summary read them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from torch import Tensor
+
+
+class GraphFields(Protocol):
+    """What :class:`~mlgcn_pyg.graph.LabelGraph` holds; its docstring explains each field."""
+
+    x: Tensor | None
+    x_source: Mapping[str, Any]
+    edge_index: Tensor
+    edge_prob: Tensor
+    edge_weight: Tensor
+    self_weight: Tensor
+    label_counts: Tensor
+    label_names: Sequence[str]
+    tau: float
+    probability: str
+    p: float
+    weighting: str
+    flow: str
+
+    @property
+    def num_labels(self) -> int:
+        """C."""
