@@ -1,8 +1,9 @@
-"""Refusals at the boundary: every message names the argument, what was expected, what was found and what to do."""
+"""Checks of arguments. Each raises an InputError that names the argument, what is expected and what was found."""
 
+import math
 from collections.abc import Iterable, Sequence
-from numbers import Integral
-from typing import TYPE_CHECKING
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
 
 from mlgcn_pyg.errors import InputError
 
@@ -11,99 +12,150 @@ if TYPE_CHECKING:  # the command line shows its help without loading torch
 
 
 def check_choice(argument: str, value: str, choices: Iterable[str]) -> str:
-    """``value`` if it is one of ``choices``; InputError that lists them otherwise."""
+    """Returns ``value`` if it is one of ``choices``.
+
+    Raises:
+        InputError: if it is not; the message lists the choices.
+    """
     choices = list(choices)
-    if value not in choices:
-        raise InputError(argument, "one of " + ", ".join(choices), repr(value))
+    if not isinstance(value, str) or value not in choices:
+        raise InputError(argument, "one of " + ", ".join(choices), _shown(value))
     return value
 
 
 def check_number(argument: str, value: float, low: float, high: float, *, open_low: bool = False) -> float:
-    """``value`` as a float if low ≤ value ≤ high (low < value when ``open_low``); InputError otherwise."""
-    number = float(value)
-    if not (low <= number <= high) or (open_low and number == low):
-        raise InputError(argument, f"a number in {'(' if open_low else '['}{low:g}, {high:g}]", value)
+    """Returns ``value`` as a Python float if it is a real number with low ≤ value ≤ high.
+
+    Args:
+        argument: its name in the message.
+        value: a number of Python or NumPy, or a tensor with a single entry and no dimensions.
+        low: the smallest value.
+        high: the largest value.
+        open_low: if True, ``low`` itself is refused.
+
+    Raises:
+        InputError: if the value is outside the range, NaN, or not a real number; strings and truth values are not.
+
+    >>> check_number("tau", 1, 0, 1)
+    1.0
+    """
+    number = _real(value)
+    if number is None or not (low <= number <= high) or (open_low and number == low):
+        raise InputError(argument, f"a number {_range(low, high, open_low)}", _shown(value))
     return number
 
 
 def check_positive(argument: str, value: int) -> int:
-    """``value`` if it is an integer ≥ 1; InputError otherwise."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-        raise InputError(argument, "an integer ≥ 1", value)
-    return int(value)
+    """Returns ``value`` as a Python int if it is an integer ≥ 1.
+
+    Raises:
+        InputError: if it is not.
+    """
+    return _integer(argument, value, 1)
 
 
 def check_count(argument: str, value: int) -> int:
-    """``value`` if it is an integer ≥ 0; InputError otherwise."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
-        raise InputError(argument, "an integer ≥ 0", value)
-    return int(value)
+    """Returns ``value`` as a Python int if it is an integer ≥ 0.
+
+    Raises:
+        InputError: if it is not.
+    """
+    return _integer(argument, value, 0)
 
 
-def check_targets(argument: str, targets, num_labels: int | None = None) -> "Tensor":
-    """Targets (N, C) with values in {-1, 0, 1} as an int8 tensor on their own device.
+def check_targets(argument: str, targets: Any, num_labels: int | None = None) -> "Tensor":
+    """Returns targets (N, C) as an int8 tensor on their device.
 
-    −1 means unknown or difficult. Raises InputError for another rank, another number of labels or other values.
+    Args:
+        argument: its name in the message.
+        targets: a tensor, an array or nested lists: 1 for present, 0 for absent, −1 for unknown or difficult.
+        num_labels: C; any number of labels by default.
+
+    Raises:
+        InputError: if they are not a matrix with C columns, or hold other values.
     """
     import torch
 
-    targets = torch.as_tensor(targets)
+    targets = _tensor(argument, targets)
     if targets.dim() != 2 or (num_labels is not None and targets.size(1) != num_labels):
         width = "num_labels" if num_labels is None else num_labels
         raise InputError(argument, f"a matrix of shape (num_images, {width})", f"shape {tuple(targets.shape)}")
     if targets.dtype == torch.int8 and targets.numel() and targets.min() >= -1 and targets.max() <= 1:
         return targets  # the usual case, in two fast passes
-    strange = (targets != 1) & (targets != 0)
+    invalid = (targets != 1) & (targets != 0)
     if not (targets.dtype == torch.bool or targets.dtype == torch.uint8):
-        strange &= targets != -1
-    if strange.any():
-        row, column = strange.nonzero()[0].tolist()
+        invalid &= targets != -1
+    if invalid.any():
+        row, column = invalid.nonzero()[0].tolist()
         raise InputError(
             argument,
             "values in {-1, 0, 1}",
             f"{targets[row, column].item()} at image {row}, label {column}",
             fix="write 1 for present, 0 for absent, -1 for unknown",
         )
-    return targets.to(torch.int8)
+    return (targets.real if targets.is_complex() else targets).to(torch.int8)
 
 
 def check_text(argument: str, text: str) -> str:
-    """``text`` if it can be written in UTF-8; InputError for half characters, which JSON and odd terminals let through.
+    """Returns ``text`` if it can be encoded in UTF-8.
+
+    Raises:
+        InputError: if it is not a string, or has surrogates, which JSON files and some terminals let through.
 
     >>> check_text("label_names", "Straße")
     'Straße'
     """
+    if not isinstance(text, str):
+        raise InputError(argument, "a string", _shown(text))
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise InputError(argument, "text that UTF-8 can hold", ascii(text)) from error
+        raise InputError(argument, "text that can be encoded in UTF-8", ascii(text)) from error
     return text
 
 
 def all_finite(values: "Tensor") -> bool:
-    """Whether floating-point ``values`` hold neither NaN nor Inf, in one fast pass: the extremes show both."""
+    """Returns whether floating-point ``values`` contain neither NaN nor Inf.
+
+    The minimum and the maximum show both, so that one pass is enough.
+    """
     import torch
 
     return values.numel() == 0 or bool(torch.stack(values.detach().aminmax()).isfinite().all())
 
 
 def check_finite(argument: str, values: "Tensor") -> None:
-    """InputError that counts and locates the first NaN or Inf row of ``values`` (N, ...)."""
+    """Checks that ``values`` (N, …) contain neither NaN nor Inf.
+
+    Raises:
+        InputError: if they do; the message counts these rows and names the first.
+    """
     if not values.is_floating_point() or all_finite(values):
         return
-    bad_rows = ~values.flatten(1).isfinite().all(dim=1) if values.dim() > 1 else ~values.isfinite()
+    finite = values.isfinite()
+    bad_rows = ~(finite.flatten(1).all(dim=1) if values.dim() > 1 else finite.flatten())
     count, first = int(bad_rows.sum()), int(bad_rows.nonzero()[0])
     raise InputError(
         argument, "finite numbers", f"NaN or Inf in {count} of {len(bad_rows)} rows, the first is row {first}"
     )
 
 
-def check_label_names(names: Sequence[str] | None, num_labels: int) -> tuple[str, ...]:
-    """Names as a tuple of C different strings; the numbers 0…C−1 where ``names`` is None."""
-    if names is None:
+def check_label_names(names: Sequence[str] | None, num_labels: int | None = None) -> tuple[str, ...]:
+    """Returns label names as a tuple of C different strings.
+
+    Args:
+        names: the names; None stands for the numbers 0…C−1.
+        num_labels: C; by default, the number of names.
+
+    Raises:
+        InputError: if there are not C names, if one is not a string, or if two are equal.
+    """
+    if names is None and num_labels is not None:
         return tuple(str(i) for i in range(num_labels))
+    if not isinstance(names, Iterable):
+        raise InputError("label_names", "a sequence of strings", _shown(names))
     names = tuple(names)
-    if len(names) != num_labels:
+    if num_labels is not None and len(names) != num_labels:
         raise InputError("label_names", f"{num_labels} names, one per label", f"{len(names)}")
     for name in names:
         if not isinstance(name, str):
@@ -116,15 +168,71 @@ def check_label_names(names: Sequence[str] | None, num_labels: int) -> tuple[str
 
 
 def check_same_labels(argument: str, names: Sequence[str], expected: Sequence[str], where: str) -> None:
-    """InputError that names the first difference where two label lists disagree."""
+    """Checks that two lists of labels are equal, in the same order.
+
+    Args:
+        argument: the argument that has ``names``.
+        names: its labels.
+        expected: the labels that it must have.
+        where: what has the expected labels, such as ``"the graph"``.
+
+    Raises:
+        InputError: if they differ; the message names the first difference.
+    """
     names, expected = list(names), list(expected)
     if names == expected:
         return
     if len(names) != len(expected):
         found = f"{len(names)} labels"
     elif sorted(names) == sorted(expected):
-        found = "the same labels in another order"
+        found = "the same labels in a different order"
     else:
         k = next(k for k, (a, b) in enumerate(zip(names, expected, strict=True)) if a != b)
         found = f"{names[k]!r} instead of {expected[k]!r} as label {k}"
     raise InputError(argument, f"the {len(expected)} labels of {where}", found, fix="build both from the same data set")
+
+
+def _range(low: float, high: float, open_low: bool) -> str:
+    if high == math.inf:
+        return f"{'>' if open_low else '≥'} {low:g}"
+    return f"in {'(' if open_low else '['}{low:g}, {high:g}]"
+
+
+def _real(value: object) -> float | None:
+    """``value`` as a float; None if it is not a real number or is NaN."""
+    if not isinstance(value, str) and getattr(value, "shape", None) == () and hasattr(value, "item"):
+        value = value.item()  # of a tensor or an array without dimensions, or of a NumPy scalar
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:  # of a huge integer
+        return None
+    return None if math.isnan(number) else number
+
+
+def _integer(argument: str, value: object, low: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < low:
+        raise InputError(argument, f"an integer ≥ {low}", _shown(value))
+    return int(value)
+
+
+def _tensor(argument: str, values: Any) -> "Tensor":
+    import torch
+
+    try:
+        return torch.as_tensor(values)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(argument, "a tensor, an array or nested lists of numbers", _shown(values)) from error
+
+
+def _shown(value: object) -> str:
+    """``value`` for a message: numbers as they are, other things with their type or shape."""
+    kind = type(value).__name__
+    if getattr(value, "shape", ()) != ():
+        return f"a {kind} of shape {tuple(value.shape)}"  # type: ignore[attr-defined]  # tensors and arrays have one
+    if value is None or isinstance(value, bool | str):
+        return repr(value)
+    if isinstance(value, Real):
+        return str(value)
+    return f"{ascii(value)[:60]} ({kind})"

@@ -44,7 +44,7 @@ class CooccurrenceCounter:
     def __init__(self, num_labels: int):
         self.num_labels = check_positive("num_labels", num_labels)
         self.num_images = 0
-        self.label_counts = torch.zeros(num_labels, dtype=torch.int64)
+        self.label_counts = torch.zeros(self.num_labels, dtype=torch.int64)
         self._present: list[csr_array] = []
         self._unknown: list[csr_array] = []
 

@@ -35,12 +35,13 @@ class EdgeRule:
     min_count: int = 1
     top_k: int | None = None
 
-    def __post_init__(self):
-        check_number("tau", self.tau, 0, 1, open_low=True)
+    def __post_init__(self) -> None:
+        # stored as plain Python numbers, whatever numbers were given
+        object.__setattr__(self, "tau", check_number("tau", self.tau, 0, 1, open_low=True))
         check_choice("probability", self.probability, PROBABILITIES)
-        check_count("min_count", self.min_count)
+        object.__setattr__(self, "min_count", check_count("min_count", self.min_count))
         if self.top_k is not None:
-            check_positive("top_k", self.top_k)
+            object.__setattr__(self, "top_k", check_positive("top_k", self.top_k))
 
     def select(self, row: np.ndarray, column: np.ndarray, together: np.ndarray, known: np.ndarray) -> tuple:
         """(row, column, probability) of the pairs that are edges, by row and then column.

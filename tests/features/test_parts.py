@@ -63,7 +63,7 @@ def test_files_that_do_not_fit_together(tmp_path):
     joined = FeatureCache([first, cache("b.h5", ids="z")])
     assert joined.ids == ("x", "y", "z") and joined.load()[0].shape == (3, 1, 3)
     for other, message in [
-        (cache("c.h5", names="ba", ids="q"), "the same labels in another order"),
+        (cache("c.h5", names="ba", ids="q"), "the same labels in a different order"),
         (cache("d.h5", width=4, ids="q"), "views, features and dtype"),
         (cache("e.h5", dtype="float32", ids="q"), "views, features and dtype"),
         (cache("f.h5", ids="yq"), "each image in one file, found y in"),

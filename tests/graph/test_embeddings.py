@@ -157,9 +157,9 @@ def test_an_array_whose_header_is_damaged(tmp_path, damage):
 
 
 def test_half_characters_are_refused_by_name(file):
-    with pytest.raises(InputError, match=r"aliases: expected text that UTF-8 can hold, found '\\udcff'"):
+    with pytest.raises(InputError, match=r"aliases: expected text that can be encoded in UTF-8, found '\\udcff'"):
         label_embeddings(["person"], file, aliases={"person": "\udcff"})
-    with pytest.raises(InputError, match="label_names: expected text that UTF-8 can hold"):
+    with pytest.raises(InputError, match="label_names: expected text that can be encoded in UTF-8"):
         label_embeddings(["\ud83d"], file, oov="zero")
 
 
@@ -198,7 +198,7 @@ def test_a_graph_keeps_what_its_embeddings_are_made_of(file, tmp_path):
     assert torch.equal(again.x, made.x) and again.x_source == made.source == graph.reweighted(p=0.5).x_source
     plain = LabelGraph.from_targets([[1, 1]], label_names=["cycle", "person"], x=made.x)
     assert plain.x_source == {} and plain.digest() == graph.digest()  # the same graph, whatever it was made of
-    with pytest.raises(InputError, match="x: expected the 2 labels of the graph, found the same labels in another"):
+    with pytest.raises(InputError, match="x: expected the 2 labels of the graph, found the same labels in a different"):
         LabelGraph.from_targets([[1, 1]], label_names=["person", "cycle"], x=made)
 
 
