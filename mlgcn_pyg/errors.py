@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-_NO_VALUE = object()
-
 
 @dataclass(frozen=True)
 class Argument:
@@ -17,12 +15,12 @@ class Argument:
     """
 
     name: str
-    value: object = _NO_VALUE
+    value: object = ...  # an Ellipsis is no value, also after pickling
 
     @property
     def has_value(self) -> bool:
         """Whether a value is suggested."""
-        return self.value is not _NO_VALUE
+        return self.value is not ...
 
     def __str__(self) -> str:
         return f"{self.name}={self.value!r}" if self.has_value else self.name

@@ -1,0 +1,33 @@
+"""InputError is an object with fields, on one line, and survives processes."""
+
+import pickle
+
+from mlgcn_pyg.datasets import ImageError
+from mlgcn_pyg.errors import Argument, InputError, printable_line
+
+
+def test_fields_survive_pickling_with_subclass_and_suggested_arguments():
+    fix = ["pass ", Argument("overwrite", True), " or a smaller ", Argument("batch_size")]
+    error = ImageError("path", "a new file", "a.h5", fix)
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is ImageError and str(again) == str(error)
+    assert (again.argument, again.expected, again.found, again.fix) == ("path", "a new file", "a.h5", tuple(fix))
+    assert str(again).endswith("pass overwrite=True or a smaller batch_size")
+
+
+def test_the_command_line_writes_arguments_in_its_own_way():
+    error = InputError("path", "a new file", "a.h5", [Argument("overwrite", True), " replaces it"])
+    assert (
+        error.text(lambda argument: f"--{argument.name}")
+        == "--path: expected a new file, found a.h5; --overwrite replaces it"
+    )
+
+
+def test_the_text_is_one_line_without_control_characters():
+    error = InputError("label_names", "different names", "'a\nb\x1b[31m\x9b\u202e' twice")
+    assert str(error).isprintable()
+    assert printable_line("a\r\n\tb\x00") == "a b\\x00"
+
+
+def test_what_was_found_is_kept_as_text():
+    assert InputError("k", "an integer", 3).found == "3"
