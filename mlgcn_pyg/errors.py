@@ -1,12 +1,13 @@
-"""Errors at the boundary: objects with fields, from which their text is made."""
+"""Errors about arguments: objects with fields, from which their text is made."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
 class Argument:
-    """An argument that a fix mentions, with the value to pass if there is one.
+    """An argument that a fix mentions, and the value to pass if one is suggested.
 
     The command line shows it as an option (``--overwrite``).
 
@@ -59,12 +60,38 @@ class InputError(ValueError):
             show: writes an argument; the command line writes ``--overwrite`` for ``overwrite=True``.
         """
         fix = "".join(part if isinstance(part, str) else show(part) for part in self.fix)
-        said = f"{show(Argument(self.argument))}: expected {self.expected}, found {self.found}"
-        return printable_line(f"{said}; {fix}" if fix else said)
+        problem = f"{show(Argument(self.argument))}: expected {self.expected}, found {self.found}"
+        return printable_line(f"{problem}; {fix}" if fix else problem)
+
+
+@contextmanager
+def renamed_arguments(**names: str) -> Iterator[None]:
+    """Renames the arguments in an :class:`InputError` that is raised within the block.
+
+    A function that passes its own arguments on under other names keeps its names in the error.
+
+    Args:
+        names: the name within the block → the name in the error.
+
+    >>> with renamed_arguments(path="adj"):
+    ...     raise InputError("path", "a file that exists", "no file a.pkl")
+    Traceback (most recent call last):
+    mlgcn_pyg.errors.InputError: adj: expected a file that exists, found no file a.pkl
+    """
+    try:
+        yield
+    except InputError as error:
+        error.argument = names.get(error.argument, error.argument)
+        error.fix = tuple(
+            replace(part, name=names.get(part.name, part.name)) if isinstance(part, Argument) else part
+            for part in error.fix
+        )
+        error.args = (error.argument, error.expected, error.found, error.fix, *error.args[4:])
+        raise
 
 
 def printable_line(text: object) -> str:
-    """``text`` with every run of white space as one space and control characters escaped.
+    """Returns ``text`` with each run of white space replaced by one space, and control characters escaped.
 
     >>> printable_line("two\\n  lines\\x1b[1m")
     'two lines\\\\x1b[1m'
@@ -74,10 +101,10 @@ def printable_line(text: object) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The type and message of an exception, on one line of at most about 120 characters.
+    """Returns the type of an exception and the first line of its message, up to 120 characters of it.
 
     >>> first_line(KeyError("name"))
     "KeyError: 'name'"
     """
-    said = printable_line((str(error).strip().splitlines() or [""])[0])[:120]
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+    message = printable_line((str(error).strip().splitlines() or [""])[0])[:120]
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__

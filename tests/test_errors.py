@@ -2,8 +2,10 @@
 
 import pickle
 
+import pytest
+
 from mlgcn_pyg.datasets import ImageError
-from mlgcn_pyg.errors import Argument, InputError, printable_line
+from mlgcn_pyg.errors import Argument, InputError, first_line, printable_line, renamed_arguments
 
 
 def test_fields_survive_pickling_with_subclass_and_suggested_arguments():
@@ -31,3 +33,25 @@ def test_the_text_is_one_line_without_control_characters():
 
 def test_what_was_found_is_kept_as_text():
     assert InputError("k", "an integer", 3).found == "3"
+
+
+def test_renamed_arguments_are_renamed_in_text_fields_and_pickles():
+    error = ImageError("path", "a new file", "a.h5", fix=["pass ", Argument("overwrite", True), " for this path"])
+    with pytest.raises(ImageError) as raised, renamed_arguments(path="out", overwrite="force"):
+        raise error
+    text = "out: expected a new file, found a.h5; pass force=True for this path"
+    for each in (raised.value, pickle.loads(pickle.dumps(raised.value))):
+        assert str(each) == text and each.argument == "out" and each.found == "a.h5"
+
+
+def test_other_arguments_and_other_errors_stay_as_they_are():
+    with pytest.raises(InputError, match="^p: expected a number, found path; see path$"), renamed_arguments(path="adj"):
+        raise InputError("p", "a number", "path", fix="see path")
+    with pytest.raises(KeyError, match="path"), renamed_arguments(path="adj"):
+        raise KeyError("path")
+
+
+def test_the_first_line_of_any_exception():
+    assert first_line(ValueError("one\ntwo")) == "ValueError: one"
+    assert first_line(ValueError()) == "ValueError"
+    assert len(first_line(ValueError("x" * 1000))) == len("ValueError: ") + 120
