@@ -46,7 +46,7 @@ def train(
     ema_decay: Annotated[float | None, typer.Option(help="Average the weights, e.g. 0.999.")] = None,
     val_every: Annotated[int, typer.Option(help="Epochs between validations.")] = 1,
     num_workers: Annotated[int, typer.Option(help="Processes that decode images.")] = 0,
-    mixed_precision: Annotated[str, typer.Option(help="no, bf16 or fp16.")] = "no",
+    precision: Annotated[str, typer.Option(help="float32, bf16 or fp16.")] = "float32",
     channels_last: Annotated[bool, typer.Option("--channels-last", help="Memory layout for tensor cores.")] = False,
     compile: Annotated[bool, typer.Option("--compile", help="Through torch.compile.")] = False,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Curves in OUT/tensorboard.")] = False,
@@ -62,7 +62,7 @@ def train(
         lr=lr, momentum=momentum, weight_decay=weight_decay, lr_step=lr_step, epochs=epochs, batch_size=batch_size,
         clip_norm=clip_norm or None, seed=seed, backbone_lr_factor=backbone_lr_factor, loss=loss, schedule=schedule,
         frozen_epochs=frozen_epochs, freeze_batchnorm=freeze_batchnorm, accumulate=accumulate, ema_decay=ema_decay,
-        val_every=val_every, num_workers=num_workers, mixed_precision=mixed_precision, channels_last=channels_last,
+        val_every=val_every, num_workers=num_workers, precision=precision, channels_last=channels_last,
         compile=compile, cpu=device == "cpu",
     )  # fmt: skip
     size = common.sides(image_size)

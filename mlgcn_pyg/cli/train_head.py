@@ -36,7 +36,7 @@ def train_head(
     learn_edges: Annotated[bool, typer.Option("--learn-edges", help="Learn the weights of the graph's edges.")] = False,
     learn_p: Annotated[bool, typer.Option("--learn-p", help="Learn one p per label.")] = False,
     seeds: Annotated[int, typer.Option(help="How many runs of each head.")] = 1,
-    precision: Annotated[str, typer.Option(help="float32, tf32 (CUDA) or bfloat16.")] = "float32",
+    precision: Annotated[str, typer.Option(help="float32, tf32 (CUDA) or bf16.")] = "float32",
     val_every: Annotated[int, typer.Option(help="Epochs between validations; the last one always is.")] = 1,
     patience: Annotated[
         int | None, typer.Option(help="Stop after so many validations without a higher mAP. Chooses on --val.")
@@ -118,6 +118,8 @@ def _own_setup(kind: str, graph, shape: dict) -> dict:
 
 def _earlier_results(path: Path, setup: dict, own: dict[str, dict], overwrite: bool) -> dict[str, dict]:
     """Heads in ``path`` that were trained the same way, to stand beside the new ones; refuses to lose others."""
+    from mlgcn_pyg.training.config import current_names
+
     if not overwrite and not path.is_file() and (stray := head_files(path.parent)):
         fix = "choose another --out, or --overwrite them"
         raise InputError("out", "a new folder", f"heads without a metrics.json in it, such as {stray[0]}", fix)
@@ -126,7 +128,7 @@ def _earlier_results(path: Path, setup: dict, own: dict[str, dict], overwrite: b
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         heads = content["heads"]
-        same = content["setup"] == setup and all(heads[k]["setup"] == own[k] for k in own if k in heads)
+        same = current_names(content["setup"]) == setup and all(heads[k]["setup"] == own[k] for k in own if k in heads)
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             "out", "a folder of this command", f"another file {path}", fix="choose another --out"

@@ -1,22 +1,30 @@
-"""Fitting: a head on cached features, or a whole network on photographs."""
+"""Training: heads on cached features, or a whole network on images."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from mlgcn_pyg.training.config import HeadConfig, ModelConfig
-from mlgcn_pyg.training.heads import fit_head, fit_heads, head_logits, score
 from mlgcn_pyg.training.history import History
 
 if TYPE_CHECKING:
+    from mlgcn_pyg.training.heads import fit_head, fit_heads, head_logits, score
     from mlgcn_pyg.training.model import fit_model
 
 __all__ = ["HeadConfig", "History", "ModelConfig", "fit_head", "fit_heads", "fit_model", "head_logits", "score"]
 
+# loaded when asked for: the configs need no torch, and heads on cached features need no Accelerate
+_MODULES = {
+    "fit_head": "mlgcn_pyg.training.heads",
+    "fit_heads": "mlgcn_pyg.training.heads",
+    "fit_model": "mlgcn_pyg.training.model",
+    "head_logits": "mlgcn_pyg.training.heads",
+    "score": "mlgcn_pyg.training.heads",
+}
+
 
 def __getattr__(name: str) -> object:
-    if name == "fit_model":  # Accelerate is slow to import and not needed for cached features
-        from mlgcn_pyg.training.model import fit_model
-
-        return fit_model
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -1,88 +1,165 @@
-"""What a run is made of; every default carries its reason."""
+"""Training recipes: every setting with its default, its check and its help text, which the command line shows too."""
 
 import math
-from dataclasses import dataclass
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from functools import partial
+from numbers import Integral
+from typing import Any, TypeVar, get_type_hints
 
 from mlgcn_pyg.checks import check_choice, check_count, check_number, check_positive
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.features.batches import VIEWS
-from mlgcn_pyg.nn.losses import LOSSES
 
-PRECISIONS = ("float32", "tf32", "bfloat16")
+# This module loads no torch, since `mlgcn --help` reads it: names that are defined beside torch code are repeated here.
+LOSSES = ("multilabel_soft_margin", "asymmetric")  # the names in mlgcn_pyg.nn.LOSSES
+VIEWS = ("first", "mean")  # as in mlgcn_pyg.features.batches
+SCHEDULES = ("step", "cosine", "one_cycle")
+HEAD_PRECISIONS = ("float32", "tf32", "bf16")
+MODEL_PRECISIONS = ("float32", "bf16", "fp16")
+OLD_PRECISIONS = {"bfloat16": "bf16", "no": "float32"}  # names in files of earlier versions
+
+T = TypeVar("T")
+Check = Callable[[str, Any], Any]  # (name, value) → the converted value; raises InputError
+
+
+def setting(default: T, check: Check, help: str, choices: Sequence[str] = ()) -> T:
+    """Returns a dataclass field that carries its check, its help text and its choices as metadata."""
+    return field(default=default, metadata={"check": check, "help": help, "choices": tuple(choices)})
+
+
+def choice(default: str, choices: Sequence[str], help: str) -> str:
+    """Returns a :func:`setting` whose value is one of ``choices``."""
+    return setting(default, partial(check_choice, choices=choices), help, choices)
+
+
+def _optional(check: Check) -> Check:
+    return lambda name, value: None if value is None else check(name, value)
+
+
+def _finite(name: str, value: float, *, open_low: bool = False) -> float:
+    if math.isinf(number := check_number(name, value, 0, math.inf, open_low=open_low)):
+        raise InputError(name, "a finite number", value)
+    return number
+
+
+def _integer(name: str, value: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise InputError(name, "an integer", repr(value))
+    return int(value)
+
+
+def _flag(name: str, value: bool) -> bool:
+    if not isinstance(value, bool):
+        raise InputError(name, "True or False", repr(value))
+    return value
+
+
+_positive = partial(_finite, open_low=True)
+_fraction = partial(check_number, low=0, high=1)
+_positive_fraction = partial(check_number, low=0, high=1, open_low=True)
+_norm = partial(check_number, low=0, high=math.inf, open_low=True)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A field of a config class, as the command line needs it.
+
+    Attributes:
+        name: the name of the field.
+        type: its type, such as ``int`` or ``float | None``.
+        default: its default value.
+        help: what it does and why it has this default.
+        choices: the possible values; empty if there are other values.
+    """
+
+    name: str
+    type: Any
+    default: Any
+    help: str
+    choices: tuple[str, ...]
+
+
+def settings(config: type) -> tuple[Setting, ...]:
+    """Returns the fields of :class:`HeadConfig` or :class:`ModelConfig` in order.
+
+    >>> settings(HeadConfig)[-1].name, settings(HeadConfig)[-1].choices
+    ('views', ('first', 'mean'))
+    """
+    types = get_type_hints(config)
+    return tuple(
+        Setting(f.name, types[f.name], f.default, f.metadata["help"], f.metadata["choices"]) for f in fields(config)
+    )
+
+
+C = TypeVar("C", bound=type)
+
+
+def _documented(config: C) -> C:
+    """Appends the settings to the docstring of a config class."""
+    lines = [config.__doc__ or "", "", "Args:"]
+    for s in settings(config):
+        kind = s.type.__name__ if isinstance(s.type, type) else str(s.type)
+        text = f"{s.name} ({kind}, default {s.default!r}): {s.help}"
+        lines += textwrap.wrap(text, 110, initial_indent="    ", subsequent_indent="        ")
+    lines += ["", "Raises:", "    InputError: if a value has the wrong type or is out of range."]
+    config.__doc__ = "\n".join(lines)
+    return config
 
 
 @dataclass(frozen=True)
 class SGDConfig:
-    """What fitting a head and fitting a whole network share: the paper's recipe (Sec. 4.2).
+    """The settings that :class:`HeadConfig` and :class:`ModelConfig` share: the paper's recipe (Sec. 4.2)."""
 
-    Args:
-        lr: learning rate of SGD. The paper's 0.01 is for the whole network; a head alone takes 0.05 as well.
-        momentum: of SGD. weight_decay: on all parameters.
-        lr_step, lr_gamma: the learning rate is multiplied by ``lr_gamma`` every ``lr_step`` epochs.
-        epochs: passes over the training images; the LAST one is what is reported.
-        batch_size: images per step (16 a GPU on two of them, as released).
-        clip_norm: the gradient's norm is clipped here, as the released code does (the paper is silent); None for not.
-        seed: of the order of images.
+    lr: float = setting(0.01, _positive, "Learning rate of SGD; the paper's value.")
+    momentum: float = setting(0.9, _fraction, "Momentum of SGD; the paper's value.")
+    weight_decay: float = setting(1e-4, _finite, "Weight decay on all parameters; the paper's value.")
+    lr_step: int = setting(40, check_positive, "Epochs between reductions of the learning rate; the paper's value.")
+    lr_gamma: float = setting(
+        0.1, _positive_fraction, "Factor of the learning rate at each reduction; the paper's value."
+    )
+    epochs: int = setting(
+        100, check_positive, "Passes over the training images; the last epoch is the result, as in the paper."
+    )
+    batch_size: int = setting(32, check_positive, "Images per step; the released code uses 16 on each of two GPUs.")
+    clip_norm: float | None = setting(
+        10.0, _optional(_norm), "Maximum norm of the gradient, as in the released code; None disables clipping."
+    )
+    seed: int = setting(0, _integer, "Seed of the order of the images.")
 
-    Raises:
-        InputError: a value out of its range, named.
-    """
-
-    lr: float = 0.01
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
-    lr_step: int = 40
-    lr_gamma: float = 0.1
-    epochs: int = 100
-    batch_size: int = 32
-    clip_norm: float | None = 10.0
-    seed: int = 0
-
-    def __post_init__(self):
-        check_number("lr", self.lr, 0, float("inf"), open_low=True)
-        check_number("momentum", self.momentum, 0, 1)
-        check_number("weight_decay", self.weight_decay, 0, float("inf"))
-        check_number("lr_gamma", self.lr_gamma, 0, 1, open_low=True)
-        for name in ("lr_step", "epochs", "batch_size"):
-            check_positive(name, getattr(self, name))
-        if self.clip_norm is not None:
-            check_number("clip_norm", self.clip_norm, 0, float("inf"), open_low=True)
-        if self.lr == float("inf"):
-            raise InputError("lr", "a finite number", self.lr)
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value = f.metadata["check"](f.name, getattr(self, f.name))
+            object.__setattr__(self, f.name, value)  # the class is frozen; values are converted, e.g. 1 to 1.0
 
 
+@_documented
 @dataclass(frozen=True)
 class HeadConfig(SGDConfig):
-    """How a head is fitted on cached features; what :class:`SGDConfig` has, and:
+    """How :func:`~mlgcn_pyg.training.fit_heads` trains heads on cached features."""
 
-    Args:
-        precision: ``"float32"`` (of a head in another type, that type), ``"tf32"`` (CUDA only: matrix products with a
-            mantissa of 10 bits), or ``"bfloat16"`` (products in bfloat16, master weights and loss as before).
-        val_every: epochs between validations; the last epoch is always validated.
-        patience: stop after so many validations without a higher mAP; None for never. Where the validation set is the
-            test set, as in the paper's tables, this chooses the epoch on the test set.
-        views: how images with several views are scored: by their ``"first"`` one, or the ``"mean"`` of all. Training
-            draws one view per image and epoch.
-
-    Raises:
-        InputError: a value out of its range, named.
-    """
-
-    precision: str = "float32"
-    val_every: int = 1
-    patience: int | None = None
-    views: str = "first"
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_choice("precision", self.precision, PRECISIONS)
-        check_choice("views", self.views, VIEWS)
-        check_positive("val_every", self.val_every)
-        if self.patience is not None:
-            check_positive("patience", self.patience)
+    precision: str = choice(
+        "float32",
+        HEAD_PRECISIONS,
+        "Precision of matrix products: float32 (for a head of another type, that type); tf32 (CUDA only, 10 bits of "
+        "mantissa); or bf16. Weights and loss keep the type of the head.",
+    )
+    val_every: int = setting(1, check_positive, "Epochs between validations; the last epoch is always validated.")
+    patience: int | None = setting(
+        None,
+        _optional(check_positive),
+        "Validations without a higher mAP after which a head stops. None disables early stopping, which would choose "
+        "the epoch on the test set if that is the validation set, as in the paper's tables.",
+    )
+    views: str = choice(
+        "first",
+        VIEWS,
+        "How images with several views are scored: by the first view or by the mean of all views. Training draws one "
+        "view per image and epoch.",
+    )
 
     def lr_at(self, epoch: int) -> float:
-        """The learning rate of an epoch (from 1): ``lr · lr_gamma^⌊(epoch − 1) / lr_step⌋``.
+        """Returns the learning rate of an epoch (from 1): ``lr · lr_gamma^⌊(epoch − 1) / lr_step⌋``.
 
         >>> HeadConfig(lr=1.0, lr_step=40, lr_gamma=0.5).lr_at(41)
         0.5
@@ -90,60 +167,56 @@ class HeadConfig(SGDConfig):
         return self.lr * self.lr_gamma ** ((epoch - 1) // self.lr_step)
 
 
+@_documented
 @dataclass(frozen=True)
 class ModelConfig(SGDConfig):
-    """How backbone and head are fitted end to end; what :class:`SGDConfig` has, and:
+    """How :func:`~mlgcn_pyg.training.fit_model` trains backbone and head end to end."""
 
-    Args:
-        batch_size: images per step over ALL processes, so that a recipe means the same on one GPU or eight.
-        backbone_lr_factor: the backbone's learning rate over the head's (0.1, for a pretrained one, as released).
-        loss: a name of :data:`mlgcn_pyg.nn.LOSSES`.
-        schedule: of the learning rate: ``"step"`` (the paper's ``lr_step``), ``"cosine"`` (to 0 at the end), or
-            ``"one_cycle"`` (up for 30 % of the steps, then down to nearly 0).
-        frozen_epochs: epochs at the start in which the backbone stays as it is and the head learns alone.
-        freeze_batchnorm: leave the backbone's batch statistics as they were (small batches, many processes).
-        accumulate: pieces that each process's share of a batch is computed in, where memory is short.
-        ema_decay: keep and use an exponential average of the weights, e.g. 0.999; None for not.
-        val_every: epochs between validations; the last epoch is always validated.
-        num_workers: processes that decode images, per training process.
-        mixed_precision: ``"no"``, ``"bf16"`` or ``"fp16"``.
-        channels_last: the memory layout that tensor cores like.
-        compile: run the network through ``torch.compile``.
-        cpu: stay on the CPU even where there is a GPU.
-
-    Raises:
-        InputError: a value out of its range, named.
-    """
-
-    backbone_lr_factor: float = 0.1
-    loss: str = "multilabel_soft_margin"
-    schedule: str = "step"
-    frozen_epochs: int = 0
-    freeze_batchnorm: bool = False
-    accumulate: int = 1
-    ema_decay: float | None = None
-    val_every: int = 1
-    num_workers: int = 0
-    mixed_precision: str = "no"
-    channels_last: bool = False
-    compile: bool = False
-    cpu: bool = False
-
-    def __post_init__(self):
-        super().__post_init__()
-        check_choice("loss", self.loss, LOSSES)
-        check_choice("schedule", self.schedule, ("step", "cosine", "one_cycle"))
-        check_choice("mixed_precision", self.mixed_precision, ("no", "bf16", "fp16"))
-        for name in ("num_workers", "frozen_epochs"):
-            check_count(name, getattr(self, name))
-        for name in ("accumulate", "val_every"):
-            check_positive(name, getattr(self, name))
-        check_number("backbone_lr_factor", self.backbone_lr_factor, 0, float("inf"))
-        if self.ema_decay is not None:
-            check_number("ema_decay", self.ema_decay, 0, 1)
+    lr: float = setting(0.01, _positive, "Learning rate of the head; the paper's value.")
+    batch_size: int = setting(
+        32, check_positive, "Images per step over all processes, so that a recipe does not depend on their number."
+    )
+    seed: int = setting(0, check_count, "Seed of the order of the images, of their augmentation and of dropout.")
+    backbone_lr_factor: float = setting(
+        0.1,
+        _finite,
+        "Learning rate of the backbone divided by that of the head; 0.1, as released, for a pretrained backbone.",
+    )
+    loss: str = choice("multilabel_soft_margin", LOSSES, "The loss; multilabel_soft_margin is the paper's.")
+    schedule: str = choice(
+        "step",
+        SCHEDULES,
+        "Schedule of the learning rate: step (every lr_step epochs, the paper's), cosine (to 0 at the end) or "
+        "one_cycle (up for 30 % of the steps, then down to nearly 0).",
+    )
+    frozen_epochs: int = setting(0, check_count, "Epochs at the start in which only the head is trained.")
+    freeze_batchnorm: bool = setting(
+        False, _flag, "Keep the backbone's batch statistics, for small batches and for many processes."
+    )
+    accumulate: int = setting(
+        1, check_positive, "Parts that each process splits its share of a batch into, to save memory."
+    )
+    ema_decay: float | None = setting(
+        None,
+        _optional(_fraction),
+        "Decay of an exponential average of the weights, e.g. 0.999, which is then validated and kept; None disables "
+        "averaging.",
+    )
+    val_every: int = setting(1, check_positive, "Epochs between validations; the last epoch is always validated.")
+    num_workers: int = setting(
+        0, check_count, "Worker processes that decode images, per training process; 0 decodes in the process itself."
+    )
+    precision: str = choice(
+        "float32",
+        MODEL_PRECISIONS,
+        "Precision of forward and backward pass; weights stay in float32, and fp16 needs a GPU.",
+    )
+    channels_last: bool = setting(False, _flag, "Use the channels-last memory layout, which tensor cores prefer.")
+    compile: bool = setting(False, _flag, "Compile the network with torch.compile.")
+    cpu: bool = setting(False, _flag, "Train on the CPU even if there is a GPU.")
 
     def lr_factor(self, step: int, steps: int) -> float:
-        """What the learning rates are multiplied by in a step (from 0) where an epoch has ``steps``.
+        """Returns the factor of the learning rates in a step (from 0), with ``steps`` steps per epoch.
 
         >>> config = ModelConfig(epochs=4, lr_step=2, schedule="step")
         >>> [config.lr_factor(step, steps=10) for step in (0, 19, 20)]
@@ -156,12 +229,30 @@ class ModelConfig(SGDConfig):
             return self.lr_gamma ** (step // steps // self.lr_step)
         done = step / (self.epochs * steps)
         if self.schedule == "cosine":
-            return _half_wave(1.0, 0.0, done)
+            return _half_cosine(1.0, 0.0, done)
         if done < 0.3:
-            return _half_wave(1 / 25, 1.0, done / 0.3)
-        return _half_wave(1.0, 1e-4, (done - 0.3) / 0.7)
+            return _half_cosine(1 / 25, 1.0, done / 0.3)
+        return _half_cosine(1.0, 1e-4, (done - 0.3) / 0.7)
 
 
-def _half_wave(start: float, end: float, done: float) -> float:
-    """From start to end along half a cosine."""
+def _half_cosine(start: float, end: float, done: float) -> float:
+    """Returns the value after a fraction ``done`` of the way from ``start`` to ``end`` along half a cosine."""
     return end + (start - end) * (1 + math.cos(math.pi * done)) / 2
+
+
+def current_names(stored: dict) -> dict:
+    """Returns a config from a file, alone or inside other dicts, with the names of this version.
+
+    Earlier versions wrote ``"bfloat16"`` for ``"bf16"``, and ``mixed_precision`` with ``"no"`` for ``"float32"``.
+
+    >>> current_names({"recipe": {"lr": 0.01, "mixed_precision": "no"}})
+    {'recipe': {'lr': 0.01, 'precision': 'float32'}}
+    """
+    current = {}
+    for name, value in stored.items():
+        if isinstance(value, dict):
+            value = current_names(value)
+        elif isinstance(value, str) and name in ("precision", "mixed_precision"):
+            name, value = "precision", OLD_PRECISIONS.get(value, value)
+        current[name] = value
+    return current

@@ -13,6 +13,7 @@ from mlgcn_pyg.checks import check_number
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features.batches import Resident, Streamed
 from mlgcn_pyg.files import load_plain, save_plain, tensor_digest, write_text
+from mlgcn_pyg.training.config import current_names
 from mlgcn_pyg.training.heads.stacked import head_shape
 from mlgcn_pyg.training.history import json_line
 
@@ -46,7 +47,7 @@ class RunFolder:
         if self.path is None:
             return
         if (state := read_state(self.path)) is not None:
-            if difference := first_difference(state["setup"], self.setup):
+            if difference := first_difference(current_names(state["setup"]), self.setup):
                 fix = "go on with the same data, heads and config, or choose another folder"
                 raise InputError("folder", "the run that was begun there", f"{difference} ({self.path})", fix)
             training.load(state)

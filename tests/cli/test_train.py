@@ -101,7 +101,7 @@ def test_refusals_are_one_line_and_lose_nothing(scenes, tmp_path):
     for more, message in [
         (("--image-size", "large"), "image_size: expected a side such as 448, or HEIGHTxWIDTH"),
         (("--image-size", 8), "image_size: expected an image that squeezenet1_1 can take"),
-        (("--mixed-precision", "fp16"), "mixed_precision: expected no or bf16 on this device"),
+        (("--precision", "fp16"), "precision: expected float32 or bf16 on this device"),
         (("--schedule", "warm"), "schedule: expected one of step, cosine, one_cycle"),
         (("--val-split", "none"), "split: expected one of"),
         (("--graph", tmp_path / "no.pt"), "no file"),

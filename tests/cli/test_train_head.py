@@ -121,11 +121,9 @@ def test_streamed_and_loaded_give_the_same_files(made, tmp_path):
 
 
 def test_options_of_the_recipe_are_in_the_setup_and_act(made, tmp_path):
-    run(
-        *words(made, tmp_path / "a", "--val-every", 3, "--views", "mean", "--precision", "bfloat16", "--head", "linear")
-    )
+    run(*words(made, tmp_path / "a", "--val-every", 3, "--views", "mean", "--precision", "bf16", "--head", "linear"))
     content = json.loads((tmp_path / "a/metrics.json").read_text())
-    recipe = {"val_every": 3, "views": "mean", "precision": "bfloat16", "patience": None}
+    recipe = {"val_every": 3, "views": "mean", "precision": "bf16", "patience": None}
     assert recipe.items() <= content["setup"]["config"].items()
     history = [json.loads(line) for line in (tmp_path / "a/linear-seed1.jsonl").read_text().splitlines()]
     assert [record["epoch"] for record in history if "mAP" in record] == [3, 5]
@@ -151,7 +149,7 @@ def test_the_mean_of_views_is_what_evaluation_of_means_gives(made, tmp_path):
 
 def test_refused_options(made, tmp_path):
     for more, told in (
-        (("--precision", "tf32", "--device", "cpu"), "precision: expected float32 or bfloat16"),
+        (("--precision", "tf32", "--device", "cpu"), "precision: expected float32 or bf16"),
         (("--precision", "half"), "precision: expected one of"),
         (("--views", "last"), "views: expected one of first, mean"),
         (("--patience", 0), "patience: expected an integer ≥ 1"),

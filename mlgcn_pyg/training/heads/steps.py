@@ -28,7 +28,7 @@ class Step:
         configs: Sequence[HeadConfig],
     ):
         self.program, self.source, self.optimizers = program, source, optimizers
-        self.half = configs[0].precision == "bfloat16"
+        self.half = configs[0].precision == "bf16"
         self.dtype = program.leaves[0].dtype
         norms = [torch.inf if config.clip_norm is None else config.clip_norm for config in configs]
         self.clip_norms = torch.tensor(norms, dtype=self.dtype, device=source.device)
@@ -122,7 +122,7 @@ def clip_each(heads: Sequence[Sequence[Tensor]], max_norms: Tensor) -> None:
 def matmul_precision(config: HeadConfig, device: torch.device) -> Iterator[None]:
     """CUDA's float32 products in float32 or TF32 as the config says, and as before afterwards."""
     if config.precision == "tf32" and device.type != "cuda":
-        raise InputError("precision", "float32 or bfloat16 on this device", "'tf32'", "TF32 is a type of NVIDIA GPUs")
+        raise InputError("precision", "float32 or bf16 on this device", "'tf32'", "TF32 is a type of NVIDIA GPUs")
     if device.type != "cuda":
         yield
         return

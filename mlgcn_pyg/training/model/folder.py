@@ -14,7 +14,7 @@ from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features.provenance import manifest_digest
 from mlgcn_pyg.files import leftovers, load_plain, save_plain, tensor_digest, write_text
 from mlgcn_pyg.nn import MLGCN
-from mlgcn_pyg.training.config import ModelConfig
+from mlgcn_pyg.training.config import ModelConfig, current_names
 from mlgcn_pyg.training.heads.fit import check_loss
 from mlgcn_pyg.training.history import History, json_line
 from mlgcn_pyg.training.model.trainee import Trainee
@@ -67,7 +67,7 @@ class ModelFolder:
             return
         state = read_state(self.path, FORMAT, "a network's training", PARTS)
         if state is not None:
-            if difference := first_difference(state["setup"], self.setup):
+            if difference := first_difference(current_names(state["setup"]), self.setup):
                 fix = "go on with the same data, network and config, or choose another folder"
                 raise InputError("folder", "the run that was begun there", f"{difference} ({self.path})", fix)
             self.trainee.load(state["trainee"])

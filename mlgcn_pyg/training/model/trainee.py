@@ -14,6 +14,8 @@ from mlgcn_pyg.seeding import derived_seed
 from mlgcn_pyg.training.config import ModelConfig
 from mlgcn_pyg.training.run_folder import plain_copy
 
+MIXED_PRECISION = {"float32": "no", "bf16": "bf16", "fp16": "fp16"}  # Accelerate's names
+
 
 class Trainee:
     """``model`` with all that training changes, on the device and with the precision that Accelerate provides.
@@ -24,9 +26,9 @@ class Trainee:
 
     def __init__(self, model: MLGCN, config: ModelConfig):
         AcceleratorState._reset_state(reset_partial_state=True)  # an earlier call may have had another precision
-        if config.mixed_precision == "fp16" and (config.cpu or not torch.cuda.is_available()):
-            raise InputError("mixed_precision", "no or bf16 on this device", "'fp16'", "float16 trains on GPUs")
-        self.accelerator = Accelerator(mixed_precision=config.mixed_precision, cpu=config.cpu)
+        if config.precision == "fp16" and (config.cpu or not torch.cuda.is_available()):
+            raise InputError("precision", "float32 or bf16 on this device", "'fp16'", "float16 trains on GPUs")
+        self.accelerator = Accelerator(mixed_precision=MIXED_PRECISION[config.precision], cpu=config.cpu)
         self.model, self.config, self.loss = model, config, make_loss(config.loss, check=False)
         self.layout = torch.channels_last if config.channels_last else torch.contiguous_format
         model.to(self.accelerator.device, memory_format=self.layout)

@@ -186,10 +186,10 @@ def test_clipping_is_torchs_for_each_head():
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_bfloat16_keeps_master_weights_and_learns_the_same_to_its_precision(arrangement, count):
+def test_bf16_keeps_master_weights_and_learns_the_same_to_its_precision(arrangement, count):
     heads, twins = ([fresh(seed=k, learn_edges=True) for k in range(count)] for _ in range(2))
     recipe = {"lr": 0.1, "epochs": 3}
-    history = fit_heads(heads, problem(), problem(40, seed=1), HeadConfig(precision="bfloat16", **recipe))
+    history = fit_heads(heads, problem(), problem(40, seed=1), HeadConfig(precision="bf16", **recipe))
     plain = fit_heads(twins, problem(), problem(40, seed=1), HeadConfig(**recipe))
     for head, twin, own, other in zip(heads, twins, history, plain, strict=True):
         assert all(p.dtype == torch.float32 for p in head.parameters())
@@ -230,7 +230,7 @@ def test_refusals():
     for names in (["a"], ["a", "a"], ["a", ""], ["a", "b/c"]):
         with pytest.raises(InputError, match="names: expected 2 different file names"):
             fit_heads([fresh(), fresh()], data, names=names)
-    with pytest.raises(InputError, match="precision: expected float32 or bfloat16 on this device, found 'tf32'"):
+    with pytest.raises(InputError, match="precision: expected float32 or bf16 on this device, found 'tf32'"):
         fit_head(fresh(), data, config=HeadConfig(precision="tf32"))
     for name, value in (("precision", "float16"), ("val_every", 0), ("patience", 0), ("views", "all")):
         with pytest.raises(InputError, match=name):

@@ -52,13 +52,13 @@ def test_labels_that_disagree_are_refused(scenes):
 
 def test_a_second_run_may_have_another_precision_and_leaves_the_model_as_it_was(scenes):
     net = model(scenes[0])
-    for precision in ("bf16", "no"):
-        fit_model(net, scenes[0], config=ModelConfig(epochs=1, batch_size=48, mixed_precision=precision, cpu=True))
+    for precision in ("bf16", "float32"):
+        fit_model(net, scenes[0], config=ModelConfig(epochs=1, batch_size=48, precision=precision, cpu=True))
         images = torch.stack([scenes[1][n][0] for n in range(2)])
         net.eval()
         assert torch.equal(net(images), net.head(net.backbone(images)))
-    with pytest.raises(InputError, match="mixed_precision: expected one of no, bf16, fp16"):
-        ModelConfig(mixed_precision="int4")
+    with pytest.raises(InputError, match="precision: expected one of float32, bf16, fp16"):
+        ModelConfig(precision="int4")
 
 
 def test_a_last_batch_of_one_image(scenes, tmp_path):

@@ -86,7 +86,7 @@ class Stop(Exception):
         {},
         {"ema_decay": 0.9, "schedule": "one_cycle"},
         {"frozen_epochs": 1, "schedule": "cosine", "accumulate": 2, "loss": "asymmetric"},
-        {"mixed_precision": "bf16"},
+        {"precision": "bf16"},
     ],
 )
 def test_interrupted_at_every_step_and_gone_on_with_is_uninterrupted_bit_for_bit(root, tmp_path, options, monkeypatch):
@@ -405,7 +405,7 @@ def test_averaged_weights_are_the_exponential_average(root, monkeypatch):
     assert torch.allclose(net.head.convs[0].weight, average, atol=1e-6) and not torch.equal(average, seen[-1])
 
 
-@pytest.mark.parametrize("options", [{"channels_last": True}, {"mixed_precision": "bf16"}])
+@pytest.mark.parametrize("options", [{"channels_last": True}, {"precision": "bf16"}])
 def test_other_ways_to_compute_learn_the_same_to_their_precision(root, options):
     plain, other = trained(root)[1], trained(root, **options)[1]
     assert abs(plain.last["loss"] - other.last["loss"]) < 0.05
@@ -451,7 +451,7 @@ def test_half_a_state_is_refused(root, tmp_path):
 
 def test_compiled_the_steps_are_the_same_and_the_model_is_left_as_it_was(root, monkeypatch):
     """Through torch's own compiler, its last stage left out: that takes minutes and a C++ compiler."""
-    options = {"mixed_precision": "bf16", "frozen_epochs": 1, "freeze_batchnorm": True}
+    options = {"precision": "bf16", "frozen_epochs": 1, "freeze_batchnorm": True}
     net, expected = trained(root, **options)
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
     compiled, history = trained(root, compile=True, **options)
