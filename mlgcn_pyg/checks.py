@@ -63,6 +63,23 @@ def check_count(argument: str, value: int) -> int:
     return _integer(argument, value, 0)
 
 
+def check_image_size(image_size: int | Sequence[int]) -> tuple[int, int]:
+    """Returns the height and width in pixels of a side or a pair.
+
+    Raises:
+        InputError: if ``image_size`` is neither, or a side is not an integer ≥ 1.
+
+    >>> check_image_size(448), check_image_size([320, 640])
+    ((448, 448), (320, 640))
+    """
+    if not isinstance(image_size, Sequence) or isinstance(image_size, str):
+        side = check_positive("image_size", image_size)
+        return side, side
+    if len(image_size) != 2:
+        raise InputError("image_size", "a side, or (height, width)", tuple(image_size))
+    return check_positive("image_size", image_size[0]), check_positive("image_size", image_size[1])
+
+
 def check_targets(argument: str, targets: Any, num_labels: int | None = None) -> "Tensor":
     """Returns targets (N, C) as an int8 tensor on their device.
 

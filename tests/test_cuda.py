@@ -56,8 +56,8 @@ def test_predictions_on_cuda_equal_those_on_the_cpu(tmp_path):
     from PIL import Image
 
     from mlgcn_pyg.checkpoints import Checkpoint
-    from mlgcn_pyg.cli.predict import decision_cuts, predict_images
     from mlgcn_pyg.nn import Backbone, LinearHead
+    from mlgcn_pyg.prediction import Predictor
 
     paths = [tmp_path / f"{k}.png" for k in range(5)]
     for path in paths:
@@ -65,12 +65,10 @@ def test_predictions_on_cuda_equal_those_on_the_cpu(tmp_path):
     paths[2].write_bytes(b"")
     backbone = Backbone("squeezenet1_1")
     checkpoint = Checkpoint(LinearHead(3, backbone.num_features), backbone, (64, 64))
-    cuts = decision_cuts(checkpoint, 0.0, None)
     rows = {
-        device: [row for batch in predict_images(checkpoint, paths, cuts, batch_size=2, num_workers=0, device=device)
-                 for row in batch]
+        device: list(Predictor(checkpoint, device).predict(paths, threshold=0.0, batch_size=2))
         for device in ("cpu", "cuda")
-    }  # fmt: skip
+    }
     for ours, theirs in zip(rows["cpu"], rows["cuda"], strict=True):
         assert ours.error == theirs.error
         assert dict(ours.labels) == pytest.approx(dict(theirs.labels), abs=1e-3)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checks import check_positive
+from mlgcn_pyg.checks import check_image_size
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.nn.mlgcn import MLGCN
 
@@ -94,14 +94,6 @@ class Checkpoint:
 
 def _described(backbone: torch.nn.Module) -> dict:
     return {"backbone": backbone.name, "pool": backbone.pool, "weights_sha256": backbone.digest()}
-
-
-def check_image_size(image_size: int | Sequence[int]) -> tuple[int, int]:
-    """(height, width) of a side or a pair."""
-    sides = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
-    if len(sides) != 2:
-        raise InputError("image_size", "a side, or (height, width)", sides)
-    return check_positive("image_size", sides[0]), check_positive("image_size", sides[1])
 
 
 def check_thresholds(thresholds: Tensor, num_labels: int) -> Tensor:

@@ -6,8 +6,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checkpoints.checkpoint import Checkpoint, check_image_size, check_thresholds
+from mlgcn_pyg.checkpoints.checkpoint import Checkpoint, check_thresholds
 from mlgcn_pyg.checkpoints.linear_file import read_linear
+from mlgcn_pyg.checks import check_image_size
 from mlgcn_pyg.errors import InputError, first_line
 from mlgcn_pyg.files import load_plain, save_plain, tensor_digest
 from mlgcn_pyg.graph import LabelGraph

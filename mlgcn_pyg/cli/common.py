@@ -18,7 +18,7 @@ from rich.table import Column, Table
 
 from mlgcn_pyg.checks import check_choice
 from mlgcn_pyg.cli.endings import refuse, trouble
-from mlgcn_pyg.errors import InputError, first_line, printable_line
+from mlgcn_pyg.errors import InputError, printable_line
 from mlgcn_pyg.files import check_file_name, write_text
 
 # no markup: a label may be called "dog [small]"
@@ -149,20 +149,6 @@ def widths(hidden: str) -> tuple[int, ...]:
         return tuple(int(width) for width in hidden.split(",") if width.strip())
     except ValueError as error:
         raise InputError("hidden", "widths such as 1024 or 1024,1024", repr(hidden)) from error
-
-
-def try_once(backbone, image_size: tuple[int, int]) -> None:
-    """One blank image through the backbone, before any photograph is decoded."""
-    import torch
-
-    try:
-        with torch.inference_mode():
-            backbone.eval()(torch.zeros(1, 3, *image_size))
-    except (InputError, RuntimeError) as error:
-        found = f"{image_size[0]}x{image_size[1]} ({first_line(error)})"
-        raise InputError(
-            "image_size", f"an image that {backbone.name} can take", found, fix="take 224 or more"
-        ) from error
 
 
 Dataset = Annotated[str, typer.Option(help="voc2007 (its layout), coco2014, or table (CSV or Parquet).")]

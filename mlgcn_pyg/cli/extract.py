@@ -50,12 +50,13 @@ def extract(
     from mlgcn_pyg.datasets import eval_transform, train_transform
     from mlgcn_pyg.features import extract_features
     from mlgcn_pyg.graph import LabelGraph
+    from mlgcn_pyg.prediction.opening import check_accepts
 
     names = None if graph is None else LabelGraph.load(graph).label_names
     torch.manual_seed(seed)  # random weights are the same weights when the run goes on
     model, size = _open_backbone(checkpoint, backbone, weights, pool, image_size)
     data = open_data(transform=eval_transform(size), label_names=names)
-    common.try_once(model, size)
+    check_accepts(model, size)
     options = {"batch_size": batch_size, "dtype": dtype, "precision": precision, "num_workers": num_workers}
     options |= {"on_error": on_error, "overwrite": overwrite, "shard": _shard(shard)}
     options |= {"views": views, "view_transform": train_transform(size), "seed": seed}

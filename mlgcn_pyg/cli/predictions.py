@@ -6,9 +6,8 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import typer
 from rich.cells import cell_len
@@ -16,17 +15,11 @@ from rich.cells import cell_len
 from mlgcn_pyg.cli import common
 from mlgcn_pyg.files import check_file_name, locked, partial_path, publish
 
-
-@dataclass(frozen=True)
-class Prediction:
-    """The labels of one image with their probabilities, most likely first; or why it could not be read."""
-
-    image: Path
-    labels: Sequence[tuple[str, float]] = ()
-    error: str | None = None
+if TYPE_CHECKING:  # the command line shows its help without loading torch
+    from mlgcn_pyg.prediction import Prediction
 
 
-def table_line(prediction: Prediction, width: int = 0) -> str:
+def table_line(prediction: "Prediction", width: int = 0) -> str:
     """``dog.jpg  dog 0.981, person 0.702``: for people, one line per image."""
     told = ", ".join(f"{name} {probability:.3f}" for name, probability in prediction.labels) or "–"
     if prediction.error is not None:
@@ -35,7 +28,7 @@ def table_line(prediction: Prediction, width: int = 0) -> str:
     return f"{image}{' ' * (width - cell_len(image))}  {printable(told)}\n"
 
 
-def json_line(prediction: Prediction) -> str:
+def json_line(prediction: "Prediction") -> str:
     """``{"image": …, "labels": [{"label": …, "probability": …}, …]}``, or ``{"image": …, "error": …}``."""
     if prediction.error is not None:
         return common.to_json({"image": str(prediction.image), "error": prediction.error})
@@ -43,13 +36,13 @@ def json_line(prediction: Prediction) -> str:
     return common.to_json({"image": str(prediction.image), "labels": labels})
 
 
-def csv_lines(prediction: Prediction) -> str:
+def csv_lines(prediction: "Prediction") -> str:
     """``image,label,probability,error``: one row per label, and a row without one for an image without labels."""
     rows = [(prediction.image, name, _rounded(p), "") for name, p in prediction.labels]
     return _csv(rows or [(prediction.image, "", "", prediction.error or "")])
 
 
-def line_writer(format: str, paths: Sequence[Path]) -> tuple[str, Callable[[Prediction], str]]:
+def line_writer(format: str, paths: Sequence[Path]) -> tuple[str, Callable[["Prediction"], str]]:
     """The first line, and the function that writes a prediction."""
     if format == "csv":
         return _csv([("image", "label", "probability", "error")]), csv_lines

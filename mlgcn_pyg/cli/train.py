@@ -55,6 +55,7 @@ def train(
 ) -> None:
     """Train a whole network; interrupted and run again, it goes on where it stopped."""
     from mlgcn_pyg.datasets import eval_transform, train_transform
+    from mlgcn_pyg.prediction.opening import check_accepts
     from mlgcn_pyg.training import ModelConfig
 
     device = common.pick_device(check_choice("device", device, ("auto", "cpu", "cuda")))
@@ -73,7 +74,7 @@ def train(
     _warn(train_set)
     common.make_folder("out", out)
     model = _network(head, label_graph, train_set, backbone, weights, pool, common.widths(hidden), seed)
-    common.try_once(model.backbone, size)
+    check_accepts(model.backbone, size)
     _fit(model, train_set, val_set, config, out, tensorboard)
 
 

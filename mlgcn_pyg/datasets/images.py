@@ -1,4 +1,4 @@
-"""Decoding photographs as people have them."""
+"""Decoding of image files."""
 
 from pathlib import Path
 
@@ -7,31 +7,39 @@ from PIL import Image, ImageOps
 
 from mlgcn_pyg.errors import InputError, first_line
 
-# Pillow hands the first to Ghostscript, a program that the file then instructs; the second may wrap the first
+# Pillow runs Ghostscript on EPS files, which are programs; IPTC files may wrap them
 PROGRAMS = ("EPS", "IPTC")
 
 
 class ImageError(InputError):
-    """An image file that is missing or does not decode."""
+    """Raised for an image file that is missing or does not decode."""
 
 
-def read_image(path: str | Path) -> Image.Image:
-    """The photograph as RGB, upright by its EXIF orientation; 16-bit grey is scaled to 8 bits, alpha is dropped.
+def read_image(image: str | Path | Image.Image) -> Image.Image:
+    """Returns an image as RGB, upright according to its EXIF orientation.
 
-    Raises ImageError, naming the file, where it is missing, damaged, suspiciously huge (a decompression bomb), of
-    32-bit numbers, whose scale nobody knows, or a PostScript program, which is not run.
+    16-bit grey images are scaled to 8 bits, and alpha channels are dropped.
+
+    Args:
+        image: a file, or an image that was opened with Pillow.
+
+    Raises:
+        ImageError: if the file is missing or damaged, if it is suspiciously large (a decompression bomb), if its
+            pixels are 32-bit numbers of unknown scale, or if it is a PostScript program. Programs are not run.
     """
     try:
-        with Image.open(path, formats=_formats()) as image:
-            image.load()
+        if isinstance(image, Image.Image):
             return _rgb(_upright(image))
+        with Image.open(image, formats=_formats()) as opened:
+            opened.load()
+            return _rgb(_upright(opened))
     except Exception as error:  # decoders of damaged files raise nearly anything
-        what = "missing file" if isinstance(error, FileNotFoundError) else first_line(error)
-        raise ImageError("image", "an image that decodes", f"{path} ({what})") from error
+        reason = "missing file" if isinstance(error, FileNotFoundError) else first_line(error)
+        raise ImageError("image", "an image that decodes", f"{image} ({reason})") from error
 
 
 def _formats() -> list[str]:
-    """All formats that Pillow reads here, those of its plugins too, but for programs; the usual ones first."""
+    """All formats that the installed Pillow reads, plugins included, except programs; the usual formats first."""
     Image.preinit()
     Image.init()
     return [name for name in Image.OPEN if name not in PROGRAMS]
@@ -40,7 +48,7 @@ def _formats() -> list[str]:
 def _upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
-    except Exception:  # the picture is good, only its notes are not
+    except Exception:  # only the metadata are damaged
         return image
 
 

@@ -6,7 +6,7 @@ import torch
 from torchvision.transforms import v2
 
 from mlgcn_pyg import seeding
-from mlgcn_pyg.checks import check_positive
+from mlgcn_pyg.checks import check_image_size
 
 # ImageNet statistics: torchvision's pretrained weights expect them.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -51,14 +51,14 @@ class MultiScaleCrop(v2.Transform):
         return f"size={self.size}, scales={self.scales}, max_distort={self.max_distort}"
 
 
-def train_transform(image_size: int | tuple[int, int] = 448) -> v2.Compose:
+def train_transform(image_size: int | Sequence[int] = 448) -> v2.Compose:
     """Multi-scale crop, horizontal flip, ImageNet normalisation: PIL image → (3, height, width) float32 (Sec. 4.2)."""
-    return v2.Compose([MultiScaleCrop(_size(image_size)), v2.RandomHorizontalFlip(), *_to_tensor()])
+    return v2.Compose([MultiScaleCrop(check_image_size(image_size)), v2.RandomHorizontalFlip(), *_to_tensor()])
 
 
-def eval_transform(image_size: int | tuple[int, int] = 448) -> v2.Compose:
+def eval_transform(image_size: int | Sequence[int] = 448) -> v2.Compose:
     """The whole image resized to ``image_size``, its shape not kept (as released), and normalised."""
-    return v2.Compose([v2.Resize(_size(image_size), antialias=True), *_to_tensor()])
+    return v2.Compose([v2.Resize(check_image_size(image_size), antialias=True), *_to_tensor()])
 
 
 def seeded(transform: Callable, image, *numbers: int):
@@ -74,11 +74,6 @@ def seeded(transform: Callable, image, *numbers: int):
     """
     with seeding.seeded(*map(int, numbers)):
         return transform(image)
-
-
-def _size(image_size: int | tuple[int, int]) -> tuple[int, int]:
-    size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
-    return tuple(check_positive("image_size", side) for side in size)
 
 
 def _to_tensor() -> list[v2.Transform]:

@@ -1,87 +1,109 @@
-"""Photographs without labels: found in folders, decoded in batches, the broken ones reported and left out."""
+"""Images without labels: found in folders and decoded in batches. Images that do not decode are reported."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
-from mlgcn_pyg.datasets import ImageError, read_image
+from mlgcn_pyg.datasets import ImageError, eval_transform, read_image
 from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.loading import load_batches
 
-# what a folder is searched for; a file that is named itself may end as it likes
+# the files of a folder that are read as images; a file that is passed by its name may have any ending
 ENDINGS = (
     ".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tga",
     ".tif", ".tiff", ".webp",
 )  # fmt: skip
 
 
-def find_images(paths: Sequence[Path]) -> list[Path]:
-    """The files among ``paths`` and the images in the folders among them, at any depth, in order; each once.
+def find_images(images: Sequence[str | Path]) -> list[Path]:
+    """Returns the files among ``images`` and the images in the folders among them, at any depth, each file once.
 
-    Hidden files in folders are passed over, and so are links to other folders. Raises InputError for a path that is
-    not there, a folder that cannot be read and one without images.
+    Files keep the order of ``images``, and the files of a folder are sorted. Hidden files in folders are ignored.
+    Links to folders are not followed.
+
+    Raises:
+        InputError: if a path does not exist, a folder cannot be read, or a folder holds no image.
     """
-    found = {}
-    for path in paths:
+    files: dict[Path, None] = {}
+    for path in map(Path, images):
         if path.is_dir():
-            inside = sorted(_images_below(path))
-            if not inside:
-                raise InputError("images", "a folder with images in it", f"none in {path}", f"it may have {_ENDINGS}")
-            found |= dict.fromkeys(inside)
+            below = sorted(_images_below(path))
+            if not below:
+                fix = f"files ending in {', '.join(ENDINGS)} are read"
+                raise InputError("images", "a folder with images in it", f"none in {path}", fix)
+            files |= dict.fromkeys(below)
         elif path.exists():
-            found[path] = None
+            files[path] = None
         else:
             raise InputError("images", "files and folders that exist", f"no {path}")
-    return list(found)
-
-
-_ENDINGS = ", ".join(ENDINGS)
+    return list(files)
 
 
 def _images_below(folder: Path) -> Iterator[Path]:
-    for parent, _, names in os.walk(folder, onerror=_raise):
+    for parent, _, names in os.walk(folder, onerror=_unreadable):
         for name in names:
             path = Path(parent, name)
             if not name.startswith(".") and name.lower().endswith(ENDINGS) and not path.is_fifo():
                 yield path
 
 
-def _raise(error: OSError) -> None:
-    """A folder that cannot be listed would be left out without a word."""
+def _unreadable(error: OSError) -> None:
+    """Raises what ``os.walk`` would ignore."""
     raise InputError("images", "folders that can be read", f"{error.filename} ({error.strerror})") from error
 
 
-class Photographs(Dataset):
-    """Item k is (transformed image, None), or (None, why it could not be read)."""
+class Photographs(Dataset[tuple[Tensor, str]]):
+    """Items are (transformed image (3, height, width), why it could not be read or "").
 
-    def __init__(self, paths: Sequence[Path], transform: Callable):
-        self.paths, self.transform = paths, transform
+    The tensor of an image that could not be read is zero, so that batches have one shape.
+    """
+
+    def __init__(self, images: Sequence[Path | Image.Image], image_size: tuple[int, int]):
+        self.images, self.image_size, self.transform = images, image_size, eval_transform(image_size)
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.images)
 
-    def __getitem__(self, index: int) -> tuple[Tensor | None, str | None]:
+    def __getitem__(self, index: int) -> tuple[Tensor, str]:
         try:
-            return self.transform(read_image(self.paths[index])), None
+            return self.transform(read_image(self.images[index])), ""
         except ImageError as error:
-            return None, str(error)
+            return torch.zeros(3, *self.image_size), str(error)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B images, of which b could be read.
+
+    Attributes:
+        images: what was passed, B entries.
+        pixels: (b, 3, height, width), the images that could be read, in order.
+        errors: for each image why it could not be read, or None; B entries.
+    """
+
+    images: Sequence[Path | Image.Image]
+    pixels: Tensor
+    errors: Sequence[str | None]
 
 
 def photograph_batches(
-    paths: Sequence[Path], transform: Callable, batch_size: int, num_workers: int = 0, pin_memory: bool = False
-) -> Iterator[tuple[Sequence[Path], Tensor | None, list[str | None]]]:
-    """Yields the paths of a batch, the images (at most B, 3, height, width) that could be read, in order (None where
-    there is none), and for each path None or the reason why not."""
-    options = {"num_workers": num_workers, "pin_memory": pin_memory, "collate_fn": _collate}
-    start = 0
-    for images, errors in DataLoader(Photographs(paths, transform), batch_size, **options):
-        yield paths[start : start + len(errors)], images, errors
-        start += len(errors)
-
-
-def _collate(items: list[tuple[Tensor | None, str | None]]) -> tuple[Tensor | None, list[str | None]]:
-    images = [image for image, _ in items if image is not None]
-    return torch.stack(images) if images else None, [error for _, error in items]
+    images: Sequence[Path | Image.Image],
+    image_size: tuple[int, int],
+    batch_size: int,
+    num_workers: int = 0,
+    pin_memory: bool = False,
+) -> Iterator[Batch]:
+    """Yields the images in batches, in order, decoded and transformed for a network."""
+    data, start = Photographs(images, image_size), 0
+    options = {"batch_size": batch_size, "num_workers": num_workers, "pin_memory": pin_memory}
+    for pixels, errors in load_batches(data, **options):
+        readable = [k for k, error in enumerate(errors) if not error]
+        batch = images[start : start + len(errors)]
+        yield Batch(batch, pixels if len(readable) == len(batch) else pixels[readable], [e or None for e in errors])
+        start += len(batch)

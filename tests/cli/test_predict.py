@@ -10,79 +10,27 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from mlgcn_pyg import MLGCN, LabelGraph, MLGCNHead
-from mlgcn_pyg.checkpoints import Checkpoint, load_checkpoint, save_head, save_linear, save_model
+from mlgcn_pyg import MLGCN
+from mlgcn_pyg.checkpoints import load_checkpoint, save_model
 from mlgcn_pyg.cli.main import app
-from mlgcn_pyg.cli.predict import decision_cuts, predict_images
-from mlgcn_pyg.datasets import VOC2007, LabeledImages, eval_transform, read_image
-from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.features import extract_features
-from mlgcn_pyg.nn import Backbone, LinearHead
-from mlgcn_pyg.prediction.photographs import find_images
-from mlgcn_pyg.training import HeadConfig, fit_head
+from mlgcn_pyg.prediction import find_images
 from tests.cli.test_cli import refused, run
-
-NAMES = ["sea", "boat [small]", "dog; cat", "é,x"]
-SIZE = 48
+from tests.prediction.example import NAMES, SIZE, by_hand, make_backbone, make_models
 
 
 @pytest.fixture(scope="module")
 def backbone():
-    torch.manual_seed(2)
-    return Backbone("squeezenet1_1").eval()
+    return make_backbone()
 
 
 @pytest.fixture(scope="module")
 def made(backbone, tmp_path_factory):
-    """A whole model, its head alone, the backbone's weights as torchvision keeps them, and photographs."""
-    torch.manual_seed(3)
-    root = tmp_path_factory.mktemp("predict")
-    graph = LabelGraph.from_targets(torch.randint(0, 2, (20, 4)), label_names=NAMES, x=torch.randn(4, 6))
-    head = MLGCNHead(graph, backbone.num_features, (8,))
-    head.convs[-1].weight.data *= 20 / head.classifiers().norm(dim=1).mean()
-    features = {"backbone": backbone.name, "pool": "max", "weights_sha256": backbone.digest(), "image_size": [SIZE] * 2}
-    save_model(root / "model.pt", MLGCN(backbone, head), image_size=SIZE)
-    save_head(root / "head.pt", head, config={"features": features})
-    save_head(root / "bare.pt", head)
-    save_linear(root / "head.safetensors", head, config={"features": features})
-    whole = torch_model(backbone)
-    torch.save(whole.state_dict(), root / "weights.pth")
-    make_photographs(root / "photos")
-    return root
-
-
-def torch_model(backbone):
-    from torchvision.models import get_model
-
-    whole = get_model(backbone.name, weights=None)
-    whole.features.load_state_dict(backbone.features.state_dict())
-    return whole
-
-
-def make_photographs(root: Path) -> None:
-    (root / "deep" / "er").mkdir(parents=True)
-    noise = np.random.default_rng(0)
-    rgb = Image.fromarray(noise.integers(0, 256, (40, 60, 3), dtype=np.uint8))
-    rgb.save(root / "a.JPG", "JPEG")
-    rgb.resize((1, 1)).save(root / "one pixel.png")
-    Image.fromarray(noise.integers(0, 65536, (30, 30), dtype=np.uint16)).save(root / "deep" / "sixteen bits.png")
-    rgb.convert("CMYK").save(root / "deep" / "er" / "cmyk.tiff")
-    rgb.convert("P").save(root / "deep" / "palette.gif")
-    (root / "notes.txt").write_text("no image")
-    (root / ".hidden.png").write_bytes(b"")
-
-
-def by_hand(made, path) -> torch.Tensor:
-    """Probabilities (C,) of one file, with nothing folded and nothing batched."""
-    model = load_checkpoint(made / "model.pt").model.eval()
-    with torch.no_grad():
-        return model(eval_transform(SIZE)(read_image(path))[None]).double().sigmoid()[0]
+    return make_models(tmp_path_factory.mktemp("predict"), backbone)
 
 
 def rows(text: str) -> list[dict]:
@@ -170,7 +118,7 @@ def test_broken_images_are_reported_and_the_rest_go_on(made, tmp_path):
     words = ("predict", bad, good, tmp_path, "--checkpoint", made / "model.pt")
     output = run(*words, "--format", "jsonl", code=1)
     first, second = rows(output)
-    assert first["image"] == str(bad) and "a picture that decodes" in first["error"] and "labels" not in first
+    assert first["image"] == str(bad) and "an image that decodes" in first["error"] and "labels" not in first
     assert second["image"] == str(good) and "error" not in second
     assert "1 of 2 images could not be read" in output
     run(*words, "--format", "csv", "--out", tmp_path / "p.csv", code=1)
@@ -219,53 +167,13 @@ def test_refusals_of_predict_are_one_line_each(made, tmp_path):
         ((photo, *whole, "--image-size", 32), "as the head was trained on, found [32, 32]; use the same for both"),
         ((photo, *whole, "--device", "tpu"), "device: expected"),
         ((photo, "--checkpoint", photo), "plain tensors"),
-        ((photo, "--checkpoint", made / "bare.pt"), "give --backbone and --weights"),
+        ((photo, "--checkpoint", made / "bare.pt"), "pass backbone and weights"),
         ((photo, "--checkpoint", head), "weights: expected what the head's features came from"),
         ((photo, "--checkpoint", head, "--weights", weights, "--image-size", 64), "image_size [48, 48]"),
         ((photo, "--checkpoint", head, "--weights", weights, "--pool", "avg"), "features of pool max"),
         ((photo, "--checkpoint", head, "--weights", weights, "--backbone", "resnet18"), "a state dict of torchvision"),
     ]:
         assert message in refused("predict", *words), words
-
-
-def test_features_of_other_transforms_are_refused(made, tmp_path, backbone):
-    content = torch.load(made / "head.pt", weights_only=True)
-    for transform in (" ".join(repr(eval_transform(SIZE)).split()), "my own crop"):
-        content["config"]["features"]["transform"] = transform
-        torch.save(content, tmp_path / "h.pt")
-        words = ("predict", made / "photos", "--checkpoint", tmp_path / "h.pt", "--weights", made / "weights.pth")
-        if transform == "my own crop":
-            assert "found my own crop" in refused(*words)
-        else:
-            run(*words)
-
-
-def test_weights_that_are_no_numbers_name_nothing(made, tmp_path):
-    broken = load_checkpoint(made / "model.pt").model
-    broken.head.convs[0].weight.data.fill_(torch.nan)
-    save_model(tmp_path / "nan.pt", broken, image_size=SIZE)
-    assert "finite numbers" in refused("predict", made / "photos", "--checkpoint", tmp_path / "nan.pt")
-
-
-class Tiny(torch.nn.Module):
-    num_features = 6
-
-    def forward(self, images):
-        return images.flatten(2).mean(dim=2).repeat(1, 2)
-
-
-def test_ten_thousand_images_would_need_no_more_memory_than_a_thousand(tmp_path):
-    """What a batch took is given back: the same small file under many names."""
-    Image.new("RGB", (16, 16), "red").save(tmp_path / "0.png")
-    for k in range(1, 3000):
-        os.link(tmp_path / "0.png", tmp_path / f"{k}.png")
-    checkpoint = Checkpoint(LinearHead(4, 6, NAMES), Tiny(), (64, 64))
-    cuts, sizes = decision_cuts(checkpoint, 0.0, None), []
-    for batch in predict_images(checkpoint, find_images([tmp_path]), cuts, batch_size=50, num_workers=0, device="cpu"):
-        assert len(batch) == 50 and all(len(row.labels) == 4 for row in batch)
-        sizes.append(int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20)
-    # the 2,000 images after the first 1,000 are 94 MiB of pixels
-    assert len(sizes) == 60 and sizes[-1] - sizes[20] < 8, sizes
 
 
 def test_worker_processes_change_nothing(made):
@@ -304,28 +212,6 @@ def test_a_reader_that_stops_reading_is_no_traceback(made, tmp_path):
     assert program.wait() == 1 and "Traceback" not in told and "Broken" not in told
 
 
-def test_the_right_objects_are_named_in_real_photographs(shared, tmp_path):
-    root, weights = shared / "voc2007", shared / "weights/mobilenet_v2-b0353104.pth"
-    data = VOC2007(root, "sample_trainval", eval_transform(128))
-    train = LabeledImages(data.image_paths[:120], data.targets[:120], data.label_names, transform=eval_transform(128))
-    cache = extract_features(Backbone("mobilenet_v2", weights), train, tmp_path / "t.h5", dtype="float32")
-    head = LinearHead(20, 1280, data.label_names)
-    fit_head(head, cache, config=HeadConfig(lr=0.05, epochs=30))
-    features = {name: cache.meta[name] for name in ("backbone", "weights_sha256", "pool", "image_size", "transform")}
-    save_head(tmp_path / "h.pt", head, config={"features": features})
-    test = VOC2007(root, "sample_test")
-    words = ("--checkpoint", tmp_path / "h.pt", "--weights", weights, "--format", "jsonl", "--top-k", 1)
-    found = rows(run("predict", *test.image_paths[:40], *words))
-    first = [data.label_names.index(row["labels"][0]["label"]) for row in found]
-    right = [int(test.targets[k, label]) == 1 for k, label in enumerate(first)]
-    commonest = float((test.targets[:40] == 1).double().mean(dim=0).max())  # always the same label, in hindsight
-    assert len(right) == 40 and sum(right) / 40 > 1.2 * commonest
-    # and the images it was trained on, as the cache's own features say
-    found = rows(run("predict", *train.image_paths[:10], *words))
-    logits = head.to_linear()(cache.load()[0][:10, 0])
-    assert [row["labels"][0]["label"] for row in found] == [data.label_names[k] for k in logits.argmax(dim=1)]
-
-
 def test_line_breaks_commas_and_quotes_in_names_keep_rows_whole(made, tmp_path):
     names = ["a\rb.png", "a\nb.png", 'a, "b".png', os.fsdecode(b"a\xffb.png")]
     for name in names:
@@ -337,26 +223,6 @@ def test_line_breaks_commas_and_quotes_in_names_keep_rows_whole(made, tmp_path):
         found = [row["image"] for row in csv.DictReader(file)]
     expected = [str(tmp_path / name).encode("utf-8", "backslashreplace").decode() for name in sorted(names)]
     assert found == expected
-
-
-def test_a_named_pipe_in_a_folder_is_passed_over(tmp_path):
-    os.mkfifo(tmp_path / "pipe.jpg")  # opening it would wait for ever
-    (tmp_path / "dangling.jpg").symlink_to("nowhere")
-    (tmp_path / "self.jpg").symlink_to("self.jpg")
-    assert [path.name for path in find_images([tmp_path])] == ["dangling.jpg", "self.jpg"]
-
-
-def test_a_folder_that_cannot_be_read_is_not_left_out_in_silence(made, monkeypatch):
-    real = os.scandir
-
-    def scandir(path):
-        if str(path).endswith("deep"):
-            raise PermissionError(13, "Permission denied", str(path))
-        return real(path)
-
-    monkeypatch.setattr(os, "scandir", scandir)
-    with pytest.raises(InputError, match="images: expected folders that can be read, found .*deep .Permission denied"):
-        find_images([made / "photos"])
 
 
 def test_predictions_never_replace_what_is_no_file(made, tmp_path):
@@ -375,16 +241,6 @@ def test_a_size_that_is_not_square_is_given_as_to_extract(made, tmp_path, backbo
     assert "image_size: expected a side such as 448" in refused(
         *words[:-2], "0x3", "--checkpoint", tmp_path / "wide.pt"
     )
-
-
-def test_a_linear_export_of_low_precision_predicts(made, tmp_path):
-    head = load_checkpoint(made / "head.pt")
-    save_linear(tmp_path / "half.safetensors", head.head.half(), config=head.config)
-    words = ("--checkpoint", tmp_path / "half.safetensors", "--weights", made / "weights.pth")
-    found = rows(run("predict", made / "photos" / "a.JPG", *words, "--format", "jsonl", "--top-k", 4))
-    expected = by_hand(made, made / "photos" / "a.JPG")
-    for entry in found[0]["labels"]:
-        assert entry["probability"] == pytest.approx(float(expected[NAMES.index(entry["label"])]), abs=0.01)
 
 
 @pytest.mark.skipif(multiprocessing.get_start_method() != "fork", reason="workers that do not inherit the patch")

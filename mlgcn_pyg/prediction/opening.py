@@ -1,0 +1,97 @@
+"""Opening of a network that predicts labels from images: a whole model, or a head with the backbone of its features."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from mlgcn_pyg.checkpoints import Checkpoint, load_checkpoint
+from mlgcn_pyg.checks import check_image_size
+from mlgcn_pyg.datasets import eval_transform
+from mlgcn_pyg.errors import Argument, InputError, first_line, printable_line
+from mlgcn_pyg.nn import Backbone
+
+DEFAULT_SIZE = 448  # the paper's, if neither the caller nor the checkpoint states one
+
+
+def open_model(
+    path: str | Path,
+    *,
+    backbone: str | None = None,
+    weights: str | Path | None = None,
+    pool: str | None = None,
+    image_size: int | Sequence[int] | None = None,
+) -> Checkpoint:
+    """Returns the checkpoint in a file with a backbone and an image size, ready to predict.
+
+    A head that was trained on cached features is put on the backbone that computed them. What the file records about
+    that backbone may be omitted, and arguments that contradict the file are refused.
+
+    Args:
+        path: a whole model, a head, or a linear export (``.safetensors``).
+        backbone: for a head, the name of the backbone of its features.
+        weights: for a head, the weights of that backbone: a file or ``"DEFAULT"``.
+        pool: for a head, the pooling of that backbone; ``"max"`` if the file does not record it.
+        image_size: for a head, side or (height, width) in pixels; 448 if the file does not record it.
+
+    Raises:
+        InputError: if the file is not a checkpoint, an argument is missing or contradicts the file, the features were
+            computed with a different transform, or the backbone does not accept images of that size.
+    """
+    checkpoint = load_checkpoint(path)
+    size = None if image_size is None else check_image_size(image_size)
+    if checkpoint.backbone is None:
+        return _on_backbone(checkpoint, path, backbone, weights, pool, size)
+    for argument, value in (("backbone", backbone), ("weights", weights), ("pool", pool)):
+        if value is not None:
+            raise InputError(argument, "none, since the checkpoint holds its backbone", repr(value))
+    checkpoint.check_features("image_size", {"image_size": size})
+    return checkpoint
+
+
+def _on_backbone(
+    head: Checkpoint,
+    path: str | Path,
+    backbone: str | None,
+    weights: str | Path | None,
+    pool: str | None,
+    image_size: tuple[int, int] | None,
+) -> Checkpoint:
+    """Puts a head on the backbone of its features and checks that the two fit."""
+    recorded = head.features
+    name = backbone or recorded.get("backbone")
+    if name is None:
+        raise _missing("backbone", path)
+    if weights is None:
+        raise _missing("weights", path)
+    model = head.with_backbone(Backbone(name, weights, pool or recorded.get("pool") or "max"), image_size)
+    size = model.image_size or (DEFAULT_SIZE, DEFAULT_SIZE)
+    _check_transform(recorded.get("transform"), size)
+    check_accepts(model.backbone, size)
+    return replace(model, image_size=size)
+
+
+def _missing(argument: str, path: str | Path) -> InputError:
+    fix = ["pass ", Argument("backbone"), " and ", Argument("weights"), " as they were when the features were computed"]
+    return InputError(argument, "what the head's features came from", f"none in {path}", fix)
+
+
+def _check_transform(recorded: str | None, image_size: tuple[int, int]) -> None:
+    applied = printable_line(repr(eval_transform(image_size)))
+    if recorded not in (None, applied):
+        raise InputError("path", f"a head on features of images transformed by {applied}", recorded)
+
+
+def check_accepts(backbone: Backbone, image_size: tuple[int, int]) -> None:
+    """Runs a backbone on one blank image.
+
+    Raises:
+        InputError: if the backbone does not accept images of that size.
+    """
+    try:
+        with torch.inference_mode():
+            backbone.eval()(torch.zeros(1, 3, *image_size))
+    except (InputError, RuntimeError) as error:
+        found = f"{image_size[0]}x{image_size[1]} ({first_line(error)})"
+        raise InputError("image_size", f"a size that {backbone.name} accepts", found, fix="use 224 or more") from error
