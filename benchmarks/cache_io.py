@@ -22,7 +22,7 @@ from torch import Tensor
 from mlgcn_pyg.features import FeatureCache, extract_features, format
 from mlgcn_pyg.features.batches import Resident
 from mlgcn_pyg.features.writer import FeatureWriter
-from mlgcn_pyg.files import sync_folder
+from mlgcn_pyg.system import sync_folder
 
 SHAPE, QUICK = (20_000, 2048), (2_000, 256)
 BATCH, LABELS, RANDOM, PHOTOS = 256, 80, 256, 48  # rows per batch when writing; labels; rows per batch when training

@@ -1,17 +1,17 @@
 """Files that are whole or absent: written beside their final name, synced, then renamed."""
 
 import errno
-import fcntl
 import glob
 import hashlib
 import os
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlgcn_pyg.errors import InputError, first_line
+from mlgcn_pyg.system import BINARY, sync, sync_folder, try_lock, unlock
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,24 +60,15 @@ def check_file_name(argument: str, path: Path) -> None:
 
 
 def publish(partial: Path, path: Path) -> None:
-    """Gives a finished file its final name; file and name have reached the disk when this returns."""
+    """Gives a finished file its final name; content and name have reached the disk when this returns.
+
+    Windows refuses it while any program has the file ``path`` open or mapped.
+    """
     path = behind_links(path)
     with open(partial, "rb+") as file:
-        os.fsync(file.fileno())
+        sync(file.fileno())
     os.replace(partial, path)
     sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Has the names in a folder on the disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # some network file systems sync names by themselves and refuse this
-            raise
-    finally:
-        os.close(handle)
 
 
 @contextmanager
@@ -92,67 +83,83 @@ def enough_disk(path: Path, size: int, fix: str) -> Iterator[None]:
         raise InputError("path", f"{max(size / 1e6, 0.1):,.1f} MB of disk for {path}", found, fix) from error
 
 
-def write_at(handle: int, data, offset: int) -> None:
-    """Writes all of ``data`` at a place of an open file."""
-    view = memoryview(data).cast("B")
-    while len(view):
-        written = os.pwrite(handle, view, offset)
-        view, offset = view[written:], offset + written
-
-
 @contextmanager
-def locked(path: Path, argument: str = "path", what: str = "a file that nobody else is writing") -> Iterator[None]:
-    """Within the block nobody else who asks has ``path`` locked; it is made if need be, and not left empty.
+def locked(path: Path, argument: str = "path", expected: str = "a file that nobody else is writing") -> Iterator[None]:
+    """Within the block no other process or thread that asks has ``path`` locked.
 
-    Raises InputError, that ``argument`` is not ``what``, where another process holds it. On file systems without locks,
-    all may enter.
+    The lock is that of a file ``.NAME.lock`` beside ``path`` (see :func:`mlgcn_pyg.system.try_lock`), which is removed
+    at the end; one that a killed process left does not matter. If ``path`` is an empty file at the end, it is removed.
+
+    Raises:
+        InputError: if ``path`` is locked, about ``argument``; expected is ``expected``.
+        OSError: if the lock file cannot be made.
     """
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        _lock(handle, path, argument, what)
+    with _holding(path.with_name(f".{path.name}.lock"), path, argument, expected):
         try:
             yield
         finally:
-            if os.fstat(handle).st_size == 0 and _is_at(handle, path):
+            if path.is_file() and path.stat().st_size == 0:
                 path.unlink()
-    finally:
-        os.close(handle)
 
 
 @contextmanager
-def own_folder(folder: Path | None) -> Iterator[None]:
-    """Within the block no other run has ``folder``, which is made if need be; None is a run that leaves nothing.
+def own_folder(
+    folder: Path | None,
+    lock: str = ".lock",
+    argument: str = "folder",
+    expected: str = "a folder that no other run is using",
+) -> Iterator[None]:
+    """Within the block no other run has ``folder``, which is created if it is missing; None locks nothing.
 
-    Raises InputError where another process has it.
+    The lock is that of the file ``lock`` in the folder; see :func:`locked`.
+
+    Raises:
+        InputError: if the folder is locked, about ``argument``; expected is ``expected``.
+        OSError: if the folder or the lock file cannot be made.
     """
     if folder is None:
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder / ".lock", "folder", "a folder that no other run is using"):
+    with _holding(folder / lock, folder, argument, expected):
         yield
 
 
-def _lock(handle: int, path: Path, argument: str, what: str) -> None:
+@contextmanager
+def _holding(lock: Path, path: Path, argument: str, expected: str) -> Iterator[None]:
+    handle = os.open(lock, os.O_RDWR | os.O_CREAT | BINARY, 0o666)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        taken = not _is_at(handle, path)  # its last writer gave it its final name just now
-    except BlockingIOError:
-        taken = True
-    except OSError:  # no locks here
-        taken = False
-    if taken:
-        fix = f"wait for it to end, or choose another {argument}"
-        raise InputError(argument, what, f"{path} in another process's hands", fix)
+        # a lock file without its name is one that its last holder removed just now
+        if not (try_lock(handle) and _is_at(handle, lock)):
+            fix = f"wait for it to end, or choose a different {argument}"
+            raise InputError(argument, expected, f"{path} in use by another process", fix)
+        try:
+            yield
+        finally:
+            left = _remove(handle, lock)
+            unlock(handle)
+    finally:
+        os.close(handle)
+    if left:
+        with suppress(OSError):  # another process has opened it by now, and will remove it
+            lock.unlink()
+
+
+def _remove(handle: int, lock: Path) -> bool:
+    """Removes a lock file before its lock is released; returns whether the system refuses that for open files."""
+    try:
+        if _is_at(handle, lock) and os.fstat(handle).st_size == 0:  # never a file that is something else
+            lock.unlink()
+    except PermissionError:
+        return True
+    return False
 
 
 def _is_at(handle: int, path: Path) -> bool:
     try:
-        there = os.stat(path)
+        return os.path.samestat(os.fstat(handle), path.stat())
     except FileNotFoundError:
         return False
-    ours = os.fstat(handle)
-    return (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)
 
 
 def existing_file(argument: str, path: str | Path) -> Path:
@@ -168,7 +175,7 @@ def existing_file(argument: str, path: str | Path) -> Path:
 def write_text(path: str | Path, text: str) -> None:
     """Writes ``text`` (UTF-8) to ``path``, whole or not at all."""
     with atomic_path(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_text(text, encoding="utf-8", newline="\n")
 
 
 def save_plain(path: str | Path, content: dict) -> None:

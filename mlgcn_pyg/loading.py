@@ -1,9 +1,7 @@
 """Batches from a data set, decoded by worker processes, whose errors and signals are those of the run."""
 
 import multiprocessing
-import os
 import signal
-import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,6 +9,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.system import obey_only, signals_blocked
 
 ENDING = frozenset({signal.SIGINT, signal.SIGTERM})  # the signals that end a run
 
@@ -41,8 +40,7 @@ def load_batches(
     guarded, single = _Guarded(dataset), batch_size is None and batches is None
     options = {"batch_size": batch_size} if batches is None else {"batch_sampler": batches}
     own = torch.Generator()  # the loader draws a number that nothing here depends on
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # workers start with these signals blocked
-    try:
+    with signals_blocked(ENDING):  # workers start with these signals blocked
         loader: DataLoader = DataLoader(
             guarded,
             num_workers=num_workers,
@@ -53,8 +51,6 @@ def load_batches(
             **options,
         )
         items = iter(loader)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     for item in items:
         if isinstance(item, InputError):
             raise item
@@ -88,16 +84,7 @@ def _as_it_is(item: Any) -> Any:
 
 def _follow_the_run(worker: int) -> None:
     """Ends this worker when its run ends it, and ignores signals from any other process."""
-    if not hasattr(signal, "sigwaitinfo"):  # macOS does not tell the sender
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
-        return
-    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # a spawned worker does not inherit the mask
     run = multiprocessing.parent_process()
-    assert run is not None, "a worker has a parent process"
-    threading.Thread(target=_await_end, args=(run.pid,), daemon=True).start()
-
-
-def _await_end(run: int) -> None:
-    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != run:
-        pass
-    os._exit(0)
+    if run is None or run.pid is None:
+        raise RuntimeError("a worker without a process that started it")
+    obey_only(run.pid, ENDING)

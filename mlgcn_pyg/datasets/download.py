@@ -16,7 +16,7 @@ from torchvision.datasets.utils import check_md5
 
 from mlgcn_pyg.datasets.archives import check_room, extract
 from mlgcn_pyg.errors import InputError, first_line
-from mlgcn_pyg.files import locked
+from mlgcn_pyg.files import own_folder
 
 CHUNK = 1 << 20
 TIMEOUT = 60  # seconds without a byte
@@ -53,8 +53,7 @@ def download_and_extract(archive: Archive, folder: str | Path, progress: Progres
             into ``folder``, or an archive that :func:`~mlgcn_pyg.datasets.archives.extract` refuses.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder / ".download.lock", "root", "a folder that nobody else downloads into"):
+    with own_folder(folder, ".download.lock", "root", "a folder that nobody else downloads into"):
         path = fetch(archive, folder, progress)
         extract(path, folder, progress)
     return path

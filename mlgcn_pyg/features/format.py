@@ -32,7 +32,6 @@ Version 1 had neither ``done`` nor ``checksums``, ``batch_size`` and ``header``;
 import hashlib
 import json
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +42,7 @@ import numpy as np
 from mlgcn_pyg.checks import check_choice, check_label_names, check_positive, check_targets, check_text
 from mlgcn_pyg.errors import InputError, first_line
 from mlgcn_pyg.files import enough_disk
+from mlgcn_pyg.system import preallocate, sync
 
 FORMAT, VERSION = "mlgcn_pyg.features", 2
 DTYPES = ("float16", "float32")
@@ -148,7 +148,7 @@ def create(
         file["checksums"] = np.zeros((batches, 32), np.uint8)
         _allocate(file, shape, np.dtype(dtype).newbyteorder("<"))
     with open(path, "rb+") as file:
-        os.fsync(file.fileno())
+        sync(file.fileno())
 
 
 def _check_texts(argument: str, texts: Sequence[str]) -> None:
@@ -169,8 +169,8 @@ def _as_json(meta: dict) -> str:
 
 def _claim(path: Path, size: int) -> None:
     """A full disk shows here; in HDF5's hands it would be a flood of errors, and some of them none of Python's."""
-    with open(path, "wb") as file, enough_disk(path, size, "free some and run again"):
-        os.posix_fallocate(file.fileno(), 0, size + (1 << 15))  # and what HDF5 needs for itself
+    with open(path, "wb+") as file, enough_disk(path, size, "free some and run again"):
+        preallocate(file.fileno(), 0, size + (1 << 15))  # and what HDF5 needs for itself
 
 
 def _allocate(file: h5py.File, shape: tuple[int, int, int], dtype: np.dtype) -> None:

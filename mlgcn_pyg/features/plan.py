@@ -1,9 +1,10 @@
 """What an extraction has to do: nothing, the rest of an interrupted one, or all of it."""
 
 import glob
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from torch.utils.data import Subset
@@ -30,7 +31,6 @@ class Plan:
     num_workers: int
     progress: Callable[[int, str], None] | None
     notify: Callable[[str], None]
-    locks: ExitStack = field(default_factory=ExitStack)
 
     @property
     def partial(self) -> Path:
@@ -40,10 +40,11 @@ class Plan:
     def locked(self) -> Iterator[None]:
         """One writer at a time; a path that cannot be written is refused before any work."""
         check_file_name("path", self.path)
-        with ExitStack() as self.locks:
+        check_file_name("path", self.partial)
+        with ExitStack() as lock:
             try:
                 self.partial.parent.mkdir(parents=True, exist_ok=True)
-                self.locks.enter_context(locked(self.partial))
+                lock.enter_context(locked(self.partial))
             except OSError as error:
                 raise InputError("path", "a place that can be written", f"{self.path} ({error.strerror})") from error
             yield
@@ -65,8 +66,7 @@ class Plan:
         found = self._unfinished()
         if found is not None and self.on_error == "skip" and found.meta["on_error"] == "stop":
             # which images are there may change; the batches that stay the same are taken over below
-            self.partial.rename(f"{self.partial}.rank-before")
-            self.locks.enter_context(locked(self.partial))
+            os.replace(self.partial, f"{self.partial}.rank-before")
             self._create()
         elif found is None:
             self._create()
@@ -104,6 +104,8 @@ class Plan:
 
     def _unfinished(self) -> format.Contents | None:
         """What an interrupted extraction of the same content left; None where there is nothing to go on with."""
+        if not self.partial.exists():
+            return None
         try:
             found = read(self.partial, complete=False)
         except NewerFormat:

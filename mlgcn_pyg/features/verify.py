@@ -14,7 +14,8 @@ from mlgcn_pyg.features.provenance import KEY, is_extracted
 from mlgcn_pyg.features.reading import read
 from mlgcn_pyg.features.rows import Rows
 from mlgcn_pyg.features.writer import FeatureWriter
-from mlgcn_pyg.files import behind_links, existing_file, locked, partial_path, sync_folder
+from mlgcn_pyg.files import behind_links, existing_file, locked, partial_path
+from mlgcn_pyg.system import sync_folder
 
 
 @dataclass
@@ -115,12 +116,12 @@ def repair(path: str | Path, progress: Callable[[int, str], None] | None = None)
     if target != path and target.exists():
         raise InputError("cache", f"no file {target}, the name for a file in the making", "one", "finish or remove it")
     batch_of = {row // report.contents.batch_size for row in report.not_finite}
-    with locked(path), FeatureWriter(path, reserve=False) as writer:
+    with locked(target):
         path.rename(target)  # first: if we are stopped here, extraction finds the damage by itself
         sync_folder(path.parent)
-        # unfinished batches are judged by their checksums: they may be good
-        writer.mark(sorted(batch_of | set(report.damaged)), False)
-        writer.sync()
+        with FeatureWriter(target, reserve=False) as writer:
+            # unfinished batches are judged by their checksums: they may be good
+            writer.mark(sorted(batch_of | set(report.damaged)), False)
     return report
 
 

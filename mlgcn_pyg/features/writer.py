@@ -18,7 +18,8 @@ from torch import Tensor
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features.format import checksum
 from mlgcn_pyg.features.reading import read
-from mlgcn_pyg.files import enough_disk, publish, write_at
+from mlgcn_pyg.files import enough_disk, publish
+from mlgcn_pyg.system import BINARY, preallocate, read_at, sync_data, write_at
 
 SYNC_SECONDS, SYNC_BYTES = 10.0, 1 << 28  # what a power failure may cost, and how much is in flight at most
 HASHED_ASIDE = 1 << 20  # bytes of a batch above which its checksum may come some batches late
@@ -42,10 +43,10 @@ class FeatureWriter:
         self.path, self.contents, self.fix = path, read(path, complete=False), fix
         self.pending, self.dirty, self.synced = [], 0, time.monotonic()
         self.hasher, self.hashing = ThreadPoolExecutor(2), []
-        self.handle = os.open(path, os.O_RDWR)
+        self.handle = os.open(path, os.O_RDWR | BINARY)
         size = self.contents.shape[0] * self.contents.row_bytes
         if size and reserve:
-            self._with_room(lambda: os.posix_fallocate(self.handle, self.contents.offset, size))
+            self._with_room(lambda: preallocate(self.handle, self.contents.offset, size))
 
     def __enter__(self) -> "FeatureWriter":
         return self
@@ -79,7 +80,7 @@ class FeatureWriter:
         """The bytes of a batch's rows."""
         start, stop = self.contents.rows(batch)
         size = (stop - start) * self.contents.row_bytes
-        return os.pread(self.handle, size, self.contents.offset + start * self.contents.row_bytes)
+        return read_at(self.handle, size, self.contents.offset + start * self.contents.row_bytes)
 
     def write(self, batch: int, rows: np.ndarray) -> None:
         """Rows (B, V, D) of a batch, in the file's dtype, and soon their checksum; they must not change any more."""
@@ -105,7 +106,7 @@ class FeatureWriter:
         """Has all rows so far on the disk, and then the word that they are."""
         if self.pending:
             self._with_room(self._write_checksums)
-            os.fdatasync(self.handle)
+            sync_data(self.handle)
             self.mark(self.pending, True)
         self.pending, self.dirty, self.synced = [], 0, time.monotonic()
 

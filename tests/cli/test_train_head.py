@@ -165,7 +165,7 @@ def test_two_at_once_in_one_folder_are_refused(made, tmp_path):
     before = files(tmp_path)
     with own_folder(tmp_path):
         output = run(*words(made, tmp_path, "--head", "mlgcn"), code=2)
-    assert "in another process's hands" in output and files(tmp_path) == before
+    assert "in use by another process" in output and files(tmp_path) == before
     assert not (tmp_path / ".lock").exists()
 
 
