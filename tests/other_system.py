@@ -20,7 +20,7 @@ LACKS = {
         ),
         "signal": (
             "pthread_sigmask", "sigwaitinfo", "sigwait", "sigtimedwait", "SIGKILL", "SIGHUP", "SIGQUIT", "SIGUSR1",
-            "SIGUSR2", "SIGPIPE", "SIGALRM", "SIGCHLD", "SIGBUS", "alarm", "setitimer",
+            "SIGUSR2", "SIGPIPE", "SIGALRM", "alarm", "setitimer",
         ),
     },
     "macos": {
