@@ -6,21 +6,40 @@ BIN    := $(VENV)/bin
 # against one torch does not load in another, so pip's own cache is never used for it.
 WHEELS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/mlgcn_pyg/wheels
 
-.PHONY: demo test lint clean
+# The oldest versions that setup.cfg allows, in an environment of their own.
+LOWEST := .venv-lowest
+# Tests run in several processes, one thread each. glibc keeps freed memory for the next test: returning it to the
+# system and faulting it in again costs a large part of the time.
+WORKERS ?= 4
+PYTEST  := OMP_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=17179869184 \
+           MALLOC_TOP_PAD_=67108864 python -m pytest -n logical --maxprocesses $(WORKERS) --dist worksteal
+
+.PHONY: demo test test-lowest lint docs clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
 	$(BIN)/mlgcn demo
 
-test: $(VENV)/.scatter
-	$(BIN)/ruff check .
-	$(BIN)/python -m pytest
+test: lint $(VENV)/.scatter
+	PATH="$(BIN):$$PATH" $(PYTEST)
+
+# everything but the benchmarks, with the lowest versions of setup.cfg
+test-lowest: $(LOWEST)/.test
+	PATH="$(LOWEST)/bin:$$PATH" $(PYTEST) --ignore=tests/test_benchmarks.py
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+docs: $(VENV)/.docs
+	rm -rf build/docs build/docs-source
+	$(BIN)/sphinx-apidoc -q --separate --module-first --no-toc --no-headings -o build/docs-source mlgcn_pyg mlgcn_pyg/__main__.py
+	cp .ci/docs/index.rst build/docs-source/
+	$(BIN)/sphinx-build -q --fail-on-warning --keep-going -c .ci/docs build/docs-source build/docs
+	@echo "open build/docs/index.html"
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -32,6 +51,17 @@ $(VENV)/.demo: setup.cfg setup.py | $(BIN)/python
 
 $(VENV)/.test: setup.cfg setup.py | $(BIN)/python
 	$(BIN)/python -m pip install --quiet -e '.[test]'
+	touch $@
+
+$(VENV)/.docs: setup.cfg setup.py | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -e '.[docs]'
+	touch $@
+
+$(LOWEST)/.test: setup.cfg setup.py .ci/lowest.py
+	$(PYTHON) -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --upgrade pip
+	$(LOWEST)/bin/python .ci/lowest.py > $(LOWEST)/constraints.txt
+	$(LOWEST)/bin/python -m pip install --quiet --constraint $(LOWEST)/constraints.txt -e '.[test]'
 	touch $@
 
 # torch must be installed first: its version names the wheel's folder and its headers build the wheel.

@@ -1,0 +1,102 @@
+"""Sphinx's configuration: the API reference made from the docstrings (``make docs``).
+
+Every object is documented in the module that defines it. A reference to a name that a package re-exports
+(``mlgcn_pyg.graph.LabelGraph``) is resolved to that place, and fails the build if there is no such name. Formulas become
+MathML when the pages are built, so that the site needs neither JavaScript nor a network.
+"""
+
+import importlib
+from pathlib import Path
+
+from docutils import nodes
+from latex2mathml.converter import convert
+from sphinx.util import logging
+
+import mlgcn_pyg
+
+project = "mlgcn_pyg"
+author = "The mlgcn_pyg developers"
+copyright = author
+version = release = mlgcn_pyg.__version__
+
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+html_theme = "furo"
+html_title = f"mlgcn_pyg {release}"
+html_math_renderer = "mathml"
+
+# a single backquote in a Markdown habit means code
+default_role = "code"
+add_module_names = False
+python_use_unqualified_type_names = True
+maximum_signature_line_length = 100
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True  # attributes stand in the class: those of a dataclass exist once
+napoleon_custom_sections = [("Shapes", "notes_style"), ("Shape", "notes_style"), ("Source", "notes_style")]
+autodoc_inherit_docstrings = False
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+autodoc_default_options = {"members": True, "ignore-module-all": True, "show-inheritance": True}
+
+log = logging.getLogger(__name__)
+
+
+def definition(target: str) -> str | None:
+    """The full name under which the object ``target`` is documented, or None if it does not exist."""
+    parts = target.split(".")
+    for split in range(len(parts), 0, -1):
+        try:
+            value = importlib.import_module(".".join(parts[:split]))
+        except ImportError:
+            continue
+        for name in parts[split:]:
+            value = getattr(value, name, None)
+        if value is None:
+            return None
+        module = getattr(value, "__module__", None)
+        return f"{module}.{value.__qualname__}" if module and hasattr(value, "__qualname__") else target
+    return None
+
+
+def resolve(app, env, node, contnode):
+    """Resolves names that packages re-export; warns about those of this package that do not exist."""
+    target = node.get("reftarget", "")
+    if node.get("refdomain") != "py" or not target.startswith("mlgcn_pyg"):
+        return None
+    found = definition(target)
+    if found is None:
+        log.warning("unknown name: %s", target, location=node)
+    elif found != target:
+        domain = env.get_domain("py")
+        return domain.resolve_xref(env, node["refdoc"], app.builder, node["reftype"], found, node, contnode)
+    return None
+
+
+def list_public_names(app, what, name, obj, options, lines):
+    """Adds to a package's page the names that it exports, each with a link to its documentation."""
+    if what != "module" or not hasattr(obj, "__path__") or not hasattr(obj, "__all__"):
+        return
+    links = [f":py:obj:`{public} <{name}.{public}>`" for public in obj.__all__ if not public.startswith("_")]
+    if links:
+        lines += ["", f"Public names: {', '.join(links)}.", ""]
+
+
+def as_mathml(self, node: nodes.Element, display: str) -> None:
+    self.body.append(convert(node.astext(), display=display))
+    raise nodes.SkipNode
+
+
+def visit_inline(self, node):
+    as_mathml(self, node, "inline")
+
+
+def visit_display(self, node):
+    self.body.append(self.starttag(node, "div", CLASS="math"))
+    self.body.append(convert(node.astext(), display="block"))
+    self.body.append("</div>")
+    raise nodes.SkipNode
+
+
+def setup(app):
+    app.add_html_math_renderer("mathml", (visit_inline, None), (visit_display, None))
+    app.connect("missing-reference", resolve)
+    app.connect("autodoc-process-docstring", list_public_names)
