@@ -11,8 +11,9 @@ LOWEST := .venv-lowest
 # Tests run in several processes, one thread each. glibc keeps freed memory for the next test: returning it to the
 # system and faulting it in again costs a large part of the time.
 WORKERS ?= 4
-PYTEST  := OMP_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=17179869184 \
-           MALLOC_TOP_PAD_=67108864 python -m pytest -n logical --maxprocesses $(WORKERS) --dist worksteal
+PARALLEL    := -n logical --maxprocesses $(WORKERS) --dist worksteal
+ENVIRONMENT := OMP_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=17179869184 \
+               MALLOC_TOP_PAD_=67108864
 
 .PHONY: demo test test-lowest lint docs clean
 .DELETE_ON_ERROR:
@@ -21,11 +22,11 @@ demo: $(VENV)/.demo
 	$(BIN)/mlgcn demo
 
 test: lint $(VENV)/.scatter
-	PATH="$(BIN):$$PATH" $(PYTEST)
+	$(ENVIRONMENT) $(BIN)/python -m pytest $(PARALLEL)
 
 # everything but the benchmarks, with the lowest versions of setup.cfg
 test-lowest: $(LOWEST)/.test
-	PATH="$(LOWEST)/bin:$$PATH" $(PYTEST) --ignore=tests/test_benchmarks.py
+	$(ENVIRONMENT) $(LOWEST)/bin/python -m pytest $(PARALLEL) --ignore=tests/test_benchmarks.py
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

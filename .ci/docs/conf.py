@@ -1,12 +1,11 @@
 """Sphinx's configuration: the API reference made from the docstrings (``make docs``).
 
 Every object is documented in the module that defines it. A reference to a name that a package re-exports
-(``mlgcn_pyg.graph.LabelGraph``) is resolved to that place, and fails the build if there is no such name. Formulas become
+(``mlgcn_pyg.graph.LabelGraph``) is resolved to that place, and fails the build if no such name exists. Formulas become
 MathML when the pages are built, so that the site needs neither JavaScript nor a network.
 """
 
 import importlib
-from pathlib import Path
 
 from docutils import nodes
 from latex2mathml.converter import convert
