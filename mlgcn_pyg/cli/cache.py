@@ -1,145 +1,144 @@
-"""``mlgcn cache info | verify | repair | head``: looking after feature files."""
+"""``mlgcn cache info | verify | repair | head``: inspecting and repairing feature files."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
 from mlgcn_pyg.checks import check_positive
-from mlgcn_pyg.cli import common
-from mlgcn_pyg.cli.endings import tell
+from mlgcn_pyg.cli import common, console
+from mlgcn_pyg.cli.errors import CommandOptions, options_of
+from mlgcn_pyg.cli.inputs import open_cache
+from mlgcn_pyg.cli.json_output import print_json
+from mlgcn_pyg.cli.processes import print_error
 from mlgcn_pyg.errors import InputError, printable_line
 
-cache = typer.Typer(help="Look at feature files, check them, have damaged rows computed again.", no_args_is_help=True)
-File = Annotated[Path, typer.Argument(help="A feature file (.h5).")]
-Files = Annotated[str, typer.Argument(help="A feature file, or a quoted pattern such as 'train-*.h5'.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+if TYPE_CHECKING:
+    from mlgcn_pyg.features.verify import Report
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="A feature file (.h5).")]
+Files = Annotated[str, typer.Argument(metavar="FILE", help="A feature file, or a quoted pattern such as 'train-*.h5'.")]
 
 
-@cache.command()
-@common.clean_errors
-def info(path: Files, json: Json = False) -> None:
-    """What a file says of itself; its features are not read."""
+def info(path: Files, json: common.Json = False) -> None:
+    """Show a file's header: sizes, labels and provenance. Features are not read."""
     from mlgcn_pyg.features.verify import describe
 
-    told = describe(path)
+    header = describe(path)
     if json:
-        return common.print_json(told)
+        return print_json(header)
     table = Table(show_header=False, box=None)
-    for name, value in told.items():
-        rows = value.items() if isinstance(value, dict) else [(name, value)]
-        for row, content in rows:
+    for name, value in header.items():
+        for row, content in value.items() if isinstance(value, dict) else [(name, value)]:
             table.add_row(row, ", ".join(map(str, content)) if isinstance(content, list) else str(content))
-    common.out.print(table)
+    console.out.print(table)
 
 
-@cache.command()
-@common.clean_errors
-def verify(path: Files, json: Json = False) -> None:
-    """Read files whole: checksums, NaN and Inf, completeness, repeated rows, and whether they make one cache.
+def verify(context: typer.Context, path: Files, json: common.Json = False) -> None:
+    """Read whole files and check them: checksums, NaN and Inf, missing batches, equal rows, and consistent parts.
 
-    Exit code 0: good, 1: something is wrong, 2: something is no feature file or cannot be read.
+    Exit code 0: good. 1: damaged, unfinished or inconsistent. 2: not a feature file, or a file that cannot be read.
     """
     from mlgcn_pyg.features.parts import matching_files, open_parts
 
-    files = matching_files(path)
-    told = [_checked(file, say=not json) for file in files]
-    unread = any("error" in one for one in told)
-    if len(files) > 1 and all(one["good"] for one in told):
+    files, options = matching_files(path), options_of(context)
+    reports = [_verify_file(file, options, show=not json) for file in files]
+    unreadable = any("error" in report for report in reports)
+    if len(files) > 1 and all(report["good"] for report in reports):
         try:
             open_parts(files)
         except InputError as error:
-            told.append(_refused(path, error))
-    for one in told:
-        if "error" in one:
-            tell(one["error"])
+            reports.append(_failure(path, error, options))
+    for report in reports:
+        if "error" in report:
+            print_error(report["error"])
     if json:
-        common.print_json(told)
-    raise typer.Exit(2 if unread else int(not all(one["good"] for one in told)))
+        print_json(reports)
+    raise typer.Exit(2 if unreadable else int(not all(report["good"] for report in reports)))
 
 
-def _checked(file: Path, say: bool) -> dict:
-    """What there is to tell of one file; the others are looked at whatever it is."""
-    from mlgcn_pyg.features.verify import verify as check
+def _verify_file(file: Path, options: CommandOptions, show: bool) -> dict[str, Any]:
+    """The report on one file; an error is part of it, since the other files are verified in any case."""
+    from mlgcn_pyg.features.verify import verify
 
     try:
-        report = _with_bar(check, file)
+        report = _with_bar(verify, file)
     except (InputError, OSError) as error:
-        return _refused(file, error)
-    if say:
-        common.out.print(_told(report), soft_wrap=True)
+        return _failure(file, error, options)
+    if show:
+        console.say(_report_text(report))
     return report.as_dict()
 
 
-def _refused(file: Path | str, error: Exception) -> dict:
-    return {"file": str(file), "good": False, "error": printable_line(error)}
+def _failure(file: Path | str, error: InputError | OSError, options: CommandOptions) -> dict[str, Any]:
+    fields = options.fields(error) if isinstance(error, InputError) else {"error": printable_line(error)}
+    return {"file": str(file), "good": False} | fields
 
 
-@cache.command()
-@common.clean_errors
-def repair(path: File, json: Json = False) -> None:
-    """Mark damaged rows for recomputation; running the same extract again then computes them and no others."""
-    from mlgcn_pyg.features.verify import repair as mend
+def repair(path: File, json: common.Json = False) -> None:
+    """Mark damaged batches as missing; the same extract command then computes those batches only."""
+    from mlgcn_pyg.features.verify import repair
     from mlgcn_pyg.files import behind_links, partial_path
 
     path = behind_links(path)
-    report = _with_bar(mend, path)
+    report = _with_bar(repair, path)
     if json:
-        return common.print_json(report.as_dict())
-    common.out.print(_told(report), soft_wrap=True)
+        return print_json(report.as_dict())
+    console.say(_report_text(report))
     if not report.good:
         partial = path if path.exists() else partial_path(path)
-        common.out.print(f"now {partial}: run the same mlgcn extract again to finish it", soft_wrap=True)
+        console.say(f"The unfinished file is {partial}. Run the same mlgcn extract command to complete it.")
 
 
-@cache.command()
-@common.clean_errors
 def head(
-    path: Files, rows: Annotated[int, typer.Option("-n", "--rows", help="How many images.")] = 5, json: Json = False
+    path: Files,
+    rows: Annotated[int, typer.Option("-n", "--rows", help="Number of images.")] = 5,
+    json: common.Json = False,
 ) -> None:
-    """The first images: ids, labels and a few numbers of their features (view 0)."""
+    """Show the first images: ids, labels, and the first values of their features (view 0)."""
     import numpy as np
 
-    from mlgcn_pyg.features import FeatureCache
-
-    data = FeatureCache(path)
-    features = np.asarray(data.features[: check_positive("rows", rows)], np.float64)[:, 0]
-    listed = []
+    cache = open_cache(Path(path), option="path")
+    features = np.asarray(cache.features[: check_positive("rows", rows)], np.float64)[:, 0]
+    listed: list[dict[str, Any]] = []
     for k, row in enumerate(features):
-        target = data.targets[k].tolist()
-        present = [name for name, value in zip(data.label_names, target, strict=True) if value == 1]
-        unknown = [name for name, value in zip(data.label_names, target, strict=True) if value < 0]
+        target = cache.targets[k].tolist()
+        present = [name for name, value in zip(cache.label_names, target, strict=True) if value == 1]
+        unknown = [name for name, value in zip(cache.label_names, target, strict=True) if value < 0]
         numbers = {"features": row[:6].round(4).tolist(), "norm": round(float(np.linalg.norm(row)), 4)}
-        listed.append({"id": data.ids[k], "labels": present, "unknown": unknown} | numbers)
+        listed.append({"id": cache.ids[k], "labels": present, "unknown": unknown} | numbers)
     if json:
-        return common.print_json(listed)
-    table = Table("image", "labels", "unknown", f"features (of {data.num_features})", "norm")
-    for row in listed:
-        numbers = " ".join(f"{value:.3f}" for value in row["features"]) + " …"
-        table.add_row(row["id"], ", ".join(row["labels"]), ", ".join(row["unknown"]), numbers, f"{row['norm']:.2f}")
-    common.show_table(table)
+        return print_json(listed)
+    table = Table("image", "labels", "unknown", f"features (of {cache.num_features})", "norm")
+    for image in listed:
+        values = " ".join(f"{value:.3f}" for value in image["features"]) + " …"
+        labels = (", ".join(image[key]) for key in ("labels", "unknown"))
+        table.add_row(image["id"], *labels, values, f"{image['norm']:.2f}")
+    console.show_table(table)
 
 
-def _with_bar(act, path: Path):
-    with common.progress_bar(path.name, None) as update:
+def _with_bar(act: "Callable[..., Report]", path: Path) -> "Report":
+    with console.progress_bar(path.name, None) as update:
         return act(path, progress=update)
 
 
-def _told(report) -> str:
+def _report_text(report: "Report") -> str:
+    """A report as one line."""
     if report.good:
-        told = "good" if report.checked else "no NaN or Inf, but version 1 has no checksums to check"
+        text = "good" if report.checked else "no NaN or Inf; files of version 1 have no checksums to verify"
     else:
         parts = [
             (report.damaged, "damaged batches"),
             (report.unfinished, "unfinished batches"),
             (report.not_finite, "rows with NaN or Inf"),
         ]
-        told = ", ".join(f"{len(found)} {what} ({_few(found)})" for found, what in parts if found)
+        text = ", ".join(f"{len(numbers)} {name} ({_few(numbers)})" for numbers, name in parts if numbers)
     if report.repeated:
-        told += f"; {len(report.repeated)} sets of images with equal features ({_few(report.repeated[0])})"
-    return f"{report.path}: {report.contents.shape[0]} images, {told}"
+        text += f"; {len(report.repeated)} sets of images with equal features ({_few(report.repeated[0])})"
+    return f"{report.path}: {report.contents.shape[0]} images, {text}"
 
 
-def _few(values: list) -> str:
+def _few(values: Sequence[object]) -> str:
     return ", ".join(map(str, values[:5])) + (", …" if len(values) > 5 else "")

@@ -1,103 +1,17 @@
-"""What the commands share: clean errors, progress bars, options that open a data set."""
+"""What the commands share: where results go, values of options, options that open a data set."""
 
 import functools
-import json
-import math
-import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Column, Table
 
 from mlgcn_pyg.checks import check_choice
-from mlgcn_pyg.cli.endings import refuse, trouble
-from mlgcn_pyg.errors import InputError, printable_line
-from mlgcn_pyg.files import check_file_name, write_text
-
-# no markup: a label may be called "dog [small]"
-# no word twice: of several processes that a launcher started, the first speaks
-others = os.environ.get("RANK", "0") != "0"
-out = Console(highlight=False, markup=False, quiet=others)
-err = Console(stderr=True, highlight=False, markup=False, quiet=others)
-
-
-def clean_errors(command: Callable) -> Callable:
-    """Turns refused input and failing files into one line on stderr and exit code 2.
-
-    With ``--json`` standard output is JSON even then: ``{"error": …}``.
-    """
-
-    @functools.wraps(command)
-    def wrapped(*args, **kwargs):
-        try:
-            return command(*args, **kwargs)
-        except (InputError, OSError) as error:
-            told, cause = str(error), error
-        except RuntimeError as error:
-            if (told := trouble(error)) is None:
-                raise
-            cause = error
-        refuse(told)
-        if kwargs.get("json") or kwargs.get("json_out"):
-            print_json({"error": printable_line(told)})
-        raise typer.Exit(2) from cause
-
-    return wrapped
-
-
-def show_table(table: Table) -> None:
-    """Prints a table whole: a narrow terminal wraps its lines, but no number is cut to an ellipsis."""
-    width = table.__rich_measure__(out, out.options.update(width=1000)).maximum
-    Console(width=max(out.width, width), highlight=False, markup=False).print(table)
-
-
-@contextmanager
-def progress_bar(what: str, total: int | None) -> Iterator[Callable[..., None]]:
-    """A bar on stderr; yields ``update(completed, note="")``. Where space is short the bar gives way, not a number."""
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(table_column=Column(no_wrap=True)),
-        TimeRemainingColumn(table_column=Column(no_wrap=True)),
-        TextColumn("{task.fields[note]}", markup=False),
-    )
-    with Progress(*columns, console=err) as progress:
-        task = progress.add_task(what, total=total, note="")
-        yield lambda completed, note="": progress.update(task, completed=completed, note=note)
-
-
-def to_json(content, indent: int | None = None) -> str:
-    """JSON in which a number that it has no word for (NaN: an mAP without positives; infinity) is null."""
-    return json.dumps(_defined(content), indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _defined(content):
-    if isinstance(content, dict):
-        return {name: _defined(value) for name, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_defined(value) for value in content]
-    return None if isinstance(content, float) and not math.isfinite(content) else content
-
-
-def print_json(content) -> None:
-    """Prints JSON for scripts; what standard output cannot write is escaped in JSON's way."""
-    text = to_json(content, indent=2)
-    try:
-        text.encode(sys.stdout.encoding or "utf-8")
-    except UnicodeEncodeError:
-        text = json.dumps(json.loads(text), indent=2) + "\n"
-    typer.echo(text, nl=False)
-
-
-def write_json(path: Path, content: dict) -> None:
-    write_text(path, to_json(content, indent=2))
+from mlgcn_pyg.cli.errors import renamed
+from mlgcn_pyg.errors import Argument, InputError, first_line
+from mlgcn_pyg.files import check_file_name
 
 
 def make_folder(argument: str, path: Path) -> None:
@@ -165,6 +79,7 @@ LabelsColumn = Annotated[str | None, typer.Option(help="Table: column of separat
 Separator = Annotated[str, typer.Option(help="Table: what separates label names.")]
 Difficult = Annotated[str, typer.Option(help="voc2007: what difficult objects count as, unknown or positive.")]
 KeepEmpty = Annotated[bool, typer.Option("--keep-empty", help="coco2014: also the images without an object.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead, for scripts.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")]
 
 DATASETS = ("voc2007", "coco2014", "table")
@@ -190,12 +105,13 @@ def open_dataset(
     _refuse_unused(dataset, labels=labels, difficult=difficult != "unknown", keep_empty=keep_empty)
     if dataset == "table":
         if labels is None:
-            raise InputError("labels", "the table of labels", "none", fix="give --labels photos.csv")
+            raise InputError("labels", "the table of labels", "none", fix=["give ", Argument("labels", "photos.csv")])
         columns = {"image_column": image_column, "labels_column": labels_column, "separator": separator}
-        data = Table(labels, root, **columns, split=split, label_names=label_names, transform=transform)
+        with renamed(path="labels", image_root="root", labels_path="labels"):
+            data = Table(labels, root, **columns, split=split, label_names=label_names, transform=transform)
     elif split is None:
         known = "trainval or test" if dataset == "voc2007" else "train or val"
-        raise InputError("split", f"a split such as {known}", "none", fix="give --split")
+        raise InputError("split", f"a split such as {known}", "none", fix=["give ", Argument("split")])
     elif dataset == "voc2007":
         data = VOC2007(root, split, transform, difficult=difficult)
     else:
@@ -211,10 +127,7 @@ OPTION_OWNERS = {"labels": "table", "difficult": "voc2007", "keep_empty": "coco2
 def _refuse_unused(dataset: str, **given) -> None:
     for option, value in given.items():
         if value and OPTION_OWNERS[option] != dataset:
-            name = option.replace("_", "-")
-            raise InputError(
-                name, f"no --{name} with --dataset {dataset}", f"one, which is for {OPTION_OWNERS[option]}"
-            )
+            raise InputError(option, f"no value with --dataset {dataset}", f"one, which is for {OPTION_OWNERS[option]}")
 
 
 def opens_dataset(command: Callable) -> Callable:

@@ -12,7 +12,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 from mlgcn_pyg.checks import check_choice, check_count
-from mlgcn_pyg.cli import common
+from mlgcn_pyg.cli import common, console
+from mlgcn_pyg.cli.json_output import print_json
 
 LISTED = 20  # labels or photographs that a person is shown; --json has all
 
@@ -49,7 +50,7 @@ def coco2014(
     splits = [check_choice("split", name, COCO_COUNTS) for name in split or COCO_COUNTS]
     if download:
         _fetch(root, missing_coco_archives(root, splits))
-    with common.err.status("reading annotations"):
+    with console.err.status("reading annotations"):
         opened = {name: (COCO2014(root, name, keep_empty=True), COCO_COUNTS[name]) for name in splits}
     _verify(opened, root)
 
@@ -61,7 +62,7 @@ def inspect(
     num_workers: Annotated[int, typer.Option(help="Processes that decode images.")] = 0,
     rare: Annotated[int, typer.Option(help="Labels in fewer images than this are listed as rare.")] = 10,
     pairs: Annotated[int, typer.Option(help="How many pairs of labels to list.")] = 10,
-    json_out: Annotated[bool, typer.Option("--json", help="Print one JSON object instead, for scripts.")] = False,
+    json: common.Json = False,
 ) -> None:
     """Count labels, list strong pairs, find broken files; exit code 1 where a photograph is missing or broken."""
     from mlgcn_pyg.datasets.inspection import label_statistics
@@ -69,17 +70,17 @@ def inspect(
 
     check_count("num_workers", num_workers)
     check_count("pairs", pairs)
-    with common.err.status("reading labels"):
+    with console.err.status("reading labels"):
         data = open_data()
         statistics = label_statistics(data, rare)
         strongest = _strongest_pairs(data, max(rare, 1), pairs)
     broken = _decode(data, num_workers) if decode else missing_images(data)
     if statistics.without_positives:
         named = ", ".join(statistics.without_positives)
-        common.err.print(f"warning: labels without a positive: {named}", soft_wrap=True)
-    if json_out:
+        console.err.print(f"warning: labels without a positive: {named}", soft_wrap=True)
+    if json:
         content = asdict(statistics) | {"strongest_pairs": strongest, "decoded": decode, "broken": broken}
-        common.print_json(content)
+        print_json(content)
     else:
         _show(statistics, strongest, broken, decode)
     if broken:
@@ -94,7 +95,7 @@ def _fetch(root: Path, archives: Iterator) -> None:
     if kept:
         size = sum(path.stat().st_size for path in kept) / 2**30
         names = ", ".join(path.name for path in kept)
-        common.out.print(f"{names} ({size:.1f} GiB) may be removed from {root} now", soft_wrap=True)
+        console.out.print(f"{names} ({size:.1f} GiB) may be removed from {root} now", soft_wrap=True)
 
 
 @contextmanager
@@ -108,7 +109,7 @@ def _byte_bars() -> Iterator[Callable]:
         TimeRemainingColumn(),
     )
     bars = {}
-    with Progress(*columns, console=common.err) as shown:
+    with Progress(*columns, console=console.err) as shown:
 
         def progress(what: str, done: int, total: int | None) -> None:
             if what not in bars:
@@ -128,9 +129,9 @@ def _verify(splits: dict, root: Path) -> None:
         found = problems(data, expected)
         table.add_row(name, *(f"{count:,}" for count in counts_of(data)), "as published" if not found else "not so")
         bad |= {name: found} if found else {}
-    common.show_table(table)
+    console.show_table(table)
     for name, found in bad.items():
-        common.err.print(f"{name}: " + "; ".join(found), soft_wrap=True)
+        console.err.print(f"{name}: " + "; ".join(found), soft_wrap=True)
     if bad:
         raise typer.Exit(1)
 
@@ -139,7 +140,7 @@ def _decode(data, num_workers: int) -> dict[str, str]:
     """{id: why} of the photographs that cannot be read."""
     from mlgcn_pyg.features import broken_images
 
-    with common.progress_bar("decoding", len(data)) as update:
+    with console.progress_bar("decoding", len(data)) as update:
         return {data.ids[row]: why for row, why in broken_images(data, num_workers, update).items()}
 
 
@@ -195,4 +196,4 @@ def _show(statistics, strongest: list[dict], broken: dict[str, str], decode: boo
 
 
 def _say(line: str) -> None:
-    common.out.print(line, soft_wrap=True)
+    console.out.print(line, soft_wrap=True)

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from mlgcn_pyg.checks import check_choice, check_positive
-from mlgcn_pyg.cli import common
+from mlgcn_pyg.cli import common, console
 from mlgcn_pyg.cli.heads import fit_with_bar, head_files, remove_heads, save_heads
+from mlgcn_pyg.cli.json_output import write_json
 from mlgcn_pyg.errors import InputError
 
 
@@ -28,7 +29,7 @@ def demo(
     from mlgcn_pyg.training import HeadConfig
 
     device = common.pick_device(check_choice("device", device, ("auto", "cpu", "cuda")))
-    for argument, value in (("num-train", num_train), ("num-test", num_test), ("seeds", seeds), ("epochs", epochs)):
+    for argument, value in (("num_train", num_train), ("num_test", num_test), ("seeds", seeds), ("epochs", epochs)):
         check_positive(argument, value)
     if ((out / "metrics.json").is_file() or head_files(out)) and not (out / "scenes").is_dir():
         raise InputError("out", "a new folder or one of an earlier demo", f"other results in {out}")
@@ -41,7 +42,7 @@ def demo(
     train, test = (_extract(model.backbone, data, out / f"{data.split}.h5", device) for data in (train_set, test_set))
     heads = _retrain(graph, train, test, out, head_config, seeds, device)
     plot_per_class_ap({kind: heads[kind]["mean"]["AP"] for kind in heads}, out / "per_class_ap.png")
-    common.out.print(
+    console.out.print(
         f"wrote {out}: label_graph.png, per_class_ap.png, metrics.json, graph.pt, the feature files and the heads "
         f"({time.perf_counter() - started:.0f} s)",
         soft_wrap=True,
@@ -51,10 +52,10 @@ def demo(
 def _draw(root: Path, num_train: int, num_test: int, image_size: int):
     from mlgcn_pyg.datasets import Scenes, eval_transform, train_transform
 
-    with common.err.status("drawing scenes"):
+    with console.err.status("drawing scenes"):
         train_set = Scenes(root, num_train, split="train", image_size=image_size, transform=train_transform(image_size))
         test_set = Scenes(root, num_test, split="test", image_size=image_size, transform=eval_transform(image_size))
-    common.out.print(f"drew {len(train_set)} training and {len(test_set)} test scenes, {train_set.num_labels} labels")
+    console.out.print(f"drew {len(train_set)} training and {len(test_set)} test scenes, {train_set.num_labels} labels")
     return train_set, test_set
 
 
@@ -65,8 +66,8 @@ def _mine(train_set, out: Path):
 
     graph = LabelGraph.from_targets(train_set.targets, label_names=train_set.label_names)
     graph.save(out / "graph.pt")
-    common.out.print(str(graph.summary(num_strongest=0)), soft_wrap=True)
-    common.show_table(edge_table(graph, scene_probabilities()[1]))
+    console.out.print(str(graph.summary(num_strongest=0)), soft_wrap=True)
+    console.show_table(edge_table(graph, scene_probabilities()[1]))
     return graph
 
 
@@ -84,7 +85,7 @@ def _train(graph, train_set, test_set, epochs: int, device: str):
         lr=0.05, backbone_lr_factor=1.0, epochs=epochs, lr_step=max(1, round(0.7 * epochs)), cpu=device == "cpu"
     )
     steps = -(-len(train_set) // config.batch_size)
-    with common.progress_bar("training ResNet-18 + ML-GCN", epochs * steps) as update:
+    with console.progress_bar("training ResNet-18 + ML-GCN", epochs * steps) as update:
         history = fit_model(
             model,
             train_set,
@@ -93,7 +94,7 @@ def _train(graph, train_set, test_set, epochs: int, device: str):
             progress=lambda r: update((r["epoch"] - 1) * steps + r["step"], f"epoch {r['epoch']} loss {r['loss']:.3f}"),
         )
     chance = float((test_set.targets == 1).double().mean())
-    common.out.print(f"end to end: mAP {history.last['mAP']:.3f} after {epochs} epochs (chance {chance:.3f})")
+    console.out.print(f"end to end: mAP {history.last['mAP']:.3f} after {epochs} epochs (chance {chance:.3f})")
     return model
 
 
@@ -103,7 +104,7 @@ def _extract(backbone, data, path: Path, device: str):
 
     if data.split == "train":  # features are taken of the whole image, not of a random crop
         data.transform = eval_transform(data[0][0].shape[-1])
-    with common.progress_bar(f"extracting {data.split}", len(data)) as update:
+    with console.progress_bar(f"extracting {data.split}", len(data)) as update:
         return extract_features(backbone, data, path, batch_size=64, device=device, overwrite=True, progress=update)
 
 
@@ -115,6 +116,6 @@ def _retrain(graph, train, test, out: Path, config, seeds: int, device: str) -> 
     remove_heads(out)
     save_heads(out, fitted, config, train)
     heads = summarize_heads(fitted)
-    common.write_json(out / "metrics.json", {"setup": describe_setup(train, test, config, seeds), "heads": heads})
-    common.show_table(table1(heads, f"heads retrained on cached features, {len(test)} test scenes, {seeds} seed(s)"))
+    write_json(out / "metrics.json", {"setup": describe_setup(train, test, config, seeds), "heads": heads})
+    console.show_table(table1(heads, f"heads retrained on cached features, {len(test)} test scenes, {seeds} seed(s)"))
     return heads

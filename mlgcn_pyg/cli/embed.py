@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from mlgcn_pyg.checks import check_label_names
-from mlgcn_pyg.cli import common
+from mlgcn_pyg.cli import common, console
 from mlgcn_pyg.errors import InputError, first_line
 from mlgcn_pyg.files import existing_file
 
@@ -61,8 +61,8 @@ def embed(
         ).label_names
     made = read_embeddings(label_names, embeddings, embeddings_format, alias, alias_file, oov, seed)
     made.save(out)
-    common.out.print(f"{len(made.label_names)} labels, {made.x.size(1)} numbers each", soft_wrap=True)
-    common.out.print(f"wrote {out}", soft_wrap=True)
+    console.out.print(f"{len(made.label_names)} labels, {made.x.size(1)} numbers each", soft_wrap=True)
+    console.out.print(f"wrote {out}", soft_wrap=True)
 
 
 def read_embeddings(label_names, path: Path, format: str, alias, alias_file: Path | None, oov: str, seed: int):
@@ -72,14 +72,14 @@ def read_embeddings(label_names, path: Path, format: str, alias, alias_file: Pat
 
     given = _aliases(alias or [], label_names)
     aliases = ALIASES | ({} if alias_file is None else read_aliases(alias_file)) | given
-    with common.err.status(f"reading {path.name}"):
+    with console.err.status(f"reading {path.name}"):
         made = label_embeddings(label_names, path, format=format, aliases=aliases, oov=oov, seed=seed)
     if (given or alias_file or oov != "error") and (sniff(path) if format == "auto" else format) in READY:
         found = "ready embeddings, whose words are no longer known"
         raise InputError("embeddings", "word vectors beside --alias, --alias-file or --oov", f"{path}, {found}")
     if words := made.source.get("oov_words"):
         short = ", ".join(made.source["oov_labels"])
-        common.err.print(f"without a vector ({made.source['oov']}): {', '.join(words)}; in {short}", soft_wrap=True)
+        console.err.print(f"without a vector ({made.source['oov']}): {', '.join(words)}; in {short}", soft_wrap=True)
     return made
 
 

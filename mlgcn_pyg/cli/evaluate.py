@@ -1,43 +1,73 @@
 """``mlgcn evaluate``: the paper's metrics of trained heads on a feature file."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlgcn_pyg.cli import common
-from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.cli import common, console
+from mlgcn_pyg.cli.inputs import open_cache, open_checkpoint
+from mlgcn_pyg.cli.json_output import print_json, write_json
+from mlgcn_pyg.errors import Argument, InputError
+
+if TYPE_CHECKING:
+    from mlgcn_pyg.features import FeatureCache
 
 
 def evaluate(
-    checkpoint: Annotated[list[Path], typer.Option(help="A head, a network or a folder of heads; may be repeated.")],
+    checkpoint: Annotated[list[Path], typer.Option(help="A head, a network or a folder of heads; repeatable.")],
     cache: Annotated[Path, typer.Option(help="Feature file to score on.")],
-    json_out: Annotated[Path | None, typer.Option("--json", help="Also write the numbers to this file.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the metrics to this JSON file.")] = None,
+    json: common.Json = False,
     device: common.Device = "auto",
+    file: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
 ) -> None:
     """Score trained heads on cached features."""
-    from mlgcn_pyg.checkpoints import load_checkpoint
-    from mlgcn_pyg.evaluation import mean_and_std, table1_row
-    from mlgcn_pyg.features import FeatureCache
-    from mlgcn_pyg.report import table1
+    if file:  # --json took the file to write in earlier versions
+        fix = ["write the metrics to a file with ", Argument("out", file[0])]
+        raise InputError("json" if json else "file", "no file name", file[0], fix)
+    if out is not None:
+        common.check_result("out", out, cache, *checkpoint)
+    features = open_cache(cache)
+    rows = _score_all(_head_files(checkpoint), features, common.pick_device(device))
+    content = {"cache": str(cache), "images": len(features), "checkpoints": rows}
+    if json:
+        print_json(content)
+    else:
+        _show(rows, f"{cache.name}, {len(features)} images")
+    if out is not None:
+        write_json(out, content)
+        console.err.print(f"Wrote {out}", soft_wrap=True)
+
+
+def _head_files(paths: list[Path]) -> list[Path]:
+    files = [file for path in paths for file in (sorted(path.glob("*-seed*.pt")) if path.is_dir() else [path])]
+    if not files:
+        found = f"none in {', '.join(map(str, paths))}"
+        raise InputError("checkpoint", "at least one head (*-seed*.pt in a folder)", found)
+    return files
+
+
+def _score_all(files: list[Path], features: "FeatureCache", device: str) -> dict[str, dict]:
+    """The metrics of each checkpoint, by file name."""
+    from mlgcn_pyg.evaluation import table1_row
     from mlgcn_pyg.training import score
 
-    files = [file for path in checkpoint for file in (sorted(path.glob("*-seed*.pt")) if path.is_dir() else [path])]
-    if not files:
-        raise InputError(
-            "checkpoint", "at least one head (*-seed*.pt in a folder)", f"none in {', '.join(map(str, checkpoint))}"
-        )
-    data, device, rows = FeatureCache(cache), common.pick_device(device), {}
+    rows = {}
     for file in files:
-        loaded = load_checkpoint(file)
-        loaded.check_features(f"cache ({cache})", data.meta)
-        rows[str(file)] = table1_row(*score(loaded.head, data, device), loaded.label_names)
+        loaded = open_checkpoint(file)
+        loaded.check_features("cache", features.meta)
+        rows[str(file)] = table1_row(*score(loaded.head, features, device), loaded.label_names)
+    return rows
+
+
+def _show(rows: dict[str, dict], title: str) -> None:
+    from mlgcn_pyg.evaluation import mean_and_std
+    from mlgcn_pyg.report import table1
+
     short = len({Path(name).stem for name in rows}) == len(rows)
     shown = {
         Path(name).stem if short else name: dict(zip(("mean", "std"), mean_and_std([row]), strict=True))
         for name, row in rows.items()
     }
-    common.show_table(table1(shown, f"{cache.name}, {len(data)} images"))
-    if json_out is not None:
-        common.write_json(json_out, {"cache": str(cache), "images": len(data), "checkpoints": rows})
-        common.out.print(f"wrote {json_out}", soft_wrap=True)
+    console.show_table(table1(shown, title))

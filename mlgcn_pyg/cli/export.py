@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from mlgcn_pyg.checks import check_choice
-from mlgcn_pyg.cli import common, whole_model
+from mlgcn_pyg.cli import common, console, whole_model
+from mlgcn_pyg.cli.inputs import open_checkpoint
 from mlgcn_pyg.errors import InputError
 
 FORMATS = ("linear", "onnx", "torch", "model")
@@ -40,7 +41,7 @@ def export(
         save_model(out, whole.model, image_size=whole.image_size, config=whole.config, thresholds=whole.thresholds)
         load_checkpoint(out)
         return _told(out, f"{whole.backbone.name} and a head of {whole.head.num_labels} labels")
-    with common.err.status(f"exporting {whole.backbone.name}"):
+    with console.err.status(f"exporting {whole.backbone.name}"):
         done = (export_onnx if format == "onnx" else export_torch)(out, whole, mean=MEAN, std=STD)
     sides = whole.image_size if done.least_side is None else ("height", "width")
     shape = f"({', '.join(map(str, ('batch', 3, *sides)))})"
@@ -56,13 +57,13 @@ def _check_out(out: Path, checkpoint: Path, format: str) -> None:
 
 
 def _linear(checkpoint: Path, out: Path) -> None:
-    from mlgcn_pyg.checkpoints import load_checkpoint, save_linear
+    from mlgcn_pyg.checkpoints import save_linear
 
-    loaded = load_checkpoint(checkpoint)
+    loaded = open_checkpoint(checkpoint)
     config = loaded.config | ({"features": loaded.features} if loaded.features else {})
     save_linear(out, loaded.head, config=config, thresholds=loaded.thresholds, image_size=loaded.image_size)
     _told(out, f"weight ({loaded.head.num_labels}, {loaded.head.num_features})")
 
 
 def _told(out: Path, what: str) -> None:
-    common.out.print(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB): {what}", soft_wrap=True)
+    console.out.print(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB): {what}", soft_wrap=True)

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from mlgcn_pyg.cli import common
+from mlgcn_pyg.cli import common, console
+from mlgcn_pyg.cli.inputs import open_checkpoint, open_graph
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.files import partial_path
 
@@ -49,10 +50,9 @@ def extract(
 
     from mlgcn_pyg.datasets import eval_transform, train_transform
     from mlgcn_pyg.features import extract_features
-    from mlgcn_pyg.graph import LabelGraph
     from mlgcn_pyg.prediction.opening import check_accepts
 
-    names = None if graph is None else LabelGraph.load(graph).label_names
+    names = None if graph is None else open_graph(graph).label_names
     torch.manual_seed(seed)  # random weights are the same weights when the run goes on
     model, size = _open_backbone(checkpoint, backbone, weights, pool, image_size)
     data = open_data(transform=eval_transform(size), label_names=names)
@@ -62,28 +62,27 @@ def extract(
     options |= {"views": views, "view_transform": train_transform(size), "seed": seed}
     told = []
     try:
-        with common.progress_bar(model.name, len(data)) as update:
+        with console.progress_bar(model.name, len(data)) as update:
             device = common.pick_device(device)
             options |= {"progress": update, "notify": told.append}
             cache = extract_features(model, data, out, device=device, **options)
     except KeyboardInterrupt:
         partial = partial_path(out)
         what = f"finished batches are in {partial}" if partial.exists() else "nothing is written yet"
-        common.out.print(f"stopped; {what}: run the same command to go on", soft_wrap=True)
+        console.out.print(f"stopped; {what}: run the same command to go on", soft_wrap=True)
         raise typer.Exit(130) from None
     finally:
         for sentence in told:
-            common.out.print(sentence, soft_wrap=True)
+            console.out.print(sentence, soft_wrap=True)
     if skipped := cache.meta["skipped"]:
-        common.out.print(f"skipped {len(skipped)} images that do not decode: {', '.join(skipped)}", soft_wrap=True)
-    common.out.print(f"{out}: {cache}", soft_wrap=True)
+        console.out.print(f"skipped {len(skipped)} images that do not decode: {', '.join(skipped)}", soft_wrap=True)
+    console.out.print(f"{out}: {cache}", soft_wrap=True)
 
 
 def _open_backbone(
     checkpoint: Path | None, backbone: str | None, weights: str | None, pool: str | None, image_size: str | None
 ):
     """The backbone of the options or of a whole network, and the size of its photographs."""
-    from mlgcn_pyg.checkpoints import load_checkpoint
     from mlgcn_pyg.nn import Backbone
 
     if checkpoint is None:
@@ -92,7 +91,7 @@ def _open_backbone(
     for argument, value in (("backbone", backbone), ("weights", weights), ("pool", pool), ("image_size", image_size)):
         if value is not None:
             raise InputError(argument, "none, since the checkpoint says it", repr(value))
-    loaded = load_checkpoint(checkpoint)
+    loaded = open_checkpoint(checkpoint)
     return loaded.model.backbone, loaded.image_size
 
 

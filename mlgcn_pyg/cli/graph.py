@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from mlgcn_pyg.cli import common
+from mlgcn_pyg.cli import common, console
 from mlgcn_pyg.cli.embed import Alias, AliasFile, Format, Oov, Seed, read_embeddings
+from mlgcn_pyg.cli.errors import renamed
 from mlgcn_pyg.errors import InputError
 
 
@@ -43,10 +44,11 @@ def graph(
         x = read_embeddings(data.label_names, embeddings, embeddings_format, alias, alias_file, oov, seed)
     built = LabelGraph.from_targets(data.targets, label_names=data.label_names, x=x, tau=tau, p=p, weighting=weighting)
     built.save(out)
-    common.out.print(f"{len(data)} images\n{built.summary()}", soft_wrap=True)
-    common.out.print(f"wrote {out}", soft_wrap=True)
+    console.out.print(f"{len(data)} images\n{built.summary()}", soft_wrap=True)
+    console.out.print(f"wrote {out}", soft_wrap=True)
     if plot is not None:
         from mlgcn_pyg.report.plots import plot_label_graph
 
-        plot_label_graph(built, plot)
-        common.out.print(f"wrote {plot}", soft_wrap=True)
+        with renamed(path="plot"):
+            plot_label_graph(built, plot)
+        console.out.print(f"wrote {plot}", soft_wrap=True)

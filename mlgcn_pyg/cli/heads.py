@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from mlgcn_pyg.cli import common
+from mlgcn_pyg.cli import console
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.files import tensor_digest, write_text
 
@@ -17,7 +17,7 @@ def fit_with_bar(train, val, graph, kinds: Sequence[str], seeds: int, config, **
     from mlgcn_pyg.experiments import compare_heads
 
     epochs = len(kinds) * seeds * config.epochs
-    with common.progress_bar("training heads", epochs) as update:
+    with console.progress_bar("training heads", epochs) as update:
 
         def report(kind: str, seed: int, record: dict) -> None:
             # one seed follows another within an epoch; epochs of an earlier, interrupted run count as done
@@ -96,5 +96,5 @@ def _earlier_thresholds(path: Path, head):
     if tensor_digest(earlier.head.state_dict()) == tensor_digest(head.state_dict()):
         return earlier.thresholds
     told = f"warning: the thresholds in {path} were another head's and are gone: run mlgcn thresholds again"
-    common.err.print(told, soft_wrap=True)
+    console.err.print(told, soft_wrap=True)
     return None

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mlgcn_pyg.cli import common
+from mlgcn_pyg.cli import common, console
 from mlgcn_pyg.cli.embed import read_names
 from mlgcn_pyg.files import save_plain
 
@@ -29,14 +29,14 @@ def import_released(
     from mlgcn_pyg.released.network import torchvision_state
 
     label_names = None if names is None else read_names(names)
-    with common.err.status(f"reading {checkpoint.name}"):
+    with console.err.status(f"reading {checkpoint.name}"):
         model = load_released(checkpoint, embeddings, adj, label_names=label_names, backbone=backbone, tau=tau)
     common.make_folder("out", out)
     save_head(out / "head.pt", model.head, config={"released": checkpoint.name})
     save_plain(out / "backbone.pth", torchvision_state(model))
     graph = model.head.base_graph()
     graph.save(out / "graph.pt")
-    common.out.print(str(graph.summary(num_strongest=0)), soft_wrap=True)
-    common.out.print(
+    console.out.print(str(graph.summary(num_strongest=0)), soft_wrap=True)
+    console.out.print(
         f"wrote {out}: head.pt, backbone.pth (mlgcn extract --backbone {backbone} --weights), graph.pt", soft_wrap=True
     )

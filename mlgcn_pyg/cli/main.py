@@ -2,72 +2,92 @@
 
 import sys
 import warnings
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
 from mlgcn_pyg._version import __version__
-from mlgcn_pyg.cli.cache import cache
-from mlgcn_pyg.cli.common import clean_errors
-from mlgcn_pyg.cli.data import coco2014, inspect, voc2007
+from mlgcn_pyg.cli import cache, data
 from mlgcn_pyg.cli.demo import demo
 from mlgcn_pyg.cli.embed import embed
-from mlgcn_pyg.cli.endings import refuse
+from mlgcn_pyg.cli.errors import Command
 from mlgcn_pyg.cli.evaluate import evaluate
 from mlgcn_pyg.cli.export import export
 from mlgcn_pyg.cli.extract import extract
 from mlgcn_pyg.cli.graph import graph
 from mlgcn_pyg.cli.import_released import import_released
+from mlgcn_pyg.cli.json_output import print_json
 from mlgcn_pyg.cli.predict import predict
+from mlgcn_pyg.cli.processes import print_once
 from mlgcn_pyg.cli.thresholds import thresholds
 from mlgcn_pyg.cli.train import train
 from mlgcn_pyg.cli.train_head import train_head
+from mlgcn_pyg.errors import printable_line
 
-# PyG scripts some functions; that newer torch versions find this outdated is no news for who runs a command
+# PyG compiles some functions with TorchScript, which newer versions of torch deprecate: of no use to users of commands
 warnings.filterwarnings("ignore", message=".*torch.jit.script.*")
 
 
 class OneLineErrors(TyperGroup):
-    """Says what is wrong with an option in one line, as every other refusal is said."""
+    """Reports wrong options on one line, as commands report invalid input."""
 
-    def main(self, *args, standalone_mode: bool = True, **extra):
+    def main(self, args: Sequence[str] | None = None, *positional: Any, **settings: Any) -> NoReturn:
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
-                stream.reconfigure(errors="backslashreplace")  # what the terminal cannot write is escaped
+                stream.reconfigure(errors="backslashreplace")  # escape what the terminal cannot encode
         try:
-            code = super().main(*args, standalone_mode=False, **extra)
+            code = super().main(args, *positional, **(settings | {"standalone_mode": False}))
         except typer.Abort:
             code = 130
-        except Exception as error:
+        except Exception as error:  # click's, which typer bundles or imports, depending on its version
             if not hasattr(error, "format_message"):
                 raise
-            refuse(error.format_message())
-            code = 2
+            code = _usage_error(error.format_message(), sys.argv[1:] if args is None else args)
         if code == 130:  # Ctrl-C, which some versions of typer return and some raise
-            typer.echo("mlgcn: stopped", err=True)
+            typer.echo("mlgcn: interrupted", err=True)
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _usage_error(message: str, args: Sequence[str]) -> int:
+    text = printable_line(message)
+    if print_once(text) and "--json" in args:
+        print_json({"error": text})
+    return 2
 
 
 app = typer.Typer(
     help="Multi-label image recognition with graph convolutional networks (ML-GCN).",
     cls=OneLineErrors,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 for command in (
     demo, graph, embed, import_released, extract, train_head, train, evaluate, thresholds, predict, export,
 ):  # fmt: skip
-    app.command(name=command.__name__.replace("_", "-"))(clean_errors(command))
-app.add_typer(cache, name="cache")
-data = typer.Typer(help="Data sets: fetch and verify published ones, inspect any.")
-for command in (voc2007, coco2014, inspect):
-    data.command(name=command.__name__)(clean_errors(command))
-app.add_typer(data, name="data")
+    app.command(name=command.__name__.replace("_", "-"), cls=Command)(command)
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _show_help(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def _add_group(name: str, help: str, commands: Sequence[Any]) -> None:
+    group = typer.Typer(help=help)
+    for command in commands:
+        group.command(name=command.__name__, cls=Command)(command)
+    group.callback(invoke_without_command=True)(_show_help)
+    app.add_typer(group, name=name)
+
+
+_add_group("cache", "Inspect, verify and repair feature files.", (cache.info, cache.verify, cache.repair, cache.head))
+_add_group("data", "Fetch, verify and inspect data sets.", (data.voc2007, data.coco2014, data.inspect))
+
+
+def _show_version(value: bool) -> None:
+    if value:
         typer.echo(f"mlgcn_pyg {__version__}")
         raise typer.Exit
 
@@ -76,13 +96,7 @@ def _show_version(wanted: bool) -> None:
 def main(
     context: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     _show_help(context)
-
-
-@data.callback(invoke_without_command=True)
-def _show_help(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mlgcn_pyg.checks import check_choice, check_count, check_positive
-from mlgcn_pyg.cli import common, whole_model
+from mlgcn_pyg.cli import common, console, whole_model
 from mlgcn_pyg.cli.predictions import line_writer, opened, printable
 from mlgcn_pyg.files import partial_path
 
@@ -50,12 +50,12 @@ def predict(
         paths, top_k=top_k, threshold=threshold, batch_size=batch_size, num_workers=num_workers
     )
     if top_k is None and threshold is None and predictor.checkpoint.thresholds is not None:
-        common.err.print(f"labels above the thresholds in {checkpoint} (mlgcn thresholds)", soft_wrap=True)
+        console.err.print(f"labels above the thresholds in {checkpoint} (mlgcn thresholds)", soft_wrap=True)
     broken = _write(predictions, paths, format, out)
     if out is not None:
-        common.err.print(f"wrote {out}: {len(paths) - broken} images", soft_wrap=True)
+        console.err.print(f"wrote {out}: {len(paths) - broken} images", soft_wrap=True)
     if broken:
-        common.err.print(f"{broken} of {len(paths)} images could not be read", soft_wrap=True)
+        console.err.print(f"{broken} of {len(paths)} images could not be read", soft_wrap=True)
         raise typer.Exit(1)
 
 
@@ -67,7 +67,7 @@ def _write(predictions: "Iterator[list[Prediction]]", paths: Sequence[Path], for
         with opened(out) as stream:
             # lines that run over a terminal show the progress themselves
             quiet = out is None and stream.isatty()
-            bar = nullcontext(lambda done, note: None) if quiet else common.progress_bar("predicting", len(paths))
+            bar = nullcontext(lambda done, note: None) if quiet else console.progress_bar("predicting", len(paths))
             with bar as update:
                 stream.write(head)
                 for batch in predictions:
@@ -77,10 +77,10 @@ def _write(predictions: "Iterator[list[Prediction]]", paths: Sequence[Path], for
                     for prediction in batch:
                         if prediction.error is not None:
                             broken += 1
-                            common.err.print(printable(prediction.error), soft_wrap=True)
+                            console.err.print(printable(prediction.error), soft_wrap=True)
                     update(done, f"{broken} broken" if broken else "")
     except KeyboardInterrupt:
         kept = "" if out is None else f"; their predictions are in {partial_path(out)}"
-        common.err.print(f"stopped after {done} of {len(paths)} images{kept}", soft_wrap=True)
+        console.err.print(f"stopped after {done} of {len(paths)} images{kept}", soft_wrap=True)
         raise typer.Exit(130) from None
     return broken

@@ -13,6 +13,7 @@ import typer
 from rich.cells import cell_len
 
 from mlgcn_pyg.cli import common
+from mlgcn_pyg.cli.json_output import to_json
 from mlgcn_pyg.files import check_file_name, locked, partial_path, publish
 
 if TYPE_CHECKING:  # the command line shows its help without loading torch
@@ -31,9 +32,9 @@ def table_line(prediction: "Prediction", width: int = 0) -> str:
 def json_line(prediction: "Prediction") -> str:
     """``{"image": …, "labels": [{"label": …, "probability": …}, …]}``, or ``{"image": …, "error": …}``."""
     if prediction.error is not None:
-        return common.to_json({"image": str(prediction.image), "error": prediction.error})
+        return to_json({"image": str(prediction.image), "error": prediction.error})
     labels = [{"label": name, "probability": _rounded(p)} for name, p in prediction.labels]
-    return common.to_json({"image": str(prediction.image), "labels": labels})
+    return to_json({"image": str(prediction.image), "labels": labels})
 
 
 def csv_lines(prediction: "Prediction") -> str:

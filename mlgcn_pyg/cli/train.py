@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from mlgcn_pyg.checks import check_choice
-from mlgcn_pyg.cli import common
+from mlgcn_pyg.cli import common, console
+from mlgcn_pyg.cli.inputs import open_graph
 from mlgcn_pyg.errors import InputError
 
 
@@ -67,7 +68,7 @@ def train(
         compile=compile, cpu=device == "cpu",
     )  # fmt: skip
     size = common.sides(image_size)
-    label_graph = _load_graph(graph)
+    label_graph = None if graph is None else open_graph(graph)
     names = None if label_graph is None else label_graph.label_names
     train_set = open_data(transform=train_transform(size), label_names=names)
     val_set = _open_val(open_data, val_split, val_labels, eval_transform(size), train_set.label_names)
@@ -76,12 +77,6 @@ def train(
     model = _network(head, label_graph, train_set, backbone, weights, pool, common.widths(hidden), seed)
     check_accepts(model.backbone, size)
     _fit(model, train_set, val_set, config, out, tensorboard)
-
-
-def _load_graph(path: Path | None):
-    from mlgcn_pyg.graph import LabelGraph
-
-    return None if path is None else LabelGraph.load(path)
 
 
 def _open_val(open_data: Callable, split: str | None, labels: Path | None, transform, names):
@@ -95,7 +90,7 @@ def _warn(data) -> None:
     """Names labels that nothing can be learned of."""
     present = (data.targets == 1).any(dim=0).tolist()
     if missing := [name for name, here in zip(data.label_names, present, strict=True) if not here]:
-        common.err.print(f"warning: no training image has {', '.join(missing)}", soft_wrap=True)
+        console.err.print(f"warning: no training image has {', '.join(missing)}", soft_wrap=True)
 
 
 def _network(head: str, graph, data, backbone: str, weights: str, pool: str, hidden: tuple[int, ...], seed: int):
@@ -119,7 +114,7 @@ def _fit(model, train_set, val_set, config, out: Path, tensorboard: bool) -> Non
     from mlgcn_pyg.training import fit_model
 
     try:
-        with common.progress_bar(f"{model.backbone.name} + head", config.epochs) as update:
+        with console.progress_bar(f"{model.backbone.name} + head", config.epochs) as update:
 
             def report(now: dict) -> None:
                 done = now["epoch"] - 1 + now["step"] / now["steps"]
@@ -132,7 +127,7 @@ def _fit(model, train_set, val_set, config, out: Path, tensorboard: bool) -> Non
             torch.distributed.destroy_process_group()  # or NCCL complains
     except (KeyboardInterrupt, SystemExit) as stopped:
         where = f"the state is in {out}" if (out / "state.pt").exists() else "no step was done"
-        common.out.print(f"stopped; {where}: run the same command to go on", soft_wrap=True)
+        console.out.print(f"stopped; {where}: run the same command to go on", soft_wrap=True)
         raise typer.Exit(stopped.code if isinstance(stopped, SystemExit) else 130) from None
     if not history.epochs:
         raise InputError("epochs", "at least one epoch", "none")
@@ -140,6 +135,6 @@ def _fit(model, train_set, val_set, config, out: Path, tensorboard: bool) -> Non
     told = f"epoch {last['epoch']}: loss {last['loss']:.4f}" + (f", mAP {last['mAP']:.4f}" if "mAP" in last else "")
     if best is not None:
         told += f" (best, chosen on these images: {best['mAP']:.4f} in epoch {best['epoch']})"
-    common.out.print(
+    console.out.print(
         f"{told}\nwrote {out / 'last.pt'}: mlgcn predict photos --checkpoint {out / 'last.pt'}", soft_wrap=True
     )

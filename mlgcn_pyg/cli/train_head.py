@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mlgcn_pyg.checks import check_choice, check_positive
-from mlgcn_pyg.cli import common
+from mlgcn_pyg.cli import common, console
 from mlgcn_pyg.cli.heads import (
     describe_unfinished,
     fit_with_bar,
@@ -17,7 +17,9 @@ from mlgcn_pyg.cli.heads import (
     save_heads,
     unfinished_run,
 )
-from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.cli.inputs import open_cache, open_graph
+from mlgcn_pyg.cli.json_output import write_json
+from mlgcn_pyg.errors import Argument, InputError
 from mlgcn_pyg.files import own_folder
 
 
@@ -53,19 +55,22 @@ def train_head(
     A run that was interrupted goes on where it stopped when the same command is given again.
     """
     from mlgcn_pyg.experiments.compare_heads import HEADS, describe_setup, summarize_heads
-    from mlgcn_pyg.features import FeatureCache
-    from mlgcn_pyg.graph import LabelGraph
     from mlgcn_pyg.report import table1
     from mlgcn_pyg.training import HeadConfig
 
     kinds = HEADS if check_choice("head", head, (*HEADS, "both")) == "both" else (head,)
     if "mlgcn" in kinds and graph is None:
-        raise InputError("graph", "the label graph of the ML-GCN head", "none", fix="give --graph, or --head linear")
-    label_graph = LabelGraph.load(graph) if "mlgcn" in kinds else None
+        raise InputError(
+            "graph",
+            "the label graph of the ML-GCN head",
+            "none",
+            fix=["give ", Argument("graph"), " or ", Argument("head", "linear")],
+        )
+    label_graph = open_graph(graph) if "mlgcn" in kinds and graph is not None else None
     recipe = {"lr": lr, "epochs": epochs, "lr_step": lr_step, "batch_size": batch_size, "weight_decay": weight_decay}
     recipe |= {"precision": precision, "val_every": val_every, "patience": patience, "views": views}
     config = HeadConfig(**recipe)
-    train_cache, val_cache = FeatureCache(train), FeatureCache(val)
+    train_cache, val_cache = open_cache(train, option="train"), open_cache(val, option="val")
     shape = {"hidden_channels": common.widths(hidden), "learn_edges": learn_edges, "learn_p": learn_p}
     setup = describe_setup(train_cache, val_cache, config, check_positive("seeds", seeds))
     own = {kind: _own_setup(kind, label_graph, shape) for kind in kinds}
@@ -79,11 +84,11 @@ def train_head(
         save_heads(out, fitted, config, train_cache)
         heads = earlier | {kind: {"setup": own[kind], **result} for kind, result in summarize_heads(fitted).items()}
         heads = {kind: heads[kind] for kind in HEADS if kind in heads}
-        common.write_json(out / "metrics.json", {"setup": setup, "heads": heads})
+        write_json(out / "metrics.json", {"setup": setup, "heads": heads})
         remove_unfinished(out, kinds)
     title = f"{val_cache.path.name}, {len(val_cache)} images, last of {epochs} epochs, {seeds} seed(s)"
-    common.show_table(table1(heads, title))
-    common.out.print(f"wrote {out / 'metrics.json'} and checkpoints beside it", soft_wrap=True)
+    console.show_table(table1(heads, title))
+    console.out.print(f"wrote {out / 'metrics.json'} and checkpoints beside it", soft_wrap=True)
 
 
 def _fit(out: Path, overwrite: bool, what: tuple, options: dict) -> list:
@@ -91,20 +96,19 @@ def _fit(out: Path, overwrite: bool, what: tuple, options: dict) -> list:
     kinds, folder = what[3], unfinished_run(out)
     try:
         if earlier := describe_unfinished(out, kinds):
-            common.err.print(f"an interrupted run is in {folder}: {earlier}; going on from there", soft_wrap=True)
+            console.err.print(f"an interrupted run is in {folder}: {earlier}; going on from there", soft_wrap=True)
         return fit_with_bar(*what, folder=folder, **options)
     except (KeyboardInterrupt, SystemExit):
-        common.err.print(f"interrupted; the same command goes on from here (kept in {folder})", soft_wrap=True)
+        console.err.print(f"interrupted; the same command goes on from here (kept in {folder})", soft_wrap=True)
         raise
     except InputError as error:
-        if not str(error).startswith("folder:"):
+        if error.argument != "folder":  # of a different setup, or damaged, otherwise
             raise
-        if overwrite:  # of another setup, or damaged
+        if overwrite:
             remove_unfinished(out, kinds)
             return _fit(out, False, what, options)
-        told = str(error).removeprefix("folder: ").partition(";")[0]
-        fix = "give the arguments it was begun with, choose another --out, or --overwrite it"
-        raise InputError(f"out: {told}; {fix}") from error
+        fix = ["give the arguments that it was started with, choose another ", Argument("out"), " or pass "]
+        raise InputError("out", error.expected, error.found, [*fix, Argument("overwrite", True)]) from error
 
 
 def _own_setup(kind: str, graph, shape: dict) -> dict:
@@ -121,7 +125,7 @@ def _earlier_results(path: Path, setup: dict, own: dict[str, dict], overwrite: b
     from mlgcn_pyg.training.config import current_names
 
     if not overwrite and not path.is_file() and (stray := head_files(path.parent)):
-        fix = "choose another --out, or --overwrite them"
+        fix = ["choose another ", Argument("out"), " or pass ", Argument("overwrite", True)]
         raise InputError("out", "a new folder", f"heads without a metrics.json in it, such as {stray[0]}", fix)
     if overwrite or not path.is_file():
         return {}
@@ -131,13 +135,13 @@ def _earlier_results(path: Path, setup: dict, own: dict[str, dict], overwrite: b
         same = current_names(content["setup"]) == setup and all(heads[k]["setup"] == own[k] for k in own if k in heads)
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
-            "out", "a folder of this command", f"another file {path}", fix="choose another --out"
+            "out", "a folder of this command", f"another file {path}", fix=["choose another ", Argument("out")]
         ) from error
     if not same:
         raise InputError(
             "out",
             "a new folder, or one of the same data, recipe and graph",
             f"results of another setup in {path}",
-            fix="choose another --out, or --overwrite them",
+            fix=["choose another ", Argument("out"), " or pass ", Argument("overwrite", True)],
         )
     return heads

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mlgcn_pyg.cli import common
+from mlgcn_pyg.errors import renamed_arguments
 
 CheckpointFile = Annotated[Path, typer.Option(help="A whole model, a head, or a linear export (.safetensors).")]
 BackboneName = Annotated[str | None, typer.Option(help="Of a head: the backbone its features came from.")]
@@ -23,5 +24,6 @@ def open_model(path: Path, backbone: str | None, weights: str | None, pool: str 
     from mlgcn_pyg import prediction
 
     size = None if image_size is None else common.sides(image_size)
-    with redirect_stdout(sys.stderr):  # torch reports downloads, and on standard output are predictions
+    # torch reports downloads on standard output, where predictions belong
+    with redirect_stdout(sys.stderr), renamed_arguments(path="checkpoint"):
         return prediction.open_model(path, backbone=backbone, weights=weights, pool=pool, image_size=size)

@@ -101,7 +101,7 @@ def test_verify_and_repair_of_a_damaged_file(scenes, cache):
     assert report[0]["damaged"] == [1] and not report[0]["good"]
     assert "1 damaged batches (1)" in run("cache", "verify", cache, code=1)
     said = run("cache", "repair", cache)
-    assert f"now {cache}.partial: run the same mlgcn extract again" in said and not cache.exists()
+    assert f"The unfinished file is {cache}.partial. Run the same mlgcn extract command to complete it." in said and not cache.exists()
     assert "4 of 5 batches are good" in run(*words(scenes, cache))
     assert cache.read_bytes() == good
     assert "good" in run("cache", "repair", cache) and cache.exists()
@@ -174,8 +174,8 @@ def test_json_is_json_whatever_comes_out(tmp_path):
         for path in (tmp_path / "none.h5", tmp_path / "text.h5", tmp_path, f"{tmp_path}/no*"):
             result = CliRunner().invoke(app, ["cache", command, str(path), "--json"])
             told = json.loads(result.stdout)
-            assert result.exit_code == 2 and "cache: expected" in (told[0] if isinstance(told, list) else told)["error"]
-            assert "mlgcn: error: cache: expected" in result.stderr
+            assert result.exit_code == 2 and "FILE: expected" in (told[0] if isinstance(told, list) else told)["error"]
+            assert "mlgcn: error: FILE: expected" in result.stderr
 
 
 @pytest.mark.filterwarnings("error")

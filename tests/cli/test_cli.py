@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from mlgcn_pyg import LabelGraph
 from mlgcn_pyg.checkpoints import load_head
-from mlgcn_pyg.cli import common
+from mlgcn_pyg.cli import console
 from mlgcn_pyg.cli.main import app
 from mlgcn_pyg.datasets import Scenes
 from mlgcn_pyg.evaluation import COUNT_METRICS
@@ -83,8 +83,8 @@ def test_the_demo_names_the_devices_that_it_takes(tmp_path):
 
 def test_a_progress_bar_cuts_no_number(monkeypatch):
     shown = io.StringIO()
-    monkeypatch.setattr(common, "err", Console(file=shown, width=80, force_terminal=True))
-    with common.progress_bar("training heads", 120_000) as update:
+    monkeypatch.setattr(console, "err", Console(file=shown, width=80, force_terminal=True))
+    with console.progress_bar("training heads", 120_000) as update:
         update(12_345, "mlgcn seed 2 loss 0.0038 mAP 0.419")
     assert "12345/120000" in shown.getvalue() and "0.419" in shown.getvalue()
 
@@ -116,7 +116,7 @@ def test_extract_train_and_evaluate_agree(made, tmp_path):
             history = (tmp_path / f"run/{kind}-seed{seed['seed']}.jsonl").read_text().splitlines()
             assert len(history) == 2 and json.loads(history[-1]) == seed["last_epoch"]
     words = ("--checkpoint", tmp_path / "run", "--cache", made / "test.h5")
-    alone = run("evaluate", *words, "--json", tmp_path / "e.json")
+    alone = run("evaluate", *words, "--out", tmp_path / "e.json")
     assert "±" in output.splitlines()[-2] + output.splitlines()[-3] and "±" not in alone  # nothing is averaged here
     scored = json.loads((tmp_path / "e.json").read_text())["checkpoints"]
     assert len(scored) == 4
@@ -139,7 +139,7 @@ def test_results_of_another_setup_are_not_lost(made, tmp_path):
     run(*train_words(made, tmp_path, "--head", "linear"))
     before = (tmp_path / "metrics.json").read_text()
     line = refused(*train_words(made, tmp_path, "--head", "mlgcn", "--lr", 0.5))
-    assert "out: expected a new folder" in line and "--overwrite" in line
+    assert "--out: expected a new folder" in line and "--overwrite" in line
     assert (tmp_path / "metrics.json").read_text() == before
     run(*train_words(made, tmp_path, "--head", "mlgcn", "--lr", 0.5, "--overwrite"))
     assert list(json.loads((tmp_path / "metrics.json").read_text())["heads"]) == ["mlgcn"]
@@ -184,22 +184,22 @@ def test_refusals_are_one_line_each(made, tmp_path):
     torch.save({}, tmp_path / "other.pt")
     small = FeatureCache.from_arrays(tmp_path / "s.h5", torch.zeros(2, 4), torch.zeros(2, 2), ["a", "b"])
     table = [
-        (("graph", *voc, "--split", "val", "--out", tmp_path / "g"), "split: expected one of test, train"),
-        (("graph", *voc, "--out", tmp_path / "g"), "split: expected a split such as trainval"),
+        (("graph", *voc, "--split", "val", "--out", tmp_path / "g"), "--split: expected one of test, train"),
+        (("graph", *voc, "--out", tmp_path / "g"), "--split: expected a split such as trainval"),
         (("graph", "--dataset", "coco", "--root", made, "--out", tmp_path / "g"), "one of voc2007, coco2014, table"),
-        (("graph", *voc, "--split", "train", "--out", tmp_path / "g", "--tau", 0), "tau: expected a number in (0, 1]"),
+        (("graph", *voc, "--split", "train", "--out", tmp_path / "g", "--tau", 0), "--tau: expected a number in (0, 1]"),
         (("graph", *voc, "--split", "train", "--out", tmp_path / "g", "--weighting", "gcn"), "paper, released, binary"),
         (("graph", *voc, "--split", "train", "--out", tmp_path / "g", "--embeddings", tmp_path / "no"), "no file"),
         (("graph", *voc, "--split", "train", "--out", tmp_path), "a file name, found the folder"),
-        (("graph", "--dataset", "table", "--root", made, "--out", tmp_path / "g"), "give --labels"),
+        (("graph", "--dataset", "table", "--root", made, "--out", tmp_path / "g"), "give --labels photos.csv"),
         (("extract", *voc, "--split", "train", "--out", tmp_path / "x", "--backbone", "resnet"), "one of alexnet"),
         (("extract", *voc, "--split", "train", "--out", tmp_path / "x", "--weights", "w.pth"), "a file that exists"),
-        (("extract", *voc, "--split", "train", "--out", tmp_path / "x", *SMALL, "--device", "tpu"), "device: expected"),
+        (("extract", *voc, "--split", "train", "--out", tmp_path / "x", *SMALL, "--device", "tpu"), "--device: expected"),
         (("evaluate", "--checkpoint", tmp_path / "other.pt", "--cache", made / "test.h5"), "checkpoint written by"),
         (("evaluate", "--checkpoint", tmp_path / "none", "--cache", made / "test.h5"), "a file that exists"),
-        (train_words(made, tmp_path / "r", "--head", "gcn"), "head: expected one of mlgcn, linear, both"),
-        (train_words(made, tmp_path / "r", "--hidden", "wide"), "hidden: expected widths"),
-        (train_words(made, tmp_path / "r", "--seeds", 0), "seeds: expected an integer ≥ 1"),
+        (train_words(made, tmp_path / "r", "--head", "gcn"), "--head: expected one of mlgcn, linear, both"),
+        (train_words(made, tmp_path / "r", "--hidden", "wide"), "--hidden: expected widths"),
+        (train_words(made, tmp_path / "r", "--seeds", 0), "--seeds: expected an integer ≥ 1"),
         (train_words(made, tmp_path / "r", "--train", small.path), "labels"),
         (("graph", *voc, "--split", "train"), "Missing option '--out'"),
         (("graph", *voc, "--split", "train", "--out", tmp_path / "g", "--tau", "abc"), "Invalid value for '--tau'"),
@@ -219,15 +219,15 @@ def test_refusals_are_one_line_each(made, tmp_path):
                 "--image-size",
                 16,
             ),
-            "image_size: expected an image that vgg11 can take",
+            "--image-size: expected an image that vgg11 can take",
         ),
-        (("extract", *voc, "--split", "train", "--out", tmp_path / "x", *SMALL, "--num-workers", -1), "num_workers"),
+        (("extract", *voc, "--split", "train", "--out", tmp_path / "x", *SMALL, "--num-workers", -1), "--num-workers: expected an integer ≥ 0"),
         (
             ("extract", *voc, "--split", "train", "--out", tmp_path / "x", *SMALL, "--device", "meta"),
-            "device: expected",
+            "--device: expected",
         ),
-        (train_words(made, tmp_path / "r", "--graph", made / "train.h5"), "graph: expected a file of plain tensors"),
-        (("demo", "--out", tmp_path / "d", "--seeds", 0), "seeds: expected an integer ≥ 1"),
+        (train_words(made, tmp_path / "r", "--graph", made / "train.h5"), "--graph: expected a file of plain tensors"),
+        (("demo", "--out", tmp_path / "d", "--seeds", 0), "--seeds: expected an integer ≥ 1"),
         (("demo", "--out", tmp_path / "d", "--head-epochs", 0), "epochs: expected an integer ≥ 1"),
         (("train-head", "--train", small.path, "--val", small.path, "--out", tmp_path / "r"), "give --graph"),
     ]
@@ -239,7 +239,7 @@ def test_a_file_where_a_folder_should_be_is_one_line(made, tmp_path):
     (tmp_path / "file").touch()
     for out in (tmp_path / "file", tmp_path / "file" / "run"):
         output = run(*train_words(made, out, "--head", "linear"), code=2)
-        assert "out: expected a folder that can be written" in output and "training" not in output
+        assert "--out: expected a folder that can be written" in output and "training" not in output
 
 
 def test_the_installed_program_ends_with_2_and_no_traceback(tmp_path):
@@ -334,7 +334,7 @@ def test_aliases_give_names_their_words(tmp_path):
     assert "--alias" in refused(*words, "--embeddings", tmp_path / "v.txt")
     run(*words, "--embeddings", tmp_path / "v.txt", "--alias", "tvset=tv set")
     assert LabelGraph.load(tmp_path / "g").x.tolist() == [[0.5, 0.5]]
-    assert "alias: expected label=words" in refused(*words, "--embeddings", tmp_path / "v.txt", "--alias", "tvset")
+    assert "--alias: expected label=words" in refused(*words, "--embeddings", tmp_path / "v.txt", "--alias", "tvset")
 
 
 def test_learned_edges_from_the_command_line(made, tmp_path):

@@ -1,4 +1,4 @@
-"""One line for one refusal, however many processes refuse."""
+"""Several processes of one run print one error."""
 
 import os
 import socket
@@ -7,7 +7,6 @@ import sys
 
 import pytest
 
-from mlgcn_pyg.cli.endings import trouble
 from mlgcn_pyg.datasets import Scenes
 from mlgcn_pyg.training import ModelConfig
 from mlgcn_pyg.training.model.shares import shares
@@ -53,16 +52,3 @@ def test_the_processes_of_one_that_cannot_go_on_end_without_a_traceback(tmp_path
     codes, said = together(*words(tmp_path, tmp_path / "run"))
     assert codes == [2, 2] and "Traceback" not in said, said
     assert len(errors(said)) == 1 and f"a picture that decodes, found {path}" in said
-
-
-@pytest.mark.parametrize(
-    "said, told",
-    [
-        ("DataLoader worker (pid(s) 7) exited unexpectedly", "fewer --num-workers"),
-        ("CUDA out of memory. Tried to allocate 2.00 GiB", "a smaller --batch-size, or train with --accumulate"),
-        ("[gloo/transport/tcp/pair.cc:561] Connection closed by peer [127.0.0.1]:24486", "another process of this run"),
-    ],
-)
-def test_trouble_that_is_nobodys_fault_is_told(said, told):
-    assert told in trouble(RuntimeError(said))
-    assert trouble(RuntimeError("mat1 and mat2 shapes cannot be multiplied")) is None

@@ -1,0 +1,50 @@
+"""Text on the terminal: results on standard output, progress and warnings on standard error."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column, Table
+
+# of several processes that a launcher started, only the first prints
+_quiet = os.environ.get("RANK", "0") != "0"
+# no markup: a label may be called "dog [small]"
+out = Console(highlight=False, markup=False, quiet=_quiet)
+err = Console(stderr=True, highlight=False, markup=False, quiet=_quiet)
+
+
+def say(line: str) -> None:
+    """Prints a line of results; a narrow terminal wraps it, and a pipe receives it as one line."""
+    out.print(line, soft_wrap=True)
+
+
+def note(line: str) -> None:
+    """Prints a line on stderr that is not a result: a warning, what is resumed, what was written."""
+    err.print(line, soft_wrap=True)
+
+
+def show_table(table: Table) -> None:
+    """Prints a whole table: a narrow terminal wraps its lines, but no number is shortened to an ellipsis."""
+    width = table.__rich_measure__(out, out.options.update(width=1000)).maximum
+    Console(width=max(out.width, width), highlight=False, markup=False, quiet=_quiet).print(table)
+
+
+@contextmanager
+def progress_bar(title: str, total: int | None) -> Iterator[Callable[..., None]]:
+    """A bar on stderr; yields ``update(completed, note="")``. If space is short, the bar shrinks and no number does."""
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        TimeRemainingColumn(table_column=Column(no_wrap=True)),
+        TextColumn("{task.fields[note]}", markup=False),
+    )
+    with Progress(*columns, console=err) as progress:
+        task = progress.add_task(title, total=total, note="")
+
+        def update(completed: float, note: str = "") -> None:
+            progress.update(task, completed=completed, note=note)
+
+        yield update

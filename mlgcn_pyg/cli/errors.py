@@ -1,0 +1,172 @@
+"""Errors on the command line: one line on stderr, exit code 2, and with ``--json`` a JSON object on stdout.
+
+The library names Python arguments; here they become the options of the command that is running.
+"""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+from mlgcn_pyg.cli.json_output import print_json
+from mlgcn_pyg.cli.processes import print_once
+from mlgcn_pyg.errors import Argument, InputError, first_line, printable_line
+
+# by command: arguments of the library whose option has a different name; where one argument may be several options,
+# the call is inside `renamed`
+OPTION_NAMES: dict[str, dict[str, str]] = {
+    "graph": {"path": "out", "x": "embeddings", "aliases": "alias", "format": "embeddings_format"},
+    "embed": {"path": "out", "label_names": "names", "aliases": "alias", "format": "embeddings_format"},
+    "import-released": {"path": "out", "label_names": "names"},
+    "extract": {"path": "out", "label_names": "graph"},
+    "train-head": {"folder": "out", "hidden_channels": "hidden"},
+    "train": {"folder": "out", "hidden_channels": "hidden", "cpu": "device", "label_names": "graph"},
+    "evaluate": {"path": "out"},
+    "export": {"path": "out"},
+    "demo": {"folder": "out", "path": "out"},
+    **dict.fromkeys(("info", "verify", "repair", "head"), {"cache": "path"}),
+}
+PROCESS_GONE = "another process of this run has ended"
+
+
+@dataclass(frozen=True)
+class KnownFailure:
+    """A RuntimeError of torch that is neither invalid input nor a defect.
+
+    Args:
+        words: part of its message.
+        report: the text to print instead of the message.
+        advice: words before the remedies.
+        remedies: a verb and the argument that it applies to; those that the command has are listed.
+    """
+
+    words: str
+    report: str = ""
+    advice: str = ""
+    remedies: tuple[tuple[str, str], ...] = ()
+
+
+KNOWN_FAILURES = (
+    KnownFailure(
+        "DataLoader worker",
+        advice="if memory ran out, ",
+        remedies=(("reduce", "num_workers"), ("reduce", "batch_size")),
+    ),
+    KnownFailure("CUDA out of memory", remedies=(("reduce", "batch_size"), ("increase", "accumulate"))),
+    # gloo and NCCL, when a process that has reported its error is gone
+    KnownFailure("Connection closed by", report=PROCESS_GONE),
+    KnownFailure("Connection reset by", report=PROCESS_GONE),
+    KnownFailure("remote process exit", report=PROCESS_GONE),
+)
+
+
+@dataclass(frozen=True)
+class CommandOptions:
+    """The options of one command, to write the arguments of errors with.
+
+    Args:
+        parameters: the command's parameters by name, as Click has them.
+        names: arguments of the library whose parameter has a different name.
+    """
+
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def show(self, argument: Argument) -> str:
+        """An argument as it is given to this command; as in Python if the command has no such option."""
+        parameter = self.parameters.get(self.names.get(argument.name, argument.name))
+        if parameter is None:
+            return str(argument)
+        if parameter.param_type_name == "argument":
+            return str(parameter.metavar or parameter.name.upper())
+        option = next((o for o in parameter.opts if o.startswith("--")), parameter.opts[0])
+        if not argument.has_value:
+            return str(option)
+        if parameter.is_flag:
+            return _show_flag(parameter, option, argument)
+        return f"{option} {_show_value(argument.value)}"
+
+    def has(self, argument: Argument) -> bool:
+        """Whether the command has an option for the argument."""
+        return self.names.get(argument.name, argument.name) in self.parameters
+
+    def fields(self, error: InputError) -> dict[str, str]:
+        """The error for scripts: its text and its fields, all as one line."""
+        fix = "".join(part if isinstance(part, str) else self.show(part) for part in error.fix)
+        parts = {"argument": self.show(Argument(error.argument)), "expected": error.expected, "found": error.found}
+        return {"error": error.text(self.show)} | {k: printable_line(v) for k, v in (parts | {"fix": fix}).items()}
+
+
+def _show_flag(parameter: Any, option: str, argument: Argument) -> str:
+    if argument.value:
+        return option
+    return str(parameter.secondary_opts[0]) if parameter.secondary_opts else str(argument)
+
+
+def _show_value(value: object) -> str:
+    """A value as a word of a shell; the entries of a dict as ``name=value``, those of a list separated by commas."""
+    if isinstance(value, dict):
+        return " ".join(shlex.quote(f"{name}={content}") for name, content in value.items())
+    if isinstance(value, list | tuple):
+        return shlex.quote(",".join(map(str, value)))
+    return shlex.quote(str(value))
+
+
+def options_of(context: Any) -> CommandOptions:
+    """The options of the command that runs in a Click context."""
+    parameters = {parameter.name: parameter for parameter in context.command.params}
+    return CommandOptions(parameters, OPTION_NAMES.get(context.command.name, {}))
+
+
+@contextmanager
+def renamed(**names: str) -> Iterator[None]:
+    """In the block, errors about these arguments name the given parameters of the command instead.
+
+    >>> with renamed(cache="val"):
+    ...     raise InputError("cache", "a feature file", "a text file")
+    Traceback (most recent call last):
+    mlgcn_pyg.errors.InputError: val: expected a feature file, found a text file
+    """
+    try:
+        yield
+    except InputError as error:
+        error.argument = names.get(error.argument, error.argument)
+        error.fix = tuple(
+            part if isinstance(part, str) else replace(part, name=names.get(part.name, part.name)) for part in error.fix
+        )
+        raise
+
+
+def failure_text(error: RuntimeError, options: CommandOptions) -> str | None:
+    """The report of an error of torch that is neither invalid input nor a defect; None for any other error."""
+    failure = next((known for known in KNOWN_FAILURES if known.words in str(error)), None)
+    if failure is None:
+        return None
+    text = failure.report or first_line(error)
+    remedies = [(verb, Argument(name)) for verb, name in failure.remedies]
+    steps = [f"{verb} {options.show(argument)}" for verb, argument in remedies if options.has(argument)]
+    return f"{text}; {failure.advice}{' or '.join(steps)}" if steps else text
+
+
+class Command(TyperCommand):
+    """A command that reports invalid input and failing files on one line and ends with exit code 2."""
+
+    def invoke(self, ctx: Any) -> Any:  # Click's Context, which typer bundles or imports, depending on its version
+        options = options_of(ctx)
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            report, cause = options.fields(error), error
+        except OSError as error:
+            report, cause = {"error": printable_line(error)}, error
+        except RuntimeError as error:
+            if (text := failure_text(error, options)) is None:
+                raise
+            report, cause = {"error": printable_line(text)}, error
+        if print_once(report["error"]) and ctx.params.get("json"):
+            print_json(report)
+        raise typer.Exit(2) from cause

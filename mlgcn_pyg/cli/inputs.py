@@ -1,0 +1,32 @@
+"""Files that commands read: errors name the option that the file was given to."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlgcn_pyg.cli.errors import renamed
+
+if TYPE_CHECKING:  # these load torch
+    from mlgcn_pyg.checkpoints import Checkpoint
+    from mlgcn_pyg.features import FeatureCache
+    from mlgcn_pyg.graph import LabelGraph
+
+
+def open_graph(path: Path, option: str = "graph") -> "LabelGraph":
+    from mlgcn_pyg.graph import LabelGraph
+
+    with renamed(path=option, graph=option):
+        return LabelGraph.load(path)
+
+
+def open_cache(path: Path, option: str = "cache") -> "FeatureCache":
+    from mlgcn_pyg.features import FeatureCache
+
+    with renamed(path=option, cache=option):
+        return FeatureCache(path)
+
+
+def open_checkpoint(path: Path, option: str = "checkpoint") -> "Checkpoint":
+    from mlgcn_pyg.checkpoints import load_checkpoint
+
+    with renamed(path=option, checkpoint=option):
+        return load_checkpoint(path)

@@ -1,0 +1,42 @@
+"""JSON for scripts: on standard output and in files."""
+
+import json
+import math
+import sys
+from pathlib import Path
+
+import typer
+
+from mlgcn_pyg.files import write_text
+
+
+def to_json(content: object, indent: int | None = None) -> str:
+    """JSON on one line, or indented; a number that JSON cannot hold (NaN, infinity) becomes null.
+
+    >>> to_json({"mAP": float("nan")})
+    '{"mAP": null}\\n'
+    """
+    return json.dumps(_finite(content), indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _finite(content: object) -> object:
+    if isinstance(content, dict):
+        return {name: _finite(value) for name, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
+
+
+def print_json(content: object) -> None:
+    """Prints indented JSON; characters that standard output cannot encode are escaped as JSON escapes them."""
+    text = to_json(content, indent=2)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(json.loads(text), indent=2) + "\n"
+    typer.echo(text, nl=False)
+
+
+def write_json(path: Path, content: object) -> None:
+    """Writes indented JSON to a file, atomically."""
+    write_text(path, to_json(content, indent=2))
