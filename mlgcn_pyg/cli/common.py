@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 
 from mlgcn_pyg.checks import check_choice
-from mlgcn_pyg.cli.errors import renamed
-from mlgcn_pyg.errors import Argument, InputError, first_line
+from mlgcn_pyg.errors import Argument, InputError, first_line, renamed_arguments
 from mlgcn_pyg.files import check_file_name
 
 
@@ -107,7 +106,7 @@ def open_dataset(
         if labels is None:
             raise InputError("labels", "the table of labels", "none", fix=["give ", Argument("labels", "photos.csv")])
         columns = {"image_column": image_column, "labels_column": labels_column, "separator": separator}
-        with renamed(path="labels", image_root="root", labels_path="labels"):
+        with renamed_arguments(path="labels", image_root="root", labels_path="labels"):
             data = Table(labels, root, **columns, split=split, label_names=label_names, transform=transform)
     elif split is None:
         known = "trainval or test" if dataset == "voc2007" else "train or val"

@@ -7,7 +7,7 @@ import typer
 
 from mlgcn_pyg.checks import check_label_names
 from mlgcn_pyg.cli import common, console
-from mlgcn_pyg.errors import InputError, first_line
+from mlgcn_pyg.errors import InputError, first_line, renamed_arguments
 from mlgcn_pyg.files import existing_file
 
 Alias = Annotated[
@@ -71,7 +71,8 @@ def read_embeddings(label_names, path: Path, format: str, alias, alias_file: Pat
     from mlgcn_pyg.graph.vectors import sniff
 
     given = _aliases(alias or [], label_names)
-    aliases = ALIASES | ({} if alias_file is None else read_aliases(alias_file)) | given
+    with renamed_arguments(path="alias_file"):
+        aliases = ALIASES | ({} if alias_file is None else read_aliases(alias_file)) | given
     with console.err.status(f"reading {path.name}"):
         made = label_embeddings(label_names, path, format=format, aliases=aliases, oov=oov, seed=seed)
     if (given or alias_file or oov != "error") and (sniff(path) if format == "auto" else format) in READY:

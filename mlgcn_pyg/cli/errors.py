@@ -4,9 +4,8 @@ The library names Python arguments; here they become the options of the command 
 """
 
 import shlex
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import typer
@@ -17,17 +16,24 @@ from mlgcn_pyg.cli.processes import print_once
 from mlgcn_pyg.errors import Argument, InputError, first_line, printable_line
 
 # by command: arguments of the library whose option has a different name; where one argument may be several options,
-# the call is inside `renamed`
+# the call is inside `renamed_arguments`
 OPTION_NAMES: dict[str, dict[str, str]] = {
     "graph": {"path": "out", "x": "embeddings", "aliases": "alias", "format": "embeddings_format"},
     "embed": {"path": "out", "label_names": "names", "aliases": "alias", "format": "embeddings_format"},
     "import-released": {"path": "out", "label_names": "names"},
     "extract": {"path": "out", "label_names": "graph"},
     "train-head": {"folder": "out", "hidden_channels": "hidden"},
-    "train": {"folder": "out", "hidden_channels": "hidden", "cpu": "device", "label_names": "graph"},
+    "train": {
+        "folder": "out",
+        "val": "val_split",
+        "hidden_channels": "hidden",
+        "cpu": "device",
+        "label_names": "graph",
+    },
     "evaluate": {"path": "out"},
     "export": {"path": "out"},
     "demo": {"folder": "out", "path": "out"},
+    "inspect": {"rare_below": "rare"},
     **dict.fromkeys(("info", "verify", "repair", "head"), {"cache": "path"}),
 }
 PROCESS_GONE = "another process of this run has ended"
@@ -120,25 +126,6 @@ def options_of(context: Any) -> CommandOptions:
     """The options of the command that runs in a Click context."""
     parameters = {parameter.name: parameter for parameter in context.command.params}
     return CommandOptions(parameters, OPTION_NAMES.get(context.command.name, {}))
-
-
-@contextmanager
-def renamed(**names: str) -> Iterator[None]:
-    """In the block, errors about these arguments name the given parameters of the command instead.
-
-    >>> with renamed(cache="val"):
-    ...     raise InputError("cache", "a feature file", "a text file")
-    Traceback (most recent call last):
-    mlgcn_pyg.errors.InputError: val: expected a feature file, found a text file
-    """
-    try:
-        yield
-    except InputError as error:
-        error.argument = names.get(error.argument, error.argument)
-        error.fix = tuple(
-            part if isinstance(part, str) else replace(part, name=names.get(part.name, part.name)) for part in error.fix
-        )
-        raise
 
 
 def failure_text(error: RuntimeError, options: CommandOptions) -> str | None:

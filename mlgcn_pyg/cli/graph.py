@@ -8,8 +8,7 @@ import typer
 
 from mlgcn_pyg.cli import common, console
 from mlgcn_pyg.cli.embed import Alias, AliasFile, Format, Oov, Seed, read_embeddings
-from mlgcn_pyg.cli.errors import renamed
-from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.errors import InputError, renamed_arguments
 
 
 @common.opens_dataset
@@ -49,6 +48,6 @@ def graph(
     if plot is not None:
         from mlgcn_pyg.report.plots import plot_label_graph
 
-        with renamed(path="plot"):
+        with renamed_arguments(path="plot"):
             plot_label_graph(built, plot)
         console.out.print(f"wrote {plot}", soft_wrap=True)

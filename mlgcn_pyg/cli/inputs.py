@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlgcn_pyg.cli.errors import renamed
+from mlgcn_pyg.errors import renamed_arguments
 
 if TYPE_CHECKING:  # these load torch
     from mlgcn_pyg.checkpoints import Checkpoint
@@ -14,19 +14,19 @@ if TYPE_CHECKING:  # these load torch
 def open_graph(path: Path, option: str = "graph") -> "LabelGraph":
     from mlgcn_pyg.graph import LabelGraph
 
-    with renamed(path=option, graph=option):
+    with renamed_arguments(path=option, graph=option):
         return LabelGraph.load(path)
 
 
 def open_cache(path: Path, option: str = "cache") -> "FeatureCache":
     from mlgcn_pyg.features import FeatureCache
 
-    with renamed(path=option, cache=option):
+    with renamed_arguments(path=option, cache=option):
         return FeatureCache(path)
 
 
 def open_checkpoint(path: Path, option: str = "checkpoint") -> "Checkpoint":
     from mlgcn_pyg.checkpoints import load_checkpoint
 
-    with renamed(path=option, checkpoint=option):
+    with renamed_arguments(path=option, checkpoint=option):
         return load_checkpoint(path)

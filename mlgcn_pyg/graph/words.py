@@ -41,18 +41,18 @@ def read_aliases(path: str | Path) -> dict[str, str]:
     >>> read_aliases(file)
     {'tvmonitor': 'tv monitor'}
     """
-    path = existing_file("alias-file", path)
+    path = existing_file("path", path)
     try:
         pairs = _json_pairs(path) if path.suffix.lower() == ".json" else _csv_pairs(path)
     except (ValueError, csv.Error) as error:  # json's and Unicode's errors are ValueErrors
         expected = 'a JSON object {"label": "words"} or CSV with the columns label and words'
-        raise InputError("alias-file", expected, f"{path} ({first_line(error)})") from error
+        raise InputError("path", expected, f"{path} ({first_line(error)})") from error
     table = {}
     for label, words in pairs:
         if not (isinstance(words, str) and label.strip() and words.strip()):
-            raise InputError("alias-file", "a label and its words", f"{label!r}: {words!r} in {path}")
+            raise InputError("path", "a label and its words", f"{label!r}: {words!r} in {path}")
         if label.strip() in table:
-            raise InputError("alias-file", "each label once", f"{label.strip()!r} twice in {path}")
+            raise InputError("path", "each label once", f"{label.strip()!r} twice in {path}")
         table[label.strip()] = words.strip()
     return table
 

@@ -101,7 +101,10 @@ def test_verify_and_repair_of_a_damaged_file(scenes, cache):
     assert report[0]["damaged"] == [1] and not report[0]["good"]
     assert "1 damaged batches (1)" in run("cache", "verify", cache, code=1)
     said = run("cache", "repair", cache)
-    assert f"The unfinished file is {cache}.partial. Run the same mlgcn extract command to complete it." in said and not cache.exists()
+    assert (
+        f"The unfinished file is {cache}.partial. Run the same mlgcn extract command to complete it." in said
+        and not cache.exists()
+    )
     assert "4 of 5 batches are good" in run(*words(scenes, cache))
     assert cache.read_bytes() == good
     assert "good" in run("cache", "repair", cache) and cache.exists()

@@ -181,20 +181,24 @@ def test_broken_images_stop_or_are_skipped(tmp_path):
 
 def test_refusals_are_one_line_each(made, tmp_path):
     voc = ("--dataset", "voc2007", "--root", made)
+    extract = ("extract", *voc, "--split", "train", "--out", tmp_path / "x")
     torch.save({}, tmp_path / "other.pt")
     small = FeatureCache.from_arrays(tmp_path / "s.h5", torch.zeros(2, 4), torch.zeros(2, 2), ["a", "b"])
     table = [
         (("graph", *voc, "--split", "val", "--out", tmp_path / "g"), "--split: expected one of test, train"),
         (("graph", *voc, "--out", tmp_path / "g"), "--split: expected a split such as trainval"),
         (("graph", "--dataset", "coco", "--root", made, "--out", tmp_path / "g"), "one of voc2007, coco2014, table"),
-        (("graph", *voc, "--split", "train", "--out", tmp_path / "g", "--tau", 0), "--tau: expected a number in (0, 1]"),
+        (
+            ("graph", *voc, "--split", "train", "--out", tmp_path / "g", "--tau", 0),
+            "--tau: expected a number in (0, 1]",
+        ),
         (("graph", *voc, "--split", "train", "--out", tmp_path / "g", "--weighting", "gcn"), "paper, released, binary"),
         (("graph", *voc, "--split", "train", "--out", tmp_path / "g", "--embeddings", tmp_path / "no"), "no file"),
         (("graph", *voc, "--split", "train", "--out", tmp_path), "a file name, found the folder"),
         (("graph", "--dataset", "table", "--root", made, "--out", tmp_path / "g"), "give --labels photos.csv"),
-        (("extract", *voc, "--split", "train", "--out", tmp_path / "x", "--backbone", "resnet"), "one of alexnet"),
-        (("extract", *voc, "--split", "train", "--out", tmp_path / "x", "--weights", "w.pth"), "a file that exists"),
-        (("extract", *voc, "--split", "train", "--out", tmp_path / "x", *SMALL, "--device", "tpu"), "--device: expected"),
+        ((*extract, "--backbone", "resnet"), "one of alexnet"),
+        ((*extract, "--weights", "w.pth"), "a file that exists"),
+        ((*extract, *SMALL, "--device", "tpu"), "--device: expected"),
         (("evaluate", "--checkpoint", tmp_path / "other.pt", "--cache", made / "test.h5"), "checkpoint written by"),
         (("evaluate", "--checkpoint", tmp_path / "none", "--cache", made / "test.h5"), "a file that exists"),
         (train_words(made, tmp_path / "r", "--head", "gcn"), "--head: expected one of mlgcn, linear, both"),
@@ -205,27 +209,11 @@ def test_refusals_are_one_line_each(made, tmp_path):
         (("graph", *voc, "--split", "train", "--out", tmp_path / "g", "--tau", "abc"), "Invalid value for '--tau'"),
         (("mine",), "No such command 'mine'"),
         (
-            (
-                "extract",
-                *voc,
-                "--split",
-                "train",
-                "--out",
-                tmp_path / "x",
-                "--backbone",
-                "vgg11",
-                "--weights",
-                "none",
-                "--image-size",
-                16,
-            ),
+            (*extract, "--backbone", "vgg11", "--weights", "none", "--image-size", 16),
             "--image-size: expected an image that vgg11 can take",
         ),
-        (("extract", *voc, "--split", "train", "--out", tmp_path / "x", *SMALL, "--num-workers", -1), "--num-workers: expected an integer ≥ 0"),
-        (
-            ("extract", *voc, "--split", "train", "--out", tmp_path / "x", *SMALL, "--device", "meta"),
-            "--device: expected",
-        ),
+        ((*extract, *SMALL, "--num-workers", -1), "--num-workers: expected an integer ≥ 0"),
+        ((*extract, *SMALL, "--device", "meta"), "--device: expected"),
         (train_words(made, tmp_path / "r", "--graph", made / "train.h5"), "--graph: expected a file of plain tensors"),
         (("demo", "--out", tmp_path / "d", "--seeds", 0), "--seeds: expected an integer ≥ 1"),
         (("demo", "--out", tmp_path / "d", "--head-epochs", 0), "epochs: expected an integer ≥ 1"),

@@ -60,21 +60,21 @@ def test_words_without_a_vector(folder):
     assert graph.x[graph.label_names.index("tvset")].tolist() == [0, 0] and graph.x_source["oov_labels"] == ["tvset"]
     run(*words, "--oov", "random", "--seed", 3)
     assert LabelGraph.load(folder / "g.pt").x_source["seed"] == 3
-    assert "oov: expected one of error, zero, random" in refused(*words, "--oov", "skip")
+    assert "--oov: expected one of error, zero, random" in refused(*words, "--oov", "skip")
 
 
 @pytest.mark.parametrize(
     "words, message",
     [
-        ((), "names: expected --names, a text file of label names, or --dataset, found neither"),
+        ((), "--names: expected --names, a text file of label names, or --dataset, found neither"),
         (("--names", "names.txt", "--dataset", "table"), "found both"),
         (("--names", "absent.txt"), "no file"),
         (("--names", "a.png"), "UTF-8"),
         (("--names", "empty.txt"), "label names, one a line, found none"),
         (("--names", "twice.txt"), "different names, found 'dog' twice"),
-        (("--names", "names.txt", "--alias-file", "v.txt"), "alias-file: expected"),
-        (("--names", "names.txt", "--alias", "tvset"), "alias: expected label=words"),
-        (("--names", "names.txt", "--embeddings-format", "npy"), "embeddings: expected a matrix of numbers"),
+        (("--names", "names.txt", "--alias-file", "v.txt"), "--alias-file: expected"),
+        (("--names", "names.txt", "--alias", "tvset"), "--alias: expected label=words"),
+        (("--names", "names.txt", "--embeddings-format", "npy"), "--embeddings: expected a matrix of numbers"),
     ],
 )
 def test_refusals(folder, monkeypatch, words, message):
@@ -90,13 +90,13 @@ def test_an_alias_that_would_not_be_used_is_refused(folder):
     words = ("embed", "--names", folder / "names.txt", "--embeddings", folder / "v.txt", "--out", folder / "e.pt")
     aliases = ("--alias", "tvset=tv set")
     line = refused(*words, *aliases, "--alias", "Dog=tv")
-    assert "alias: expected one of the 2 labels, found 'Dog'; perhaps it is 'dog'" in line
+    assert "--alias: expected one of the 2 labels, found 'Dog'; perhaps it is 'dog'" in line
     assert "found 'emu'; names for other labels" in refused(*words, *aliases, "--alias", "emu=tv")
     run(*words, *aliases)
     again = ("embed", "--names", folder / "names.txt", "--embeddings", folder / "e.pt", "--out", folder / "f.pt")
     for more in (aliases, ("--alias-file", folder / "aliases.csv"), ("--oov", "zero")):
         line = refused(*again, *more)
-        assert "embeddings: expected word vectors beside --alias, --alias-file or --oov" in line
+        assert "--embeddings: expected word vectors beside --alias, --alias-file or --oov" in line
     assert not (folder / "f.pt").exists()
     run(*again)
 
@@ -127,7 +127,7 @@ def test_no_result_replaces_a_file_that_it_is_made_of(folder, command, option, r
 
 def test_a_plot_does_not_replace_its_graph(folder):
     words = ("graph", *table(folder), "--out", folder / "g.pt", "--plot", folder / "g.pt")
-    assert "plot: expected another file than --out" in refused(*words) and not (folder / "g.pt").exists()
+    assert "--plot: expected another file than --out" in refused(*words) and not (folder / "g.pt").exists()
 
 
 def test_a_released_checkpoint_becomes_files_of_this_package(tmp_path):
@@ -145,5 +145,5 @@ def test_a_released_checkpoint_becomes_files_of_this_package(tmp_path):
     with torch.no_grad():
         expected = oracle(images)
         assert torch.allclose(head(backbone(images)), expected, atol=1e-4 * float(expected.abs().max()))
-    assert "adj: expected the counts that A was made of" in refused(*words, "--tau", 0.6, "--out", tmp_path / "other")
+    assert "--adj: expected the counts that A was made of" in refused(*words, "--tau", 0.6, "--out", tmp_path / "other")
     assert not (tmp_path / "other").exists()

@@ -6,7 +6,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from mlgcn_pyg.cli.errors import OPTION_NAMES, Command, CommandOptions, failure_text, options_of, renamed
+from mlgcn_pyg.cli.errors import OPTION_NAMES, Command, CommandOptions, failure_text, options_of
 from mlgcn_pyg.cli.main import app
 from mlgcn_pyg.errors import Argument, InputError
 
@@ -108,15 +108,6 @@ def test_wrong_options_are_json_too():
     result = CliRunner().invoke(app, ["cache", "info", "--json"])
     assert result.exit_code == 2 and "FILE" in json.loads(result.stdout)["error"]
     assert result.stderr == f"mlgcn: error: {json.loads(result.stdout)['error']}\n"
-
-
-def test_renamed_keeps_the_kind_of_error_and_its_fields():
-    class Special(InputError):
-        pass
-
-    with pytest.raises(Special) as raised, renamed(path="graph", p="tau"):
-        raise Special("path", "a graph", "none", ["give ", Argument("path", "g.pt"), " or ", Argument("out")])
-    assert str(raised.value) == "graph: expected a graph, found none; give graph='g.pt' or out"
 
 
 @pytest.mark.parametrize(

@@ -158,17 +158,17 @@ def test_refusals_of_predict_are_one_line_each(made, tmp_path):
         ((tmp_path / "no.jpg", *whole), "files and folders that exist, found no"),
         ((tmp_path / "empty", *whole), "a folder with images in it"),
         ((photo, *whole, "--format", "xml"), "one of table, jsonl, csv"),
-        ((photo, *whole, "--threshold", 1.5), "threshold: expected a number in [0, 1]"),
-        ((photo, *whole, "--top-k", 0), "top_k: expected an integer ≥ 1"),
-        ((photo, *whole, "--batch-size", 0), "batch_size"),
-        ((photo, *whole, "--num-workers", -1), "num_workers"),
-        ((photo, *whole, "--out", tmp_path), "out: expected a file name"),
+        ((photo, *whole, "--threshold", 1.5), "--threshold: expected a number in [0, 1]"),
+        ((photo, *whole, "--top-k", 0), "--top-k: expected an integer ≥ 1"),
+        ((photo, *whole, "--batch-size", 0), "--batch-size: expected"),
+        ((photo, *whole, "--num-workers", -1), "--num-workers: expected"),
+        ((photo, *whole, "--out", tmp_path), "--out: expected a file name"),
         ((photo, *whole, "--backbone", "resnet18"), "the checkpoint holds its backbone"),
         ((photo, *whole, "--image-size", 32), "as the head was trained on, found [32, 32]; use the same for both"),
-        ((photo, *whole, "--device", "tpu"), "device: expected"),
+        ((photo, *whole, "--device", "tpu"), "--device: expected"),
         ((photo, "--checkpoint", photo), "plain tensors"),
-        ((photo, "--checkpoint", made / "bare.pt"), "pass backbone and weights"),
-        ((photo, "--checkpoint", head), "weights: expected what the head's features came from"),
+        ((photo, "--checkpoint", made / "bare.pt"), "pass --backbone and --weights as they were"),
+        ((photo, "--checkpoint", head), "--weights: expected what the head's features came from"),
         ((photo, "--checkpoint", head, "--weights", weights, "--image-size", 64), "image_size [48, 48]"),
         ((photo, "--checkpoint", head, "--weights", weights, "--pool", "avg"), "features of pool max"),
         ((photo, "--checkpoint", head, "--weights", weights, "--backbone", "resnet18"), "a state dict of torchvision"),
@@ -228,7 +228,7 @@ def test_line_breaks_commas_and_quotes_in_names_keep_rows_whole(made, tmp_path):
 def test_predictions_never_replace_what_is_no_file(made, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     line = refused("predict", made / "photos", "--checkpoint", made / "model.pt", "--out", tmp_path / "pipe")
-    assert "out: expected a file name" in line and "no regular file" in line
+    assert "--out: expected a file name" in line and "no regular file" in line
     assert (tmp_path / "pipe").is_fifo() and len([*tmp_path.iterdir()]) == 1
 
 
@@ -238,7 +238,7 @@ def test_a_size_that_is_not_square_is_given_as_to_extract(made, tmp_path, backbo
     words = ("predict", made / "photos", "--format", "csv", "--top-k", 4, "--image-size", "32x64", "--checkpoint")
     own = ("--backbone", backbone.name, "--weights", made / "weights.pth")
     assert run(*words, tmp_path / "wide.pt") == run(*words, made / "bare.pt", *own)
-    assert "image_size: expected a side such as 448" in refused(
+    assert "--image-size: expected a side such as 448" in refused(
         *words[:-2], "0x3", "--checkpoint", tmp_path / "wide.pt"
     )
 

@@ -99,13 +99,13 @@ def test_refusals_are_one_line_and_lose_nothing(scenes, tmp_path):
     assert "another network.backbone.weights: None there, weights.pth here" in line
     assert (tmp_path / "run" / "last.pt").read_bytes() == before
     for more, message in [
-        (("--image-size", "large"), "image_size: expected a side such as 448, or HEIGHTxWIDTH"),
-        (("--image-size", 8), "image_size: expected an image that squeezenet1_1 can take"),
-        (("--precision", "fp16"), "precision: expected float32 or bf16 on this device"),
-        (("--schedule", "warm"), "schedule: expected one of step, cosine, one_cycle"),
-        (("--val-split", "none"), "split: expected one of"),
+        (("--image-size", "large"), "--image-size: expected a side such as 448, or HEIGHTxWIDTH"),
+        (("--image-size", 8), "--image-size: expected an image that squeezenet1_1 can take"),
+        (("--precision", "fp16"), "--precision: expected float32 or bf16 on this device"),
+        (("--schedule", "warm"), "--schedule: expected one of step, cosine, one_cycle"),
+        (("--val-split", "none"), "--split: expected one of"),
         (("--graph", tmp_path / "no.pt"), "no file"),
-        (("--head", "tree"), "head: expected one of mlgcn, linear"),
+        (("--head", "tree"), "--head: expected one of mlgcn, linear"),
         (("--device", "tpu"), "device"),
     ]:
         assert message in refused(*words(scenes, tmp_path / "other", *more))

@@ -88,7 +88,7 @@ def test_an_interrupted_run_of_other_arguments_is_refused_and_kept(made, tmp_pat
         (("--views", "mean"), "views"),
     ):
         output = run(*words(made, tmp_path, *more), code=2)
-        assert "error: out: expected the run that was begun there" in output and told in output
+        assert "error: --out: expected the run that was begun there" in output and told in output
         assert "--overwrite" in output and (tmp_path / "unfinished/mlgcn/state.pt").read_bytes() == state
     run(*words(made, tmp_path, "--weight-decay", 0.5, "--overwrite"))
     assert json.loads((tmp_path / "metrics.json").read_text())["setup"]["config"]["weight_decay"] == 0.5
@@ -110,7 +110,7 @@ def test_an_interrupted_overwrite_goes_on_too(made, tmp_path, monkeypatch):
 def test_a_damaged_state_is_one_line(made, tmp_path):
     (tmp_path / "unfinished/mlgcn").mkdir(parents=True)
     (tmp_path / "unfinished/mlgcn/state.pt").write_bytes(b"junk")
-    assert "error: out: expected a file of plain tensors" in run(*words(made, tmp_path), code=2)
+    assert "error: --out: expected a file of plain tensors" in run(*words(made, tmp_path), code=2)
     run(*words(made, tmp_path, "--overwrite"))
 
 
@@ -149,12 +149,12 @@ def test_the_mean_of_views_is_what_evaluation_of_means_gives(made, tmp_path):
 
 def test_refused_options(made, tmp_path):
     for more, told in (
-        (("--precision", "tf32", "--device", "cpu"), "precision: expected float32 or bf16"),
-        (("--precision", "half"), "precision: expected one of"),
-        (("--views", "last"), "views: expected one of first, mean"),
-        (("--patience", 0), "patience: expected an integer ≥ 1"),
-        (("--val-every", 0), "val_every: expected an integer ≥ 1"),
-        (("--lr", 1e25), "lr: expected a learning rate at which training converges"),
+        (("--precision", "tf32", "--device", "cpu"), "--precision: expected float32 or bf16"),
+        (("--precision", "half"), "--precision: expected one of"),
+        (("--views", "last"), "--views: expected one of first, mean"),
+        (("--patience", 0), "--patience: expected an integer ≥ 1"),
+        (("--val-every", 0), "--val-every: expected an integer ≥ 1"),
+        (("--lr", 1e25), "--lr: expected a learning rate at which training converges"),
     ):
         output = run(*words(made, tmp_path / "r", *more), code=2)
         assert told in output and "Traceback" not in output
