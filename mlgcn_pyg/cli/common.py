@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mlgcn_pyg.checks import check_choice
-from mlgcn_pyg.errors import Argument, InputError, first_line, renamed_arguments
+from mlgcn_pyg.errors import Argument, InputError, renamed_arguments
 from mlgcn_pyg.files import check_file_name
 
 

@@ -31,6 +31,7 @@ OPTION_NAMES: dict[str, dict[str, str]] = {
         "label_names": "graph",
     },
     "evaluate": {"path": "out"},
+    "predict": {"path": "checkpoint", "paths": "images"},
     "export": {"path": "out"},
     "demo": {"folder": "out", "path": "out"},
     "inspect": {"rare_below": "rare"},

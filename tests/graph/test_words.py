@@ -41,13 +41,13 @@ def test_alias_files(tmp_path):
 )
 def test_alias_files_that_would_be_misread(tmp_path, name, text, message):
     (tmp_path / name).write_text(text)
-    with pytest.raises(InputError, match=f"alias-file: expected .*{message}"):
+    with pytest.raises(InputError, match=f"path: expected .*{message}"):
         read_aliases(tmp_path / name)
 
 
 def test_alias_files_in_other_encodings_or_absent(tmp_path):
     (tmp_path / "a.csv").write_bytes("label,words\nnaïve,a\n".encode("latin1"))
-    with pytest.raises(InputError, match="alias-file.*UnicodeDecodeError"):
+    with pytest.raises(InputError, match="path.*UnicodeDecodeError"):
         read_aliases(tmp_path / "a.csv")
     with pytest.raises(InputError, match="no file"):
         read_aliases(tmp_path / "absent.csv")
