@@ -23,7 +23,7 @@ html_theme = "furo"
 html_title = f"mlgcn_pyg {release}"
 html_math_renderer = "mathml"
 
-# a single backquote in a Markdown habit means code
+# text in single backquotes is code
 default_role = "code"
 add_module_names = False
 python_use_unqualified_type_names = True
@@ -35,6 +35,9 @@ autodoc_inherit_docstrings = False
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_default_options = {"members": True, "ignore-module-all": True, "show-inheritance": True}
+
+# an attribute's own name is looked up as a reference too: several classes have a "tau"
+suppress_warnings = ["ref.python"]
 
 log = logging.getLogger(__name__)
 
