@@ -10,7 +10,7 @@ import harness
 import torch
 from torch_geometric import EdgeIndex
 
-from mlgcn_pyg.graph.label_graph import MAX_DENSE
+from mlgcn_pyg.graph.data import MAX_DENSE
 from mlgcn_pyg.nn.kernels import KERNELS, Adjacency, choose_kernel, propagate
 
 GRADIENTS = ("none", "x", "all")

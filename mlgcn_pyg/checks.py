@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
-from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.errors import Fix, InputError, first_line
 
 if TYPE_CHECKING:  # the command line shows its help without loading torch
     from torch import Tensor
@@ -80,6 +80,28 @@ def check_image_size(image_size: int | Sequence[int]) -> tuple[int, int]:
     return check_positive("image_size", image_size[0]), check_positive("image_size", image_size[1])
 
 
+def check_tensor(
+    argument: str, values: Any, expected: str = "a tensor, an array or nested lists of numbers", fix: Fix = ""
+) -> "Tensor":
+    """Returns ``values`` as a tensor that shares their memory if possible.
+
+    Args:
+        argument: its name in the message.
+        values: a tensor, an array, or nested lists of numbers.
+        expected: what it must be, in the message.
+        fix: what to do if it is not.
+
+    Raises:
+        InputError: if they cannot be converted.
+    """
+    import torch
+
+    try:
+        return torch.as_tensor(values)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise InputError(argument, expected, f"{_shown(values)} ({first_line(error)})", fix) from error
+
+
 def check_targets(argument: str, targets: Any, num_labels: int | None = None) -> "Tensor":
     """Returns targets (N, C) as an int8 tensor on their device.
 
@@ -93,7 +115,7 @@ def check_targets(argument: str, targets: Any, num_labels: int | None = None) ->
     """
     import torch
 
-    targets = _tensor(argument, targets)
+    targets = check_tensor(argument, targets)
     if targets.dim() != 2 or (num_labels is not None and targets.size(1) != num_labels):
         width = "num_labels" if num_labels is None else num_labels
         raise InputError(argument, f"a matrix of shape (num_images, {width})", f"shape {tuple(targets.shape)}")
@@ -232,15 +254,6 @@ def _integer(argument: str, value: object, low: int) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral) or value < low:
         raise InputError(argument, f"an integer ≥ {low}", _shown(value))
     return int(value)
-
-
-def _tensor(argument: str, values: Any) -> "Tensor":
-    import torch
-
-    try:
-        return torch.as_tensor(values)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(argument, "a tensor, an array or nested lists of numbers", _shown(values)) from error
 
 
 def _shown(value: object) -> str:

@@ -196,7 +196,7 @@ def _rescalings(backbone: torch.nn.Module) -> list:
 
 def _head(content: dict, path: str | Path) -> MLGCNHead | LinearHead:
     if content["head"] == "mlgcn":
-        graph = LabelGraph.from_state(content["graph"], f"graph in {path}")
+        graph = LabelGraph.from_state(content["graph"], str(path))
         settings = {name: content[name] for name in SETTINGS}
         head = MLGCNHead(graph, content["num_features"], settings.pop("hidden_channels"), **settings)
     else:

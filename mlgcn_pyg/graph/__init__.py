@@ -2,7 +2,7 @@
 
 from mlgcn_pyg.graph.counts import CooccurrenceCounter
 from mlgcn_pyg.graph.edges import EdgeRule
-from mlgcn_pyg.graph.embeddings import LabelEmbeddings, glove_embeddings, label_embeddings, one_hot
+from mlgcn_pyg.graph.embeddings import LabelEmbeddings, label_embeddings
 from mlgcn_pyg.graph.label_graph import LabelGraph
 from mlgcn_pyg.graph.summary import GraphSummary
 from mlgcn_pyg.graph.weighting import WEIGHTINGS
@@ -16,9 +16,7 @@ __all__ = [
     "GraphSummary",
     "LabelEmbeddings",
     "LabelGraph",
-    "glove_embeddings",
     "label_embeddings",
     "label_words",
-    "one_hot",
     "read_aliases",
 ]

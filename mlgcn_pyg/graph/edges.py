@@ -1,7 +1,7 @@
-"""Which pairs of labels become edges, decided row block by row block, so that memory stays bounded."""
+"""Selects which pairs of labels become edges, block by block, so that memory stays bounded."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,18 +16,29 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 Z = 1.959963984540054  # the two-sided 95 % point of the normal distribution
+MAX_ENTRIES = 1 << 26  # pair counts in memory at a time, at about 45 bytes each: 3 GB
+
+EdgeList = tuple[np.ndarray, np.ndarray, np.ndarray]  # i, j, P(L_j | L_i)
 
 
 @dataclass(frozen=True)
 class EdgeRule:
-    """Edges i → j are the pairs with P_ij ≥ tau, seen together at least ``min_count`` times, at most ``top_k`` per i.
+    """Decides which pairs of labels become edges i → j.
+
+    An edge needs P_ij ≥ τ and M_ij ≥ ``min_count``; every i keeps at most ``top_k`` edges.
 
     Args:
-        tau: τ in (0, 1].
-        probability: ``"ratio"``: P_ij = M_ij / n (Eq. 6), or ``"wilson"``: the lower end of its 95 % confidence
-            interval, which a label seen twice does not reach by chance.
-        min_count: smallest M_ij.
-        top_k: keep the k most probable j of every i (all if None); equal ones in label order.
+        tau (float): τ in (0, 1].
+        probability (str): ``"ratio"`` for P_ij = M_ij / n (Eq. 6), with n images that have i and in which j is known;
+            ``"wilson"`` for the lower end of its 95 % confidence interval, which a rare label does not reach by chance.
+        min_count (int): the smallest M_ij.
+        top_k (int or None): keeps the k most probable j of every i, ties in the order of the labels; None keeps all.
+
+    Raises:
+        InputError: if an argument is not valid; the error names it.
+
+    >>> EdgeRule(tau=1).tau
+    1.0
     """
 
     tau: float = 0.4
@@ -36,20 +47,27 @@ class EdgeRule:
     top_k: int | None = None
 
     def __post_init__(self) -> None:
-        # stored as plain Python numbers, whatever numbers were given
+        # stored as Python numbers, whatever the type of the arguments
         object.__setattr__(self, "tau", check_number("tau", self.tau, 0, 1, open_low=True))
         check_choice("probability", self.probability, PROBABILITIES)
         object.__setattr__(self, "min_count", check_count("min_count", self.min_count))
         if self.top_k is not None:
             object.__setattr__(self, "top_k", check_positive("top_k", self.top_k))
 
-    def select(self, row: np.ndarray, column: np.ndarray, together: np.ndarray, known: np.ndarray) -> tuple:
-        """(row, column, probability) of the pairs that are edges, by row and then column.
+    def select(self, row: np.ndarray, column: np.ndarray, together: np.ndarray, known: np.ndarray) -> EdgeList:
+        """Returns the edges among pairs of labels.
 
-        ``row`` must be sorted. ``together`` is M_ij, ``known`` the images with i present and j known.
+        Args:
+            row: i of every pair, sorted.
+            column: j.
+            together: M_ij.
+            known: the images with i present and j known.
+
+        Returns:
+            i, j and P_ij of the edges, sorted by i and then by j.
         """
         keep = (row != column) & (together >= max(self.min_count, 1))
-        # P ≤ M/N whatever the kind, so that most pairs go before any bound is computed
+        # both estimates are at most M / n: most pairs are dropped before the costlier one is computed
         keep &= together >= self.tau * known * (1 - 1e-12)
         row, column, together, known = row[keep], column[keep], together[keep], known[keep]
         prob = PROBABILITIES[self.probability](together.astype(np.float64), known.astype(np.float64))
@@ -57,7 +75,7 @@ class EdgeRule:
         row, column, prob = row[keep], column[keep], prob[keep]
         if self.top_k is not None and len(row):
             order = np.lexsort((column, -prob, row))
-            first = np.searchsorted(row, row, side="left")  # where each row begins; the order keeps rows in place
+            first = np.searchsorted(row, row, side="left")  # the position at which each pair's row begins
             order = order[np.arange(len(row)) - first < self.top_k]
             row, column, prob = row[order], column[order], prob[order]
         order = np.lexsort((column, row))
@@ -65,41 +83,50 @@ class EdgeRule:
 
 
 def ratio(together: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """P = M / n in float64: 7 of 10 is ≥ 0.7, as in exact arithmetic."""
+    """Returns P = M / n in float64, in which 7/10 ≥ 0.7 holds."""
     return together / known
 
 
 def wilson(together: np.ndarray, known: np.ndarray) -> np.ndarray:
-    r"""The lower end of Wilson's 95 % interval for M successes in n trials.
+    r"""Returns the lower end of Wilson's 95 % confidence interval for M successes in n trials.
 
-    .. math:: \frac{\hat{p} + z^2/2n - z \sqrt{\hat{p}(1-\hat{p})/n + z^2/4n^2}}{1 + z^2/n}
+    .. math:: \frac{\hat{P} + z^2/2n - z \sqrt{\hat{P}(1-\hat{P})/n + z^2/4n^2}}{1 + z^2/n},
+        \qquad \hat{P} = M / n
 
-    (E. B. Wilson, *Probable inference, the law of succession, and statistical inference*, 1927.)
+    From E. B. Wilson, *Probable inference, the law of succession, and statistical inference*, 1927.
+
+    Args:
+        together: M.
+        known: n ≥ M.
 
     >>> wilson(np.array([2.0, 200.0]), np.array([2.0, 200.0])).round(3).tolist()
     [0.342, 0.981]
     """
-    p, n = together / known, known
-    centre = p + Z * Z / (2 * n)
-    spread = Z * np.sqrt(p * (1 - p) / n + Z * Z / (4 * n * n))
+    ratio, n = together / known, known
+    centre = ratio + Z * Z / (2 * n)
+    spread = Z * np.sqrt(ratio * (1 - ratio) / n + Z * Z / (4 * n * n))
     return (centre - spread) / (1 + Z * Z / n)
 
 
-PROBABILITIES = {"ratio": ratio, "wilson": wilson}
+PROBABILITIES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {"ratio": ratio, "wilson": wilson}
 
 
 def mine_edges(
-    present: "csr_array", unknown: "csr_array", rule: EdgeRule, max_entries: int = 1 << 26
+    present: "csr_array", unknown: "csr_array", rule: EdgeRule, max_entries: int = MAX_ENTRIES
 ) -> tuple[Tensor, Tensor]:
-    """``edge_index`` (2, E) and P (E,) float64 of the pairs of labels in ``present`` that ``rule`` takes.
+    """Selects the edges among all pairs of labels that occur together.
 
-    Rows of the pair counts are made in blocks, filtered at once and forgotten; blocks run on as many threads as there
-    are cores.
+    The rows of the pair counts are computed in blocks, on as many threads as there are cores, and dropped as soon as
+    their edges are selected.
 
     Args:
-        present, unknown: (N, C) sparse, ones where a label is present, or unknown.
-        rule: what becomes an edge.
-        max_entries: pair counts that may exist at a time, over all threads (about 45 bytes each).
+        present: (N, C) sparse, 1 for every label that is present.
+        unknown: (N, C) sparse, 1 for every label that is unknown.
+        rule: which pairs become edges.
+        max_entries: pair counts in memory at a time, over all threads.
+
+    Returns:
+        ``edge_index`` (2, E) and P (E,) float64.
     """
     by_label = present.T.tocsr()
     label_counts = np.diff(by_label.indptr)
@@ -107,7 +134,7 @@ def mine_edges(
     lengths = np.diff(present.indptr).astype(np.int64), np.diff(unknown.indptr).astype(np.int64)
     blocks = list(_blocks(by_label, lengths, max(1, max_entries // threads), threads))
 
-    def mine(block: slice) -> tuple:
+    def mine(block: slice) -> EdgeList:
         rows = by_label[block]
         pairs = (rows @ present).tocoo()
         row, column = pairs.coords
@@ -124,8 +151,8 @@ def mine_edges(
     return join_edges(parts)
 
 
-def join_edges(parts: list[tuple]) -> tuple[Tensor, Tensor]:
-    """Selected (row, column, probability) parts, in order, as ``edge_index`` and P."""
+def join_edges(parts: Sequence[EdgeList]) -> tuple[Tensor, Tensor]:
+    """Returns ``edge_index`` (2, E) and P (E,) of edges that were selected in parts."""
     row, column, prob = (np.concatenate(values) for values in zip(*parts, strict=True))
     return torch.from_numpy(np.stack([row, column])), torch.from_numpy(prob)
 
@@ -133,10 +160,13 @@ def join_edges(parts: list[tuple]) -> tuple[Tensor, Tensor]:
 def _blocks(
     by_label: "csr_array", lengths: tuple[np.ndarray, np.ndarray], max_entries: int, threads: int
 ) -> Iterator[slice]:
-    """Consecutive rows with at most ``max_entries`` pair counts (or one row, however long), no thread left idle."""
+    """Yields consecutive rows with at most ``max_entries`` pair counts, or a single row that has more.
+
+    The blocks are small enough for every thread to get one.
+    """
     num_labels = by_label.shape[0]
-    # the additions that a row takes: one for every present, or unknown, label in every image with i; its entries are
-    # no more than these, nor than C
+    # the additions for row i: one for every present or unknown label in every image that has i. The row has at most as
+    # many entries, and at most C.
     works = [by_label @ length for length in lengths]
     work = works[0] + works[1]
     share = max(int(work.sum()) // threads, 1)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checks import check_choice, check_count, check_finite, check_label_names, check_positive, check_text
+from mlgcn_pyg.checks import check_choice, check_count, check_finite, check_label_names, check_text
 from mlgcn_pyg.errors import InputError, first_line
 from mlgcn_pyg.files import existing_file, load_plain, save_plain
 from mlgcn_pyg.graph.spelling import nearest_spellings
@@ -154,21 +154,6 @@ def label_embeddings(
     vectors = found | _stand_ins(unknown, found, width, oov, seed)
     means = [np.mean([vectors[word] for word in words[name]], axis=0, dtype=np.float64) for name in names]
     return LabelEmbeddings(names, torch.from_numpy(np.stack(means)).float(), source)
-
-
-def glove_embeddings(label_names: Sequence[str], path: str | Path, aliases: Mapping[str, str] = ALIASES) -> Tensor:
-    """The matrix (C, F) of :func:`label_embeddings` alone."""
-    return label_embeddings(label_names, path, aliases=aliases).x
-
-
-def one_hot(num_labels: int) -> Tensor:
-    """One-hot embeddings, the identity (C, C). ``LabelGraph(x=None)`` means the same without the matrix.
-
-    >>> one_hot(2)
-    tensor([[1., 0.],
-            [0., 1.]])
-    """
-    return torch.eye(check_positive("num_labels", num_labels))
 
 
 def _rows(path: Path, format: str) -> Tensor:

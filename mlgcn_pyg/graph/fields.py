@@ -1,9 +1,26 @@
-"""The fields of a label graph, as its checks and its summary read them."""
+"""The fields of a label graph, as its checks and its summary read them, and the types of array arguments."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from numpy.typing import ArrayLike
 from torch import Tensor
+
+Array = Tensor | ArrayLike
+
+
+class SparseMatrix(Protocol):
+    """A matrix or array of ``scipy.sparse``."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Rows and columns."""
+
+    def tocsr(self) -> Any:
+        """Returns the matrix in compressed sparse row format."""
+
+    def tocoo(self) -> Any:
+        """Returns the matrix in coordinate format."""
 
 
 class GraphFields(Protocol):

@@ -1,4 +1,4 @@
-"""Targets of any form as sparse rows of label ids."""
+"""Converts targets of any form to sparse rows of label ids."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -6,18 +6,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from mlgcn_pyg.checks import check_targets
-from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.checks import check_targets, check_tensor
+from mlgcn_pyg.errors import InputError, first_line
+from mlgcn_pyg.graph.fields import Array, SparseMatrix
 
-if TYPE_CHECKING:  # SciPy is loaded where it is used: importing the package stays light
+if TYPE_CHECKING:  # SciPy is imported inside functions: importing the package stays fast
     from scipy.sparse import csr_array
 
 
-def present_and_unknown(targets, num_labels: int) -> "tuple[csr_array, csr_array]":
-    """Which labels are present (1) and which unknown (−1), each as a sparse (N, C) matrix of ones.
+def present_and_unknown(targets: Array | SparseMatrix, num_labels: int) -> "tuple[csr_array, csr_array]":
+    """Returns which labels are present (1) and which are unknown (−1), each as a sparse (N, C) matrix of ones.
 
-    ``targets`` is dense (tensor, array, nested lists) or a SciPy sparse matrix, with values in {-1, 0, 1}; what a
-    sparse matrix does not store is absent. Raises InputError for anything else.
+    Args:
+        targets: (N, C) in {-1, 0, 1}: a dense tensor or array, nested lists, or a SciPy sparse matrix, whose missing
+            entries are absent labels.
+        num_labels: C.
+
+    Raises:
+        InputError: if the shape or a value is not valid.
     """
     from scipy.sparse import issparse
 
@@ -27,76 +33,86 @@ def present_and_unknown(targets, num_labels: int) -> "tuple[csr_array, csr_array
     flat = dense.reshape(-1)
     if flat.size and flat.min() < 0:
         return _rows(np.flatnonzero(flat == 1), dense.shape), _rows(np.flatnonzero(flat == -1), dense.shape)
-    # zeros and ones only: looked through as truth values, several at a time
+    # flatnonzero is several times faster on truth values
     return _rows(np.flatnonzero(flat.view(bool)), dense.shape), _rows(np.zeros(0, np.int64), dense.shape)
 
 
 def from_label_ids(rows: Sequence[Sequence[int]], num_labels: int) -> "csr_array":
-    """Present labels (N, C) from lists of label ids, one list per image; a label listed twice counts once.
+    """Returns the present labels (N, C), sparse, of lists of label ids.
+
+    Args:
+        rows: one list per image; an id that is listed twice counts once.
+        num_labels: C.
+
+    Raises:
+        InputError: if an id is not an integer in 0…C−1.
 
     >>> from_label_ids([[2, 0], [], [1, 1]], num_labels=3).toarray().tolist()
     [[1, 0, 1], [0, 0, 0], [0, 1, 0]]
     """
     from scipy.sparse import csr_array
 
-    lengths = np.fromiter((len(row) for row in rows), np.int64, count=len(rows))
-    given = [np.asarray(row) for row in rows if len(row)]
-    for row in given:
-        if row.dtype.kind not in "iu" or row.ndim != 1:
-            raise InputError("targets", "lists of whole label ids", f"{row.tolist()[:5]}")
-    ids = np.concatenate([row.astype(np.int64) for row in given]) if given else np.zeros(0, np.int64)
+    try:
+        arrays = [np.asarray(row) for row in rows]
+    except (TypeError, ValueError) as error:
+        raise InputError("targets", "lists of whole label ids", first_line(error)) from error
+    for row in arrays:
+        if row.ndim != 1 or (row.size and row.dtype.kind not in "iu"):
+            raise InputError("targets", "lists of whole label ids", str(row.tolist())[:60])
+    ids = np.concatenate([np.zeros(0, np.int64), *(row.astype(np.int64) for row in arrays if row.size)])
     if ids.size and (ids.min() < 0 or ids.max() >= num_labels):
         worst = int(ids.min() if ids.min() < 0 else ids.max())
         raise InputError("targets", f"label ids in 0…{num_labels - 1}", worst)
-    pointer = np.concatenate([[0], lengths.cumsum()])
-    present = csr_array((np.ones(len(ids), np.int32), ids, pointer), shape=(len(rows), num_labels))
+    pointer = np.concatenate([[0], np.cumsum([row.size for row in arrays], dtype=np.int64)])
+    present = csr_array((np.ones(len(ids), np.int32), ids, pointer), shape=(len(arrays), num_labels))
     present.sum_duplicates()
     present.data[:] = 1
     return present
 
 
-def _small_integers(targets, num_labels: int) -> np.ndarray:
-    """Targets as contiguous int8, their values checked; integers are checked by their extremes alone."""
-    targets = torch.as_tensor(targets)
-    if targets.layout != torch.strided:
-        raise InputError("targets", "a dense tensor, or a SciPy sparse matrix", f"a tensor of layout {targets.layout}")
-    integers = not targets.is_floating_point() and targets.dtype != torch.bool
-    if integers and targets.dim() == 2 and targets.size(1) == num_labels and targets.numel():
-        low, high = (int(v) for v in targets.aminmax())
+def _small_integers(targets: Array, num_labels: int) -> np.ndarray:
+    """Returns the targets as contiguous int8. Of integers, only the smallest and the largest are checked."""
+    tensor = check_tensor("targets", targets)
+    if tensor.layout != torch.strided:
+        raise InputError("targets", "a dense tensor, or a SciPy sparse matrix", f"a tensor of layout {tensor.layout}")
+    integers = tensor.dtype in (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+    if integers and tensor.dim() == 2 and tensor.size(1) == num_labels and tensor.numel():
+        low, high = (int(extreme) for extreme in tensor.aminmax())
         if low >= -1 and high <= 1:
-            return targets.to(torch.int8).cpu().contiguous().numpy()
-    return check_targets("targets", targets, num_labels).cpu().contiguous().numpy()
+            return tensor.to(torch.int8).cpu().contiguous().numpy()
+    return check_targets("targets", tensor, num_labels).cpu().contiguous().numpy()
 
 
 def _rows(flat_positions: np.ndarray, shape: tuple[int, int]) -> "csr_array":
-    """The (N, C) matrix of ones at positions in row-major order."""
+    """Returns the (N, C) matrix of ones at positions in row-major order."""
     from scipy.sparse import csr_array
 
     if shape[0] * shape[1] < 2**31:
-        flat_positions = flat_positions.astype(np.int32)  # halves the time of the divisions
+        flat_positions = flat_positions.astype(np.int32)  # halves the time of the division
     row = flat_positions // max(shape[1], 1)
     pointer = np.concatenate([[0], np.bincount(row, minlength=shape[0]).cumsum()])
     columns = flat_positions - row * shape[1]
-    index = np.int32 if len(row) < 2**31 else np.int64  # SciPy is faster with the narrow one
+    index = np.int32 if len(row) < 2**31 else np.int64  # SciPy is faster with the former
     return csr_array((np.ones(len(row), np.int32), columns.astype(index), pointer.astype(index)), shape=shape)
 
 
-def _from_sparse(targets, num_labels: int) -> "tuple[csr_array, csr_array]":
+def _from_sparse(targets: SparseMatrix, num_labels: int) -> "tuple[csr_array, csr_array]":
     from scipy.sparse import csr_array
 
     given = csr_array(targets)
     if given.shape[1] != num_labels:
         raise InputError("targets", f"a matrix of shape (num_images, {num_labels})", f"shape {given.shape}")
     if not given.has_canonical_format:
-        given = given.copy()  # the caller's matrix stays as it is
+        given = given.copy()  # the caller's matrix is not changed
         given.sum_duplicates()
-    strange = ~np.isin(given.data, (-1, 0, 1))
-    if strange.any():
-        raise InputError("targets", "values in {-1, 0, 1}", given.data[strange.argmax()])
-    return tuple(_only(given, value) for value in (1, -1))
+    invalid = ~np.isin(given.data, (-1, 0, 1))
+    if invalid.any():
+        raise InputError("targets", "values in {-1, 0, 1}", given.data[invalid.argmax()])
+    return _only(given, 1), _only(given, -1)
 
 
 def _only(given: "csr_array", value: int) -> "csr_array":
+    """Returns the matrix of ones at the entries that are ``value``."""
     from scipy.sparse import csr_array
 
     keep = given.data == value

@@ -123,7 +123,7 @@ def test_many_labels_stay_sparse(tmp_path):
     assert summary.num_edges == graph.edge_index.size(1)
     graph.save(tmp_path / "g.pt")
     assert same(graph, LabelGraph.load(tmp_path / "g.pt"))
-    with pytest.raises(InputError, match="to_dense: expected at most 16384 labels"):
+    with pytest.raises(InputError, match="num_labels: expected at most 16384 labels"):
         graph.to_dense()
 
 

@@ -7,12 +7,12 @@ from torch_geometric.utils import to_networkx
 
 from mlgcn_pyg.datasets.voc import VOC_LABELS
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.graph import ALIASES, LabelEmbeddings, LabelGraph, glove_embeddings, label_embeddings
+from mlgcn_pyg.graph import ALIASES, LabelEmbeddings, LabelGraph, label_embeddings
 
 
 def test_voc_labels_have_glove_vectors_through_the_alias_table(shared):
     path = shared / "glove" / "glove.6B.50d.12k.txt"
-    x = glove_embeddings(VOC_LABELS, path)
+    x = label_embeddings(VOC_LABELS, path).x
     assert x.shape == (20, 50) and x.dtype == torch.float32
     table = {line.split(" ")[0]: np.array(line.split(" ")[1:], dtype=float) for line in path.open(encoding="utf-8")}
     assert x[VOC_LABELS.index("dog")].numpy() == pytest.approx(table["dog"], abs=1e-6)
@@ -207,7 +207,7 @@ def test_graph_files_from_before_the_record_are_read():
     old = graph.state()
     del old["x_source"]
     assert LabelGraph.from_state(old).x_source == {} and LabelGraph.from_state(old).digest() == graph.digest()
-    with pytest.raises(InputError, match="x_source: expected a dict"):
+    with pytest.raises(InputError, match="state: expected a dict as x_source"):
         LabelGraph.from_state(old | {"x_source": "glove"})
 
 

@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from torch_geometric.utils import to_networkx
 
 from mlgcn_pyg import LabelGraph
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.graph import WEIGHTINGS, one_hot
+from mlgcn_pyg.graph import WEIGHTINGS, CooccurrenceCounter
 from mlgcn_pyg.released import read_released_counts
 from tests.graph.oracle import DENSE, adjacency
 
@@ -142,7 +144,6 @@ def test_it_stays_a_real_data(tmp_path):
 def test_implicit_one_hot_is_never_a_matrix():
     graph = LabelGraph.from_targets(torch.zeros(0, 5))
     assert graph.x is None and graph.embedding_dim == 5
-    assert torch.equal(one_hot(3), torch.eye(3))
 
 
 @pytest.mark.parametrize("x", [None, torch.randn(3, 4)])
@@ -163,7 +164,7 @@ def test_foreign_and_damaged_files_are_refused(tmp_path):
     torch.save({"a": 1}, tmp_path / "dict.pt")
     torch.save(Data(), tmp_path / "object.pt")
     for name in ("text", "empty", "dict.pt", "object.pt", "absent"):
-        with pytest.raises(InputError, match="graph"):
+        with pytest.raises(InputError, match="path: expected .*" + name):
             LabelGraph.load(tmp_path / name)
     graph = LabelGraph.from_targets([[1, 1]])
     graph.save(tmp_path / "g.pt")
@@ -199,6 +200,144 @@ def test_refused_options(options, message):
         LabelGraph.from_targets([[1, 1], [1, 0]], **options)
 
 
+COUNTER = CooccurrenceCounter(2).update([[1, 1], [1, 0]])
+BUILDERS = {
+    "from_targets": lambda **options: LabelGraph.from_targets([[1, 1], [1, 0]], **options),
+    "from_counter": lambda **options: LabelGraph.from_counter(COUNTER, **options),
+    "from_counts": lambda **options: LabelGraph.from_counts([2, 1], [[0, 1], [1, 0]], **options),
+}
+
+
+@pytest.fixture(params=[*BUILDERS, "from_released"])
+def build(request, tmp_path):
+    """Builds the same graph in one of four ways."""
+    if request.param != "from_released":
+        return BUILDERS[request.param]
+    content = {"nums": np.array([2, 1]), "adj": np.array([[0, 1], [1, 0]])}
+    (tmp_path / "adj.pkl").write_bytes(pickle.dumps(content))
+    return lambda **options: LabelGraph.from_released(tmp_path / "adj.pkl", **{"weighting": "paper"} | options)
+
+
+def test_every_builder_takes_every_option(build):
+    x = torch.randn(2, 3)
+    options = {"label_names": ["a", "b"], "x": x, "tau": 0.3, "p": 0.4, "weighting": "binary", "probability": "ratio"}
+    graph = build(**options, min_count=1, top_k=1)
+    assert graph.edge_index.tolist() == [[0, 1], [1, 0]] and graph.edge_prob.tolist() == [0.5, 1.0]
+    for name, value in (options | {"label_names": ("a", "b")}).items():
+        assert graph[name] is value or graph[name] == value if name != "x" else torch.equal(graph.x, x)
+    assert build(min_count=2).edge_index.size(1) == 0 and build(tau=0.6).edge_index.tolist() == [[1], [0]]
+
+
+@pytest.mark.parametrize("option", ["tua", "taus", "label_name", "weights", "topk"])
+def test_a_misspelt_option_is_a_type_error_of_the_builder(build, option):
+    with pytest.raises(TypeError, match=rf"LabelGraph\.from_\w+\(\) got an unexpected keyword argument '{option}'"):
+        build(**{option: 0.4})
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"tau": "0.4"}, r"tau: expected a number in \(0, 1\], found '0.4'"),
+        ({"tau": None}, "tau: expected a number"),
+        ({"tau": True}, "tau: expected a number"),
+        ({"tau": [0.4]}, "tau: expected a number"),
+        ({"p": None}, r"p: expected a number in \[0, 1\], found None"),
+        ({"p": "0.2"}, "p: expected a number"),
+        ({"p": float("nan")}, "p: expected a number"),
+        ({"weighting": None}, "weighting: expected one of paper"),
+        ({"weighting": ["paper"]}, "weighting: expected one of paper"),
+        ({"probability": None}, "probability: expected one of ratio"),
+        ({"top_k": "3"}, "top_k: expected an integer ≥ 1, found '3'"),
+        ({"top_k": 1.0}, "top_k: expected an integer ≥ 1"),
+        ({"min_count": 1.5}, "min_count: expected an integer ≥ 0, found 1.5"),
+        ({"min_count": None}, "min_count: expected an integer ≥ 0"),
+        ({"label_names": 3}, "label_names: expected a sequence of strings"),
+        ({"x": "glove"}, "x: expected label embeddings"),
+        ({"x": [[1.0], [1.0, 2.0]]}, "x: expected label embeddings"),
+        ({"x": [1.0, 2.0]}, "x: expected a floating-point embedding per label"),
+    ],
+)
+def test_options_of_the_wrong_type(build, options, message):
+    with pytest.raises(InputError, match=f"^{message}"):
+        build(**options)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"targets": None}, "targets: expected a matrix of targets, found None"),
+        ({"targets": "abc"}, "targets: expected a matrix of targets, found 'abc'"),
+        ({"targets": np.array([["a", "b"]])}, "targets: expected a tensor, an array"),
+        ({"targets": [[1j, 1]]}, "targets: expected values"),
+        ({"num_labels": "80"}, "num_labels: expected an integer ≥ 1, found '80'"),
+        ({"num_labels": 0}, "num_labels: expected an integer ≥ 1, found 0"),
+        ({"targets": 3, "num_labels": 2}, "targets: expected lists of whole label ids"),
+        ({"targets": [3], "num_labels": 2}, "targets: expected lists of whole label ids"),
+        ({"targets": ["ab"], "num_labels": 2}, "targets: expected lists of whole label ids"),
+        ({"max_entries": None}, "max_entries: expected an integer ≥ 1"),
+        ({"max_entries": 1e6}, "max_entries: expected an integer ≥ 1"),
+    ],
+)
+def test_targets_of_the_wrong_type(options, message):
+    with pytest.raises(InputError, match=f"^{message}"):
+        LabelGraph.from_targets(**{"targets": [[1, 1], [1, 0]]} | options)
+
+
+@pytest.mark.parametrize(
+    "nums, pairs, message",
+    [
+        (None, [[0]], "label_counts: expected one count per label"),
+        ("ab", [[0]], "label_counts: expected one count per label"),
+        ([1j], [[0]], "label_counts: expected whole numbers"),
+        ([1], None, "pair_counts: expected a matrix"),
+        ([1], "a", "pair_counts: expected a matrix"),
+        ([1], [[1j]], "pair_counts: expected a matrix of numbers"),
+    ],
+)
+def test_counts_of_the_wrong_type(nums, pairs, message):
+    with pytest.raises(InputError, match=f"^{message}"):
+        LabelGraph.from_counts(nums, pairs)
+
+
+def test_only_a_counter_is_a_counter():
+    with pytest.raises(InputError, match="counter: expected a CooccurrenceCounter, found list"):
+        LabelGraph.from_counter([[1, 1]])
+
+
+@pytest.mark.parametrize("tau", [np.float32(0.5), np.float64(0.5), torch.tensor(0.5)])
+def test_numbers_of_other_libraries_are_stored_as_pythons(tau, tmp_path):
+    graph = LabelGraph.from_targets([[1, 1], [1, 0]], tau=tau, p=tau, top_k=np.int64(1), min_count=np.int8(1))
+    assert type(graph.tau) is float and type(graph.p) is float and graph.tau == graph.p == 0.5
+    graph.save(tmp_path / "g.pt")
+    assert LabelGraph.load(tmp_path / "g.pt").digest() == graph.digest()
+    assert type(graph.reweighted(tau=np.float64(0.6)).tau) is float
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda graph: graph.reweighted(tau="0.5"), "tau: expected a number"),
+        (lambda graph: graph.reweighted(p="0.5"), "p: expected a number"),
+        (lambda graph: graph.reweighted(weighting=3), "weighting: expected one of"),
+        (lambda graph: graph.summary("3"), "num_strongest: expected an integer ≥ 0"),
+        (lambda graph: graph.summary(-1), "num_strongest: expected an integer ≥ 0"),
+        (lambda graph: LabelGraph.from_state(None), "state: expected a label graph"),
+        (lambda graph: LabelGraph.from_state(graph.state() | {"p": "0.5"}), "state: expected a number in .* as p"),
+    ],
+)
+def test_methods_with_arguments_of_the_wrong_type(call, message):
+    with pytest.raises(InputError, match=f"^{message}"):
+        call(LabelGraph.from_targets([[1, 1], [1, 0]]))
+
+
+def test_the_annotated_fields_are_stored_as_any_other():
+    graph = LabelGraph.from_targets([[1, 1], [1, 0]], x=torch.ones(2, 3))
+    for name in ("x", "edge_index", "edge_prob", "edge_weight", "self_weight", "label_counts", "tau", "label_names"):
+        assert name in graph and name not in vars(graph)
+    graph.edge_weight = torch.zeros(2)
+    assert graph["edge_weight"].tolist() == [0, 0] and "edge_weight" in graph.to_dict()
+
+
 def test_validate_notices_what_was_changed_by_hand():
     graph = LabelGraph.from_targets([[1, 1], [1, 0]])
     graph.edge_weight = graph.edge_weight[:1]
@@ -229,7 +368,7 @@ def test_states_that_no_graph_has(change):
 def test_files_that_start_like_a_pickle_are_refused_without_a_traceback(tmp_path):
     for start in (b"the 0.1 0.2", b"R", b"K", b".", b"PK\x03\x04", b"\x80\x02"):
         (tmp_path / "x").write_bytes(start)
-        with pytest.raises(InputError, match="graph: expected a file of plain tensors"):
+        with pytest.raises(InputError, match="path: expected a file of plain tensors"):
             LabelGraph.load(tmp_path / "x")
 
 

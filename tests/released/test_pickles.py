@@ -143,7 +143,7 @@ ADDRESS = b"C\x08AAAAAAAA"
 )  # fmt: skip
 def test_bytes_that_pretend_to_be_objects_are_refused(tmp_path, content):
     (tmp_path / "h.pkl").write_bytes(b"\x80\x04" + content + b".")
-    read = "import sys; from mlgcn_pyg.graph import read_array_pickle; read_array_pickle(sys.argv[1])"
+    read = "import sys; from mlgcn_pyg.released import read_array_pickle; read_array_pickle(sys.argv[1])"
     ended = subprocess.run([sys.executable, "-c", read, tmp_path / "h.pkl"], capture_output=True, text=True)
     assert ended.returncode == 1 and "InputError: path: expected a pickle of NumPy arrays" in ended.stderr
 

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch_geometric.utils import scatter
 
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.graph.label_graph import MAX_DENSE
+from mlgcn_pyg.graph.data import MAX_DENSE
 from mlgcn_pyg.nn.kernels.adjacency import Adjacency
 
 

@@ -1,0 +1,104 @@
+"""Label counts and pair counts that were made elsewhere, checked before they become edges."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mlgcn_pyg.checks import check_tensor
+from mlgcn_pyg.errors import InputError, first_line
+from mlgcn_pyg.graph.edges import EdgeRule, join_edges
+from mlgcn_pyg.graph.fields import Array, SparseMatrix
+from mlgcn_pyg.graph.sparse import without_diagonal
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+
+def checked_label_counts(label_counts: Array) -> Tensor:
+    """Returns label counts N (C,) as int64 on the CPU.
+
+    Raises:
+        InputError: if they are not a vector of C ≥ 1 integers ≥ 0.
+    """
+    counts = check_tensor("label_counts", label_counts, "one count per label, shape (C,)")
+    if counts.dim() != 1 or len(counts) == 0:
+        raise InputError("label_counts", "one count per label, shape (C,)", f"shape {tuple(counts.shape)}")
+    if counts.is_complex() or not bool((counts.double() >= 0).all()) or bool((counts.long() != counts).any()):
+        raise InputError("label_counts", "whole numbers ≥ 0", counts.tolist()[:5])
+    return counts.long().cpu()
+
+
+def edges_of_counts(label_counts: Tensor, pair_counts: Array | SparseMatrix, rule: EdgeRule) -> tuple[Tensor, Tensor]:
+    """Selects the edges from label counts and pair counts.
+
+    Args:
+        label_counts: N (C,), from :func:`checked_label_counts`.
+        pair_counts: M (C, C), dense or sparse. The diagonal is ignored.
+        rule: which pairs become edges.
+
+    Returns:
+        ``edge_index`` (2, E) and P (E,).
+
+    Raises:
+        InputError: if no set of images can have these counts; see :func:`checked_pair_counts`.
+    """
+    pairs = checked_pair_counts(label_counts, pair_counts).tocoo()
+    row, column = (k.astype(np.int64) for k in pairs.coords)
+    order = np.argsort(row, kind="stable")
+    row, column, together = row[order], column[order], pairs.data[order]
+    return join_edges([rule.select(row, column, together, label_counts.numpy()[row])])
+
+
+def checked_pair_counts(label_counts: Tensor, pair_counts: Array | SparseMatrix) -> "csr_array":
+    """Returns pair counts M (C, C) as a sparse int64 matrix without its diagonal.
+
+    Raises:
+        InputError: if the shape is different, an entry is negative, fractional or not finite, the matrix is not
+            symmetric, or M_ij > N_i (a probability above 1).
+    """
+    num_labels, given = len(label_counts), _as_csr(pair_counts)
+    if given.shape != (num_labels, num_labels):
+        raise InputError("pair_counts", f"shape ({num_labels}, {num_labels})", f"shape {given.shape}")
+    values = given.data
+    if not np.all(np.isfinite(values)) or np.any(values < 0) or np.any(values != np.floor(values)):
+        raise InputError("pair_counts", "whole numbers ≥ 0", "negative, fractional or non-finite entries")
+    pairs = without_diagonal(given.astype(np.int64))
+    if (pairs != pairs.T).nnz:
+        i, j = (int(k[0]) for k in (pairs != pairs.T).nonzero())
+        raise InputError("pair_counts", "a symmetric matrix", f"M[{i},{j}] = {pairs[i, j]}, M[{j},{i}] = {pairs[j, i]}")
+    coo = pairs.tocoo()
+    i, j = coo.coords
+    beyond = np.flatnonzero(coo.data > label_counts.numpy()[i])
+    if len(beyond):
+        k = beyond[0]
+        raise InputError(
+            "pair_counts",
+            "at most as many images with both labels as with one (P ≤ 1)",
+            f"M[{i[k]},{j[k]}] = {coo.data[k]} but label {i[k]} is in {int(label_counts[i[k]])} images",
+            fix="count pairs and labels over the same images, each image once",
+        )
+    return pairs
+
+
+def _as_csr(matrix: Array | SparseMatrix) -> "csr_array":
+    from scipy.sparse import csr_array, issparse
+
+    try:
+        values = _from_torch(matrix.cpu()) if isinstance(matrix, Tensor) else matrix
+        given = csr_array(values if issparse(values) else np.asarray(values))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError("pair_counts", "a matrix (C, C)", f"{type(matrix).__name__} ({first_line(error)})") from error
+    if given.dtype.kind not in "biuf":
+        raise InputError("pair_counts", "a matrix of numbers", f"dtype {given.dtype}")
+    return given
+
+
+def _from_torch(matrix: Tensor) -> Any:
+    if matrix.layout == torch.strided:
+        return matrix.numpy()
+    from scipy.sparse import coo_array
+
+    entries = matrix.to_sparse_coo().coalesce()
+    return coo_array((entries.values().numpy(), tuple(entries.indices().numpy())), shape=tuple(matrix.shape))

@@ -1,0 +1,41 @@
+"""A label graph as a dict of tensors, numbers and strings, and back. Version 1 of the format."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.graph.fields import GraphFields
+
+FORMAT = "mlgcn_pyg.label_graph"
+TENSORS = ("x", "edge_index", "edge_prob", "edge_weight", "self_weight", "label_counts")
+SETTINGS = ("label_names", "tau", "probability", "p", "weighting", "flow")
+
+
+def state_of_fields(graph: GraphFields) -> dict[str, Any]:
+    """Returns the state of a graph, with its tensors on the CPU; ``x`` is absent if it is None."""
+    state: dict[str, Any] = {"format": FORMAT, "version": 1, "num_labels": graph.num_labels}
+    tensors = {name: getattr(graph, name) for name in TENSORS}
+    state |= {name: tensor.cpu() for name, tensor in tensors.items() if tensor is not None}
+    return state | {name: getattr(graph, name) for name in SETTINGS} | {"x_source": getattr(graph, "x_source", {})}
+
+
+def fields_of_state(state: Mapping[str, Any], place: str = "") -> dict[str, Any]:
+    """Returns the fields of a graph by name, from its state.
+
+    Args:
+        state: what :func:`state_of_fields` has returned, now or in an earlier version.
+        place: ends the text of errors, such as ``" in graph.pt"``.
+
+    Raises:
+        InputError: if it is not the state of a graph, its version is unknown, or fields are missing.
+    """
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise InputError("state", "a label graph saved by LabelGraph.save", f"other content{place}")
+    if state.get("version") != 1:
+        raise InputError("state", "format version 1", f"{state.get('version')}{place}", fix="use a newer mlgcn_pyg")
+    state = {"probability": "ratio", "x_source": {}} | state  # absent in files of earlier versions
+    missing = [name for name in (*TENSORS, *SETTINGS, "num_labels") if name not in state and name != "x"]
+    if missing:
+        raise InputError("state", "a complete label graph", f"no {', '.join(missing)}{place}")
+    fields = {name: state[name] for name in (*TENSORS, *SETTINGS, "x_source") if name in state}
+    return fields | {"num_nodes": state["num_labels"]}
