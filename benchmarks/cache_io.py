@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from mlgcn_pyg.features import FeatureCache, extract_features, format
-from mlgcn_pyg.features.batches import Resident
+from mlgcn_pyg.features.batches import ResidentRows
 from mlgcn_pyg.features.writer import FeatureWriter
 from mlgcn_pyg.system import sync_folder
 
@@ -132,7 +132,7 @@ def batches(args, path: Path, folder: Path, shape: tuple[int, int]) -> None:
     """A pass over all rows in a random order, batch by batch, from what is in memory and from the files."""
     cache = FeatureCache(folder / "cache")
     loaded, targets = cache.load()
-    source, plain = Resident(loaded, targets), loaded[:, 0].contiguous()
+    source, plain = ResidentRows(loaded, targets), loaded[:, 0].contiguous()
     mapped, file = np.memmap(folder / "np.memmap", np.float16, "r", 0, shape), h5py.File(folder / "h5py rows", "r")
     order = torch.cat(epoch_order(source))
 
@@ -162,7 +162,7 @@ def batches(args, path: Path, folder: Path, shape: tuple[int, int]) -> None:
 
 def epoch_order(source) -> list[Tensor]:
     """The order in which the cache's batches come, read off their rows."""
-    marked = Resident(torch.arange(len(source.targets), dtype=torch.float32).view(-1, 1, 1), source.targets)
+    marked = ResidentRows(torch.arange(len(source.targets), dtype=torch.float32).view(-1, 1, 1), source.targets)
     return [features[:, 0].long() for features, _ in marked.batches(RANDOM, 0, 1)]
 
 

@@ -17,7 +17,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from mlgcn_pyg import MLGCNHead
 from mlgcn_pyg.features import FeatureCache
-from mlgcn_pyg.features.batches import Resident, Streamed, epoch_order
+from mlgcn_pyg.features.batches import ResidentRows, StreamedRows
+from mlgcn_pyg.features.epochs import epoch_order
 from mlgcn_pyg.nn import Backbone, multilabel_soft_margin
 from mlgcn_pyg.training import HeadConfig, fit_head
 from mlgcn_pyg.training.heads.engines import GraphedStep, SideBySide, make_step
@@ -57,8 +58,8 @@ class Data:
         names = [str(label) for label in range(LABELS)]
         self.cache = FeatureCache.from_arrays(folder / "cache.h5", self.features, self.targets, names)
 
-    def resident(self, device: str) -> Resident:
-        return Resident(self.features.to(device), self.targets.to(device))
+    def resident(self, device: str) -> ResidentRows:
+        return ResidentRows(self.features.to(device), self.targets.to(device))
 
 
 def new_head(width: int, seed: int, device: str) -> MLGCNHead:
@@ -66,7 +67,7 @@ def new_head(width: int, seed: int, device: str) -> MLGCNHead:
     return MLGCNHead(make_graph(LABELS), width, (HIDDEN,)).to(device)
 
 
-def new_step(heads: list[MLGCNHead], source: Resident) -> Step | GraphedStep | SideBySide:
+def new_step(heads: list[MLGCNHead], source: ResidentRows) -> Step | GraphedStep | SideBySide:
     """The engine's own step of these heads."""
     configs = [CONFIG] * len(heads)
     return make_step(heads, source, make_optimizers(heads, configs, source.device), configs)
@@ -118,7 +119,7 @@ def usual_loader(data: Data, count: int) -> Callable[[int], Iterator]:
 def prove(data: Data, width: int, device: str) -> None:
     """In float64, two epochs of 100 images leave the usual way and eight heads at once with the engine's weights."""
     torch.set_default_dtype(torch.float64)
-    few = Resident(data.features[:100].to(device), data.targets[:100].to(device))
+    few = ResidentRows(data.features[:100].to(device), data.targets[:100].to(device))
     heads = [new_head(width, seed, device) for seed in range(3)]
     alone = new_head(width, 0, device)
     module, step = usual_step(alone, device)
@@ -202,7 +203,7 @@ def many_heads(args, data: Data, width: int, steps: int, path: Path) -> None:
 
 def batches(args, data: Data, path: Path) -> None:
     """A shuffled pass in batches of 256 and nothing else."""
-    source, streamed = data.resident(args.device), Streamed(data.cache, args.device)
+    source, streamed = data.resident(args.device), StreamedRows(data.cache, args.device)
 
     def plain() -> Iterator:
         order = epoch_order(len(data.features), 0, 1).to(args.device)

@@ -163,8 +163,14 @@ def all_finite(values: "Tensor") -> bool:
     return values.numel() == 0 or bool(torch.stack(values.detach().aminmax()).isfinite().all())
 
 
-def check_finite(argument: str, values: "Tensor") -> None:
+def check_finite(argument: str, values: "Tensor", *, rows: "Tensor | None" = None, place: str = "") -> None:
     """Checks that ``values`` (N, …) contain neither NaN nor Inf.
+
+    Args:
+        argument: the name of the argument in the error.
+        values: the numbers.
+        rows: (N,) the number of each row in the error. Default: 0…N−1.
+        place: added to the error, e.g. ``" in a.h5"``.
 
     Raises:
         InputError: if they do; the message counts these rows and names the first.
@@ -174,9 +180,9 @@ def check_finite(argument: str, values: "Tensor") -> None:
     finite = values.isfinite()
     bad_rows = ~(finite.flatten(1).all(dim=1) if values.dim() > 1 else finite.flatten())
     count, first = int(bad_rows.sum()), int(bad_rows.nonzero()[0])
-    raise InputError(
-        argument, "finite numbers", f"NaN or Inf in {count} of {len(bad_rows)} rows, the first is row {first}"
-    )
+    first = first if rows is None else int(rows[first])
+    problem = f"NaN or Inf in {count} of {len(bad_rows)} rows, the first is row {first}{place}"
+    raise InputError(argument, "finite numbers", problem)
 
 
 def check_label_names(names: Sequence[str] | None, num_labels: int | None = None) -> tuple[str, ...]:

@@ -76,7 +76,7 @@ def test_predictions_on_cuda_equal_those_on_the_cpu(tmp_path):
 
 def test_features_on_cuda_are_those_of_the_file(tmp_path, monkeypatch):
     from mlgcn_pyg.features import FeatureCache, rows
-    from mlgcn_pyg.features.batches import Resident, Streamed
+    from mlgcn_pyg.features.batches import ResidentRows, StreamedRows
 
     for k, count in enumerate((50, 0, 7)):
         ids, targets = [f"{k} {row}" for row in range(count)], torch.randint(-1, 2, (count, 3))
@@ -87,7 +87,7 @@ def test_features_on_cuda_are_those_of_the_file(tmp_path, monkeypatch):
             cache = FeatureCache(tmp_path / source)
             for ours, theirs in zip(cache.load("cuda"), cache.load(), strict=True):
                 assert ours.is_cuda and torch.equal(ours.cpu(), theirs)
-    loaded, streamed = Resident(*cache.load()), Streamed(cache, "cuda", window=16)
+    loaded, streamed = ResidentRows(*cache.load()), StreamedRows(cache, "cuda", window=16)
     for epoch in (1, 2):
         batches = zip(loaded.batches(4, 0, epoch), streamed.batches(4, 0, epoch), strict=True)
         assert all(torch.equal(a, b.cpu()) for pair in batches for a, b in zip(*pair, strict=True))

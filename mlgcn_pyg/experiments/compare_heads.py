@@ -13,7 +13,7 @@ from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.graph import LabelGraph
 from mlgcn_pyg.nn import LinearHead, MLGCNHead
 from mlgcn_pyg.training import HeadConfig, History, fit_heads
-from mlgcn_pyg.training.heads.scoring import open_data, source_logits
+from mlgcn_pyg.training.heads.scoring import open_source, source_logits
 
 HEADS = ("mlgcn", "linear")
 
@@ -73,7 +73,7 @@ def compare_heads(
         options = {"device": device, "stream": stream, "progress": report}
         options |= {"names": run_names(kind, seeds), "folder": None if folder is None else Path(folder) / kind}
         histories = fit_heads(heads, train, val, config, **options)
-        logits, targets = source_logits(heads, open_data(val, heads[0], "val", device, stream), config.views)
+        logits, targets = source_logits(heads, open_source(val, heads[0], device, stream), config.views)
         for seed, head in enumerate(heads):
             row = table1_row(logits[seed].cpu(), targets.cpu(), head.label_names)
             fitted.append(FittedHead(kind, seed, head, histories[seed], row))

@@ -1,66 +1,47 @@
-"""Shuffled batches at the speed of memory: from a device that holds every row, or streamed in windows of rows.
+"""Features and targets in batches: from a device that holds every row, or streamed from a file window by window.
 
-The order of an epoch and the view of each image are functions of (seed, epoch) alone. So a streamed pass is the loaded
-pass, batch for batch, and going on in the middle of an epoch needs the number of the step and nothing else.
+Both kinds of source give the same batches. The order of an epoch and the view of each image are functions of
+(seed, epoch) alone (:mod:`mlgcn_pyg.features.epochs`), so that resuming an epoch requires only the number of the step.
+A *row* is an index into the table (N·V, D) of all views of all images.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import psutil
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checks import all_finite, check_choice, check_finite, check_positive
+from mlgcn_pyg.checks import check_choice, check_finite, check_positive
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.seeding import derived_seed
+from mlgcn_pyg.features.epochs import WINDOW, epoch_rows
+from mlgcn_pyg.typing import RowSource
 
 if TYPE_CHECKING:
     from mlgcn_pyg.features.cache import FeatureCache
 
-BLOCK = 32  # neighbouring rows that travel together, so that a disk reads runs and not single rows
-WINDOW = 16_384  # rows shuffled among each other: what streaming holds in memory (64 MiB of float16 at D = 2048)
-RUN = 64  # batches whose targets are gathered together
+RUN = 64  # batches whose targets are gathered by one call
 VIEWS = ("first", "mean")
 
-
-def epoch_order(num_rows: int, seed: int, epoch: int) -> Tensor:
-    """The order (N,) in which an epoch sees the rows: a permutation that depends on (seed, epoch) alone.
-
-    Up to 16,384 rows it is uniform. Beyond that, blocks of 32 neighbours are shuffled, and the rows within each window
-    of 16,384, so that a window can be read in runs.
-
-    >>> epoch_order(5, seed=0, epoch=1).sort().values.tolist()
-    [0, 1, 2, 3, 4]
-    """
-    generator = _generator("order", seed, epoch)
-    if num_rows <= WINDOW:
-        return torch.randperm(num_rows, generator=generator)
-    blocks = torch.randperm(-(-num_rows // BLOCK), generator=generator)
-    rows = (blocks.view(-1, 1) * BLOCK + torch.arange(BLOCK)).flatten()
-    rows = rows[rows < num_rows]
-    return torch.cat([window[torch.randperm(len(window), generator=generator)] for window in rows.split(WINDOW)])
+Item = TypeVar("Item")
+Value = TypeVar("Value")
 
 
-def epoch_views(num_rows: int, num_views: int, seed: int, epoch: int) -> Tensor:
-    """The view (N,) in 0…V−1 that an epoch takes of each row, drawn uniformly from (seed, epoch) alone."""
-    return torch.randint(num_views, (num_rows,), generator=_generator("views", seed, epoch))
-
-
-def _generator(what: str, seed: int, epoch: int) -> torch.Generator:
-    return torch.Generator().manual_seed(derived_seed(what, seed, epoch))
-
-
-class Resident:
-    """Features and targets that lie on one device; a batch is a gather by rows, without any work per image.
+class ResidentRows:
+    """Features and targets that a device holds; a batch is a gather by rows, without any work per image.
 
     Args:
-        features: (N, D) or (N, V, D). targets: (N, C) int8 on the same device.
+        features: (N, D) or (N, V, D).
+        targets: (N, C) int8, on the same device.
 
-    >>> source = Resident(torch.arange(6.0).view(3, 2), torch.eye(3, dtype=torch.int8))
+    Attributes:
+        features: (N·V, D).
+        targets: (N, C).
+
+    >>> source = ResidentRows(torch.arange(6.0).view(3, 2), torch.eye(3, dtype=torch.int8))
     >>> batches = list(source.batches(batch_size=2, seed=0, epoch=1))
     >>> [tuple(features.shape) for features, targets in batches], sum(targets.sum() for _, targets in batches).item()
     ([(2, 2), (1, 2)], 3)
@@ -73,55 +54,66 @@ class Resident:
         self.device = features.device
 
     def row_batches(self, batch_size: int, seed: int, epoch: int, start: int = 0) -> Iterator[Tensor]:
-        """Rows (B,) for :meth:`gather`: every image once, the last batch shorter, from batch ``start`` on."""
+        """Yields the rows (B,) of each batch of an epoch, from batch ``start`` on.
+
+        Every image occurs once per epoch, with one drawn view. The last batch may be shorter.
+        """
         if self.num_images:
-            rows = _drawn(self.num_images, self.num_views, seed, epoch).to(self.device)
+            rows = epoch_rows(self.num_images, self.num_views, seed, epoch).to(self.device)
             yield from rows.split(check_positive("batch_size", batch_size))[start:]
 
     def gather(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (B, D) as stored and targets (B, C); on CUDA it may be captured in a graph."""
-        images = rows if self.num_views == 1 else rows // self.num_views
-        return self.features.index_select(0, rows), self.targets.index_select(0, images)
+        """Returns features (B, D) as stored and targets (B, C). A CUDA graph can capture it."""
+        return self.features.index_select(0, rows), self.targets.index_select(0, self._images(rows))
 
     def batches(self, batch_size: int, seed: int, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """Features (B, D) as stored and targets (B, C) of one shuffled pass, one view drawn per image."""
-        for rows in self.row_batches(batch_size * RUN, seed, epoch, start // RUN):
-            # targets are small: many batches of them are gathered at once and cut
-            targets = self.targets.index_select(0, rows if self.num_views == 1 else rows // self.num_views)
-            parts = zip(rows.split(batch_size), targets.split(batch_size), strict=True)
-            for own, known in islice(parts, start % RUN, None):
-                yield self.features.index_select(0, own), known
+        """Yields features (B, D) as stored and targets (B, C) of each batch of :meth:`row_batches`."""
+        for run in self.row_batches(batch_size * RUN, seed, epoch, start // RUN):
+            # targets are small: one gather for many batches, then cut
+            run_targets = self.targets.index_select(0, self._images(run))
+            pairs = zip(run.split(batch_size), run_targets.split(batch_size), strict=True)
+            for rows, targets in islice(pairs, start % RUN, None):
+                yield self.features.index_select(0, rows), targets
             start = 0
 
-    def blocks(self, views: str = "first", rows: int = 8192) -> Iterator[tuple[Tensor, Tensor]]:
-        """The images in their own order: view 0, or the mean of all views, which for a linear classifier is the mean
-        of its logits. Features (n, D), targets (n, C)."""
-        features = self.features.unflatten(0, (self.num_images, self.num_views))
-        if not self.num_images:
-            check_choice("views", views, VIEWS)
-            return
-        for block, targets in zip(features.split(rows), self.targets.split(rows), strict=True):
-            yield one_view(block, views), targets
+    def blocks(self, views: str = "first", size: int = 8192) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yields features (n, D) and targets (n, C) of ``size`` images at a time, in the order of the images.
 
-    def sample(self, most_rows: int) -> Tensor:
-        """At most so many images (n, V, D), evenly spaced, on the CPU."""
-        features = self.features.unflatten(0, (self.num_images, self.num_views))
-        return features[torch.from_numpy(_spaced(self.num_images, most_rows)).to(self.device)].cpu()
+        Args:
+            views: ``"first"`` takes view 0. ``"mean"`` averages all views, which for a linear classifier equals
+                averaging its logits.
+            size: images per block.
+        """
+        check_choice("views", views, VIEWS)
+        if self.num_images:
+            for features, targets in zip(self._by_image().split(size), self.targets.split(size), strict=True):
+                yield one_view(features, views), targets
+
+    def sample(self, most_images: int) -> Tensor:
+        """Returns features (n, V, D) of at most ``most_images`` evenly spaced images, on the CPU."""
+        images = torch.from_numpy(_evenly_spaced(self.num_images, most_images))
+        return self._by_image()[images.to(self.device)].cpu()
+
+    def _images(self, rows: Tensor) -> Tensor:
+        return rows if self.num_views == 1 else rows // self.num_views
+
+    def _by_image(self) -> Tensor:
+        return self.features.unflatten(0, (self.num_images, self.num_views))
 
 
-class Streamed:
-    """A cache larger than memory with the face of :class:`Resident`, and the same batches.
+class StreamedRows:
+    """Features of a cache that is larger than memory, with the interface and the batches of :class:`ResidentRows`.
 
-    One window of rows is on the device; a thread reads the next one meanwhile (into pinned memory for CUDA). Every
+    One window of rows is on the device. A thread reads the next window meanwhile, into pinned memory for CUDA. Every
     window is read in runs of at least 32 neighbouring images and put in order on the device.
 
     Args:
-        cache: the file.
-        device: where batches are wanted.
-        window: rows held at a time, at least one batch.
+        cache: the feature cache.
+        device: the device of the batches.
+        window: number of rows held at a time, at least one batch.
 
     Raises:
-        InputError: a batch larger than the window; NaN or Inf features, when they are read.
+        InputError: if a batch is larger than the window, or if features are not finite, when they are read.
     """
 
     def __init__(self, cache: "FeatureCache", device: str | torch.device = "cpu", window: int = WINDOW):
@@ -129,75 +121,82 @@ class Streamed:
         self.num_images, self.num_views, self.num_features = cache.features.shape
         self.targets = cache.targets
         dtype = torch.from_numpy(np.zeros(0, cache.features.dtype)).dtype
-        held = min(window, self.num_images)
-        # fixed storage: a CUDA graph gathers from these addresses
-        self._held = Resident(
-            torch.zeros(held, self.num_features, dtype=dtype, device=self.device),
-            torch.zeros(held, self.targets.size(1), dtype=torch.int8, device=self.device),
+        size = min(window, self.num_images)
+        # storage that stays: a CUDA graph gathers from these addresses
+        self._window_rows = ResidentRows(
+            torch.zeros(size, self.num_features, dtype=dtype, device=self.device),
+            torch.zeros(size, self.targets.size(1), dtype=torch.int8, device=self.device),
         )
 
     def row_batches(self, batch_size: int, seed: int, epoch: int, start: int = 0) -> Iterator[Tensor]:
-        """Rows (B,) for :meth:`gather`, good until the next ones are asked for; see :class:`Resident`."""
+        """Yields the rows (B,) of each batch, valid until the next batch is requested."""
         if check_positive("batch_size", batch_size) > self.window:
-            raise InputError("batch_size", f"at most {self.window} where features are streamed", batch_size)
+            raise InputError("batch_size", f"at most {self.window} if features are streamed", batch_size)
         if not self.num_images:
             return
-        steps = self.window // batch_size  # of one window
-        windows = _drawn(self.num_images, self.num_views, seed, epoch).split(steps * batch_size)[start // steps :]
-        skip = start % steps
-        for features, targets, rows in _ahead(self._read, windows):
-            self._held.features[: len(rows)].copy_(features, non_blocking=True)
-            self._held.targets[: len(rows)].copy_(targets, non_blocking=True)
-            yield from rows.to(self.device).split(batch_size)[skip:]
-            skip = 0
+        steps = self.window // batch_size  # per window
+        rows_of_epoch = epoch_rows(self.num_images, self.num_views, seed, epoch)
+        windows = rows_of_epoch.split(steps * batch_size)[start // steps :]
+        skipped = start % steps
+        for features, targets, rows in _read_ahead(self._read, windows):
+            self._window_rows.features[: len(rows)].copy_(features, non_blocking=True)
+            self._window_rows.targets[: len(rows)].copy_(targets, non_blocking=True)
+            yield from rows.to(self.device).split(batch_size)[skipped:]
+            skipped = 0
 
     def gather(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        return self._held.gather(rows)
+        """Returns features (B, D) as stored and targets (B, C). A CUDA graph can capture it."""
+        return self._window_rows.gather(rows)
 
     def batches(self, batch_size: int, seed: int, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yields features (B, D) as stored and targets (B, C) of each batch of :meth:`row_batches`."""
         return map(self.gather, self.row_batches(batch_size, seed, epoch, start))
 
-    def blocks(self, views: str = "first", rows: int = 8192) -> Iterator[tuple[Tensor, Tensor]]:
-        starts = range(0, self.num_images, rows)
-        for block, targets in _ahead(lambda start: self._slice(start, start + rows), starts):
-            yield one_view(block.to(self.device), views), targets.to(self.device)
+    def blocks(self, views: str = "first", size: int = 8192) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yields features (n, D) and targets (n, C) in the order of the images; see :meth:`ResidentRows.blocks`."""
+        check_choice("views", views, VIEWS)
+        starts = range(0, self.num_images, size)
+        for features, targets in _read_ahead(lambda start: self._read_slice(start, start + size), starts):
+            yield one_view(features.to(self.device), views), targets.to(self.device)
 
-    def sample(self, most_rows: int) -> Tensor:
-        return torch.from_numpy(self.cache.features[_spaced(self.num_images, most_rows)])
+    def sample(self, most_images: int) -> Tensor:
+        """Returns features (n, V, D) of at most ``most_images`` evenly spaced images, on the CPU."""
+        return torch.from_numpy(self.cache.features[_evenly_spaced(self.num_images, most_images)])
 
-    def _slice(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
-        block = torch.from_numpy(np.array(self.cache.features[start:stop]))
-        return self._checked(block, torch.arange(start, start + len(block))), self.targets[start:stop]
+    def _read_slice(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        features = torch.from_numpy(np.array(self.cache.features[start:stop]))
+        self._check(features, torch.arange(start, start + len(features)))
+        return features, self.targets[start:stop]
 
-    def _read(self, drawn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Features and targets of drawn rows in the order of the file, and where each drawn row is among them."""
-        drawn, order = drawn.sort()
-        images, views = drawn // self.num_views, drawn % self.num_views
-        stored = self.cache.features
-        if isinstance(stored, np.ndarray):
-            taken = stored[images.numpy(), views.numpy()]
-        else:  # several files as one know rows only
-            taken = stored[images.numpy()][np.arange(len(images)), views.numpy()]
-        features, targets = self._checked(torch.from_numpy(taken), images), self.targets[images]
+    def _read(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns features and targets in the order of the file, and the place of each of ``rows`` among them."""
+        rows, order = rows.sort()
+        images, views = rows // self.num_views, rows % self.num_views
+        array = self.cache.features
+        if isinstance(array, np.ndarray):
+            features = torch.from_numpy(array[images.numpy(), views.numpy()])
+        else:  # several joined files, which are indexed by image only
+            features = torch.from_numpy(array[images.numpy()][np.arange(len(images)), views.numpy()])
+        self._check(features, images)
+        targets = self.targets[images]
         if self.device.type == "cuda":
             features, targets = features.pin_memory(), targets.pin_memory()
         return features, targets, torch.empty_like(order).scatter_(0, order, torch.arange(len(order)))
 
-    def _checked(self, features: Tensor, images: Tensor) -> Tensor:
-        if not all_finite(features):
-            bad = ~features.flatten(1).isfinite().all(dim=1)
-            found = f"NaN or Inf in {int(bad.sum())} of {len(bad)} rows, the first is row {int(images[bad][0])}"
-            raise InputError(f"features of {self.cache.path}", "finite numbers", found)
-        return features
+    def _check(self, features: Tensor, images: Tensor) -> None:
+        check_finite("cache", features, rows=images, place=f" in {self.cache.path}")
 
 
-def open_batches(
-    cache: "FeatureCache", device: str | torch.device = "cpu", stream: bool | None = None
-) -> Resident | Streamed:
-    """A cache as batches on ``device``: loaded, or streamed where it would take over half of the free memory.
+def open_rows(cache: "FeatureCache", device: str | torch.device = "cpu", stream: bool | None = None) -> RowSource:
+    """Opens the rows of a cache on ``device``: resident, or streamed if they would take over half of the free memory.
 
     Args:
-        stream: True or False to decide it. Both give the same batches.
+        cache: the feature cache.
+        device: the device of the batches.
+        stream: True streams, False loads; both give the same batches. Default: depends on free memory.
+
+    Raises:
+        InputError: if features are not finite.
     """
     device = torch.device(device)
     if stream is None:
@@ -207,33 +206,25 @@ def open_batches(
             free = min(free, torch.cuda.mem_get_info(device)[0])
         stream = size > free / 2
     if stream:
-        return Streamed(cache, device)
+        return StreamedRows(cache, device)
     features, targets = cache.load(device)
-    check_finite(f"features of {cache.path}", features)
-    return Resident(features, targets)
+    check_finite("cache", features, place=f" in {cache.path}")
+    return ResidentRows(features, targets)
 
 
-def one_view(block: Tensor, views: str) -> Tensor:
-    """(n, V, D) → (n, D): the first view as stored, or the mean of all in float32 at least."""
-    if check_choice("views", views, VIEWS) == "first" or block.size(1) == 1:
-        return block[:, 0]
-    return block.to(torch.promote_types(block.dtype, torch.float32)).mean(dim=1)
+def one_view(features: Tensor, views: str) -> Tensor:
+    """Returns (n, D) of features (n, V, D): the first view as stored, or the mean of all, in float32 at least."""
+    if check_choice("views", views, VIEWS) == "first" or features.size(1) == 1:
+        return features[:, 0]
+    return features.to(torch.promote_types(features.dtype, torch.float32)).mean(dim=1)
 
 
-def _drawn(num_images: int, num_views: int, seed: int, epoch: int) -> Tensor:
-    """Rows (N,) of an (N·V, D) table in the order of the epoch, each with the view it drew."""
-    order = epoch_order(num_images, seed, epoch)
-    if num_views == 1:
-        return order
-    return order * num_views + epoch_views(num_images, num_views, seed, epoch)[order]
-
-
-def _spaced(count: int, most: int) -> np.ndarray:
+def _evenly_spaced(count: int, most: int) -> np.ndarray:
     return np.arange(0, count, max(1, -(-count // most)))
 
 
-def _ahead(read: Callable, items: Iterable) -> Iterator:
-    """``read(item)`` for each item, the next one read by a thread while this one is worked on."""
+def _read_ahead(read: Callable[[Item], Value], items: Iterable[Item]) -> Iterator[Value]:
+    """Yields ``read(item)`` for each item; a thread reads the next item while the caller uses this one."""
     with ThreadPoolExecutor(max_workers=1) as pool:
         reading = None
         for item in items:

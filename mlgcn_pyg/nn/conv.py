@@ -6,7 +6,8 @@ from torch_geometric.nn import MessagePassing
 
 from mlgcn_pyg.checks import check_choice, check_positive
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.nn.kernels import Adjacency, propagate
+from mlgcn_pyg.nn.gcn import LabelOperator, gcn_layer
+from mlgcn_pyg.nn.kernels import Adjacency
 
 
 class ReweightedConv(MessagePassing):
@@ -14,38 +15,46 @@ class ReweightedConv(MessagePassing):
     <https://arxiv.org/abs/1904.03582>`_ (Eq. 2), with the re-weighted propagation of Eq. 8:
 
     .. math::
-        \mathbf{h}'_i = s_i \, \mathbf{h}_i \mathbf{W} + \sum_{j} w_{ij} \, \mathbf{h}_j \mathbf{W} \; (+ \mathbf{b})
+        \mathbf{h}'_i = s_i \, \mathbf{h}_i \mathbf{W} + \sum_{j \in \mathcal{N}(i)} w_{ij} \, \mathbf{h}_j \mathbf{W}
+        \; (+ \mathbf{b})
 
-    With :math:`s_i = 1 - p` and :math:`w_{ij} = p / \#\text{neighbours}` this is Eq. 8: every label moves the
-    fraction p of the way to the mean of its neighbours. The self weights are a vector, not self-loops, so no edge
-    is ever added or removed, and a label without edges is scaled by :math:`s_i` alone.
+    With the self weight :math:`s_i = 1 - p` and edge weights :math:`w_{ij} = p / |\mathcal{N}(i)|`, this is Eq. 8: the
+    label :math:`i` keeps the fraction :math:`1 - p` of its own features and receives the fraction :math:`p` from its
+    neighbours. The self weights are a separate vector, not self-loops, so that the operator never adds or removes an
+    edge. A label without neighbours is scaled by :math:`s_i`.
+
+    Given an ``edge_index`` tensor, the operator propagates as PyG does, by messages and their aggregation. Given an
+    :class:`~mlgcn_pyg.nn.kernels.Adjacency`, it uses the fastest kernel, on the narrower side of :math:`\mathbf{W}`.
 
     Args:
-        in_channels: width of the input; C for one-hot input given as ``x=None``.
-        out_channels: width of the output.
-        bias: learn an additive bias (the paper has none).
-        flow: who receives. ``"target_to_source"``: ``edge_index[0]`` from ``edge_index[1]`` (weightings ``paper`` and
-            ``binary``); ``"source_to_target"``: the other way (``released``). Give it ``graph.flow``.
-
-    Given an ``edge_index`` tensor, it propagates as PyG does (message, aggregate); given an
-    :class:`~mlgcn_pyg.nn.kernels.Adjacency`, by the fastest kernel and on the narrower side of W.
+        in_channels: Size of each input sample; the number of labels for one-hot input (``x=None``).
+        out_channels: Size of each output sample.
+        bias: If set to True, the layer learns an additive bias. The paper has none.
+        flow: The direction of propagation, :obj:`graph.flow` of a label graph. With ``"target_to_source"``, the label
+            ``edge_index[0]`` receives from ``edge_index[1]`` (weightings ``paper`` and ``binary``); with
+            ``"source_to_target"``, ``edge_index[1]`` receives from ``edge_index[0]`` (weighting ``released``).
 
     Shapes:
         - **x:** (C, in_channels), or None for one-hot input (C = in_channels)
-        - **edge_index:** (2, E) or an Adjacency; **edge_weight:** (E,); **self_weight:** (C,)
+        - **edge_index:** (2, E), or an :class:`~mlgcn_pyg.nn.kernels.Adjacency`
+        - **edge_weight:** (E,)
+        - **self_weight:** (C,)
         - **output:** (C, out_channels)
 
     Raises:
-        InputError: channels below 1 or an unknown flow; a shape that does not fit.
+        InputError: if a number of channels is below 1, the flow is unknown, or a shape does not match.
 
     >>> conv = ReweightedConv(1, 1)
     >>> conv.weight.data.fill_(1.0)
     tensor([[1.]])
-    >>> x, edge_index = torch.tensor([[1.0], [3.0]]), torch.tensor([[0], [1]])  # 0 hears from 1
+    >>> x, edge_index = torch.tensor([[1.0], [3.0]]), torch.tensor([[0], [1]])  # label 0 receives from label 1
     >>> conv(x, edge_index, edge_weight=torch.tensor([0.2]), self_weight=torch.tensor([0.8, 0.8])).detach()
     tensor([[1.4000],
             [2.4000]])
     """
+
+    weight: Tensor
+    bias: Tensor | None
 
     def __init__(self, in_channels: int, out_channels: int, bias: bool = False, flow: str = "target_to_source"):
         super().__init__(aggr="sum", flow=check_choice("flow", flow, ("target_to_source", "source_to_target")))
@@ -56,7 +65,10 @@ class ReweightedConv(MessagePassing):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """U(−1/√out, 1/√out), as in the released code (Glorot's range would give 4 times its first logits)."""
+        """Draws weight and bias from U(−1/√out, 1/√out), as the released code does.
+
+        Glorot initialisation would make the initial logits four times as large.
+        """
         bound = self.out_channels**-0.5
         torch.nn.init.uniform_(self.weight, -bound, bound)
         if self.bias is not None:
@@ -65,33 +77,27 @@ class ReweightedConv(MessagePassing):
     def forward(
         self, x: Tensor | None, edge_index: Tensor | Adjacency, edge_weight: Tensor, self_weight: Tensor
     ) -> Tensor:
+        """Returns the propagated and transformed features (C, out_channels)."""
+        self._check_width(x)
         if isinstance(edge_index, Adjacency):
-            out = self._by_kernel(x, edge_index, edge_weight, self_weight)
+            if edge_index.flow != self.flow:
+                raise InputError("edge_index", f"an adjacency with flow {self.flow!r}", repr(edge_index.flow))
+            out = gcn_layer(x, self.weight, LabelOperator(edge_index, edge_weight, self_weight))
         else:
-            self._check(x, edge_index, edge_weight, self_weight)
+            self._check_edges(x, edge_index, edge_weight, self_weight)
             h = self.weight if x is None else x @ self.weight  # the one-hot matrix times W is W
             out = self.propagate(edge_index, x=h, edge_weight=edge_weight) + self_weight.view(-1, 1) * h
         return out if self.bias is None else out + self.bias
 
-    def _by_kernel(self, x, adjacency: Adjacency, edge_weight: Tensor, self_weight: Tensor) -> Tensor:
-        if adjacency.flow != self.flow:
-            raise InputError("edge_index", f"an adjacency with flow {self.flow!r}", repr(adjacency.flow))
-        self._check_width(x)
-        if x is None:
-            return propagate(self.weight, adjacency, edge_weight, self_weight)
-        if self.in_channels <= self.out_channels:  # Â(XW) = (ÂX)W
-            return propagate(x, adjacency, edge_weight, self_weight) @ self.weight
-        return propagate(x @ self.weight, adjacency, edge_weight, self_weight)
-
     def message(self, x_j: Tensor, edge_weight: Tensor) -> Tensor:
+        """Returns the message (E, out_channels) of each edge."""
         return edge_weight.view(-1, 1) * x_j
 
     def _check_width(self, x: Tensor | None) -> None:
         if x is not None and (x.dim() != 2 or x.size(1) != self.in_channels):
             raise InputError("x", f"shape (num_labels, {self.in_channels})", f"shape {tuple(x.shape)}")
 
-    def _check(self, x, edge_index, edge_weight, self_weight) -> None:
-        self._check_width(x)
+    def _check_edges(self, x: Tensor | None, edge_index: Tensor, edge_weight: Tensor, self_weight: Tensor) -> None:
         num_labels = self.in_channels if x is None else x.size(0)
         if edge_index.dim() != 2 or edge_index.size(0) != 2:
             raise InputError("edge_index", "shape (2, num_edges)", f"shape {tuple(edge_index.shape)}")

@@ -1,4 +1,4 @@
-"""Directed edges that learn: how much each label listens, and to whom."""
+"""Learned weights of the edges of a label graph."""
 
 import torch
 from torch import Tensor
@@ -9,30 +9,36 @@ from mlgcn_pyg.graph import LabelGraph
 
 
 class LearnedEdges(torch.nn.Module):
-    r"""Weights of the edges of a graph with weighting ``"paper"``, as parameters that start at Eq. 8:
+    r"""The entries of Â for weighting ``"paper"`` as parameters, which start at Eq. 8:
 
     .. math::
         \hat{A}_{ij} = p_i \, \mathrm{softmax}_j(\ell_{ij}), \qquad \hat{A}_{ii} = 1 - p_i, \qquad
         p_i = \sigma(\mathrm{logit}(p) + q_i)
 
-    The softmax runs over the edges that share the receiver i, so that rows with edges keep the sum 1. A row with a
-    single edge has no gradient through its softmax; with ``learn_p`` it still learns p. Labels without edges keep
+    The softmax runs over the edges with the same receiver i, so that rows with edges keep the sum 1. A row with a
+    single edge has no gradient through its softmax, but still learns its p with ``learn_p``. Labels without edges keep
     1 − p.
 
     Args:
-        graph: a label graph with weighting ``"paper"``.
-        learn_edges: one logit ℓ per edge, starting at 0.
-        learn_p: one q per label, starting at 0, the graph's p; weight decay draws towards Eq. 8.
+        graph: A label graph with weighting ``"paper"``.
+        learn_edges: If set to True, one logit ℓ per edge is learned, starting at 0.
+        learn_p: If set to True, one offset q per label is learned, starting at 0. Weight decay pulls p towards the p of
+            the graph.
 
     Raises:
-        InputError: another weighting; ``learn_p`` where p is 0 or 1.
+        InputError: if the graph has a different weighting, or with ``learn_p``, if its p is 0 or 1.
     """
+
+    receiver: Tensor
+    has_edges: Tensor
+    edge_logits: Tensor
+    p_offsets: Tensor | None
 
     def __init__(self, graph: LabelGraph, learn_edges: bool, learn_p: bool):
         super().__init__()
         if graph.weighting != "paper":
             fix = "graph.reweighted(weighting='paper')"
-            raise InputError("learn_edges", "a graph with weighting 'paper'", repr(graph.weighting), fix)
+            raise InputError("graph", "weighting 'paper' to learn its edges", repr(graph.weighting), fix)
         if learn_p and not 0 < graph.p < 1:
             raise InputError("learn_p", "a graph with 0 < p < 1 to start from", f"p = {graph.p:g}")
         self.p = graph.p
@@ -49,36 +55,49 @@ class LearnedEdges(torch.nn.Module):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Eq. 8 again."""
+        """Returns all parameters to Eq. 8."""
         for parameter in self.parameters():
             parameter.zero_()
 
     def forward(self) -> tuple[Tensor, Tensor]:
-        """``edge_weight`` (E,) and ``self_weight`` (C,)."""
+        """Returns ``edge_weight`` (E,) and ``self_weight`` (C,)."""
         p = torch.full_like(self.has_edges, self.p, dtype=self.edge_logits.dtype)
         return learned_weights(self.edge_logits, self.p_offsets, p, self.receiver, self.has_edges)
 
     @torch.no_grad()
-    def take_over(self, other: "LearnedEdges", theirs: LabelGraph, ours: LabelGraph) -> None:
-        """Copies the logits of edges and labels whose names are in both graphs."""
-        row = {name: k for k, name in enumerate(theirs.label_names)}
-        kept = [(k, row[name]) for k, name in enumerate(ours.label_names) if name in row]
-        if self.p_offsets is not None:
-            for k, j in kept:
-                if other.has_edges[j]:  # elsewhere no p was ever learned
-                    self.p_offsets[k] = other.p_offsets[j]
+    def copy_common(self, graph: LabelGraph, other: "LearnedEdges", other_graph: LabelGraph) -> None:
+        """Copies the parameters of edges and labels whose names are in both graphs.
+
+        Args:
+            graph: The label graph of these edges.
+            other: The learned edges to copy from.
+            other_graph: The label graph of ``other``.
+        """
+        other_row = {name: row for row, name in enumerate(other_graph.label_names)}
+        if self.p_offsets is not None and other.p_offsets is not None:
+            for row, name in enumerate(graph.label_names):
+                if name in other_row and other.has_edges[other_row[name]]:  # labels without edges learn no p
+                    self.p_offsets[row] = other.p_offsets[other_row[name]]
         if not isinstance(self.edge_logits, torch.nn.Parameter):
             return
-        edge = {pair: e for e, pair in enumerate(_named_edges(theirs))}
-        for e, pair in enumerate(_named_edges(ours)):
-            if pair in edge:
-                self.edge_logits[e] = other.edge_logits[edge[pair]]
+        other_edge = {pair: edge for edge, pair in enumerate(_named_edges(other_graph))}
+        for edge, pair in enumerate(_named_edges(graph)):
+            if pair in other_edge:
+                self.edge_logits[edge] = other.edge_logits[other_edge[pair]]
 
 
 def learned_weights(
     edge_logits: Tensor, p_offsets: Tensor | None, p: Tensor, receiver: Tensor, has_edges: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """``edge_weight`` (E,) and ``self_weight`` (C,) of :class:`LearnedEdges`, with one starting p (C,) per label."""
+    """Returns ``edge_weight`` (E,) and ``self_weight`` (C,) of :class:`LearnedEdges`.
+
+    Args:
+        edge_logits: (E,) ℓ.
+        p_offsets: (C,) q, or None if p is not learned.
+        p: (C,) the initial p of each label.
+        receiver: (E,) the receiver i of each edge.
+        has_edges: (C,) bool, whether a label is the receiver of an edge.
+    """
     share = softmax(edge_logits, receiver, num_nodes=len(has_edges))
     if p_offsets is not None:
         p = torch.where(has_edges, (p.logit() + p_offsets).sigmoid(), p)

@@ -1,4 +1,4 @@
-"""The fair baseline: one free classifier per label and no graph."""
+"""The baseline without a graph: one free classifier per label."""
 
 from collections.abc import Sequence
 
@@ -10,23 +10,33 @@ from mlgcn_pyg.errors import InputError
 
 
 def check_features(features: Tensor, num_features: int) -> None:
-    """InputError unless ``features`` has the shape (B, num_features)."""
+    """Checks that ``features`` has the shape (B, num_features).
+
+    Raises:
+        InputError: if it does not.
+    """
     if features.dim() != 2 or features.size(1) != num_features:
         raise InputError("features", f"shape (batch, {num_features})", f"shape {tuple(features.shape)}")
 
 
 class LinearHead(torch.nn.Module):
-    """The fair baseline, one free classifier per label and no graph, with the face of :class:`MLGCNHead`.
+    r"""A linear classifier for each label: the baseline to compare ML-GCN with. It has the same interface as
+    :class:`~mlgcn_pyg.nn.MLGCNHead`.
 
-    .. math:: \\text{logits} = \\mathbf{X} \\, \\mathbf{W}_{cls}^{\\top} + \\mathbf{b}
+    .. math:: \text{logits} = \mathbf{X} \, \mathbf{W}_{cls}^{\top} + \mathbf{b}
 
     Args:
-        num_labels: C. num_features: D.
-        label_names: C names; the numbers 0…C−1 by default.
-        bias: learn an additive bias.
+        num_labels: Number of labels C.
+        num_features: Size D of an image feature.
+        label_names: C names. Default: the numbers 0…C−1.
+        bias: If set to False, the layer does not learn an additive bias.
 
     Shapes:
-        - **features:** (B, D) → **logits:** (B, C)
+        - **features:** (B, D)
+        - **logits:** (B, C)
+
+    Raises:
+        InputError: if a size is below 1, the names do not match, or the features do not have the size D.
 
     >>> LinearHead(3, num_features=8)(torch.randn(2, 8)).shape
     torch.Size([2, 3])
@@ -42,30 +52,35 @@ class LinearHead(torch.nn.Module):
 
     @property
     def num_labels(self) -> int:
+        """C."""
         return len(self.label_names)
 
     def reset_parameters(self) -> None:
+        """Initialises all parameters again."""
         self.linear.reset_parameters()
 
     def classifiers(self) -> Tensor:
-        """W_cls (C, D), without the bias."""
+        """Returns W_cls (C, D), without the bias."""
         return self.linear.weight
 
     def forward(self, features: Tensor) -> Tensor:
+        """Returns the logits (B, C) of image features (B, D)."""
         check_features(features, self.num_features)
         return self.linear(features)
 
     @torch.no_grad()
     def to_linear(self) -> torch.nn.Linear:
-        """A copy of the linear layer."""
+        """Returns a copy of the linear layer."""
         return fold(self.linear.weight, self.linear.bias)
 
 
 def fold(weight: Tensor, bias: Tensor | None = None) -> torch.nn.Linear:
-    """An ``nn.Linear`` with copies of ``weight`` (C, D) and ``bias`` (C,)."""
-    sizes = {"in_features": weight.size(1), "out_features": weight.size(0), "bias": bias is not None}
-    # without initialisation: it would take time, and numbers from the generator that training draws from
-    linear = torch.nn.utils.skip_init(torch.nn.Linear, **sizes, device=weight.device, dtype=weight.dtype)
+    """Returns an ``nn.Linear`` with copies of ``weight`` (C, D) and ``bias`` (C,)."""
+    num_labels, num_features = weight.shape
+    # without initialisation, which takes time and draws from the random generator of the training
+    linear = torch.nn.utils.skip_init(
+        torch.nn.Linear, num_features, num_labels, bias is not None, device=weight.device, dtype=weight.dtype
+    )
     linear.weight.copy_(weight)
     if bias is not None:
         linear.bias.copy_(bias)

@@ -1,8 +1,7 @@
-"""Losses over targets with unknown entries, in float32 or better whatever the logits are."""
+"""Multi-label losses for targets with unknown entries, computed in float32 or float64."""
 
-import functools
-import inspect
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -13,33 +12,36 @@ from mlgcn_pyg.errors import InputError
 
 
 def multilabel_soft_margin(logits: Tensor, targets: Tensor, *, check: bool = True) -> Tensor:
-    r"""Binary cross-entropy on logits, the multi-label loss of Eq. 5 (with the sign as meant):
+    r"""Binary cross-entropy on logits, the multi-label loss of Eq. 5 (with its sign corrected):
 
     .. math::
         \mathcal{L} = -\frac{1}{BC} \sum_{b,c\ \text{known}}
         y_{bc} \log \sigma(z_{bc}) + (1 - y_{bc}) \log(1 - \sigma(z_{bc}))
 
-    Unknown entries (−1) add nothing; the denominator stays B·C, so that the mean over ranks is the whole batch's.
+    Unknown entries (−1) add nothing to the sum. The denominator is always B·C, so that the mean over the parts of a
+    batch is the loss of the whole batch.
 
     Args:
-        logits: (B, C) z, of any floating-point type; half precision is computed, and returned, in float32.
-        targets: (B, C) y in {-1, 0, 1}, any dtype that holds them.
-        check: look at every target here, which waits for a GPU at every step. The training of this package does
-            without: its targets were checked where they were read.
+        logits: z (B, C) of any floating-point type, or (H, B, C) for H heads. Half precision is computed, and returned,
+            in float32.
+        targets: y (B, C) in {-1, 0, 1}, of any type that holds these values.
+        check: If set to False, the values of the targets are not checked. The check synchronises with a GPU.
 
     Returns:
-        the loss, a scalar; 0 for an empty batch.
+        The loss, a scalar, or (H,) for H heads. It is 0 for an empty batch.
 
     Raises:
-        InputError: shapes that differ, logits that are no floating-point numbers; other targets, with ``check``.
+        InputError: if the shapes do not match, the logits are not floating-point numbers, or with ``check``, a target
+            is not in {-1, 0, 1}.
 
     >>> multilabel_soft_margin(torch.zeros(1, 2), torch.tensor([[1, -1]]))  # log 2, over two entries
     tensor(0.3466)
     """
     logits = _checked(logits, targets, check)
-    known = (targets >= 0).to(logits.dtype)
-    loss = F.binary_cross_entropy_with_logits(logits, targets.clamp(min=0).to(logits.dtype), known, reduction="sum")
-    return loss / max(torch.numel(logits), 1)
+    known = (targets >= 0).to(logits.dtype).expand_as(logits)
+    truth = targets.clamp(min=0).to(logits.dtype).expand_as(logits)
+    terms = F.binary_cross_entropy_with_logits(logits, truth, known, reduction="none")
+    return terms.sum(dim=(-2, -1)) / max(targets.numel(), 1)
 
 
 def asymmetric(
@@ -58,16 +60,22 @@ def asymmetric(
         \mathcal{L} = -\frac{1}{BC} \sum_{b,c\ \text{known}} y (1 - p)^{\gamma_+} \log p
         + (1 - y) \, p_m^{\gamma_-} \log(1 - p_m), \qquad p = \sigma(z), \quad p_m = \max(p - m, 0)
 
-    Easy negatives weigh less, and those with :math:`p \le m` nothing. The gradient is the whole loss's, the focusing
-    factors included. With both γ and m at 0 it is :func:`multilabel_soft_margin`.
+    Easy negatives have a small weight, and negatives with :math:`p \le m` have weight 0. The gradient includes the
+    focusing factors. If both γ and m are 0, the loss is :func:`multilabel_soft_margin`.
 
     Args:
-        logits, targets, check: as of :func:`multilabel_soft_margin`.
-        gamma_neg, gamma_pos: γ₋ and γ₊ ≥ 0; the defaults are those of the authors' released code.
-        margin: m in [0, 1), which shifts the negatives' probabilities.
+        logits: z; see :func:`multilabel_soft_margin`.
+        targets: y; see :func:`multilabel_soft_margin`.
+        gamma_neg: γ₋ ≥ 0. The defaults of γ and m are those of the authors' released code.
+        gamma_pos: γ₊ ≥ 0.
+        margin: m in [0, 1), by which the probabilities of negatives are shifted.
+        check: see :func:`multilabel_soft_margin`.
+
+    Returns:
+        The loss, a scalar, or (H,) for H heads. It is 0 for an empty batch.
 
     Raises:
-        InputError: as :func:`multilabel_soft_margin`; γ or m out of range.
+        InputError: as in :func:`multilabel_soft_margin`, and if γ or m is out of range.
 
     >>> asymmetric(torch.zeros(1, 2), torch.tensor([[1, 0]]), gamma_neg=1, gamma_pos=0, margin=0)  # log 2 · 3/4
     tensor(0.5199)
@@ -81,42 +89,57 @@ def asymmetric(
             negative = log_q * (gamma_neg * log_p).exp()
         else:
             shifted = z.sigmoid() - margin
-            heard = shifted > 0
-            p_m = torch.where(heard, shifted, 0.5)  # any number whose power has a gradient; it is not used
-            # 1 − p_m = σ(−z) + m, which never vanishes
-            negative = torch.where(heard, p_m.pow(gamma_neg) * (z.neg().sigmoid() + margin).log(), 0.0)
+            above = shifted > 0
+            p_m = torch.where(above, shifted, 0.5)  # 0.5 is not used; any value whose power has a gradient would do
+            # 1 − p_m = σ(−z) + m, which is never 0
+            negative = torch.where(above, p_m.pow(gamma_neg) * (z.neg().sigmoid() + margin).log(), 0.0)
         terms = torch.where(targets > 0, positive, torch.where(targets == 0, negative, 0.0))
-        return -terms.sum() / max(terms.numel(), 1)
+        return -terms.sum(dim=(-2, -1)) / max(targets.numel(), 1)
 
 
 LOSSES: dict[str, Callable[..., Tensor]] = {"multilabel_soft_margin": multilabel_soft_margin, "asymmetric": asymmetric}
 
 
-def make_loss(name: str, **options) -> Callable[[Tensor, Tensor], Tensor]:
-    """The loss of that name as a function of logits and targets alone, its options checked now.
+def make_loss(
+    name: str,
+    *,
+    check: bool = True,
+    gamma_neg: float | None = None,
+    gamma_pos: float | None = None,
+    margin: float | None = None,
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """Returns a loss as a function of logits and targets alone.
 
-    Raises InputError for an unknown name or option, or an option out of its range.
+    Args:
+        name: A key of :data:`LOSSES`.
+        check: If set to False, the values of the targets are not checked.
+        gamma_neg: γ₋ of :func:`asymmetric`. None means the default of the loss, also below.
+        gamma_pos: γ₊ of :func:`asymmetric`.
+        margin: m of :func:`asymmetric`.
+
+    Raises:
+        InputError: if the name is unknown, an argument is out of range, or the loss does not have it.
 
     >>> loss = make_loss("asymmetric", gamma_neg=2, margin=0)
     >>> loss(torch.zeros(1, 1), torch.tensor([[0]]))  # log 2 / 4
     tensor(0.1733)
     """
-    function = LOSSES[check_choice("loss", name, LOSSES)]
-    known = [k for k, parameter in inspect.signature(function).parameters.items() if parameter.kind is _OPTION]
-    for option in options:
-        check_choice(f"option of the loss {name}", option, known)
-    loss = functools.partial(function, **options)
-    loss(torch.zeros(0, 1), torch.zeros(0, 1))  # an empty batch: only the options are looked at
+    check_choice("name", name, LOSSES)
+    options = {"gamma_neg": gamma_neg, "gamma_pos": gamma_pos, "margin": margin}
+    given = {option: value for option, value in options.items() if value is not None}
+    if name != "asymmetric":
+        for option, value in given.items():
+            raise InputError(option, f"None, since the loss {name} does not have it", value)
+    loss = partial(LOSSES[name], check=check, **given)
+    loss(torch.zeros(0, 1), torch.zeros(0, 1))  # an empty batch: checks the options now
     return loss
 
 
-_OPTION = inspect.Parameter.KEYWORD_ONLY
-
-
 def _checked(logits: Tensor, targets: Tensor, check: bool) -> Tensor:
-    """Logits in float32 or float64."""
-    if logits.shape != targets.shape:
-        raise InputError("targets", f"the shape of logits, {tuple(logits.shape)}", f"shape {tuple(targets.shape)}")
+    """Returns the logits in float32 or float64, after the checks of both arguments."""
+    if logits.dim() not in (2, 3) or logits.shape[-2:] != targets.shape:
+        expected = f"the shape of logits, {tuple(logits.shape[-2:])}"
+        raise InputError("targets", expected, f"shape {tuple(targets.shape)}")
     if not logits.is_floating_point():
         raise InputError("logits", "floating-point numbers", f"{logits.dtype}")
     if check:

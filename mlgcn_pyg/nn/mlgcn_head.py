@@ -1,56 +1,72 @@
-"""The ML-GCN head: a GCN makes one classifier per label, and the classifiers are applied to image features."""
+"""The ML-GCN head: a GCN computes one classifier per label, and the classifiers are applied to image features."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Self, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mlgcn_pyg.checks import check_number, check_positive
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.graph import LabelGraph
 from mlgcn_pyg.nn.conv import ReweightedConv
-from mlgcn_pyg.nn.kernels import Adjacency, propagate
+from mlgcn_pyg.nn.gcn import LabelOperator, gcn_factors, gcn_logits
+from mlgcn_pyg.nn.kernels import Adjacency
 from mlgcn_pyg.nn.learned_edges import LearnedEdges
 from mlgcn_pyg.nn.linear_head import check_features, fold
-from mlgcn_pyg.nn.order import features_first
+
+GRAPH_BUFFERS = ("x", "edge_index", "edge_weight", "self_weight")
 
 
 class MLGCNHead(torch.nn.Module):
-    r"""Classifiers that a GCN makes from label embeddings (`ML-GCN <https://arxiv.org/abs/1904.03582>`_, Sec. 3.2).
+    r"""The head of `"Multi-Label Image Recognition with Graph Convolutional Networks"
+    <https://arxiv.org/abs/1904.03582>`_ (Sec. 3.2): a GCN maps label embeddings to one classifier per label.
 
     .. math::
         \mathbf{H}_0 = \mathbf{x}, \quad
         \mathbf{H}_{l+1} = h(\hat{\mathbf{A}} \mathbf{H}_l \mathbf{W}_l), \quad
         \text{logits} = \mathbf{X} \, \mathbf{W}_{cls}^{\top}, \quad \mathbf{W}_{cls} = \mathbf{H}_L
 
-    with LeakyReLU between the layers and nothing after the last (Eqs. 2 and 4). There is no bias.
+    The nonlinearity :math:`h` is LeakyReLU between the layers and the identity after the last layer (Eqs. 2 and 4).
+    There is no bias.
 
-    The work is counted and done the cheap way: propagation on the narrower side of W, the constant ÂX of the first
-    layer once, and (X Wᵀ)(ÂH)ᵀ in place of X (ÂH W)ᵀ where that is less. ``forward`` always computes with the present
-    parameters; :meth:`to_linear` is the folded path.
+    The head computes the same numbers in the cheapest order (:mod:`mlgcn_pyg.nn.gcn`). It propagates on the narrower
+    side of :math:`\mathbf{W}_l`, computes the constant :math:`\hat{\mathbf{A}} \mathbf{x}` of the first layer once, and
+    projects the features before the last propagation if this takes fewer multiplications.
+
+    :meth:`forward` always uses the current parameters. For inference, :meth:`to_linear` folds the whole head into one
+    linear layer.
 
     Args:
-        graph: the label graph; its embeddings, edges and weights become buffers of the head.
-        num_features: D, the width of an image feature (``backbone.num_features``).
-        hidden_channels: widths between the layers: ``(1024,)`` for two layers, ``(1024, 1024)`` for three (Table 3).
-        negative_slope: of the LeakyReLU (0.2 in the paper).
-        learn_edges, learn_p: learn the edges' weights, and one p per label (:class:`LearnedEdges`); weighting
-            ``"paper"`` only.
+        graph: The label graph. Its embeddings, edges and weights become buffers of the head.
+        num_features: Size D of an image feature (``backbone.num_features``).
+        hidden_channels: Sizes between the layers: ``(1024,)`` for two layers, ``(1024, 1024)`` for three (Table 3).
+        negative_slope: Negative slope of the LeakyReLU (0.2 in the paper).
+        learn_edges: If set to True, the edge weights are learned (:class:`~mlgcn_pyg.nn.learned_edges.LearnedEdges`).
+            Requires the weighting ``"paper"``.
+        learn_p: If set to True, one p per label is learned. Requires the weighting ``"paper"`` and 0 < p < 1.
 
     Shapes:
-        - **features:** (B, D) → **logits:** (B, C)
+        - **features:** (B, D)
+        - **logits:** (B, C)
 
     Raises:
-        InputError: a label graph that does not validate, widths below 1, features of another width, learning with
-            another weighting.
+        InputError: if the label graph is invalid, a size is below 1, the features do not have the size D, or edges are
+            to be learned for a weighting other than ``"paper"``.
 
     >>> graph = LabelGraph.from_targets([[1, 1, 0], [1, 0, 1]], x=torch.randn(3, 5))
     >>> head = MLGCNHead(graph, num_features=8, hidden_channels=(4,))
     >>> head(torch.randn(2, 8)).shape, head.classifiers().shape, head.to_linear()
     (torch.Size([2, 3]), torch.Size([3, 8]), Linear(in_features=8, out_features=3, bias=False))
     """
+
+    x: Tensor | None
+    edge_index: Tensor
+    edge_weight: Tensor
+    self_weight: Tensor
+    propagated_x: Tensor | None
+    learned: LearnedEdges | None
 
     def __init__(
         self,
@@ -69,110 +85,114 @@ class MLGCNHead(torch.nn.Module):
         self.hidden_channels = tuple(check_positive("hidden_channels", width) for width in hidden_channels)
         self.negative_slope = check_number("negative_slope", negative_slope, 0, 1)
         self.learn_edges, self.learn_p = learn_edges, learn_p
-        self._graph = copy.copy(graph)  # what describes the edges; embeddings of millions of labels are kept once
+        self._graph = copy.copy(graph)  # without the embeddings, which may be large and are a buffer
         self._graph.x = None
         self._graph = self._graph.clone().to("cpu")
-        for name in ("x", "edge_index", "edge_weight", "self_weight"):
-            value = getattr(graph, name)  # x may be None: one-hot
-            value = None if value is None else value.detach().clone()
-            self.register_buffer(
-                name, value.to(graph.edge_weight.dtype) if name == "x" and value is not None else value
-            )
+        for name in GRAPH_BUFFERS:
+            value = getattr(graph, name)  # x is None for one-hot labels
+            self.register_buffer(name, None if value is None else value.detach().clone())
+        if self.x is not None:
+            self.x = self.x.to(graph.edge_weight.dtype)
         self.learned = LearnedEdges(graph, learn_edges, learn_p) if learn_edges or learn_p else None
-        widths = [graph.embedding_dim, *self.hidden_channels, num_features]
+        sizes = [graph.embedding_dim, *self.hidden_channels, num_features]
         self.convs = torch.nn.ModuleList(
-            ReweightedConv(a, b, flow=graph.flow) for a, b in zip(widths[:-1], widths[1:], strict=True)
+            ReweightedConv(a, b, flow=graph.flow) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
         )
         self.adjacency = Adjacency(self.edge_index, self.num_labels, graph.flow)
         self._propagate_constant()
-        self.register_load_state_dict_pre_hook(_same_graph)
+        self.register_load_state_dict_pre_hook(_check_same_graph)
 
     @torch.no_grad()
     def _propagate_constant(self) -> None:
-        """ÂX once, where nothing in it learns."""
-        constant = self.x is not None and self.learned is None
-        value = propagate(self.x, self.adjacency, self.edge_weight, self.self_weight) if constant else None
-        self.register_buffer("propagated_x", value, persistent=False)
+        """Computes Âx, which is constant if the edges are not learned."""
+        known = self.x is not None and self.learned is None
+        self.register_buffer("propagated_x", self._operator()(self.x) if known else None, persistent=False)
 
-    def _apply(self, fn, recurse: bool = True):
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         dtype = self.edge_weight.dtype
         super()._apply(fn, recurse)
         if self.edge_weight.dtype != dtype:
-            self._propagate_constant()  # in the new precision, not rounded to the old one
+            self._propagate_constant()  # in the new precision, instead of rounded to the old one
         return self
 
     @property
     def num_labels(self) -> int:
+        """C."""
         return len(self.label_names)
 
+    @property
+    def layers(self) -> Sequence[ReweightedConv]:
+        """The GCN layers."""
+        return cast("Sequence[ReweightedConv]", self.convs)  # ModuleList does not know the type of its modules
+
     def reset_parameters(self) -> None:
-        for part in (*self.convs, *([] if self.learned is None else [self.learned])):
-            part.reset_parameters()
+        """Initialises all parameters again; learned edges start at Eq. 8."""
+        for conv in self.layers:
+            conv.reset_parameters()
+        if self.learned is not None:
+            self.learned.reset_parameters()
 
     def weights(self) -> tuple[Tensor, Tensor]:
-        """``edge_weight`` (E,) and ``self_weight`` (C,): the present entries of Â."""
+        """Returns ``edge_weight`` (E,) and ``self_weight`` (C,), the current entries of Â."""
         return (self.edge_weight, self.self_weight) if self.learned is None else self.learned()
 
+    def _operator(self) -> LabelOperator:
+        return LabelOperator(self.adjacency, *self.weights())
+
     def _factors(self) -> tuple[Tensor, Tensor | None]:
-        """(H, W) with W_cls = H W, H (C, N) and W (N, D); (W_cls, None) where one-hot labels have a single layer."""
-        weights, last = (self.adjacency, *self.weights()), self.convs[-1]
-        h, propagated = self.x, self.propagated_x  # propagated is Âh where that is known already, else None
-        for conv in self.convs[:-1]:
-            h = conv(h, *weights) if propagated is None else propagated @ conv.weight
-            # in place: neither product needs its result again on the way back
-            h, propagated = F.leaky_relu_(h, self.negative_slope), None
-        if h is None:
-            return last(None, *weights), None
-        return propagate(h, *weights) if propagated is None else propagated, last.weight
+        """Returns H and W with W_cls = HW; see :func:`~mlgcn_pyg.nn.gcn.gcn_factors`."""
+        weights = [conv.weight for conv in self.layers]
+        return gcn_factors(self.x, self.propagated_x, weights, self._operator(), self.negative_slope)
 
     def classifiers(self) -> Tensor:
-        """W_cls (C, D): one classifier per label."""
+        """Returns W_cls (C, D), one classifier per label."""
         h, weight = self._factors()
         return h if weight is None else h @ weight
 
     def forward(self, features: Tensor) -> Tensor:
+        """Returns the logits (B, C) of image features (B, D)."""
         check_features(features, self.num_features)
         h, weight = self._factors()
-        if weight is None:
-            return F.linear(features, h)
-        train_head = torch.is_grad_enabled() and weight.requires_grad
+        train_head = torch.is_grad_enabled() and weight is not None and weight.requires_grad
         train_features = torch.is_grad_enabled() and features.requires_grad
-        sizes = (len(features), *h.shape, self.num_features)
-        if features_first(*sizes, train_head=train_head, train_features=train_features):
-            return F.linear(F.linear(features, weight), h)
-        return F.linear(features, h @ weight)  # F.linear(a, b) is a bᵀ, with gradients laid out as b is
+        return gcn_logits(features, h, weight, train_head=train_head, train_features=train_features)
 
     @torch.no_grad()
     def to_linear(self) -> torch.nn.Linear:
-        """The whole head folded into one ``nn.Linear(D, C, bias=False)``, exact for the present parameters."""
+        """Returns the whole head as one ``nn.Linear(D, C, bias=False)``, exact for the current parameters."""
         return fold(self.classifiers())
 
     @torch.no_grad()
     def topk(self, features: Tensor, k: int, label_chunk: int = 65_536) -> tuple[Tensor, Tensor]:
-        """The k highest logits (B, k) of each image and their labels (B, k), without ever forming (B, C).
+        """Returns the k highest logits (B, k) of each image and their labels (B, k), without forming all (B, C).
 
         Args:
-            features: (B, D). k: at most C. label_chunk: labels scored at a time; (B, label_chunk) is formed.
+            features: Image features (B, D).
+            k: Number of labels per image, at most C.
+            label_chunk: Number of labels scored at a time; logits (B, label_chunk) are formed.
+
+        Raises:
+            InputError: if a shape does not match or k is above C.
         """
         check_features(features, self.num_features)
         if check_positive("k", k) > self.num_labels:
             raise InputError("k", f"at most {self.num_labels}, the number of labels", k)
         h, weight = self._factors()
         projected = features if weight is None else features @ weight.t()
-        values = labels = None
+        top_logits, top_labels = projected[:, :0], self.edge_index.new_empty(len(features), 0)
         for start in range(0, self.num_labels, check_positive("label_chunk", label_chunk)):
-            scores = projected @ h[start : start + label_chunk].t()
-            top = scores.topk(min(k, scores.size(1)), dim=1)
-            found = top.indices + start
-            if values is not None:
-                found, joined = torch.cat([labels, found], 1), torch.cat([values, top.values], 1)
-                top = joined.topk(min(k, joined.size(1)), dim=1)
-                found = found.gather(1, top.indices)
-            values, labels = top.values, found
-        return values, labels
+            logits = projected @ h[start : start + label_chunk].t()
+            top = logits.topk(min(k, logits.size(1)), dim=1)
+            labels = top.indices + start
+            if start:
+                logits, labels = torch.cat([top_logits, top.values], 1), torch.cat([top_labels, labels], 1)
+                top = logits.topk(min(k, logits.size(1)), dim=1)
+                labels = labels.gather(1, top.indices)
+            top_logits, top_labels = top.values, labels
+        return top_logits, top_labels
 
     def base_graph(self) -> LabelGraph:
-        """The label graph that the head was built from."""
+        """Returns the label graph that the head was built from."""
         graph = self._graph.clone()
         if self.x is not None:
             graph.x = self.x.cpu().clone()
@@ -180,42 +200,48 @@ class MLGCNHead(torch.nn.Module):
 
     @torch.no_grad()
     def label_graph(self) -> LabelGraph:
-        """The label graph with the present, perhaps learned, weights."""
+        """Returns the label graph with the current weights, which may be learned."""
         graph = self.base_graph()
         graph.edge_weight, graph.self_weight = (value.detach().cpu().clone() for value in self.weights())
         return graph
 
     @torch.no_grad()
     def with_graph(self, graph: LabelGraph) -> "MLGCNHead":
-        """A head on another label graph (more, fewer or unseen labels) with this one's trained GCN weights.
+        """Returns a head on a different label graph, with the trained GCN weights of this head.
 
-        W₁, W₂, … are shared by all labels, so that only the width of the embeddings must agree. Learned edges and p
-        are taken over where labels of the same names have them, and start at Eq. 8 elsewhere.
+        All labels share the GCN weights, so that the graphs may have different labels. Only the size of the embeddings
+        must agree. Learned edges and p are copied for labels whose names are in both graphs, and start at Eq. 8 for
+        all others.
+
+        Raises:
+            InputError: if the embeddings differ in size, or only one of the graphs has one-hot labels.
         """
-        if (self.x is None) != (graph.x is None) or graph.embedding_dim != self.convs[0].in_channels:
+        size = self.layers[0].in_channels
+        if (self.x is None) != (graph.x is None) or graph.embedding_dim != size:
             expected = "one-hot" if self.x is None else "given"
             found = f"{graph.embedding_dim}" + (" (one-hot)" if graph.x is None else "")
-            raise InputError("graph", f"{expected} embeddings of width {self.convs[0].in_channels}", found)
+            raise InputError("graph", f"{expected} embeddings of width {size}", found)
         head = MLGCNHead(
             graph, self.num_features, self.hidden_channels,
             negative_slope=self.negative_slope, learn_edges=self.learn_edges, learn_p=self.learn_p,
-        ).to(self.convs[0].weight)  # fmt: skip
-        for ours, theirs in zip(self.convs, head.convs, strict=True):
-            theirs.weight.copy_(ours.weight)
-        if head.learned is not None:
-            head.learned.take_over(self.learned, self._graph, graph)
+        ).to(self.layers[0].weight)  # fmt: skip
+        for conv, trained in zip(head.layers, self.layers, strict=True):
+            conv.weight.copy_(trained.weight)
+        if head.learned is not None and self.learned is not None:
+            head.learned.copy_common(graph, self.learned, self._graph)
         return head
 
     def extra_repr(self) -> str:
         return f"num_labels={self.num_labels}, num_edges={self.edge_index.size(1)}, num_features={self.num_features}"
 
 
-def _same_graph(head: MLGCNHead, state: dict, prefix: str, *_) -> None:
-    """Refuses a state that was trained on another graph: half of the head would be of one, half of the other."""
-    for name in ("x", "edge_index", "edge_weight", "self_weight"):
-        ours, theirs = getattr(head, name), state.get(prefix + name)
-        if theirs is None:  # missing, which load_state_dict judges itself
+def _check_same_graph(head: torch.nn.Module, state_dict: Mapping[str, Tensor], prefix: str, *_: object) -> None:
+    """Checks that a state was saved with the head's label graph; otherwise, edges and weights would not belong
+    together."""
+    for name in GRAPH_BUFFERS:
+        value, saved = getattr(head, name), state_dict.get(prefix + name)
+        if saved is None:  # a missing key, which load_state_dict handles
             continue
-        if ours is None or ours.shape != theirs.shape or not torch.equal(ours.cpu(), theirs.to("cpu", ours.dtype)):
+        if value is None or value.shape != saved.shape or not torch.equal(value.cpu(), saved.to("cpu", value.dtype)):
             fix = "load it with load_head, or build the head from the label graph it was trained on"
-            raise InputError("state_dict", "the state of a head on this label graph", f"another {name}", fix)
+            raise InputError("state_dict", "the state of a head on this label graph", f"a different {name}", fix)

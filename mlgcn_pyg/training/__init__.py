@@ -7,17 +7,16 @@ from mlgcn_pyg.training.config import HeadConfig, ModelConfig
 from mlgcn_pyg.training.history import History
 
 if TYPE_CHECKING:
-    from mlgcn_pyg.training.heads import fit_head, fit_heads, head_logits, score
+    from mlgcn_pyg.training.heads import fit_head, fit_heads, score
     from mlgcn_pyg.training.model import fit_model
 
-__all__ = ["HeadConfig", "History", "ModelConfig", "fit_head", "fit_heads", "fit_model", "head_logits", "score"]
+__all__ = ["HeadConfig", "History", "ModelConfig", "fit_head", "fit_heads", "fit_model", "score"]
 
 # loaded when asked for: the configs need no torch, and heads on cached features need no Accelerate
 _MODULES = {
     "fit_head": "mlgcn_pyg.training.heads",
     "fit_heads": "mlgcn_pyg.training.heads",
     "fit_model": "mlgcn_pyg.training.model",
-    "head_logits": "mlgcn_pyg.training.heads",
     "score": "mlgcn_pyg.training.heads",
 }
 

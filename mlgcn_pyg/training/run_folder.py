@@ -11,11 +11,11 @@ import torch
 from mlgcn_pyg.checkpoints import save_head
 from mlgcn_pyg.checks import check_number
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.features.batches import Resident, Streamed
 from mlgcn_pyg.files import load_plain, save_plain, tensor_digest, write_text
 from mlgcn_pyg.training.config import current_names
 from mlgcn_pyg.training.heads.stacked import head_shape
 from mlgcn_pyg.training.history import json_line
+from mlgcn_pyg.typing import RowSource
 
 FORMAT = "mlgcn_pyg.training"
 PARTS = {"setup", "epoch", "step", "losses", "histories", "tensors"}  # of a state
@@ -110,7 +110,7 @@ def _position(epoch: int, step: int, folder: Path) -> str:
     return f"{folder / 'state.pt'} (epoch {epoch}, {step} steps done)"
 
 
-def describe(training, train: Resident | Streamed, val: Resident | Streamed | None) -> dict:
+def describe(training, train: RowSource, val: RowSource | None) -> dict:
     """What two runs must share to be one: recipes, heads and their graphs, and the data."""
     heads = {}
     for name, head, config in zip(training.names, training.heads, training.configs, strict=True):
@@ -122,7 +122,7 @@ def describe(training, train: Resident | Streamed, val: Resident | Streamed | No
     return {"heads": heads, "train": _describe_data(train), "val": None if val is None else _describe_data(val)}
 
 
-def _describe_data(source: Resident | Streamed) -> dict:
+def _describe_data(source: RowSource) -> dict:
     sizes = {"images": source.num_images, "views": source.num_views, "features": source.num_features}
     row = source.num_views * source.num_features * 4
     sample = source.sample(max(1, DIGESTED // max(row, 1)))

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from mlgcn_pyg.checkpoints import load_checkpoint, store_thresholds
 from mlgcn_pyg.cli.main import app
 from mlgcn_pyg.features import FeatureCache
-from mlgcn_pyg.features.batches import Resident
+from mlgcn_pyg.features.batches import ResidentRows
 from mlgcn_pyg.files import own_folder
 from tests.training.heads.problems import graph, problem
 
@@ -39,14 +39,14 @@ def words(made, out, *more):
 
 
 def interrupt(patch, call):
-    calls, gather = iter(range(10**9)), Resident.gather
+    calls, gather = iter(range(10**9)), ResidentRows.gather
 
     def interrupting(self, rows):
         if next(calls) == call:
             signal.raise_signal(signal.SIGINT)
         return gather(self, rows)
 
-    patch.setattr(Resident, "gather", interrupting)
+    patch.setattr(ResidentRows, "gather", interrupting)
 
 
 def files(folder):

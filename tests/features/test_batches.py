@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.features import FeatureCache, batches
-from mlgcn_pyg.features.batches import Resident, Streamed, epoch_order, epoch_views, open_batches
+from mlgcn_pyg.features import FeatureCache, batches, epochs
+from mlgcn_pyg.features.batches import ResidentRows, StreamedRows, open_rows
+from mlgcn_pyg.features.epochs import epoch_order, epoch_views
 
 
 def make_cache(tmp_path, num_images=101, num_views=1, width=3, dtype="float32"):
@@ -23,8 +24,8 @@ def spelled(targets):
 
 @pytest.fixture
 def small_windows(monkeypatch):
-    monkeypatch.setattr(batches, "WINDOW", 40)
-    monkeypatch.setattr(batches, "BLOCK", 4)
+    monkeypatch.setattr(epochs, "WINDOW", 40)
+    monkeypatch.setattr(epochs, "BLOCK", 4)
 
 
 @pytest.mark.parametrize("num_rows", [0, 1, 31, 16_384, 16_385, 50_001])
@@ -39,10 +40,10 @@ def test_an_epoch_sees_every_row_once_in_an_order_of_its_own(num_rows):
 
 def test_windows_mix_rows_from_all_over_and_read_them_in_runs():
     order = epoch_order(100_000, seed=0, epoch=1)
-    window = order[: batches.WINDOW]
+    window = order[: epochs.WINDOW]
     assert abs(float(window.double().mean()) / 50_000 - 1) < 0.05 and not torch.equal(window, window.sort().values)
     runs = (window.sort().values.diff() != 1).sum() + 1
-    assert runs <= batches.WINDOW / batches.BLOCK + 2
+    assert runs <= epochs.WINDOW / epochs.BLOCK + 2
 
 
 def test_views_are_drawn_evenly_and_anew_each_epoch():
@@ -59,7 +60,7 @@ def test_streamed_batches_are_the_loaded_ones_from_any_step_on(
     small_windows, tmp_path, num_images, num_views, batch_size
 ):
     cache = make_cache(tmp_path, num_images, num_views)
-    loaded, streamed = Resident(*cache.load()), Streamed(cache, window=max(40, batch_size))
+    loaded, streamed = ResidentRows(*cache.load()), StreamedRows(cache, window=max(40, batch_size))
     whole = list(loaded.batches(batch_size, 5, 2))
     assert torch.equal(torch.cat([f[:, 0] for f, _ in whole]).sort().values, torch.arange(float(num_images)))
     for features, targets in whole:  # a row and its targets are of one image
@@ -73,7 +74,7 @@ def test_streamed_batches_are_the_loaded_ones_from_any_step_on(
 
 
 def test_batches_cut_targets_gathered_for_many(tmp_path):
-    source = Resident(*make_cache(tmp_path, 600).load())
+    source = ResidentRows(*make_cache(tmp_path, 600).load())
     for start in (0, 1, 63, 64, 65, 130):
         found = list(source.batches(4, 0, 1, start))
         one_by_one = [source.gather(rows) for rows in source.row_batches(4, 0, 1, start)]
@@ -83,16 +84,16 @@ def test_batches_cut_targets_gathered_for_many(tmp_path):
 
 def test_every_view_of_an_image_is_seen_in_some_epoch(small_windows, tmp_path):
     cache = make_cache(tmp_path, num_views=2)
-    for source in (Resident(*cache.load()), Streamed(cache, window=40)):
+    for source in (ResidentRows(*cache.load()), StreamedRows(cache, window=40)):
         seen = {(int(i), int(v)) for e in range(20) for f, _ in source.batches(16, 0, e) for i, v in f[:, :2].tolist()}
         assert len(seen) == 2 * 101
 
 
 def test_scoring_takes_the_first_view_or_the_mean(tmp_path):
     cache = make_cache(tmp_path, num_views=3, dtype="float16")
-    for source in (Resident(*cache.load()), Streamed(cache)):
+    for source in (ResidentRows(*cache.load()), StreamedRows(cache)):
         for views, value in (("first", 0.0), ("mean", 1.0)):
-            blocks = list(source.blocks(views, rows=30))
+            blocks = list(source.blocks(views, size=30))
             features, targets = (torch.cat(parts) for parts in zip(*blocks, strict=True))
             assert [len(block) for block, _ in blocks] == [30, 30, 30, 11]
             assert torch.equal(features[:, 0].float(), torch.arange(101.0)) and bool((features[:, 1] == value).all())
@@ -103,28 +104,28 @@ def test_scoring_takes_the_first_view_or_the_mean(tmp_path):
 
 def test_rows_keep_their_stored_type(tmp_path):
     cache = make_cache(tmp_path, dtype="float16")
-    for source in (Resident(*cache.load()), Streamed(cache)):
+    for source in (ResidentRows(*cache.load()), StreamedRows(cache)):
         features, targets = next(iter(source.batches(4, 0, 1)))
         assert features.dtype == torch.float16 and targets.dtype == torch.int8
 
 
 def test_no_image_is_no_batch(tmp_path):
     cache = make_cache(tmp_path, 0)
-    for source in (Resident(*cache.load()), Streamed(cache)):
+    for source in (ResidentRows(*cache.load()), StreamedRows(cache)):
         assert list(source.batches(4, 0, 1)) == [] and list(source.blocks()) == []
 
 
 def test_a_cache_too_large_for_memory_is_streamed(tmp_path, monkeypatch):
     cache = make_cache(tmp_path)
-    assert isinstance(open_batches(cache), Resident)
-    assert isinstance(open_batches(cache, stream=True), Streamed)
+    assert isinstance(open_rows(cache), ResidentRows)
+    assert isinstance(open_rows(cache, stream=True), StreamedRows)
 
     class Little:
         available = 2 * 101 * 3 * 4 - 1
 
     monkeypatch.setattr(batches.psutil, "virtual_memory", lambda: Little)
-    assert isinstance(open_batches(cache), Streamed)
-    assert isinstance(open_batches(cache, stream=False), Resident)
+    assert isinstance(open_rows(cache), StreamedRows)
+    assert isinstance(open_rows(cache, stream=False), ResidentRows)
 
 
 class OnlyRows:
@@ -140,17 +141,17 @@ class OnlyRows:
 
 def test_features_that_know_rows_only_stream_as_well(small_windows, tmp_path):
     cache = make_cache(tmp_path, num_views=2)
-    expected = list(Streamed(cache, window=40).batches(8, 0, 1))
+    expected = list(StreamedRows(cache, window=40).batches(8, 0, 1))
     cache.features = OnlyRows(cache.features)
-    found = list(Streamed(cache, window=40).batches(8, 0, 1))
+    found = list(StreamedRows(cache, window=40).batches(8, 0, 1))
     assert all(torch.equal(f, g) for (f, _), (g, _) in zip(found, expected, strict=True)) and len(found) == 13
 
 
 def test_refusals(tmp_path):
     cache = make_cache(tmp_path)
-    with pytest.raises(InputError, match="batch_size: expected at most 40 where features are streamed, found 41"):
-        next(Streamed(cache, window=40).row_batches(41, 0, 1))
-    for source in (Resident(*cache.load()), Streamed(cache)):
+    with pytest.raises(InputError, match="batch_size: expected at most 40 if features are streamed, found 41"):
+        next(StreamedRows(cache, window=40).row_batches(41, 0, 1))
+    for source in (ResidentRows(*cache.load()), StreamedRows(cache)):
         with pytest.raises(InputError, match="batch_size: expected an integer ≥ 1"):
             next(source.row_batches(0, 0, 1))
 
@@ -160,6 +161,8 @@ def test_a_streamed_row_that_is_no_number_is_named(tmp_path):
     damaged = cache.features.copy()
     damaged[17, 0, 2] = float("nan")
     cache.features = damaged
-    for read in (lambda s: s.batches(8, 0, 1), lambda s: s.blocks(rows=10)):
-        with pytest.raises(InputError, match="c.h5: expected finite numbers, found NaN or Inf in 1 of .* is row 17"):
-            list(read(Streamed(cache)))
+    for read in (lambda s: s.batches(8, 0, 1), lambda s: s.blocks(size=10)):
+        with pytest.raises(
+            InputError, match="cache: expected finite numbers, found NaN or Inf in 1 of .* row 17 in .*c.h5"
+        ):
+            list(read(StreamedRows(cache)))

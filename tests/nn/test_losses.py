@@ -118,9 +118,9 @@ def test_losses_by_name_and_what_they_refuse():
     logits, targets = torch.randn(2, 3), torch.ones(2, 3)
     assert torch.equal(make_loss("asymmetric", margin=0.1)(logits, targets), asymmetric(logits, targets, margin=0.1))
     for name, options, message in [
-        ("bce", {}, "loss: expected one of multilabel_soft_margin, asymmetric, found 'bce'"),
-        ("asymmetric", {"clip": 0.1}, "option of the loss asymmetric: expected one of gamma_neg, .*found 'clip'"),
-        ("multilabel_soft_margin", {"margin": 0.1}, "expected one of check, found 'margin'"),
+        ("bce", {}, "name: expected one of multilabel_soft_margin, asymmetric, found 'bce'"),
+        ("multilabel_soft_margin", {"margin": 0.1}, "margin: expected None, since the loss multilabel_soft_margin"),
+        ("multilabel_soft_margin", {"gamma_neg": 0}, "gamma_neg: expected None, .* found 0"),
         ("asymmetric", {"margin": 1.0}, r"margin: expected a number in \[0, 1\), found 1"),
         ("asymmetric", {"margin": float("nan")}, "margin"),
         ("asymmetric", {"gamma_neg": -1}, "gamma_neg"),
@@ -128,6 +128,17 @@ def test_losses_by_name_and_what_they_refuse():
     ]:
         with pytest.raises(InputError, match=message):
             make_loss(name, **options)
+    with pytest.raises(TypeError, match="clip"):
+        make_loss("asymmetric", clip=0.1)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_losses_of_many_heads_are_each_heads_loss(name):
+    loss, logits, targets = make_loss(name), torch.randn(3, 7, 5), torch.randint(-1, 2, (7, 5))
+    expected = torch.stack([loss(head_logits, targets) for head_logits in logits])
+    assert torch.allclose(loss(logits, targets), expected, rtol=1e-6)
+    with pytest.raises(InputError, match=r"targets: expected the shape of logits, \(7, 5\), found shape \(3, 7, 5\)"):
+        loss(logits, targets.expand(3, 7, 5))
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -8,7 +8,7 @@ from mlgcn_pyg import MLGCN, LabelGraph, MLGCNHead
 from mlgcn_pyg.checkpoints import load_head, save_head
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.nn import LinearHead, multilabel_soft_margin
-from mlgcn_pyg.nn.order import features_first
+from mlgcn_pyg.nn.gcn import features_first
 from tests.nn.oracle import awkward_graphs, dense_logits
 
 DEPTHS = [(), (4,), (4, 3), (4, 3, 5)]  # Table 3 has 2, 3 and 4 layers
@@ -254,7 +254,7 @@ def test_a_state_of_another_graph_is_refused_before_anything_is_loaded():
         target = MLGCNHead(other, 6, (4,))
         before = target(features)
         with pytest.raises(
-            InputError, match=f"state_dict: expected the state of a head on this label graph, found another {name}"
+            InputError, match=f"state_dict: expected the state of a head on this label graph, found a different {name}"
         ):
             target.load_state_dict(head.state_dict())
         assert torch.equal(target(features), before)

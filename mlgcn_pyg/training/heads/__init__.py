@@ -1,6 +1,6 @@
 """Fitting heads on cached features."""
 
 from mlgcn_pyg.training.heads.fit import fit_head, fit_heads
-from mlgcn_pyg.training.heads.scoring import head_logits, score
+from mlgcn_pyg.training.heads.scoring import score
 
-__all__ = ["fit_head", "fit_heads", "head_logits", "score"]
+__all__ = ["fit_head", "fit_heads", "score"]

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import torch
 
-from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.errors import InputError, renamed_arguments
 from mlgcn_pyg.files import own_folder
 from mlgcn_pyg.training.config import HeadConfig
 from mlgcn_pyg.training.heads.engines import make_step
 from mlgcn_pyg.training.heads.loop import Training, run_training
-from mlgcn_pyg.training.heads.scoring import Cached, open_data
+from mlgcn_pyg.training.heads.scoring import Data, open_source
 from mlgcn_pyg.training.heads.stacked import check_alike
 from mlgcn_pyg.training.heads.steps import make_optimizers, matmul_precision
 from mlgcn_pyg.training.history import History
@@ -22,8 +22,8 @@ SHARED = ("epochs", "batch_size", "seed", "precision", "val_every", "views")
 
 def fit_head(
     head: torch.nn.Module,
-    train: Cached,
-    val: Cached | None = None,
+    train: Data,
+    val: Data | None = None,
     config: HeadConfig | None = None,
     *,
     device: str | torch.device = "cpu",
@@ -70,8 +70,8 @@ def fit_head(
 
 def fit_heads(
     heads: Sequence[torch.nn.Module],
-    train: Cached,
-    val: Cached | None = None,
+    train: Data,
+    val: Data | None = None,
     config: HeadConfig | Sequence[HeadConfig] | None = None,
     *,
     names: Sequence[str] | None = None,
@@ -119,9 +119,11 @@ def fit_heads(
     if val is None and any(one.patience is not None for one in configs):
         raise InputError("patience", "a validation set to stop early by", "none", fix="give val")
     with matmul_precision(configs[0], device):
-        source, validation = open_data(train, heads[0], "train", device, stream), None
+        with renamed_arguments(data="train"):
+            source, validation = open_source(train, heads[0], device, stream), None
         if val is not None:
-            validation = open_data(val, heads[0], "val", device, stream)
+            with renamed_arguments(data="val"):
+                validation = open_source(val, heads[0], device, stream)
         for argument, data in (("train", source), ("val", validation)):
             if data is not None and not data.num_images:
                 raise InputError(argument, "at least one image", "none")

@@ -6,13 +6,12 @@ import torch
 
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.evaluation import multilabel_metrics
-from mlgcn_pyg.features.batches import Resident, Streamed
 from mlgcn_pyg.training.config import HeadConfig
-from mlgcn_pyg.training.heads.engines import GraphedStep, SideBySide
 from mlgcn_pyg.training.heads.scoring import source_logits
-from mlgcn_pyg.training.heads.steps import Step, set_lr, trained_tensors
+from mlgcn_pyg.training.heads.steps import set_lr, trained_tensors
 from mlgcn_pyg.training.history import History
 from mlgcn_pyg.training.run_folder import Interruption, RunFolder, plain_copy
+from mlgcn_pyg.typing import RowSource, TrainingStep
 
 
 class Training:
@@ -28,7 +27,7 @@ class Training:
         names: Sequence[str],
         configs: Sequence[HeadConfig],
         optimizers: Sequence[torch.optim.SGD],
-        source: Resident | Streamed,
+        source: RowSource,
     ):
         self.heads, self.names, self.configs, self.optimizers = heads, list(names), list(configs), optimizers
         self.num_images, self.batch_size = source.num_images, configs[0].batch_size
@@ -66,7 +65,7 @@ class Training:
                 fix="try a tenth of it" + ("" if self.folder is None else f"; last good state: {self.folder.saved}"),
             )
 
-    def close_epoch(self, validation: Resident | Streamed | None) -> dict[int, dict]:
+    def close_epoch(self, validation: RowSource | None) -> dict[int, dict]:
         """Validates where it is due, and moves on to the next epoch; the records of the heads still in training."""
         self.check_losses()
         recipe, sizes = self.configs[0], torch.full((len(self.losses), 1), float(self.batch_size))
@@ -105,9 +104,9 @@ class Training:
 
 def run_training(
     training: Training,
-    step: Step | GraphedStep | SideBySide,
-    source: Resident | Streamed,
-    validation: Resident | Streamed | None,
+    step: TrainingStep,
+    source: RowSource,
+    validation: RowSource | None,
     folder: RunFolder,
     progress: Callable[[int, dict], None] | None,
 ) -> None:

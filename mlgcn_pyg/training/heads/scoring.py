@@ -1,4 +1,4 @@
-"""Logits of heads over cached features."""
+"""Data as the source of a head's rows, and the logits of heads over a source."""
 
 from collections.abc import Sequence
 
@@ -8,70 +8,78 @@ from torch import Tensor
 from mlgcn_pyg.checks import check_finite, check_same_labels, check_targets
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features import FeatureCache
-from mlgcn_pyg.features.batches import Resident, Streamed, open_batches
+from mlgcn_pyg.features.batches import ResidentRows, open_rows
+from mlgcn_pyg.typing import Head, RowSource
 
-Cached = FeatureCache | tuple[Tensor, Tensor]
+Data = FeatureCache | tuple[Tensor, Tensor]
 
 
-def open_data(
-    data: Cached, head: torch.nn.Module, argument: str, device: str | torch.device, stream: bool | None = None
-) -> Resident | Streamed:
-    """``data`` as batches on ``device``, checked against the head's labels and width.
+def open_source(data: Data, head: Head, device: str | torch.device = "cpu", stream: bool | None = None) -> RowSource:
+    """Opens data on ``device`` after checking that it fits a head.
 
     Args:
-        data: a :class:`FeatureCache`, or features (N, D) or (N, V, D) and targets (N, C).
-        stream: of a cache, see :func:`~mlgcn_pyg.features.batches.open_batches`.
+        data: a :class:`~mlgcn_pyg.features.FeatureCache`, or features (N, D) or (N, V, D) and targets (N, C).
+        head: the head whose labels and width the data must have.
+        device: the device of the batches.
+        stream: whether a cache is streamed; see :func:`~mlgcn_pyg.features.batches.open_rows`.
+
+    Raises:
+        InputError: if labels, shapes or values do not fit.
     """
     if isinstance(data, FeatureCache):
-        check_same_labels(f"{argument} ({data.path})", data.label_names, head.label_names, "the head")
-        _check_shapes(argument, data.features, data.targets, head)
-        return open_batches(data, device, stream)
-    features, targets = data[0].to(device), check_targets(f"{argument} targets", data[1]).to(device)
-    check_finite(f"{argument} features", features)
-    _check_shapes(argument, features, targets, head)
-    return Resident(features, targets)
+        check_same_labels("data", data.label_names, head.label_names, "the head")
+        _check_shapes(data.features.shape, data.targets.shape, head)
+        return open_rows(data, device, stream)
+    features, targets = data[0].to(device), check_targets("data", data[1]).to(device)
+    check_finite("data", features)
+    _check_shapes(features.shape, targets.shape, head)
+    return ResidentRows(features, targets)
 
 
-def _check_shapes(argument: str, features, targets: Tensor, head: torch.nn.Module) -> None:
-    if len(features.shape) not in (2, 3) or features.shape[-1] != head.num_features:
-        raise InputError(argument, f"features of width {head.num_features}", f"shape {tuple(features.shape)}")
-    if targets.shape != (len(features), head.num_labels):
-        expected = f"targets of shape ({len(features)}, {head.num_labels})"
-        raise InputError(argument, expected, f"shape {tuple(targets.shape)}")
-
-
-@torch.no_grad()
-def head_logits(head: torch.nn.Module, features: Tensor, batch_size: int = 8192) -> Tensor:
-    """Logits (N, C) float32 through the folded head, ``head.to_linear()``, in blocks of rows."""
-    linear = head.to_linear()
-    blocks = [linear(block.to(linear.weight.dtype)) for block in features.split(batch_size)]
-    return torch.cat(blocks).float() if blocks else features.new_zeros(0, head.num_labels)
+def _check_shapes(features: Sequence[int], targets: Sequence[int], head: Head) -> None:
+    if len(features) not in (2, 3) or features[-1] != head.num_features:
+        raise InputError("data", f"features of width {head.num_features}", f"shape {tuple(features)}")
+    if tuple(targets) != (features[0], head.num_labels):
+        raise InputError("data", f"targets of shape ({features[0]}, {head.num_labels})", f"shape {tuple(targets)}")
 
 
 @torch.no_grad()
-def source_logits(
-    heads: Sequence[torch.nn.Module], source: Resident | Streamed, views: str = "first"
-) -> tuple[list[Tensor], Tensor]:
-    """Logits (N, C) float32 of every head, each block of images read once for all, and targets (N, C)."""
-    linears, found, known = [head.to_linear() for head in heads], [], []
-    for block, targets in source.blocks(views):
-        block = block.to(linears[0].weight.dtype)
-        found.append([linear(block).float() for linear in linears])
-        known.append(targets)
-    if not found:
-        return [torch.zeros(0, head.num_labels) for head in heads], source.targets
-    return [torch.cat(blocks) for blocks in zip(*found, strict=True)], torch.cat(known)
+def source_logits(heads: Sequence[Head], source: RowSource, views: str = "first") -> tuple[list[Tensor], Tensor]:
+    """Returns the logits (N, C) of each head in float32, and the targets (N, C).
+
+    Each block of features is read once for all heads.
+
+    Args:
+        heads: heads on the device of the source.
+        source: features and targets.
+        views: ``"first"`` scores the first view of each image, ``"mean"`` the mean of all views.
+    """
+    linears = [head.to_linear() for head in heads]
+    logits: list[list[Tensor]] = [[torch.zeros(0, head.num_labels, device=source.device)] for head in heads]
+    targets = [source.targets[:0].to(source.device)]
+    for features, block_targets in source.blocks(views):
+        features = features.to(linears[0].weight.dtype)
+        for blocks, linear in zip(logits, linears, strict=True):
+            blocks.append(linear(features).float())
+        targets.append(block_targets)
+    return [torch.cat(blocks) for blocks in logits], torch.cat(targets)
 
 
 def score(
-    head: torch.nn.Module,
-    data: Cached,
-    device: str | torch.device = "cpu",
-    *,
-    views: str = "first",
-    stream: bool | None = None,
+    head: Head, data: Data, device: str | torch.device = "cpu", *, views: str = "first", stream: bool | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Logits and targets (N, C) of a cache, on the CPU: of each image's first view, or the mean of all its views."""
+    """Returns logits and targets (N, C) of a head over cached features, on the CPU.
+
+    Args:
+        head: a head.
+        data: a :class:`~mlgcn_pyg.features.FeatureCache`, or features (N, D) or (N, V, D) and targets (N, C).
+        device: the device to compute on.
+        views: ``"first"`` scores the first view of each image, ``"mean"`` the mean of all views.
+        stream: whether a cache is streamed; default: depends on free memory.
+
+    Raises:
+        InputError: if labels, shapes or values do not fit the head.
+    """
     head = head.to(device)
-    (logits,), targets = source_logits([head], open_data(data, head, "cache", device, stream), views)
+    (logits,), targets = source_logits([head], open_source(data, head, device, stream), views)
     return logits.cpu(), targets.cpu()

@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from mlgcn_pyg.features import FeatureCache
-from mlgcn_pyg.features.batches import Resident, Streamed
+from mlgcn_pyg.features.batches import ResidentRows, StreamedRows
 from mlgcn_pyg.training import HeadConfig, fit_head, fit_heads
 from mlgcn_pyg.training.heads import engines as engine
 from mlgcn_pyg.training.heads import steps as steps_module
 from mlgcn_pyg.training.heads.engines import GraphedStep
+from mlgcn_pyg.training.heads.stacked import SingleHead
 from tests.training.heads.problems import fresh, graph, problem, same, state
 from tests.training.heads.test_resume import interrupt_at
 
@@ -41,11 +42,11 @@ def test_a_run_on_cuda_is_the_run_on_the_cpu(kind, monkeypatch):
 
 def test_capturing_changes_nothing():
     head, twin = fresh().cuda(), fresh().cuda()
-    source = Resident(problem()[0].cuda(), problem()[1].cuda())
+    source = ResidentRows(problem()[0].cuda(), problem()[1].cuda())
     found = []
     for module in (head, twin):
         optimizer = steps_module.make_optimizers([module], [CONFIG], torch.device("cuda"))
-        step = steps_module.Step(steps_module.OneHead(module), source, optimizer, [CONFIG])
+        step = steps_module.Step(SingleHead(module), source, optimizer, [CONFIG])
         before = state(module)
         step = step if module is twin else GraphedStep(step, 16)
         assert same(state(module), before)
@@ -92,7 +93,7 @@ def test_precisions(precision, tolerance, count):
 def test_streamed_through_pinned_memory(tmp_path):
     features = torch.randn(100, 3, 12)
     cache = FeatureCache.from_arrays(tmp_path / "c.h5", features, problem()[1], list("01234"))
-    loaded, streamed = Resident(*cache.load("cuda")), Streamed(cache, "cuda", window=40)
+    loaded, streamed = ResidentRows(*cache.load("cuda")), StreamedRows(cache, "cuda", window=40)
     for (f, t), (g, u) in zip(loaded.batches(16, 0, 1), streamed.batches(16, 0, 1), strict=True):
         assert torch.equal(f, g) and torch.equal(t, u)
     head, twin = fresh(), fresh()

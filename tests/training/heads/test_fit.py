@@ -5,9 +5,9 @@ from mlgcn_pyg import LabelGraph, MLGCNHead
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.evaluation import multilabel_metrics
 from mlgcn_pyg.features import FeatureCache
-from mlgcn_pyg.features.batches import epoch_order
+from mlgcn_pyg.features.epochs import epoch_order
 from mlgcn_pyg.nn import LinearHead
-from mlgcn_pyg.training import HeadConfig, fit_head, head_logits, score
+from mlgcn_pyg.training import HeadConfig, fit_head, score
 
 
 def problem(num_images=200, num_features=12, num_labels=5, seed=0):
@@ -80,9 +80,11 @@ def test_a_cache_and_its_tensors_train_the_same_head(tmp_path):
 
 
 def test_scores_in_blocks_equal_one_pass():
-    head, (features, _) = fresh("mlgcn"), problem()
-    assert torch.allclose(head_logits(head, features, batch_size=7), head(features), atol=1e-5)
-    assert head_logits(head, features[:0]).shape == (0, 5)
+    head, (features, targets) = fresh("mlgcn"), problem(20_000)  # three blocks
+    logits, known = score(head, (features, targets))
+    assert torch.allclose(logits, head(features), atol=1e-5) and torch.equal(known, targets)
+    logits, known = score(head, (features[:0], targets[:0]))
+    assert logits.shape == known.shape == (0, 5)
 
 
 def test_unknown_targets_teach_nothing():
@@ -109,7 +111,7 @@ def test_refusals(tmp_path):
         fit_head(fresh("linear"), (features[:, :4], targets))
     with pytest.raises(InputError, match=r"val: expected targets of shape \(10, 5\)"):
         fit_head(fresh("linear"), (features, targets), (features, targets[:, :2]))
-    with pytest.raises(InputError, match="train features: expected finite numbers"):
+    with pytest.raises(InputError, match="train: expected finite numbers"):
         fit_head(fresh("linear"), (features * torch.nan, targets))
     cache = FeatureCache.from_arrays(tmp_path / "c.h5", features, targets, list("abcde"))
     with pytest.raises(InputError, match="the 5 labels of the head, found 'a' instead of '0' as label 0"):

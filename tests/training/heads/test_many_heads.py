@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.features.batches import Resident
-from mlgcn_pyg.nn import multilabel_soft_margin
+from mlgcn_pyg.features.batches import ResidentRows
+from mlgcn_pyg.nn import gcn
 from mlgcn_pyg.training import HeadConfig, fit_head, fit_heads
 from mlgcn_pyg.training.heads import engines as engine
-from mlgcn_pyg.training.heads.stacked import make_program
-from mlgcn_pyg.training.heads.steps import clip_each, soft_margin_each
+from mlgcn_pyg.training.heads.stacked import SingleHead, stack_heads
+from mlgcn_pyg.training.heads.steps import Step, clip_each
 from tests.training.heads.problems import fresh, graph, problem, same, state
 
 GRAPHS = [{"tau": 0.3}, {"tau": 0.5, "p": 0.4}, {"weighting": "released"}, {"weighting": "binary"}, {"tau": 1.0}]
@@ -29,10 +29,10 @@ def kinds():
     yield pytest.param((), True, {"learn_edges": True}, PAPER, id="1 layer one-hot learned")
 
 
-@pytest.fixture(params=["side by side", "one program"])
+@pytest.fixture(params=["side by side", "one stack"])
 def arrangement(request, monkeypatch):
     """How ML-GCN heads are trained on a CPU, and how they are on a GPU."""
-    if request.param == "one program":
+    if request.param == "one stack":
         monkeypatch.setattr(engine, "side_by_side", lambda heads, device: False)
     return request.param
 
@@ -98,13 +98,11 @@ def test_linear_heads(bias):
 
 
 def test_both_orders_of_work_are_taken_as_the_head_takes_them(monkeypatch):
-    from mlgcn_pyg.training.heads import stacked as programs
-
-    taken, real = [], programs.features_first
-    monkeypatch.setattr(programs, "features_first", lambda *a, **k: taken.append(real(*a, **k)) or taken[-1])
-    program = make_program([fresh(seed=k, hidden=(4,)) for k in range(2)])
+    taken, real = [], gcn.features_first
+    monkeypatch.setattr(gcn, "features_first", lambda *a, **k: taken.append(real(*a, **k)) or taken[-1])
+    stack = stack_heads([fresh(seed=k, hidden=(4,)) for k in range(2)])
     for batch in (1, 500):
-        program.logits(torch.randn(batch, 12))
+        stack.logits(torch.randn(batch, 12))
     assert taken == [True, False]
 
 
@@ -126,7 +124,7 @@ def test_heads_are_up_to_date_while_they_train_and_their_own_afterwards(arrangem
 
 def test_an_error_leaves_heads_with_storage_of_their_own(arrangement, monkeypatch):
     heads = [fresh(seed=k) for k in range(2)]
-    monkeypatch.setattr(Resident, "gather", lambda *_: 1 / 0)
+    monkeypatch.setattr(ResidentRows, "gather", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         fit_heads(heads, problem())
     assert all(p.untyped_storage().nbytes() == p.nbytes for head in heads for p in head.parameters())
@@ -136,8 +134,8 @@ def test_an_error_leaves_heads_with_storage_of_their_own(arrangement, monkeypatc
 def test_any_number_of_cores_for_five_heads_and_torch_has_all_of_them_back(cores, monkeypatch):
     data, before = (problem(40)[0].double(), problem(40)[1]), torch.get_num_threads()
     together, alone = ([fresh(seed=k).double() for k in range(5)] for _ in range(2))
-    config, taken, real = HeadConfig(batch_size=1, epochs=2), [], engine._turn
-    monkeypatch.setattr(engine, "_turn", lambda step, batches, own: taken.append(own) or real(step, batches, own))
+    config, taken, real = HeadConfig(batch_size=1, epochs=2), [], engine._take_turn
+    monkeypatch.setattr(engine, "_take_turn", lambda step, batches, own: taken.append(own) or real(step, batches, own))
     torch.set_num_threads(cores)
     try:
         histories = fit_heads(together, data, config=config)  # 40 steps: two turns and a shorter one
@@ -156,16 +154,10 @@ def test_any_number_of_cores_for_five_heads_and_torch_has_all_of_them_back(cores
 
 
 def test_large_batches_side_by_side_do_not_fill_the_memory():
-    few, many = (Resident(torch.zeros(n, 1024), torch.zeros(n, 5, dtype=torch.int8)) for n in (32, 100_000))
+    few, many = (ResidentRows(torch.zeros(n, 1024), torch.zeros(n, 5, dtype=torch.int8)) for n in (32, 100_000))
     for source, batch_size, turn in ((few, 32, 16), (many, 2048, 4), (many, 100_000, 1)):
-        step = engine.Step(engine.OneHead(fresh()), source, [], [HeadConfig()])
+        step = Step(SingleHead(fresh()), source, [], [HeadConfig()])
         assert engine.SideBySide([step] * 2, source, batch_size).turn == turn
-
-
-def test_the_loss_of_each_is_the_loss():
-    logits, targets = torch.randn(3, 7, 5), torch.randint(-1, 2, (7, 5))
-    expected = torch.stack([multilabel_soft_margin(one, targets) for one in logits])
-    assert torch.allclose(soft_margin_each(logits, targets), expected, rtol=1e-6)
 
 
 def test_clipping_is_torchs_for_each_head():
@@ -217,9 +209,9 @@ def test_refusals():
         ([fresh(), fresh(learn_p=True)], None, "learn_p False of head 0 and True of head 1"),
         ([fresh("linear"), fresh("linear", bias=False)], None, "bias True of head 0 and False of head 1"),
         ([fresh(), fresh().double()], None, "dtype torch.float32 of head 0 and torch.float64 of head 1"),
-        ([fresh()] * 2, None, "heads: expected different heads, found one of them twice"),
-        ([fresh(), partly_frozen()], None, "heads all of whose parameters learn"),
-        ([fresh().requires_grad_(False)], None, "heads: expected parameters that learn"),
+        ([fresh()] * 2, None, "heads: expected different heads, found the same head twice"),
+        ([fresh(), partly_frozen()], None, "heads without frozen parameters"),
+        ([fresh().requires_grad_(False)], None, "heads: expected heads with trainable parameters"),
         ([fresh(), fresh()], [HeadConfig()], "config: expected one config, or 2, one per head, found 1"),
         ([fresh(), fresh()], [HeadConfig(), HeadConfig(seed=1)], "one seed for all heads, found 0 of head 0 and 1"),
         ([fresh(), fresh()], [HeadConfig(), HeadConfig(batch_size=8)], "one batch_size for all heads"),

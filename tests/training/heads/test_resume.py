@@ -15,7 +15,7 @@ import torch
 from mlgcn_pyg.checkpoints import load_head
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features import FeatureCache
-from mlgcn_pyg.features.batches import Resident
+from mlgcn_pyg.features.batches import ResidentRows
 from mlgcn_pyg.files import own_folder
 from mlgcn_pyg.training import HeadConfig, fit_head, fit_heads
 from mlgcn_pyg.training.heads import engines as engine
@@ -28,14 +28,14 @@ STEPS = 7  # of 100 images
 
 def interrupt_at(monkeypatch, call, number=signal.SIGINT):
     """Sends this process a signal in the middle of the step ``call`` (from 0)."""
-    calls, gather = iter(range(10**9)), Resident.gather
+    calls, gather = iter(range(10**9)), ResidentRows.gather
 
     def interrupting(self, rows):
         if next(calls) == call:
             signal.raise_signal(number)
         return gather(self, rows)
 
-    monkeypatch.setattr(Resident, "gather", interrupting)
+    monkeypatch.setattr(ResidentRows, "gather", interrupting)
 
 
 def unrelated(seed=0):
@@ -113,16 +113,16 @@ def test_views_and_streaming_go_on_too(tmp_path, monkeypatch):
 
 SCRIPT = """
 import os, signal, sys
-from mlgcn_pyg.features.batches import Resident
+from mlgcn_pyg.features.batches import ResidentRows
 from mlgcn_pyg.training import fit_head
 from tests.training.heads.problems import fresh, problem
 from tests.training.heads.test_resume import CONFIG
-calls, gather = iter(range(10**9)), Resident.gather
+calls, gather = iter(range(10**9)), ResidentRows.gather
 def killing(self, rows):
     if next(calls) == {call}:
         os.kill(os.getpid(), signal.{name})
     return gather(self, rows)
-Resident.gather = killing
+ResidentRows.gather = killing
 fit_head(fresh(), problem(), problem(40, seed=1), CONFIG, folder=sys.argv[1], save_seconds=0)
 """
 
@@ -142,7 +142,7 @@ def test_a_killed_process_goes_on_and_no_line_is_twice(tmp_path, name, code):
 def test_a_finished_run_is_not_run_again(tmp_path, monkeypatch):
     first, again = fresh(), fresh(seed=3)
     expected = fit_head(first, problem(), problem(40, seed=1), CONFIG, folder=tmp_path)
-    monkeypatch.setattr(Resident, "gather", None)
+    monkeypatch.setattr(ResidentRows, "gather", None)
     assert fit_head(again, problem(), problem(40, seed=1), CONFIG, folder=tmp_path) == expected
     assert same(state(again), state(first))
 
@@ -227,7 +227,7 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path, monkeypatch):
         signal.raise_signal(signal.SIGINT)
         raise AssertionError("the second one was waited for")
 
-    monkeypatch.setattr(Resident, "gather", twice)
+    monkeypatch.setattr(ResidentRows, "gather", twice)
     with pytest.raises(KeyboardInterrupt):
         fit_head(fresh(), problem(), config=CONFIG, folder=tmp_path)
 
@@ -235,14 +235,14 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path, monkeypatch):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_echo_of_a_signal_changes_nothing(tmp_path, monkeypatch, number):
     """torchrun passes on to its processes what the terminal or the scheduler sent to them, too."""
-    gather = Resident.gather
+    gather = ResidentRows.gather
 
     def echoed(self, rows):
         signal.raise_signal(number)
         signal.raise_signal(number)
         return gather(self, rows)
 
-    monkeypatch.setattr(Resident, "gather", echoed)
+    monkeypatch.setattr(ResidentRows, "gather", echoed)
     with pytest.raises((KeyboardInterrupt, SystemExit)):
         fit_head(fresh(), problem(), config=CONFIG, folder=tmp_path)
     assert torch.load(tmp_path / "state.pt", weights_only=True)["step"] == 1

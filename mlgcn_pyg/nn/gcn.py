@@ -1,0 +1,158 @@
+r"""The graph convolutional network of ML-GCN, as functions of tensors without state.
+
+One layer is Eq. 2 of `the paper <https://arxiv.org/abs/1904.03582>`_, and Â is the re-weighted matrix of Eq. 8:
+
+.. math::
+    \mathbf{H}_{l+1} = h(\hat{\mathbf{A}} \mathbf{H}_l \mathbf{W}_l), \qquad
+    \hat{\mathbf{A}}_{ij} = p \, \frac{\mathbf{A}_{ij}}{\sum_{k \ne i} \mathbf{A}_{ik}} \; (i \ne j), \qquad
+    \hat{\mathbf{A}}_{ii} = 1 - p
+
+The functions receive Â as an :class:`~mlgcn_pyg.nn.kernels.Adjacency` with ``edge_weight`` (E,) and ``self_weight``
+(C,), which a label graph or :class:`~mlgcn_pyg.nn.learned_edges.LearnedEdges` computes.
+
+The same functions serve one head and a stack of H heads of equal shape. For a stack, every matrix has a leading
+dimension of size H, and the adjacency is the disjoint union of the H label graphs, with H·C nodes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from mlgcn_pyg.nn.kernels import Adjacency, propagate
+
+
+@dataclass(frozen=True)
+class LabelOperator:
+    """The matrix Â, as a function that propagates over the label graph.
+
+    Args:
+        adjacency: the pattern of Â.
+        edge_weight: (E,) the entries beside the diagonal.
+        self_weight: (C,) the diagonal.
+    """
+
+    adjacency: Adjacency
+    edge_weight: Tensor
+    self_weight: Tensor
+
+    def __call__(self, h: Tensor) -> Tensor:
+        """Returns ÂH for H (C, F), or (H, C, F) for a stack of heads."""
+        if h.dim() == 2:
+            return propagate(h, self.adjacency, self.edge_weight, self.self_weight)
+        return propagate(h.flatten(0, 1), self.adjacency, self.edge_weight, self.self_weight).view(h.shape)
+
+
+def gcn_layer(h: Tensor | None, weight: Tensor, operator: LabelOperator) -> Tensor:
+    r"""Returns :math:`\hat{\mathbf{A}} \mathbf{H} \mathbf{W}`, Eq. 2 without the nonlinearity.
+
+    Since Â(HW) = (ÂH)W, the propagation runs on the narrower side of W.
+
+    Args:
+        h: (C, F), or None for one-hot labels, where HW = W.
+        weight: (F, N).
+        operator: Â.
+    """
+    if h is None:
+        return operator(weight)
+    if weight.size(-2) <= weight.size(-1):
+        return operator(h) @ weight
+    return operator(h @ weight)
+
+
+def gcn_factors(
+    x: Tensor | None,
+    propagated_x: Tensor | None,
+    weights: Sequence[Tensor],
+    operator: LabelOperator,
+    negative_slope: float,
+) -> tuple[Tensor, Tensor | None]:
+    r"""Returns the classifiers in two factors, :math:`\mathbf{W}_{cls} = \mathbf{H} \mathbf{W}`.
+
+    H = ÂH_{L−1} (C, N) is the input of the last layer after its propagation, and W (N, D) is the weight of the last
+    layer. One-hot labels with a single layer have one factor only: H = W_cls = ÂW (C, D), and W is None.
+
+    Args:
+        x: (C, F) label embeddings, or None for one-hot labels.
+        propagated_x: (C, F) the constant Âx, if it is known, else None.
+        weights: the weight of each layer, (F, N₁), (N₁, N₂), …, (N, D).
+        operator: Â.
+        negative_slope: of the LeakyReLU between the layers.
+    """
+    *inner, last = weights
+    h, propagated = x, propagated_x
+    for weight in inner:
+        h = gcn_layer(h, weight, operator) if propagated is None else propagated @ weight
+        # in place: the backward pass of the product does not need its result
+        h, propagated = F.leaky_relu_(h, negative_slope), None
+    if h is None:
+        return operator(last), None
+    return operator(h) if propagated is None else propagated, last
+
+
+def gcn_logits(features: Tensor, h: Tensor, weight: Tensor | None, *, train_head: bool, train_features: bool) -> Tensor:
+    r"""Returns the logits :math:`\mathbf{X} \mathbf{W}_{cls}^\top` (B, C) for the factors of :func:`gcn_factors`.
+
+    Either W_cls = HW is formed first, or the features are projected first, (X Wᵀ) Hᵀ, whichever takes fewer
+    multiplications (:func:`features_first`).
+
+    Args:
+        features: X (B, D); a stack of heads shares it and returns logits (H, B, C).
+        h: (C, N).
+        weight: (N, D), or None if ``h`` is W_cls.
+        train_head: whether H and W need gradients.
+        train_features: whether X needs gradients.
+    """
+    if weight is None:
+        return times_transposed(features, h)
+    sizes = (len(features), *h.shape[-2:], features.size(-1))
+    if features_first(*sizes, train_head=train_head, train_features=train_features):
+        return times_transposed(times_transposed(features, weight), h)
+    return times_transposed(features, h @ weight)
+
+
+def times_transposed(x: Tensor, weight: Tensor) -> Tensor:
+    """Returns x Wᵀ.
+
+    Args:
+        x: (B, D), or (H, B, D) for a stack of heads.
+        weight: (n, D), or (H, n, D) for a stack of heads.
+
+    Returns:
+        (B, n), or (H, B, n) for a stack of heads.
+    """
+    if weight.dim() == 2:
+        return F.linear(x, weight)  # the gradient of ``weight`` is laid out as ``weight`` is
+    if x.dim() == 2:  # all heads share x: a single product
+        return F.linear(x, weight.flatten(0, 1)).unflatten(1, (len(weight), -1)).transpose(0, 1)
+    return x @ weight.transpose(1, 2)
+
+
+def features_first(
+    batch: int, num_labels: int, hidden: int, num_features: int, *, train_head: bool, train_features: bool
+) -> bool:
+    r"""Returns whether :math:`(X W^\top) H^\top` takes fewer multiplications than :math:`X (H W)^\top`.
+
+    X is (B, D), H is (C, N), and W is (N, D). Each product costs as much again in the backward pass for every factor
+    that needs a gradient.
+
+    Args:
+        batch: B.
+        num_labels: C.
+        hidden: N.
+        num_features: D.
+        train_head: whether H and W need gradients.
+        train_features: whether X needs gradients.
+
+    >>> features_first(32, 80, 1024, 2048, train_head=True, train_features=False)  # COCO, a training step
+    True
+    >>> features_first(4096, 80, 1024, 2048, train_head=False, train_features=False)  # scoring a large batch
+    False
+    """
+    head, images = int(train_head), int(train_features)
+    labels_first = num_labels * hidden * num_features * (1 + 2 * head)
+    labels_first += batch * num_labels * num_features * (1 + head + images)
+    images_first = batch * hidden * num_features * (1 + head + images)
+    images_first += batch * num_labels * hidden * (1 + head + max(head, images))
+    return images_first < labels_first
