@@ -28,9 +28,6 @@ Oov = Annotated[str, typer.Option(help="Words that have no vector: error, zero o
 Seed = Annotated[int, typer.Option(help="Seed of --oov random.")]
 
 
-READY = ("npy", "pickle", "mlgcn")
-
-
 def embed(
     embeddings: Annotated[Path, typer.Option(help="Word vectors (see --embeddings-format), or ready rows.")],
     out: Annotated[Path, typer.Option(help="File for the label embeddings (.pt); mlgcn graph --embeddings takes it.")],
@@ -67,15 +64,16 @@ def embed(
 
 def read_embeddings(label_names, path: Path, format: str, alias, alias_file: Path | None, oov: str, seed: int):
     """The label embeddings that the options describe; says which labels had no vector of their own."""
-    from mlgcn_pyg.graph import ALIASES, label_embeddings, read_aliases
-    from mlgcn_pyg.graph.vectors import sniff
+    from mlgcn_pyg.graph import ALIASES, READY_FORMATS, embeddings_format, label_embeddings, read_aliases
 
     given = _aliases(alias or [], label_names)
     with renamed_arguments(path="alias_file"):
         aliases = ALIASES | ({} if alias_file is None else read_aliases(alias_file)) | given
-    with console.err.status(f"reading {path.name}"):
+    with renamed_arguments(path="embeddings"), console.err.status(f"reading {path.name}"):
         made = label_embeddings(label_names, path, format=format, aliases=aliases, oov=oov, seed=seed)
-    if (given or alias_file or oov != "error") and (sniff(path) if format == "auto" else format) in READY:
+    if (given or alias_file or oov != "error") and (
+        embeddings_format(path) if format == "auto" else format
+    ) in READY_FORMATS:
         found = "ready embeddings, whose words are no longer known"
         raise InputError("embeddings", "word vectors beside --alias, --alias-file or --oov", f"{path}, {found}")
     if words := made.source.get("oov_words"):

@@ -1,21 +1,25 @@
-"""How labels relate: counts, probabilities, weightings, the label graph and its embeddings."""
+"""The label graph: label counts, probabilities, edges, their weights, and label embeddings."""
 
 from mlgcn_pyg.graph.counts import CooccurrenceCounter
 from mlgcn_pyg.graph.edges import EdgeRule
-from mlgcn_pyg.graph.embeddings import LabelEmbeddings, label_embeddings
+from mlgcn_pyg.graph.embedding_files import label_embeddings
+from mlgcn_pyg.graph.embeddings import LabelEmbeddings
 from mlgcn_pyg.graph.label_graph import LabelGraph
 from mlgcn_pyg.graph.summary import GraphSummary
+from mlgcn_pyg.graph.vectors import READY_FORMATS, embeddings_format
 from mlgcn_pyg.graph.weighting import WEIGHTINGS
 from mlgcn_pyg.graph.words import ALIASES, label_words, read_aliases
 
 __all__ = [
     "ALIASES",
+    "READY_FORMATS",
     "WEIGHTINGS",
     "CooccurrenceCounter",
     "EdgeRule",
     "GraphSummary",
     "LabelEmbeddings",
     "LabelGraph",
+    "embeddings_format",
     "label_embeddings",
     "label_words",
     "read_aliases",

@@ -1,13 +1,22 @@
-"""The nearest spellings of unknown words, found while a vocabulary of any size goes by."""
+"""Finds near spellings of unknown words in a vocabulary of any size."""
 
 import heapq
 from collections.abc import Iterable
 
 
 def nearest_spellings(missing: Iterable[str], vocabulary: Iterable[str], count: int = 3) -> dict[str, list[str]]:
-    """For each missing word, up to ``count`` words of the vocabulary, the nearest first; case is ignored.
+    """Finds near spellings of words, in one pass over a vocabulary.
 
-    Near are words that begin or end with the same letter and can be had by :func:`edits` to a third of the letters.
+    A candidate must begin or end with the same letter as the word, and differ from it by at most a third of its letters
+    (:func:`edits`). Case is ignored.
+
+    Args:
+        missing: the words.
+        vocabulary: the candidates.
+        count: how many to return for each word.
+
+    Returns:
+        word → near spellings, the nearest first, ties in the order of the vocabulary.
 
     >>> nearest_spellings(["bycicle", "zzz"], ["the", "bicycle", "icicle", "bicycles"])
     {'bycicle': ['bicycle', 'icicle'], 'zzz': []}
@@ -22,24 +31,25 @@ def nearest_spellings(missing: Iterable[str], vocabulary: Iterable[str], count: 
         for word, lower, letters, limit in wanted:
             if abs(length - len(lower)) > limit or (first != lower[0] and last != lower[-1]):
                 continue
-            # an edit changes two letters of the set at most
-            if len(letters.symmetric_difference(spelled)) > 2 * limit or (far := edits(lower, spelled)) > limit:
+            # an edit changes at most two letters of the set
+            if len(letters.symmetric_difference(spelled)) > 2 * limit or (distance := edits(lower, spelled)) > limit:
                 continue
-            heapq.heappush(best[word], (-far, -rank, candidate))
+            heapq.heappush(best[word], (-distance, -rank, candidate))
             if len(best[word]) > count:
                 heapq.heappop(best[word])
-    return {word: [near for *_, near in sorted(found, reverse=True)] for word, found in best.items()}
+    return {word: [near for *_, near in sorted(ranked, reverse=True)] for word, ranked in best.items()}
 
 
 def edits(a: str, b: str) -> int:
-    """The letters to insert, remove or replace, and neighbours to swap, that make ``b`` of ``a``.
+    """Returns how many edits turn ``a`` into ``b``: letters inserted, removed or replaced, and neighbours swapped.
 
-    (The optimal string alignment distance; Damerau 1964, Levenshtein 1966.)
+    This is the optimal string alignment distance (Damerau 1964, Levenshtein 1966).
 
     >>> edits("bycicle", "bicycle"), edits("tvmonitor", "monitor"), edits("acr", "car"), edits("", "ab")
     (2, 2, 1, 2)
     """
-    before, row = [], list(range(len(b) + 1))
+    before: list[int] = []
+    row = list(range(len(b) + 1))
     for i, x in enumerate(a, start=1):
         earlier, before, row = before, row, [i]
         for j, y in enumerate(b, start=1):

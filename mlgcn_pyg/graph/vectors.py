@@ -1,69 +1,90 @@
-"""Word-vector files read as a stream: of all their vectors, only the wanted words' are ever parsed or kept."""
+"""Reads files of word vectors as a stream: only the vectors of the wanted words are parsed and kept."""
 
 import gzip
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, TypeVar
 
 import numpy as np
 
-from mlgcn_pyg.errors import InputError, first_line
+from mlgcn_pyg.errors import Fix, InputError, first_line
+
+READY_FORMATS = ("npy", "pickle", "mlgcn")  # files of embeddings, not of word vectors
 
 CHUNK = 1 << 20
-LONGEST = 1 << 16  # bytes of a word, and numbers of a vector: beyond it is no word-vector file
-LINE = 1 << 22  # bytes of a line: a few MB of gzip can hold one that fills the memory
+LONGEST = 1 << 16  # the most bytes of a word, and the most numbers of a vector
+LINE = 1 << 22  # the most bytes of a line: a few MB of gzip can hold a line that fills the memory
 NUMBER = re.compile(rb"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
-PACKED = (b"PK\x03\x04", b"BZh", b"\xfd7zXZ\0", b"7z\xbc\xaf\x27\x1c")
+ARCHIVES = (b"PK\x03\x04", b"BZh", b"\xfd7zXZ\0", b"7z\xbc\xaf\x27\x1c")
 FASTTEXT_MODEL = (793712314).to_bytes(4, "little")
 
-Entries = Iterator[tuple[int, bytes, bytes]]
+Entry = tuple[int, bytes, bytes]  # its number, counted from 1, the word, and the vector as it is written
+T = TypeVar("T")
 
 
 def read_vectors(path: Path, wanted: Iterable[str], format: str) -> tuple[dict[str, np.ndarray], int]:
-    """The vectors (F,) float32 of those of the ``wanted`` words that are in the file, and F.
+    """Reads the vectors of some words.
 
     Args:
-        path: a file of GloVe, word2vec or fastText (``.vec``), perhaps compressed by gzip.
-        format: ``"text"``: lines of ``word v_1 … v_F``, after a line ``count width`` or without one; a word may have
-            spaces in it, as a few of glove.840B have, but no number after a space;
-            ``"binary"``: word2vec's, a line ``count width``, then words and little-endian float32 numbers.
+        path: a file of GloVe, word2vec or fastText (``.vec``), optionally compressed by gzip.
+        wanted: the words.
+        format: ``"text"`` for lines of ``word v_1 … v_F``, with or without a header line ``count width``; a word may
+            contain spaces, as a few words of glove.840B do, but no number after a space. ``"binary"`` for the format
+            of word2vec: a header line ``count width``, then words and little-endian float32 numbers.
+
+    Returns:
+        word → vector (F,) float32 for those of the words that are in the file, and F.
 
     Raises:
-        InputError: a file that is cut short, lines of another width, a header that does not hold; for the wanted words
-            also numbers that are none or not finite, and a word given twice with different vectors.
+        InputError: if the file is truncated, has lines of different widths, or does not agree with its header. If a
+            vector of a wanted word is not numeric or not finite, or a wanted word has two different vectors.
     """
-    keys, found, width = {word.encode(): word for word in wanted}, {}, 0
+    keys = {word.encode(): word for word in wanted}
+    vectors: dict[str, np.ndarray] = {}
+    width = 0
     for number, key, raw in entries(path, format):
         width = width or (len(raw) // 4 if format == "binary" else raw.count(b" ") + 1)
         if key not in keys:
             continue
         vector = _numbers(path, number, raw, format)
         word = keys[key]
-        if word in found and not np.array_equal(found[word], vector):
-            raise _damaged(path, "each word once", f"{word!r} again as entry {number}, with another vector")
-        found[word] = vector
+        if word in vectors and not np.array_equal(vectors[word], vector):
+            raise _damaged(path, "each word once", f"{word!r} again as entry {number}, with a different vector")
+        vectors[word] = vector
     if not width:
         raise _damaged(path, "words and their vectors", "none")
-    return found, width
+    return vectors, width
 
 
 def read_words(path: Path, format: str) -> Iterator[str]:
-    """All words of the file, in order."""
+    """Yields all words of the file, in order."""
     return (key.decode(errors="replace") for _, key, _ in entries(path, format))
 
 
-def sniff(path: Path) -> str:
-    """What the file is, by its first bytes: ``npy``, ``pickle``, ``mlgcn``, ``binary`` or ``text``."""
+def embeddings_format(path: str | Path) -> str:
+    """Recognises the format of a file of word vectors or embeddings by its first bytes.
+
+    Args:
+        path: the file.
+
+    Returns:
+        ``"text"`` or ``"binary"`` for word vectors, ``"npy"``, ``"pickle"`` or ``"mlgcn"`` for embeddings of labels;
+        see :func:`~mlgcn_pyg.graph.label_embeddings`. Any file that is none of the others is taken for text.
+
+    Raises:
+        InputError: if the file is an archive or a fastText model.
+    """
+    path = Path(path)
     with _opened(path) as file:
         head = _guarded(path, lambda: file.read(LONGEST))
     if head.startswith(b"\x93NUMPY"):
         return "npy"
-    if head.startswith(b"PK\x03\x04") and b"/data.pkl" in head[:400]:  # what torch.save begins with
+    if head.startswith(b"PK\x03\x04") and b"/data.pkl" in head[:400]:  # written by torch.save
         return "mlgcn"
-    if head.startswith(PACKED):
-        raise _damaged(path, "a file of word vectors, as it is or compressed by gzip", "an archive", "unpack it")
+    if head.startswith(ARCHIVES):
+        raise _damaged(path, "a file of word vectors, plain or compressed by gzip", "an archive", "unpack it")
     if path.suffix.lower() == ".pkl" or head.startswith(b"\x80"):
         return "pickle"
     if head.startswith(FASTTEXT_MODEL):
@@ -73,23 +94,23 @@ def sniff(path: Path) -> str:
     return "binary" if header and not _is_text(rest, header[1]) else "text"
 
 
-def entries(path: Path, format: str) -> Entries:
-    """(number of the entry, word, its vector as it is written) for every word of the file."""
+def entries(path: Path, format: str) -> Iterator[Entry]:
+    """Yields every word of the file with its number and its vector as it is written."""
     with _opened(path) as file:
         stream = _binary_entries(path, file) if format == "binary" else _text_entries(path, file)
         while (entry := _guarded(path, lambda: next(stream, None))) is not None:
             yield entry
 
 
-def _text_entries(path: Path, file: BinaryIO) -> Entries:
-    header = width = None
-    number = 0  # of the entry; a header is none
+def _text_entries(path: Path, file: IO[bytes]) -> Iterator[Entry]:
+    header: tuple[int, int] | None = None
+    width = number = 0
     for k, line in enumerate(iter(lambda: file.readline(LINE), b"")):
         line = line if k else _start(path, line)
         if len(line) == LINE:
             raise _damaged(path, "a word and numbers in every line", f"{LINE >> 20} MiB without an end in line {k + 1}")
         if not line.endswith(b"\n"):
-            fix = "fetch it again; if it is whole, end its last line"
+            fix = "download it again; if it is complete, add a newline to its last line"
             raise _damaged(path, "a newline at the end", f"a file cut short in line {k + 1}", fix)
         line = line.rstrip()  # fastText ends its lines with a space
         if k == 0:
@@ -101,15 +122,15 @@ def _text_entries(path: Path, file: BinaryIO) -> Entries:
         spaces = line.count(b" ")
         word, raw = _split(line, spaces, width)
         if spaces < width or not width or (spaces > width and NUMBER.fullmatch(word.rpartition(b" ")[2])):
-            found = f"{spaces} in line {k + 1}"
-            raise _damaged(path, f"a word and {width or 'more than no'} numbers in every line", found)
+            numbers = f"{width} numbers" if width else "at least one number"
+            raise _damaged(path, f"a word and {numbers} in every line", f"{spaces} in line {k + 1}")
         yield number, word, raw
     if header and number != header[0]:
         raise _damaged(path, f"the {header[0]} words that its first line announces", number)
 
 
 def _split(line: bytes, spaces: int, width: int) -> tuple[bytes, bytes]:
-    """The word and the last ``width`` numbers: a few words of glove.840B have spaces in them, such as ``. . .``"""
+    """Returns the word and the last ``width`` numbers; a few words of glove.840B contain spaces, such as ``. . .``"""
     if spaces <= width:  # nearly always, and fast
         word, _, raw = line.partition(b" ")
         return word, raw
@@ -117,40 +138,40 @@ def _split(line: bytes, spaces: int, width: int) -> tuple[bytes, bytes]:
     return word, b" ".join(numbers)
 
 
-def _binary_entries(path: Path, file: BinaryIO) -> Entries:
+def _binary_entries(path: Path, file: IO[bytes]) -> Iterator[Entry]:
     header = _header(file.readline(LONGEST))
     if not header or header[1] > LONGEST:
-        raise _damaged(path, "a first line 'count width' as word2vec's binary files have", "another one")
+        raise _damaged(path, "a first line 'count width', as in word2vec's binary files", "a different first line")
     count, width = header
-    buffer, at = b"", 0
+    buffer, start = b"", 0
     for number in range(1, count + 1):
-        while (space := buffer.find(b" ", at)) < 0 or len(buffer) < space + 1 + 4 * width:
-            if space < 0 and len(buffer) - at > LONGEST:
+        while (space := buffer.find(b" ", start)) < 0 or len(buffer) < space + 1 + 4 * width:
+            if space < 0 and len(buffer) - start > LONGEST:
                 raise _damaged(path, "words and float32 numbers", f"other bytes after entry {number - 1}")
-            if not (more := file.read(CHUNK)):
+            if not (chunk := file.read(CHUNK)):
                 raise _damaged(path, f"the {count} words that its first line announces", f"the end in entry {number}")
-            buffer, at = buffer[at:] + more, 0
+            buffer, start = buffer[start:] + chunk, 0
         end = space + 1 + 4 * width
-        yield number, buffer[at:space].lstrip(b"\n"), buffer[space + 1 : end]  # some writers end entries with \n
-        at = end
-    if (buffer[at:] + file.read(2)).strip(b"\n"):
+        yield number, buffer[start:space].lstrip(b"\n"), buffer[space + 1 : end]  # some writers end entries with \n
+        start = end
+    if (buffer[start:] + file.read(2)).strip(b"\n"):
         raise _damaged(path, f"the {count} words that its first line announces", "more")
 
 
 def _numbers(path: Path, number: int, raw: bytes, format: str) -> np.ndarray:
     try:
-        numbers = np.frombuffer(raw, "<f4") if format == "binary" else [float(k) for k in raw.split(b" ")]
+        numbers = np.frombuffer(raw, "<f4") if format == "binary" else np.array([float(k) for k in raw.split(b" ")])
     except ValueError as error:
         raise _damaged(path, "a word and numbers in every line", f"other text in entry {number}") from error
     with np.errstate(over="ignore"):
-        vector = np.asarray(numbers, dtype=np.float64).astype(np.float32)
+        vector = numbers.astype(np.float64).astype(np.float32)
     if not np.isfinite(vector).all():
         raise _damaged(path, "finite numbers", f"NaN or Inf in entry {number}")
     return vector
 
 
 def _header(line: bytes) -> tuple[int, int] | None:
-    """``count width``, if that is what the line says."""
+    """Returns count and width if the line is a header ``count width``."""
     parts = line.split()
     if len(parts) == 2 and all(part.isdigit() and len(part) < 20 for part in parts) and int(parts[1]):
         return int(parts[0]), int(parts[1])
@@ -158,7 +179,7 @@ def _header(line: bytes) -> tuple[int, int] | None:
 
 
 def _is_text(rest: bytes, width: int) -> bool:
-    """Whether what follows a header begins like ``word 0.1 0.2``; the word may have spaces, if the line is in sight."""
+    """Returns whether the bytes after a header begin like ``word 0.1 0.2``; the word may contain spaces."""
     line, end, _ = rest.partition(b"\n")
     fields = line.split()[1:]
     try:
@@ -168,26 +189,27 @@ def _is_text(rest: bytes, width: int) -> bool:
 
 
 def _start(path: Path, line: bytes) -> bytes:
+    """Returns the first line without a byte order mark."""
     if line.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise _damaged(path, "a text file in UTF-8", "UTF-16")
     return line.removeprefix(b"\xef\xbb\xbf")
 
 
-def _opened(path: Path) -> BinaryIO:
+def _opened(path: Path) -> IO[bytes]:
     with open(path, "rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-    return gzip.open(path, "rb") if packed else open(path, "rb", buffering=CHUNK)
+        compressed = file.read(2) == b"\x1f\x8b"
+    return gzip.GzipFile(path, "rb") if compressed else open(path, "rb", buffering=CHUNK)
 
 
-def _guarded(path: Path, step):
-    """What ``step()`` returns; a compressed file that is damaged or cut short is refused by name."""
+def _guarded(path: Path, step: Callable[[], T]) -> T:
+    """Returns ``step()``; errors of a damaged compressed file become an InputError that names the file."""
     try:
         return step()
     except InputError:
         raise
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise _damaged(path, "a whole file", first_line(error)) from error
+        raise _damaged(path, "a complete file", first_line(error)) from error
 
 
-def _damaged(path: Path, expected: str, found: object, fix: str = "") -> InputError:
-    return InputError("embeddings", expected, f"{found} ({path})", fix)
+def _damaged(path: Path, expected: str, found: object, fix: Fix = "") -> InputError:
+    return InputError("path", expected, f"{found} ({path})", fix)

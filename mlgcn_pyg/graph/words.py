@@ -1,4 +1,4 @@
-"""The words that a label's name is made of."""
+"""The words of a label's name."""
 
 import csv
 import json
@@ -9,16 +9,18 @@ from pathlib import Path
 from mlgcn_pyg.errors import InputError, first_line
 from mlgcn_pyg.files import existing_file
 
-# VOC's and COCO's label names that are no words of a word-vector file, and what they mean.
+# label names of VOC and COCO that are not words of any word-vector file, and their words
 ALIASES: dict[str, str] = {"diningtable": "dining table", "pottedplant": "potted plant", "tvmonitor": "tv monitor"}
 
 SEPARATORS = re.compile(r"[\s_\-/]+")
 
 
 def label_words(name: str, aliases: Mapping[str, str] = ALIASES) -> list[str]:
-    """The words of a label name, split at spaces, ``_``, ``-`` and ``/``.
+    """Returns the words of a label's name, split at white space, ``_``, ``-`` and ``/``.
 
-    A name is looked up in lower case, as GloVe's words are; an alias is taken as it is written.
+    Args:
+        name: the label's name; it is converted to lower case, like the words of GloVe.
+        aliases: label name, as it is or in lower case → words, which are used as they are written.
 
     >>> label_words("Traffic_light"), label_words("pottedplant"), label_words("tv", {"tv": "TV"})
     (['traffic', 'light'], ['potted', 'plant'], ['TV'])
@@ -28,12 +30,18 @@ def label_words(name: str, aliases: Mapping[str, str] = ALIASES) -> list[str]:
 
 
 def read_aliases(path: str | Path) -> dict[str, str]:
-    """A table of label names and their words, from a file.
+    """Reads a table of label names and their words.
 
-    A ``.json`` file holds one object, ``{"tvmonitor": "tv monitor"}``; any other file is CSV in UTF-8 with the
-    columns ``label`` and ``words``.
+    Args:
+        path: a ``.json`` file with one object, ``{"tvmonitor": "tv monitor"}``; any other file is read as CSV in UTF-8
+            with the columns ``label`` and ``words``.
 
-    Raises InputError for a file that is neither, a label listed twice, or an empty label or words.
+    Returns:
+        label name → words.
+
+    Raises:
+        InputError: if the file is missing or has neither form; if a label occurs twice; if a label or its words are
+            empty.
 
     >>> import tempfile, pathlib
     >>> file = pathlib.Path(tempfile.mkdtemp(), "aliases.csv")
@@ -44,10 +52,10 @@ def read_aliases(path: str | Path) -> dict[str, str]:
     path = existing_file("path", path)
     try:
         pairs = _json_pairs(path) if path.suffix.lower() == ".json" else _csv_pairs(path)
-    except (ValueError, csv.Error) as error:  # json's and Unicode's errors are ValueErrors
+    except (ValueError, csv.Error) as error:  # the errors of json and of text decoding are ValueErrors
         expected = 'a JSON object {"label": "words"} or CSV with the columns label and words'
         raise InputError("path", expected, f"{path} ({first_line(error)})") from error
-    table = {}
+    table: dict[str, str] = {}
     for label, words in pairs:
         if not (isinstance(words, str) and label.strip() and words.strip()):
             raise InputError("path", "a label and its words", f"{label!r}: {words!r} in {path}")
@@ -58,11 +66,11 @@ def read_aliases(path: str | Path) -> dict[str, str]:
 
 
 def _json_pairs(path: Path) -> list[tuple[str, object]]:
-    # the hook sees an object's pairs before a label listed twice is lost; inner objects become lists, no words
+    # With this hook, objects become lists of pairs: a label that occurs twice is not lost.
     text = path.read_text(encoding="utf-8-sig")
     pairs = json.loads(text, object_pairs_hook=list)
     if not text.lstrip().startswith("{"):
-        raise ValueError("no object")
+        raise ValueError("not a JSON object")
     return pairs
 
 

@@ -54,7 +54,7 @@ def test_names_of_a_data_set_and_one_alias_over_a_file(folder):
 
 def test_words_without_a_vector(folder):
     words = ("graph", *table(folder), "--embeddings", folder / "v.txt", "--out", folder / "g.pt")
-    assert "no 'tvset'" in refused(*words) and not (folder / "g.pt").exists()
+    assert "found none for 'tvset'" in refused(*words) and not (folder / "g.pt").exists()
     assert "without a vector (zero): tvset; in tvset" in run(*words, "--oov", "zero")
     graph = LabelGraph.load(folder / "g.pt")
     assert graph.x[graph.label_names.index("tvset")].tolist() == [0, 0] and graph.x_source["oov_labels"] == ["tvset"]

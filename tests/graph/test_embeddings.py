@@ -39,14 +39,14 @@ def file(tmp_path):
 
 
 def test_unknown_words_are_listed_with_near_spellings(file):
-    with pytest.raises(InputError, match=r"'bycicle' \(near: bicycle\), 'zzz';.*aliases=.*oov='zero'"):
+    with pytest.raises(InputError, match=r"'bycicle' \(near: bicycle\), 'zzz' in .*v.txt;.*aliases=.*oov='zero'"):
         label_embeddings(["bycicle", "zzz", "person"], file)
 
 
 def test_names_without_words_and_files_that_are_not_there(file):
     with pytest.raises(InputError, match="at least one word"):
         label_embeddings(["_"], file)
-    with pytest.raises(InputError, match="embeddings: expected a file that exists"):
+    with pytest.raises(InputError, match="path: expected a file that exists"):
         label_embeddings(["person"], file.parent / "absent")
     with pytest.raises(InputError, match="different names, found 'person' twice"):
         label_embeddings(["person", "person"], file)
@@ -80,7 +80,7 @@ def test_random_vectors_are_as_long_as_known_ones(tmp_path):
 
 def test_no_known_word_at_all_is_an_error_whatever_the_rule(file):
     for oov in ("error", "zero", "random"):
-        with pytest.raises(InputError, match="every word of the labels"):
+        with pytest.raises(InputError, match="a vector for every word of the labels"):
             label_embeddings(["lamp"], file, oov=oov)
 
 
@@ -99,7 +99,7 @@ def test_rows_of_an_array_are_labels_in_their_order(tmp_path):
         np.save(tmp_path / "x.npy", rows.astype(dtype))
         made = label_embeddings("abc", tmp_path / "x.npy")
         assert made.x.tolist() == rows.tolist() and made.x.dtype == torch.float32 and made.source["format"] == "npy"
-    with pytest.raises(InputError, match="2 rows, one per label, found 3; rows are labels"):
+    with pytest.raises(InputError, match="2 rows, one per label, found 3; rows follow the label order"):
         label_embeddings("ab", tmp_path / "x.npy")
 
 
@@ -176,12 +176,12 @@ def test_saved_embeddings_come_back_by_name(file, tmp_path):
 
 def test_files_that_are_no_saved_embeddings(tmp_path):
     torch.save({"format": "other"}, tmp_path / "e.pt")
-    with pytest.raises(InputError, match="written by `mlgcn embed`, found another file"):
+    with pytest.raises(InputError, match="saved by LabelEmbeddings.save, found other content"):
         label_embeddings(["a"], tmp_path / "e.pt")
     content = {"format": "mlgcn_pyg.label_embeddings", "version": 1, "label_names": ("a",), "x": torch.ones(1, 2)}
     for change, message in [
         ({"version": 2}, "version 1, found 2"),
-        ({}, "names, tensor and source"),
+        ({}, "label_names, x and source"),
         ({"source": {}, "x": torch.ones(2, 2)}, "1 rows, one per label, found 2"),
         ({"source": {}, "x": torch.full((1, 2), torch.nan)}, "NaN"),
     ]:

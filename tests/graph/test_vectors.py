@@ -12,7 +12,7 @@ import pytest
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.graph import label_embeddings
 from mlgcn_pyg.graph.spelling import edits, nearest_spellings
-from mlgcn_pyg.graph.vectors import CHUNK, read_vectors, sniff
+from mlgcn_pyg.graph.vectors import CHUNK, embeddings_format, read_vectors
 
 VECTORS = {"the": [0.25, -1.5, 3.0], "naïve": [1.0, 0.0, 0.5], "dog": [-2.0, 8.0, 0.125]}
 BODY = "".join(f"{word} {' '.join(map(str, v))}\n" for word, v in VECTORS.items())
@@ -40,7 +40,7 @@ WHOLE = {
 def test_every_format_is_recognised_and_gives_the_same_vectors(tmp_path, name):
     (tmp_path / "v").write_bytes(WHOLE[name])
     format = "binary" if "binary" in name else "text"
-    assert sniff(tmp_path / "v") == format
+    assert embeddings_format(tmp_path / "v") == format
     found, width = read_vectors(tmp_path / "v", {*VECTORS, "absent"}, format)
     assert width == 3 and {word: v.tolist() for word, v in found.items()} == VECTORS
     made = label_embeddings(["the dog", "Naïve"], tmp_path / "v")
@@ -67,7 +67,7 @@ def test_every_cut_is_refused(tmp_path, name):
 
 DAMAGED = [
     (b"", "words and their vectors, found none"),
-    (b"\n", "a word and more than no numbers in every line, found 0 in line 1"),
+    (b"\n", "a word and at least one number in every line, found 0 in line 1"),
     (b"dog 1 2\nthe 1\n", "a word and 2 numbers in every line, found 1 in line 2"),
     (b"2 2\ndog 1 2\nthe 1 2 3\n", "a word and 2 numbers in every line, found 3 in line 3"),
     (b"9 2\ndog 1 2\nthe 1 2\n", "the 9 words that its first line announces, found 2"),
@@ -80,8 +80,8 @@ DAMAGED = [
     (b"dog 1 2", "cut short in line 1"),
     ("dog 1 2\n".encode("utf-16"), "UTF-16"),
     ((793712314).to_bytes(4, "little") + b"\x0c\0\0\0", "a fastText model.*; use the .vec file"),
-    (b"\x1f\x8b\x08\x00 no gzip after all", "a whole file"),
-    (gzip.compress(BODY.encode())[:-9], "a whole file"),
+    (b"\x1f\x8b\x08\x00 no gzip after all", "a complete file"),
+    (gzip.compress(BODY.encode())[:-9], "a complete file"),
     (binary({"dog": [1, float("nan"), 2]}), "finite numbers"),
     (binary(count=4), "the 4 words that its first line announces, found the end in entry 4"),
     (binary(count=2), "the 2 words that its first line announces, found more"),
@@ -96,7 +96,7 @@ DAMAGED = [
 @pytest.mark.parametrize("content, message", DAMAGED, ids=[message[:40] for _, message in DAMAGED])
 def test_damaged_files(tmp_path, content, message):
     (tmp_path / "v").write_bytes(content)
-    with pytest.raises(InputError, match=f"embeddings: expected .*{message}"):
+    with pytest.raises(InputError, match=f"path: expected .*{message}"):
         label_embeddings(["dog"], tmp_path / "v")
 
 
@@ -117,7 +117,7 @@ def test_words_with_spaces_in_them_after_a_header(tmp_path, first):
     words = {first: [1, 2, 7], "at name": [9, 9, 9], "at": [3, 4, 5], ". .": [5, 5, 5]}
     lines = "".join(f"{word} {' '.join(map(str, v))}\n" for word, v in words.items())
     (tmp_path / "v").write_text(f"{len(words)} 3\n{lines}")
-    assert sniff(tmp_path / "v") == "text"
+    assert embeddings_format(tmp_path / "v") == "text"
     assert label_embeddings(["at"], tmp_path / "v").x.tolist() == [[3, 4, 5]]
     found, width = read_vectors(tmp_path / "v", words, "text")
     assert width == 3 and {word: v.tolist() for word, v in found.items()} == words
@@ -133,7 +133,7 @@ def test_a_number_too_many_is_no_part_of_the_word(tmp_path, header, number):
 
 def test_a_first_line_of_a_number_too_long_to_be_a_count(tmp_path):
     (tmp_path / "v").write_bytes(b"9" * 5000 + b" 2\ndog 1\n")
-    assert sniff(tmp_path / "v") == "text" and label_embeddings(["dog"], tmp_path / "v").x.tolist() == [[1]]
+    assert embeddings_format(tmp_path / "v") == "text" and label_embeddings(["dog"], tmp_path / "v").x.tolist() == [[1]]
 
 
 def test_damage_in_words_nobody_asked_for_is_not_parsed_but_counted(tmp_path):
@@ -141,9 +141,9 @@ def test_damage_in_words_nobody_asked_for_is_not_parsed_but_counted(tmp_path):
     assert label_embeddings(["dog"], tmp_path / "v").x.tolist() == [[1, 2]]
 
 
-def test_the_format_can_be_told(tmp_path):
+def test_a_given_format_is_not_recognised_by_content(tmp_path):
     (tmp_path / "v").write_bytes(binary())
-    with pytest.raises(InputError, match="embeddings: expected"):
+    with pytest.raises(InputError, match="path: expected"):
         label_embeddings(["dog"], tmp_path / "v", format="text")
     (tmp_path / "v").write_bytes(BODY.encode())
     with pytest.raises(InputError, match="a first line 'count width'"):
@@ -159,7 +159,8 @@ def test_a_binary_file_longer_than_a_chunk_is_read_across_its_borders(tmp_path):
     (tmp_path / "v.bin").write_bytes(f"{len(vectors)} 300\n".encode() + entries)
     found, _ = read_vectors(tmp_path / "v.bin", [f"w{k}" for k in range(len(vectors))], "binary")
     assert (
-        all(np.array_equal(found[f"w{k}"], v) for k, v in enumerate(vectors)) and sniff(tmp_path / "v.bin") == "binary"
+        all(np.array_equal(found[f"w{k}"], v) for k, v in enumerate(vectors))
+        and embeddings_format(tmp_path / "v.bin") == "binary"
     )
 
 

@@ -35,7 +35,7 @@ def test_alias_files(tmp_path):
         ("a.json", '{"tv": "a", "tv": "b"}', "each label once, found 'tv' twice"),
         ("a.json", '{"tv": {"a": "b"}}', "a label and its words"),
         ("a.json", '{"tv": 1}', "a label and its words"),
-        ("a.json", '[["tv", "b"]]', "no object"),
+        ("a.json", '[["tv", "b"]]', "not a JSON object"),
         ("a.json", '{"tv": ', "a JSON object"),
     ],
 )

@@ -1,0 +1,177 @@
+"""Reads label embeddings from files of word vectors, or of ready embeddings."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mlgcn_pyg.checks import check_choice, check_count, check_label_names, check_text
+from mlgcn_pyg.errors import Argument, InputError, first_line, renamed_arguments
+from mlgcn_pyg.files import existing_file
+from mlgcn_pyg.graph.embeddings import LabelEmbeddings
+from mlgcn_pyg.graph.spelling import nearest_spellings
+from mlgcn_pyg.graph.vectors import embeddings_format, read_vectors, read_words
+from mlgcn_pyg.graph.words import ALIASES, label_words
+from mlgcn_pyg.released.pickles import as_array, read_array_pickle
+
+FORMATS = ("auto", "text", "binary", "npy", "pickle", "mlgcn")
+OOV = ("error", "zero", "random")
+MOST_SPELLINGS = 8  # unknown words for which an error lists near spellings: each takes a pass over the vocabulary
+
+
+def label_embeddings(
+    label_names: Sequence[str],
+    path: str | Path,
+    *,
+    format: str = "auto",
+    aliases: Mapping[str, str] = ALIASES,
+    oov: str = "error",
+    seed: int = 0,
+) -> LabelEmbeddings:
+    r"""Reads one embedding per label from a file of word vectors, or of ready embeddings.
+
+    The embedding of a label is the mean of its words' vectors:
+
+    .. math:: \mathbf{x}_c = \frac{1}{|words(c)|} \sum_{w \in words(c)} \mathbf{v}_w \qquad \text{(Sec. 4.2)}
+
+    A file of word vectors is read as a stream: only the vectors of the labels' words are kept in memory.
+
+    Args:
+        label_names: C different names. Their words are separated by spaces, ``_``, ``-`` or ``/``, and looked up in
+            lower case.
+        path: the file.
+        format: one of
+
+            * ``"text"``: word vectors of GloVe, word2vec (text) or fastText (``.vec``), optionally compressed by gzip;
+            * ``"binary"``: word vectors of word2vec (binary), optionally compressed by gzip;
+            * ``"npy"`` or ``"pickle"``: a matrix (C, F) whose rows follow ``label_names``, such as the released
+              ``coco_glove_word2vec.pkl``;
+            * ``"mlgcn"``: a file of :meth:`LabelEmbeddings.save`;
+            * ``"auto"``: recognised by the content (:func:`~mlgcn_pyg.graph.embeddings_format`).
+
+        aliases: label name → words, for names that are not words; used as they are written.
+        oov: what a word without a vector (out of vocabulary) gets: ``"error"`` raises; ``"zero"`` is the zero vector;
+            ``"random"`` is a normal vector with the mean square of the known vectors, which depends only on ``seed``
+            and the word.
+        seed: seed of ``oov="random"``.
+
+    Returns:
+        :class:`LabelEmbeddings` with x (C, F) float32.
+
+    Raises:
+        InputError: if the file is missing, damaged or of a different format; if a word has no vector (the error lists
+            near spellings that have one); if a matrix does not have one row per label; if an argument is not valid.
+
+    >>> import tempfile, pathlib
+    >>> file = pathlib.Path(tempfile.mkdtemp(), "glove.txt")
+    >>> _ = file.write_text("potted 1 0\nplant 0 1\ndog 3 3\n")
+    >>> label_embeddings(["pottedplant", "dog"], file).x
+    tensor([[0.5000, 0.5000],
+            [3.0000, 3.0000]])
+    """
+    path = existing_file("path", path)
+    names = check_label_names(label_names)
+    check_choice("oov", oov, OOV)
+    seed = check_count("seed", seed)
+    if check_choice("format", format, FORMATS) == "auto":
+        format = embeddings_format(path)
+    if format == "mlgcn":
+        return LabelEmbeddings.load(path).select(names)
+    source: dict[str, Any] = {"file": path.name, "format": format, "sha256": _sha256(path)}
+    if format in ("npy", "pickle"):
+        with renamed_arguments(x="path"):
+            return LabelEmbeddings(names, _matrix(path, format), source)
+    return _mean_vectors(names, path, format, aliases, oov, seed, source)
+
+
+def _mean_vectors(
+    names: Sequence[str],
+    path: Path,
+    format: str,
+    aliases: Mapping[str, str],
+    oov: str,
+    seed: int,
+    source: dict[str, Any],
+) -> LabelEmbeddings:
+    """Returns the embeddings of a file of word vectors, with the words that were used added to ``source``."""
+    words = _words_of_labels(names, aliases)
+    wanted = {word for parts in words.values() for word in parts}
+    vectors, width = read_vectors(path, wanted, format)
+    unknown = sorted(wanted - vectors.keys())
+    if unknown and (oov == "error" or not vectors):
+        raise _unknown_words(unknown, path, format)
+    known_aliases = {name: aliases.get(name, aliases.get(name.lower())) for name in names}
+    source |= {
+        "aliases": {name: alias for name, alias in known_aliases.items() if alias is not None},
+        "oov": oov,
+        "oov_words": unknown,
+        "oov_labels": [name for name, parts in words.items() if not vectors.keys() >= set(parts)],
+        "seed": seed if unknown and oov == "random" else None,
+    }
+    vectors |= _substitutes(unknown, vectors, width, oov, seed)
+    means = [np.mean([vectors[word] for word in words[name]], axis=0, dtype=np.float64) for name in names]
+    return LabelEmbeddings(tuple(names), torch.from_numpy(np.stack(means)).float(), source)
+
+
+def _words_of_labels(names: Sequence[str], aliases: Mapping[str, str]) -> dict[str, list[str]]:
+    if not isinstance(aliases, Mapping):
+        raise InputError("aliases", "a dict from label names to words", type(aliases).__name__)
+    for alias in aliases.values():
+        check_text("aliases", alias)
+    words = {name: label_words(name, aliases) for name in names}
+    if empty := [name for name, parts in words.items() if not parts]:
+        raise InputError("label_names", "names with at least one word", repr(empty[0]))
+    return words
+
+
+def _matrix(path: Path, format: str) -> Tensor:
+    """Returns the matrix of a ``.npy`` file or a pickle, as float32."""
+    try:
+        rows = np.load(path, allow_pickle=False) if format == "npy" else as_array(read_array_pickle(path), path)
+    except Exception as error:  # a damaged file may raise nearly anything
+        raise InputError("path", "a matrix of numbers", f"{path} ({first_line(error)})") from error
+    if rows.dtype.kind not in "fiu" or rows.ndim != 2:
+        raise InputError("path", "a matrix of numbers", f"shape {rows.shape}, {rows.dtype} in {path}")
+    with np.errstate(over="ignore"):
+        return torch.from_numpy(rows.astype(np.float32))
+
+
+def _substitutes(
+    unknown: Sequence[str], vectors: Mapping[str, np.ndarray], width: int, oov: str, seed: int
+) -> dict[str, np.ndarray]:
+    """Returns a vector for each unknown word: zeros, or a normal vector with the mean square of the known ones."""
+    mean_squares = [np.square(vector, dtype=np.float64).mean() for vector in vectors.values()]
+    scale = 0.0 if oov == "zero" else np.sqrt(np.mean(mean_squares))
+
+    def draw(word: str) -> np.ndarray:
+        word_seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8], "big")
+        return np.random.default_rng([seed, word_seed]).normal(scale=scale, size=width).astype(np.float32)
+
+    return {word: draw(word) for word in unknown}
+
+
+def _unknown_words(unknown: Sequence[str], path: Path, format: str) -> InputError:
+    near = nearest_spellings(unknown[:MOST_SPELLINGS], read_words(path, format))
+    described = [f"{word!r}" + (f" (near: {', '.join(near[word])})" if near.get(word) else "") for word in unknown]
+    return InputError(
+        "path",
+        "a vector for every word of the labels",
+        f"none for {', '.join(described)} in {path}",
+        fix=[
+            "name words that have one, as in ",
+            Argument("aliases", {"tvmonitor": "tv monitor"}),
+            ", or pass ",
+            Argument("oov", "zero"),
+            " or ",
+            Argument("oov", "random"),
+        ],
+    )
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
