@@ -98,7 +98,7 @@ def open_dataset(
     keep_empty: KeepEmpty = False,
 ):
     """The data set that the options describe, with at least one image."""
-    from mlgcn_pyg.datasets import COCO2014, VOC2007, Table
+    from mlgcn_pyg.datasets import COCO2014, VOC2007, TableDataset
 
     check_choice("dataset", dataset, DATASETS)
     _refuse_unused(dataset, labels=labels, difficult=difficult != "unknown", keep_empty=keep_empty)
@@ -107,7 +107,7 @@ def open_dataset(
             raise InputError("labels", "the table of labels", "none", fix=["give ", Argument("labels", "photos.csv")])
         columns = {"image_column": image_column, "labels_column": labels_column, "separator": separator}
         with renamed_arguments(path="labels", image_root="root", labels_path="labels"):
-            data = Table(labels, root, **columns, split=split, label_names=label_names, transform=transform)
+            data = TableDataset(labels, root, **columns, split=split, label_names=label_names, transform=transform)
     elif split is None:
         known = "trainval or test" if dataset == "voc2007" else "train or val"
         raise InputError("split", f"a split such as {known}", "none", fix=["give ", Argument("split")])

@@ -14,6 +14,7 @@ from rich.table import Table
 from mlgcn_pyg.checks import check_choice, check_count
 from mlgcn_pyg.cli import common, console
 from mlgcn_pyg.cli.json_output import print_json
+from mlgcn_pyg.errors import renamed_arguments
 
 LISTED = 20  # labels or photographs that a person is shown; --json has all
 
@@ -90,7 +91,7 @@ def inspect(
 def _fetch(root: Path, archives: Iterator) -> None:
     from mlgcn_pyg.datasets.download import download_and_extract
 
-    with _byte_bars() as progress:
+    with _byte_bars() as progress, renamed_arguments(folder="root"):
         kept = [download_and_extract(archive, root, progress) for archive in archives]
     if kept:
         size = sum(path.stat().st_size for path in kept) / 2**30

@@ -1,11 +1,11 @@
-"""What is in the photographs: data sets of images with labels, and their transforms."""
+"""Data sets of images with labels, and their transforms."""
 
 from mlgcn_pyg.datasets.base import LabeledImages
 from mlgcn_pyg.datasets.coco import COCO2014, COCO_COUNTS
 from mlgcn_pyg.datasets.images import ImageError, read_image
 from mlgcn_pyg.datasets.scenes import Scenes
-from mlgcn_pyg.datasets.table import Table
-from mlgcn_pyg.datasets.transforms import MultiScaleCrop, eval_transform, seeded, train_transform
+from mlgcn_pyg.datasets.table import TableDataset
+from mlgcn_pyg.datasets.transforms import MultiScaleCrop, apply_seeded, eval_transform, train_transform
 from mlgcn_pyg.datasets.voc import VOC2007, VOC_COUNTS, VOC_LABELS
 
 __all__ = [
@@ -18,9 +18,9 @@ __all__ = [
     "LabeledImages",
     "MultiScaleCrop",
     "Scenes",
-    "Table",
+    "TableDataset",
+    "apply_seeded",
     "eval_transform",
     "read_image",
-    "seeded",
     "train_transform",
 ]

@@ -1,8 +1,10 @@
-"""The one protocol of all data sets: image paths, targets, label names; items (image, target, index)."""
+"""The base class of all data sets: image files, targets and label names."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
@@ -10,27 +12,32 @@ from torch.utils.data import Dataset
 
 from mlgcn_pyg.checks import check_count, check_label_names, check_targets
 from mlgcn_pyg.datasets.images import read_image
-from mlgcn_pyg.datasets.transforms import seeded
+from mlgcn_pyg.datasets.transforms import apply_seeded
 from mlgcn_pyg.errors import InputError
 
 
-class LabeledImages(Dataset):
-    """Photographs with known labels.
+class LabeledImages(Dataset[tuple[Any, Tensor, int]]):
+    """Image files with known labels. Items are ``(transform(image), target (C,) int8, index)``.
+
+    Random transforms draw from the global generators unless :attr:`seed` is set. With a seed, the draws of item k
+    depend on (seed, epoch, k) only: not on the order of the items, the number of workers or processes, or an
+    interruption. Set ``data.seed = 0`` before a DataLoader starts its workers, and ``data.epoch = epoch`` before each
+    pass. Both are in shared memory, so persistent workers see the new epoch.
 
     Args:
-        image_paths: N files. They are opened when an item is asked for: a label graph needs no photographs.
-        targets: (N, C) in {1, 0, -1}: present, absent, difficult or unknown.
+        image_paths: N files. A file is opened when its item is requested, so a label graph needs no images.
+        targets: (N, C) in {1, 0, −1}: present, absent, difficult or unknown.
         label_names: C names.
-        ids: N different strings that name the images; the file names without folder and ending by default.
+        ids: N different strings that name the images; by default the file names without folder and extension.
         transform: PIL image → anything, usually a tensor (see :mod:`mlgcn_pyg.datasets.transforms`).
 
-    Items:
-        ``(transform(image), target (C,) int8, index)``; ImageError for a file that does not decode.
+    Attributes:
+        seed: seed of the transform's random draws, or None.
+        epoch: the current pass over the data.
 
-    Random transforms draw from the global generators unless :attr:`seed` is set. Then what is drawn for item k depends
-    on (seed, epoch, k) alone: not on the order of the items, the number of workers or processes, or an interruption.
-    Give ``data.seed = 0`` before a DataLoader starts its workers, and ``data.epoch = epoch`` before each pass: both
-    lie in shared memory, so that workers which persist from pass to pass see the new epoch.
+    Raises:
+        InputError: if the lengths differ, or targets or label names are invalid.
+        ImageError: when an item is requested whose file does not decode.
 
     >>> data = LabeledImages(["a.jpg"], [[1, 0]], ["cat", "dog"])
     >>> data.seed, data.epoch = 0, 3
@@ -43,51 +50,51 @@ class LabeledImages(Dataset):
     def __init__(
         self,
         image_paths: Sequence[str | Path],
-        targets,
+        targets: Tensor | npt.ArrayLike,
         label_names: Sequence[str],
         ids: Sequence[str] | None = None,
-        transform: Callable | None = None,
+        transform: Callable[..., Any] | None = None,
     ):
         self.image_paths = [Path(path) for path in image_paths]
         self.targets: Tensor = check_targets("targets", targets)
         self.label_names = check_label_names(label_names, self.targets.size(1))
         self.ids = [path.stem for path in self.image_paths] if ids is None else list(ids)
         self.transform = transform
-        for name, values in (("targets", self.targets), ("ids", self.ids)):
-            if len(values) != len(self.image_paths):
-                raise InputError(name, f"{len(self.image_paths)} rows, one per image", len(values))
+        for name, count in (("targets", len(self.targets)), ("ids", len(self.ids))):
+            if count != len(self.image_paths):
+                raise InputError(name, f"{len(self.image_paths)} rows, one per image", count)
 
     @property
     def num_labels(self) -> int:
+        """C."""
         return len(self.label_names)
 
     def __len__(self) -> int:
         return len(self.image_paths)
 
     def image(self, index: int) -> Image.Image:
-        """The photograph itself, before any transform."""
+        """Returns the image of an item as RGB, before any transform."""
         return read_image(self.image_paths[index])
 
-    def __getitem__(self, index: int):
+    def __getitem__(self, index: int) -> tuple[Any, Tensor, int]:
         index = range(len(self))[index]  # −1 is the last, N an IndexError
-        image = self.image(index)
-        return self._transformed(image, index), self.targets[index], index
+        return self._transformed(self.image(index), index), self.targets[index], index
 
-    def _transformed(self, image, index: int):
+    def _transformed(self, image: Image.Image, index: int) -> Any:
         if self.transform is None:
             return image
         if self._seed_and_epoch is None:
             return self.transform(image)
-        return seeded(self.transform, image, *self._seed_and_epoch.tolist(), index)
+        return apply_seeded(self.transform, image, *self._seed_and_epoch.tolist(), index)
 
-    def __setstate__(self, state: dict) -> None:
+    def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         if self._seed_and_epoch is not None:
-            self._seed_and_epoch.share_memory_()  # a deep or unpickled copy is private; a worker's is shared already
+            self._seed_and_epoch.share_memory_()  # a deep or unpickled copy is private, a worker's copy is shared
 
     @property
     def seed(self) -> int | None:
-        """Where the random draws of the transform start, an integer ≥ 0; None: from the global generators."""
+        """Seed ≥ 0 of the transform's random draws. None draws from the global generators."""
         return None if self._seed_and_epoch is None else int(self._seed_and_epoch[0])
 
     @seed.setter
@@ -101,7 +108,7 @@ class LabeledImages(Dataset):
 
     @property
     def epoch(self) -> int:
-        """Which pass over the data, or which view of it, the draws are for; 0 at first. It needs a :attr:`seed`."""
+        """The pass over the data, or the view of it, that random draws are for; 0 at first. Requires a :attr:`seed`."""
         return 0 if self._seed_and_epoch is None else int(self._seed_and_epoch[1])
 
     @epoch.setter

@@ -1,12 +1,10 @@
-"""Fetching a published archive and taking its files out, so that stopping at any moment loses nothing.
+"""Download and extraction of published archives, which resume after an interruption at any moment.
 
-What has arrived of an archive is kept beside it under another name, and the next run asks for the rest. Each file of
-an archive appears under its name when it is whole; the next run skips those that are there.
+The received bytes of an archive are kept beside it under a temporary name, and the next run requests the others.
 """
 
 import http.client
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import HTTPError, URLError
@@ -14,20 +12,23 @@ from urllib.request import Request, urlopen
 
 from torchvision.datasets.utils import check_md5
 
-from mlgcn_pyg.datasets.archives import check_room, extract
+from mlgcn_pyg.datasets.archives import Progress, check_room, extract
 from mlgcn_pyg.errors import InputError, first_line
 from mlgcn_pyg.files import own_folder
 
 CHUNK = 1 << 20
 TIMEOUT = 60  # seconds without a byte
-AGAIN = "run the same command again: it goes on where it stopped"
-
-Progress = Callable[[str, int, int | None], None]
+RESUME = "run again to resume the download"
 
 
 @dataclass(frozen=True)
 class Archive:
-    """A file that somebody publishes, and its MD5 sum where that is published too."""
+    """A published file.
+
+    Attributes:
+        url: where it is published.
+        md5: its MD5 sum, or None if none is published.
+    """
 
     url: str
     md5: str | None = None
@@ -38,67 +39,69 @@ class Archive:
 
 
 def download_and_extract(archive: Archive, folder: str | Path, progress: Progress | None = None) -> Path:
-    """Has the archive's files below ``folder``, and the archive itself, which is not removed, in it.
+    """Downloads an archive into a folder, where it is kept, and extracts its files there.
 
     Args:
-        archive: what to fetch. A file of its name in ``folder`` is taken as it is, if its MD5 sum is right.
-        folder: made where it is missing.
-        progress: called with (what is being done, bytes done, bytes in all or None).
+        archive: the archive. A file of its name in ``folder`` is not downloaded again if its MD5 sum is right.
+        folder: created if it does not exist.
+        progress: called with (description, bytes done, total bytes or None).
 
     Returns:
-        The archive's path.
+        The path of the archive.
 
     Raises:
-        InputError: no answer, fewer bytes than announced, another MD5 sum, no room, another process that downloads
-            into ``folder``, or an archive that :func:`~mlgcn_pyg.datasets.archives.extract` refuses.
+        InputError: if the server does not answer or sends fewer bytes than announced, the MD5 sum differs, the disk
+            is too small, a different process is downloading into ``folder``, or
+            :func:`~mlgcn_pyg.datasets.archives.extract` refuses the archive.
     """
     folder = Path(folder)
-    with own_folder(folder, ".download.lock", "root", "a folder that nobody else downloads into"):
-        path = fetch(archive, folder, progress)
+    with own_folder(folder, ".download.lock", "folder", "a folder that no other process downloads into"):
+        path = download(archive, folder, progress)
         extract(path, folder, progress)
     return path
 
 
-def fetch(archive: Archive, folder: Path, progress: Progress | None = None) -> Path:
-    """The archive as a whole file in ``folder``; see :func:`download_and_extract`."""
-    path, partial = folder / archive.name, folder / f".{archive.name}.partial"
+def download(archive: Archive, folder: Path, progress: Progress | None = None) -> Path:
+    """Downloads an archive into an existing folder; see :func:`download_and_extract`."""
+    path, unfinished = folder / archive.name, folder / f".{archive.name}.partial"
     if path.is_file():
         if archive.md5 and not check_md5(path, archive.md5):
-            raise InputError("archive", f"the MD5 sum {archive.md5}", f"another of {path}", fix="move it away")
+            found = f"a different one of {path}"
+            raise InputError("archive", f"the MD5 sum {archive.md5}", found, fix="move the file away")
         return path
     try:
-        _receive(archive.url, partial, progress)
+        _receive(archive.url, unfinished, progress)
     except (URLError, OSError, http.client.HTTPException) as error:
-        raise InputError("download", f"{archive.url} to arrive", first_line(error), AGAIN) from error
-    if archive.md5 and not check_md5(partial, archive.md5):
-        partial.unlink()
-        found = f"another, so that what arrived from {archive.url} was removed"
-        raise InputError("download", f"the MD5 sum {archive.md5}", found, fix="run the same command again")
-    os.replace(partial, path)
+        raise InputError("archive", f"{archive.url} to be available", first_line(error), RESUME) from error
+    if archive.md5 and not check_md5(unfinished, archive.md5):
+        unfinished.unlink()
+        found = f"a different one of what {archive.url} sent, which was removed"
+        raise InputError("archive", f"the MD5 sum {archive.md5}", found, fix="run again")
+    os.replace(unfinished, path)
     return path
 
 
-def _receive(url: str, partial: Path, progress: Progress | None) -> None:
-    """Appends to ``partial`` what is missing of it; starts anew where the server cannot do that."""
-    have = partial.stat().st_size if partial.is_file() else 0
-    headers = {"User-Agent": "mlgcn_pyg"} | ({"Range": f"bytes={have}-"} if have else {})
+def _receive(url: str, unfinished: Path, progress: Progress | None) -> None:
+    """Appends the missing bytes to ``unfinished``, or starts again if the server does not support that."""
+    size = unfinished.stat().st_size if unfinished.is_file() else 0
+    headers = {"User-Agent": "mlgcn_pyg"} | ({"Range": f"bytes={size}-"} if size else {})
     try:
         response = urlopen(Request(url, headers=headers), timeout=TIMEOUT)
     except HTTPError as error:
-        if not have or error.code != 416:
+        if not size or error.code != 416:
             raise
-        if error.headers.get("Content-Range") == f"bytes */{have}":  # nothing is missing
+        if error.headers.get("Content-Range") == f"bytes */{size}":  # nothing is missing
             return
-        partial.unlink()
-        return _receive(url, partial, progress)
+        unfinished.unlink()
+        return _receive(url, unfinished, progress)
     with response:
-        have = have if response.headers.get("Content-Range", "").startswith(f"bytes {have}-") else 0
-        total = None if response.length is None else have + response.length  # None: not announced, or no number
-        check_room(partial.parent, (total or 0) - have)
-        with open(partial, "ab" if have else "wb") as file:
+        size = size if response.headers.get("Content-Range", "").startswith(f"bytes {size}-") else 0
+        total = None if response.length is None else size + response.length  # None: not announced, or not a number
+        check_room(unfinished.parent, (total or 0) - size)
+        with open(unfinished, "ab" if size else "wb") as file:
             while chunk := response.read(CHUNK):
                 file.write(chunk)
                 if progress:
                     progress(f"downloading {url.rsplit('/', 1)[-1]}", file.tell(), total)
-    if total is not None and partial.stat().st_size != total:
-        raise InputError("download", f"{total} bytes of {url}", partial.stat().st_size, AGAIN)
+    if total is not None and unfinished.stat().st_size != total:
+        raise InputError("archive", f"{total} bytes of {url}", unfinished.stat().st_size, RESUME)

@@ -1,4 +1,4 @@
-"""What a data set holds, in numbers: read off its targets, no photograph is opened."""
+"""Statistics of the labels of a data set, computed from its targets. No image is opened."""
 
 from dataclasses import dataclass
 
@@ -10,16 +10,17 @@ from mlgcn_pyg.datasets.base import LabeledImages
 
 @dataclass(frozen=True)
 class LabelStatistics:
-    """Facts about the targets of N images and C labels.
+    """Statistics of the targets of N images and C labels.
 
     Attributes:
-        num_images, num_labels: N and C.
+        num_images: N.
+        num_labels: C.
         labels_per_image: mean number of labels present.
-        images_by_labels: {number of labels: images with as many}.
-        num_unknown: targets that are −1.
-        positives: {label: images that have it}, in the labels' order.
+        images_by_labels: {number of labels: number of images with that many labels}.
+        num_unknown: number of targets that are −1.
+        positives: {label: number of images that have it}, in the order of the labels.
         rare: the same for labels in at least one and fewer than ``rare_below`` images, the rarest first.
-        rare_below: that bound.
+        rare_below: the bound of ``rare``.
         without_positives: labels that no image has.
     """
 
@@ -35,11 +36,11 @@ class LabelStatistics:
 
 
 def label_statistics(data: LabeledImages, rare_below: int = 10) -> LabelStatistics:
-    """The :class:`LabelStatistics` of a data set; labels in fewer than ``rare_below`` images are called rare.
+    """Returns the :class:`LabelStatistics` of a data set. Labels in fewer than ``rare_below`` images are rare.
 
     >>> data = LabeledImages(["a.jpg", "b.jpg"], [[1, 1, 0], [1, 0, -1]], ["cat", "dog", "emu"])
-    >>> found = label_statistics(data, rare_below=2)
-    >>> found.labels_per_image, found.images_by_labels, found.rare, found.without_positives
+    >>> statistics = label_statistics(data, rare_below=2)
+    >>> statistics.labels_per_image, statistics.images_by_labels, statistics.rare, statistics.without_positives
     (1.5, {1: 1, 2: 1}, {'dog': 1}, ('emu',))
     """
     check_count("rare_below", rare_below)

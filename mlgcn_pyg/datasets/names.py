@@ -1,4 +1,4 @@
-"""File names that other people's files give: none of them may lead out of the folder they belong to."""
+"""File names in files from elsewhere, none of which may lead out of their folder."""
 
 from pathlib import Path, PureWindowsPath
 
@@ -6,21 +6,27 @@ from mlgcn_pyg.checks import check_text
 from mlgcn_pyg.errors import InputError
 
 
-def inside(argument: str, folder: Path, name: str) -> Path:
-    """``folder / name``, for a relative ``name`` without ``..``; judged by its text alone, no file is looked up.
+def path_below(argument: str, folder: Path, name: str) -> Path:
+    """Returns ``folder / name``. The check reads the text of ``name`` only; no file is accessed.
 
-    A name is refused on every system if it would be absolute or climb on any: ``/a``, ``C:a``, ``..\\a``.
-    Links that lie in ``folder`` already are its owner's, and are followed.
+    A name is refused on every system if it is absolute or climbs on any system: ``/a``, ``C:a``, ``..\\a``.
+    Links within ``folder`` are followed later: they belong to its owner.
 
-    Raises InputError for any other name.
+    Args:
+        argument: the argument that an error names.
+        folder: the folder that the file must be in.
+        name: the file's relative name.
 
-    >>> inside("file_name", Path("train2014"), "a.jpg").as_posix()
+    Raises:
+        InputError: if ``name`` is absolute, empty or contains ``..``.
+
+    >>> path_below("root", Path("train2014"), "a.jpg").as_posix()
     'train2014/a.jpg'
-    >>> inside("file_name", Path("train2014"), "../a.jpg")
+    >>> path_below("root", Path("train2014"), "../a.jpg")
     Traceback (most recent call last):
-    mlgcn_pyg.errors.InputError: file_name: expected a file below train2014, found '../a.jpg'
+    mlgcn_pyg.errors.InputError: root: expected a file below train2014, found '../a.jpg'
     """
-    parsed = PureWindowsPath(check_text(argument, name))  # understands / and \ and drives
+    parsed = PureWindowsPath(check_text(argument, name))  # parses / and \ and drives
     if not parsed.parts or parsed.anchor or ".." in parsed.parts or "\0" in name:
         raise InputError(argument, f"a file below {folder}", repr(name))
     return folder / name

@@ -1,4 +1,4 @@
-"""What a published data set must hold, and what is missing from a copy of it."""
+"""The published counts of a data set, and how a copy differs from them."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,13 @@ from mlgcn_pyg.datasets.base import LabeledImages
 
 
 class Counts(NamedTuple):
-    """Images in all, images with at least one label, and labels present over all images."""
+    """The size of a data set.
+
+    Attributes:
+        images: number of images.
+        labelled: number of images with at least one label.
+        positives: number of labels present, over all images.
+    """
 
     images: int
     labelled: int
@@ -14,7 +20,7 @@ class Counts(NamedTuple):
 
 
 def counts_of(data: LabeledImages) -> Counts:
-    """The :class:`Counts` of a data set, from its targets alone.
+    """Returns the :class:`Counts` of a data set, computed from its targets.
 
     >>> counts_of(LabeledImages(["a.jpg", "b.jpg"], [[1, 1, 0], [0, 0, -1]], "xyz"))
     Counts(images=2, labelled=1, positives=2)
@@ -24,18 +30,23 @@ def counts_of(data: LabeledImages) -> Counts:
 
 
 def missing_images(data: LabeledImages) -> dict[str, str]:
-    """``{id: path}`` of the photographs that are no files; nothing is opened."""
+    """Returns ``{id: path}`` of the image files that do not exist. No file is opened."""
     return {name: str(path) for name, path in zip(data.ids, data.image_paths, strict=True) if not path.is_file()}
 
 
 def problems(data: LabeledImages, expected: Counts) -> list[str]:
-    """One sentence for each way in which ``data``, opened with its images without labels, is not as published."""
-    found, missing = counts_of(data), missing_images(data)
-    told = [
-        f"{getattr(found, name):,} {what}, {getattr(expected, name):,} expected"
+    """Returns one sentence for each difference between a data set and its published counts.
+
+    Args:
+        data: the data set, opened with its images without labels.
+        expected: the published counts.
+    """
+    counts, missing = counts_of(data), missing_images(data)
+    sentences = [
+        f"{getattr(counts, name):,} {what}, {getattr(expected, name):,} expected"
         for name, what in (("images", "images"), ("labelled", "images with labels"), ("positives", "labels present"))
-        if getattr(found, name) != getattr(expected, name)
+        if getattr(counts, name) != getattr(expected, name)
     ]
     if missing:
-        told.append(f"{len(missing):,} photographs missing, the first is {next(iter(missing.values()))}")
-    return told
+        sentences.append(f"{len(missing):,} photographs missing, the first is {next(iter(missing.values()))}")
+    return sentences

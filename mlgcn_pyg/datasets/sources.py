@@ -1,4 +1,4 @@
-"""Where the published data sets come from, and which of their archives a folder still needs."""
+"""Where the published data sets come from, and which of their archives a folder lacks."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ VOC_ARCHIVES = {
     split: Archive(DATASET_YEAR_DICT[key]["url"], DATASET_YEAR_DICT[key]["md5"])
     for split, key in (("trainval", "2007"), ("test", "2007-test"))
 }
-# No MD5 sums are published for COCO's: each file's checksum in the zip stands in, and the counts afterwards.
+# No MD5 sums are published for COCO: each file is verified by its checksum in the zip, and the whole by its counts.
 COCO_ARCHIVES = {
     "annotations": Archive("http://images.cocodataset.org/annotations/annotations_trainval2014.zip"),
     "train": Archive("http://images.cocodataset.org/zips/train2014.zip"),
@@ -24,12 +24,12 @@ COCO_ARCHIVES = {
 
 
 def missing_voc_archives(root: str | Path, splits: Sequence[str]) -> Iterator[Archive]:
-    """The archives of the splits whose label files or photographs are not all there."""
+    """Yields the archives of the splits of which a label file or an image is missing."""
     root = Path(root)
     try:
         nested = find_voc(root) == root / "VOCdevkit" / "VOC2007"
     except InputError:
-        nested = True  # nothing there yet
+        nested = True  # nothing has been downloaded
     if not nested:
         raise InputError("root", "the folder above VOCdevkit, into which the archives go", str(root))
     for split in splits:
@@ -42,7 +42,10 @@ def missing_voc_archives(root: str | Path, splits: Sequence[str]) -> Iterator[Ar
 
 
 def missing_coco_archives(root: str | Path, splits: Sequence[str]) -> Iterator[Archive]:
-    """The archives with annotation files or photographs that are not there; extract each before asking for the next."""
+    """Yields the archives of which an annotation file or an image is missing.
+
+    Each must be extracted before the next is requested.
+    """
     root = Path(root)
     if not all((root / "annotations" / f"instances_{split}2014.json").is_file() for split in splits):
         yield COCO_ARCHIVES["annotations"]

@@ -1,6 +1,8 @@
-"""Tables as people save them, read so that nothing in them is renamed, filled in or taken for something else."""
+"""Reading of CSV, TSV and Parquet tables without renamed columns, filled gaps or guessed types."""
 
 import csv
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +11,16 @@ import pandas as pd
 from mlgcn_pyg.errors import InputError, first_line
 from mlgcn_pyg.files import existing_file
 
-MANY = (list, tuple, np.ndarray)  # what Parquet's lists come as
+MULTIPLE = (list, tuple, np.ndarray)  # how lists in Parquet are read
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """The table with rows numbered from 0. A CSV is read as text, so that no label is taken for a number or a gap.
+    """Reads a table whose rows are numbered from 0. The fields of a CSV or TSV file are text.
 
-    Columns without a name and without content, as spreadsheets leave them, are left out. Raises InputError for a file
-    that is missing or no table, for rows of different lengths and for two columns of one name.
+    Columns without a name and without content, which spreadsheets write, are dropped.
+
+    Raises:
+        InputError: if the file is missing or unreadable, rows have different lengths, or two columns have one name.
     """
     path = existing_file("path", path)
     if path.suffix.lower() not in READERS:
@@ -32,11 +36,12 @@ def read_table(path: str | Path) -> pd.DataFrame:
         raise InputError("path", "a table in UTF-8", f"{path} ({first_line(error)})", fix="save it as UTF-8") from error
     except Exception as error:  # parsers of damaged files raise nearly anything
         raise InputError("path", "a readable table", f"{path} ({first_line(error)})") from error
-    table.columns = [str(name).strip() for name in table.columns]
-    table = table.loc[:, [bool(name) or bool((table.iloc[:, k] != "").any()) for k, name in enumerate(table.columns)]]
+    table.columns = pd.Index([str(name).strip() for name in table.columns])
+    used = [bool(name) or bool((table.iloc[:, k] != "").any()) for k, name in enumerate(table.columns)]
+    table = table.loc[:, used]
     if table.columns.has_duplicates:
-        twice = table.columns[table.columns.duplicated()][0]
-        raise InputError("path", "columns of different names", f"{twice!r} twice in {path}")
+        repeated = table.columns[table.columns.duplicated()][0]
+        raise InputError("path", "columns of different names", f"{repeated!r} twice in {path}")
     return table
 
 
@@ -46,7 +51,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 
 def _read_text(path: Path, separator: str) -> pd.DataFrame:
-    """Every field as it is written. (pandas renames the second of two columns of one name, and fills up short rows.)"""
+    """Every field as it is written. (pandas renames the second of two columns of one name and pads short rows.)"""
     with open(path, encoding="utf-8-sig", newline="") as file:
         lines = csv.reader(file, delimiter=separator, skipinitialspace=True, strict=True)
         rows = [row for row in lines if row and (len(row) > 1 or row[0].strip())]
@@ -60,23 +65,31 @@ def _read_text(path: Path, separator: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=header, dtype=object)
 
 
-READERS = {
-    ".csv": lambda path: _read_text(path, ","),
-    ".tsv": lambda path: _read_text(path, "\t"),
+READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
+    ".csv": partial(_read_text, separator=","),
+    ".tsv": partial(_read_text, separator="\t"),
     ".parquet": _read_parquet,
 }
 
 
-def texts(column: pd.Series) -> pd.Series:
-    """The cells as stripped text, gaps as empty text; whole numbers lose the ``.0`` that a gap among them gives all.
+def texts(column: pd.Series, argument: str) -> pd.Series:
+    """Returns the cells as stripped text, and gaps as empty text.
 
-    Raises InputError where a cell is a list or a record.
+    A gap makes pandas read integers as floats, so whole numbers are written without ``.0``.
+
+    Args:
+        column: a column of a table.
+        argument: the argument that an error names.
+
+    Raises:
+        InputError: if a cell is a list or a record.
     """
     cells = column.astype(object)
     for row, cell in cells.items():
-        if isinstance(cell, (dict, *MANY)):
-            found = f"a {'record' if isinstance(cell, dict) else 'list'} in row {row + 1}"
-            raise InputError(f"column {column.name!r}", "one text or number in every cell", found)
+        if isinstance(cell, (dict, *MULTIPLE)):
+            kind = "record" if isinstance(cell, dict) else "list"
+            found = f"a {kind} in column {column.name!r}, row {row + 1}"
+            raise InputError(argument, "one text or number in every cell", found)
     cells = cells.where(cells.notna(), "")
-    cells = [str(int(cell)) if isinstance(cell, float) and cell.is_integer() else cell for cell in cells]
-    return pd.Series(cells, index=column.index, dtype=object).astype(str).str.strip()
+    values = [str(int(cell)) if isinstance(cell, float) and cell.is_integer() else cell for cell in cells]
+    return pd.Series(values, index=column.index, dtype=object).astype(str).str.strip()

@@ -1,6 +1,7 @@
 """The paper's transforms, on torchvision's v2 transforms."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torchvision.transforms import v2
@@ -13,14 +14,14 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class MultiScaleCrop(v2.Transform):
-    """A random crop of varied scale and shape, resized to ``size``; the training crop of Sec. 4.2.
+    """A random crop of varied scale and shape, resized to ``size``: the training crop of Sec. 4.2.
 
-    Height and width of the crop are the image's shorter side times two of the ``scales`` that stand at most
-    ``max_distort`` places apart; its place is uniform.
+    Height and width of the crop are the image's shorter side times two of the ``scales``, whose positions in the list
+    differ by at most ``max_distort``. The position of the crop is uniform.
 
     Args:
         size: (height, width) of the result, in pixels.
-        scales: fractions of the shorter side, from large to small (the released code's five).
+        scales: fractions of the shorter side in descending order; by default the released code's five.
         max_distort: 0 keeps crops square.
     """
 
@@ -30,10 +31,10 @@ class MultiScaleCrop(v2.Transform):
         super().__init__()
         self.size, self.scales, self.max_distort = tuple(size), tuple(scales), max_distort
 
-    def make_params(self, flat_inputs: list) -> dict[str, int]:
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         height, width = v2.functional.get_size(flat_inputs[0])
-        places = range(len(self.scales))
-        pairs = [(a, b) for a in places for b in places if abs(a - b) <= self.max_distort]
+        positions = range(len(self.scales))
+        pairs = [(a, b) for a in positions for b in positions if abs(a - b) <= self.max_distort]
         a, b = pairs[int(torch.randint(len(pairs), ()))]
         short = min(height, width)
         crop_height, crop_width = max(1, int(short * self.scales[a])), max(1, int(short * self.scales[b]))
@@ -44,7 +45,7 @@ class MultiScaleCrop(v2.Transform):
             "width": crop_width,
         }
 
-    def transform(self, inpt, params: dict[str, int]):
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         return v2.functional.resized_crop(inpt, **params, size=list(self.size), antialias=True)
 
     def extra_repr(self) -> str:
@@ -52,23 +53,48 @@ class MultiScaleCrop(v2.Transform):
 
 
 def train_transform(image_size: int | Sequence[int] = 448) -> v2.Compose:
-    """Multi-scale crop, horizontal flip, ImageNet normalisation: PIL image → (3, height, width) float32 (Sec. 4.2)."""
+    """Returns the transform of training images: multi-scale crop, horizontal flip, ImageNet normalisation (Sec. 4.2).
+
+    Args:
+        image_size: side or (height, width) in pixels.
+
+    Shapes:
+        - PIL image → (3, height, width) float32
+
+    Raises:
+        InputError: if a side is not an integer ≥ 1.
+    """
     return v2.Compose([MultiScaleCrop(check_image_size(image_size)), v2.RandomHorizontalFlip(), *_to_tensor()])
 
 
 def eval_transform(image_size: int | Sequence[int] = 448) -> v2.Compose:
-    """The whole image resized to ``image_size``, its shape not kept (as released), and normalised."""
+    """Returns the transform for evaluation: resizing without keeping the aspect ratio (as released) and normalisation.
+
+    Args:
+        image_size: side or (height, width) in pixels.
+
+    Shapes:
+        - PIL image → (3, height, width) float32
+
+    Raises:
+        InputError: if a side is not an integer ≥ 1.
+    """
     return v2.Compose([v2.Resize(check_image_size(image_size), antialias=True), *_to_tensor()])
 
 
-def seeded(transform: Callable, image, *numbers: int):
-    """``transform(image)``, its random draws a function of the integers ``numbers`` alone, e.g. (seed, epoch, index).
+def apply_seeded(transform: Callable[..., Any], image: Any, *numbers: int) -> Any:
+    """Returns ``transform(image)`` with random draws that depend on the integers ``numbers`` only.
 
-    All global generators draw as before afterwards, also when the transform fails
-    (:func:`mlgcn_pyg.seeding.seeded`). It costs about a tenth of a millisecond.
+    The global generators are restored afterwards, also if the transform raises (:func:`mlgcn_pyg.seeding.seeded`).
+    This costs about 0.1 ms.
+
+    Args:
+        transform: any transform.
+        image: its argument.
+        numbers: for example seed, epoch and index.
 
     >>> brighten = lambda image: image + torch.rand(())
-    >>> first, again, other = (seeded(brighten, torch.zeros(3), 0, epoch, 5) for epoch in (1, 1, 2))
+    >>> first, again, other = (apply_seeded(brighten, torch.zeros(3), 0, epoch, 5) for epoch in (1, 1, 2))
     >>> torch.equal(first, again), torch.equal(first, other)
     (True, False)
     """

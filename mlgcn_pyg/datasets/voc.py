@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from mlgcn_pyg.checks import check_choice
 from mlgcn_pyg.datasets.base import LabeledImages
-from mlgcn_pyg.datasets.names import inside
+from mlgcn_pyg.datasets.names import path_below
 from mlgcn_pyg.datasets.published import Counts
 from mlgcn_pyg.datasets.voc_xml import read_annotations
 from mlgcn_pyg.errors import InputError
@@ -35,9 +36,9 @@ VOC_LABELS = (
     "train",
     "tvmonitor",
 )
-# The files' marks, and what they are as targets: 0 marks an image whose only objects of the label are difficult.
+# The marks in label files as targets. 0 marks an image in which all objects of the label are difficult.
 MARKS = {"1": 1, "-1": 0, "0": -1}
-# What the official label files hold, difficult objects left out.
+# What the official label files hold, without difficult objects.
 VOC_COUNTS = {
     "trainval": Counts(images=5_011, labelled=5_011, positives=7_306),
     "test": Counts(images=4_952, labelled=4_952, positives=7_013),
@@ -47,41 +48,44 @@ VOC_COUNTS = {
 class VOC2007(LabeledImages):
     """VOC 2007 through its label files ``ImageSets/Main/<label>_<split>.txt``.
 
-    Where a split has none of them, its list ``ImageSets/Main/<split>.txt`` and the objects in
-    ``Annotations/<image id>.xml`` are read instead; both give the same targets.
+    If a split has no label files, its list ``ImageSets/Main/<split>.txt`` and the objects in
+    ``Annotations/<image id>.xml`` are read instead. Both give the same targets.
+
+    The label names are VOC's 20 unless ``labels.txt``, with one name per line, is beside the label files. The official
+    trainval has 5,011 images and test 4,952; see :data:`VOC_COUNTS`.
 
     Args:
-        root: the folder that holds ``VOCdevkit/VOC2007``; ``VOCdevkit`` or ``VOC2007`` itself is understood too.
-        split: any split whose label files exist: ``"trainval"``, ``"test"``, …
+        root: the folder that holds ``VOCdevkit/VOC2007``. ``VOCdevkit`` and ``VOC2007`` themselves are accepted too.
+        split: any split with label files: ``"trainval"``, ``"test"``, …
         transform: PIL image → tensor.
-        difficult: what an image is whose only objects of a label are marked difficult: ``"unknown"`` (−1: it leaves
-            counts, loss and metrics, as in VOC's own evaluation) or ``"positive"`` (1, as the released code counted
-            it in its training loss, though neither in its label graph nor in its metrics).
-
-    The label names are VOC's 20 unless a ``labels.txt`` (one name a line) lies beside the label files. The official
-    trainval has 5,011 images, test 4,952; :data:`VOC_COUNTS` states them and ``mlgcn data voc2007`` checks them.
+        difficult: the target of an image in which all objects of a label are marked difficult. ``"unknown"`` is −1,
+            which is ignored by counts, loss and metrics, as in VOC's evaluation. ``"positive"`` is 1, as in the
+            training loss of the released code, though not in its label graph or its metrics.
 
     Raises:
-        InputError: no such folder; a label file missing (the splits that exist are listed), malformed, or listing
-            other images than its neighbours; an annotation that is missing or names another label.
+        InputError: if the folder does not exist; if a label file is missing (the message lists the splits that exist),
+            malformed, or lists different images than the others; or if an annotation is missing or names an unknown
+            label.
 
     Source: Everingham et al., The PASCAL Visual Object Classes Challenge 2007.
     """
 
-    def __init__(self, root: str | Path, split: str, transform: Callable | None = None, *, difficult: str = "unknown"):
+    def __init__(
+        self, root: str | Path, split: str, transform: Callable[..., Any] | None = None, *, difficult: str = "unknown"
+    ):
         check_choice("difficult", difficult, ("unknown", "positive"))
         folder = find_voc(root)
         label_names = read_label_names(folder)
         ids, targets = read_split(folder, split, label_names)
         if difficult == "positive":
             targets = targets.abs()
-        paths = [inside("image id", folder / "JPEGImages", f"{name}.jpg") for name in ids]
+        paths = [path_below("root", folder / "JPEGImages", f"{name}.jpg") for name in ids]
         super().__init__(paths, targets, label_names, ids, transform)
         self.split = split
 
 
 def read_split(folder: Path, split: str, label_names: tuple[str, ...]) -> tuple[list[str], Tensor]:
-    """Image ids (N) and targets (N, C), from label files where the split has any, else from annotations."""
+    """Reads image ids (N) and targets (N, C) from label files if the split has any, otherwise from annotations."""
     main = folder / "ImageSets" / "Main"
     listed = main / f"{split}.txt"
     labelled = any((main / f"{name}_{split}.txt").is_file() for name in label_names)
@@ -94,16 +98,16 @@ def read_split(folder: Path, split: str, label_names: tuple[str, ...]) -> tuple[
 
 
 def find_voc(root: str | Path) -> Path:
-    """The ``VOC2007`` folder at, in, or two levels below ``root``."""
+    """Returns the folder ``VOC2007``, which is ``root`` or one or two levels below it."""
     root = Path(root)
     for folder in (root / "VOCdevkit" / "VOC2007", root / "VOC2007", root):
         if (folder / "ImageSets" / "Main").is_dir():
             return folder
-    raise InputError("root", "a folder with VOCdevkit/VOC2007/ImageSets/Main in it", f"{root} without it")
+    raise InputError("root", "a folder with VOCdevkit/VOC2007/ImageSets/Main in it", f"none in {root}")
 
 
 def read_label_names(folder: Path) -> tuple[str, ...]:
-    """The names in ``ImageSets/Main/labels.txt``, or VOC's 20."""
+    """Returns the names in ``ImageSets/Main/labels.txt``, or VOC's 20 if there is no such file."""
     listed = folder / "ImageSets" / "Main" / "labels.txt"
     if not listed.is_file():
         return VOC_LABELS
@@ -114,30 +118,33 @@ def _lines(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise InputError("root", "label files in UTF-8", f"other bytes in {path}") from error
+        raise InputError("root", "label files in UTF-8", f"a different encoding in {path}") from error
 
 
 def read_label_files(folder: Path, split: str, label_names: tuple[str, ...]) -> tuple[list[str], Tensor]:
-    """Image ids (N) and targets (N, C) of a split, one label file per column."""
+    """Reads image ids (N) and targets (N, C) of a split, whose columns are label files."""
     main = folder / "ImageSets" / "Main"
-    ids, columns = [], []
+    ids: list[str] = []
+    columns: list[list[int]] = []
     for name in label_names:
         path = main / f"{name}_{split}.txt"
         if not path.is_file():
             known = sorted(file.name[len(name) + 1 : -4] for file in main.glob(f"{name}_*.txt"))
             raise InputError("split", f"one of {', '.join(known) or 'none'} (label files in {main})", f"no {path.name}")
-        named, column = _read_label_file(path)
-        if len(set(named)) != len(named):
-            raise InputError("split", f"each image once in {path.name}", f"{len(named) - len(set(named))} repeated")
-        if columns and named != ids:
-            raise InputError("split", f"the same images in every label file of {split}", f"others in {path.name}")
-        ids = named
+        listed, column = _read_label_file(path)
+        if len(set(listed)) != len(listed):
+            raise InputError("split", f"each image once in {path.name}", f"{len(listed) - len(set(listed))} repeated")
+        if columns and listed != ids:
+            found = f"different images in {path.name}"
+            raise InputError("split", f"the same images in every label file of {split}", found)
+        ids = listed
         columns.append(column)
     return ids, torch.tensor(columns, dtype=torch.int8).reshape(len(label_names), len(ids)).t().contiguous()
 
 
 def _read_label_file(path: Path) -> tuple[list[str], list[int]]:
-    ids, column = [], []
+    ids: list[str] = []
+    column: list[int] = []
     for number, line in enumerate(_lines(path), start=1):
         parts = line.split()
         if not parts:

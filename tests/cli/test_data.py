@@ -116,7 +116,7 @@ def test_voc_is_fetched_and_verified(voc, server):
 
 def test_an_interrupted_fetch_says_so_and_the_same_command_goes_on(voc, server):
     server.cut["/VOCtrainval.tar"] = 2000
-    assert "it goes on where it stopped" in refused("data", "voc2007", "--root", voc, "--download")
+    assert "run again to resume the download" in refused("data", "voc2007", "--root", voc, "--download")
     assert "expected a folder with VOCdevkit/VOC2007" in refused("data", "voc2007", "--root", voc)
     assert run("data", "voc2007", "--root", voc, "--download").count("as published") == 2
     assert server.requests[1] == ("/VOCtrainval.tar", "bytes=2000-")

@@ -84,8 +84,8 @@ def test_the_published_counts_are_those_of_the_ground_truth(coco_targets):
             lambda c: c["categories"].append({"id": 19, "name": "dog"}),
             "name in each of the categories, found 'dog' twice",
         ),
-        (lambda c: c["images"][0].update(id="7"), "images with a whole number id and a file_name, found"),
-        (lambda c: c["images"][0].pop("file_name"), "images with a whole number id and a file_name, found"),
+        (lambda c: c["images"][0].update(id="7"), "images with an integer id and a file_name, found"),
+        (lambda c: c["images"][0].pop("file_name"), "images with an integer id and a file_name, found"),
         (lambda c: c.pop("categories"), "a list 'categories', found none"),
         (lambda c: c.update(images={}), "a list 'images', found none"),
     ],
@@ -104,7 +104,7 @@ def test_files_that_contradict_themselves_are_refused_by_name(tmp_path, change, 
 )
 def test_a_photograph_outside_its_folder_is_refused(tmp_path, name):
     small(tmp_path, images={7: "b.jpg", 3: name})
-    with pytest.raises(InputError, match="file_name: expected (a file below .*val2014|text that UTF-8)"):
+    with pytest.raises(InputError, match="root: expected (a file below .*val2014|text that UTF-8)"):
         COCO2014(tmp_path, "val")
 
 

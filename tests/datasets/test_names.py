@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mlgcn_pyg.datasets.names import inside
+from mlgcn_pyg.datasets.names import path_below
 from mlgcn_pyg.errors import InputError
 
 PARTS = ("a", "..", ".", "/", "\\", "C:", "~")
@@ -26,7 +26,7 @@ def test_no_name_that_leads_out_on_any_system_is_accepted():
         for parts in product(PARTS, repeat=length):
             name = "".join(parts)
             try:
-                path = inside("name", Path("/data/set"), name)
+                path = path_below("name", Path("/data/set"), name)
             except InputError:
                 refused += 1
                 continue
@@ -38,7 +38,7 @@ def test_no_name_that_leads_out_on_any_system_is_accepted():
 
 @pytest.mark.parametrize("name", ["a.jpg", "train/a.jpg", "a..b.jpg", "...", "ü ö.jpg", "~/a.jpg", "./a.jpg"])
 def test_names_below_the_folder_are_accepted(name):
-    assert inside("name", Path("/data/set"), name) == Path("/data/set") / name
+    assert path_below("name", Path("/data/set"), name) == Path("/data/set") / name
 
 
 @pytest.mark.parametrize(
@@ -46,4 +46,4 @@ def test_names_below_the_folder_are_accepted(name):
 )
 def test_names_that_are_no_file_below_it_are_refused(name):
     with pytest.raises(InputError, match="name: expected a file below /data/set, found"):
-        inside("name", Path("/data/set"), name)
+        path_below("name", Path("/data/set"), name)

@@ -11,7 +11,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
-from mlgcn_pyg.datasets import LabeledImages, seeded, train_transform
+from mlgcn_pyg.datasets import LabeledImages, apply_seeded, train_transform
 from mlgcn_pyg.errors import InputError
 
 
@@ -38,14 +38,16 @@ def states():
 
 
 def test_the_same_numbers_draw_the_same_and_others_differ_in_every_generator():
-    draws = {n: seeded(draw_from_all, None, *n) for n in ((0, 1, 2), (0, 2, 1), (1, 0, 2), (0, 1, 3), (0, 12), (-1,))}
-    assert all(draws[n] == seeded(draw_from_all, None, *n) for n in draws)
+    draws = {
+        n: apply_seeded(draw_from_all, None, *n) for n in ((0, 1, 2), (0, 2, 1), (1, 0, 2), (0, 1, 3), (0, 12), (-1,))
+    }
+    assert all(draws[n] == apply_seeded(draw_from_all, None, *n) for n in draws)
     for generator in zip(*draws.values(), strict=True):
         assert len(set(generator)) == len(draws)
 
 
 def test_draws_of_neighbouring_numbers_are_uniform_and_unrelated():
-    first = np.array([seeded(draw_from_all, None, 0, 0, n) for n in range(2000)])
+    first = np.array([apply_seeded(draw_from_all, None, 0, 0, n) for n in range(2000)])
     assert np.abs(first.mean(axis=0) - 0.5).max() < 5 / np.sqrt(12 * 2000)
     lagged = [np.corrcoef(first[1:, k], first[:-1, k])[0, 1] for k in range(3)]
     assert np.abs([*lagged, *np.corrcoef(first.T)[np.triu_indices(3, 1)]]).max() < 5 / np.sqrt(2000)
@@ -53,7 +55,7 @@ def test_draws_of_neighbouring_numbers_are_uniform_and_unrelated():
 
 def test_the_global_generators_are_left_as_they_were_also_on_failure():
     before = states()
-    seeded(draw_from_all, None, 1, 2)
+    apply_seeded(draw_from_all, None, 1, 2)
     assert states() == before
 
     def fails(_):
@@ -61,7 +63,7 @@ def test_the_global_generators_are_left_as_they_were_also_on_failure():
         raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
-        seeded(fails, None, 1)
+        apply_seeded(fails, None, 1)
     assert states() == before
 
 
@@ -82,9 +84,9 @@ def test_every_random_transform_of_torchvision_draws_only_from_what_is_seeded(no
         v2.RandomOrder([v2.RandomHorizontalFlip(), v2.RandomVerticalFlip()]),
     ]
     for transform in transforms:
-        first = np.asarray(seeded(transform, noise, 3, 1, 4))
+        first = np.asarray(apply_seeded(transform, noise, 3, 1, 4))
         draw_from_all(None)
-        assert (first == np.asarray(seeded(transform, noise, 3, 1, 4))).all(), transform
+        assert (first == np.asarray(apply_seeded(transform, noise, 3, 1, 4))).all(), transform
 
 
 def images_of(loader):

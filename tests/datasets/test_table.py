@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from mlgcn_pyg.datasets import Table
+from mlgcn_pyg.datasets import TableDataset
 from mlgcn_pyg.errors import InputError
 
 
@@ -19,7 +19,7 @@ def csv(folder, text):
 
 
 def test_a_column_of_names(photos):
-    data = Table(csv(photos, "image,labels\na.png,sea;traffic light\nb.png,\nc.png, sea \n"), photos)
+    data = TableDataset(csv(photos, "image,labels\na.png,sea;traffic light\nb.png,\nc.png, sea \n"), photos)
     assert data.label_names == ("sea", "traffic light")
     assert data.targets.tolist() == [[1, 1], [0, 0], [1, 0]]
     image, target, index = data[1]
@@ -27,20 +27,20 @@ def test_a_column_of_names(photos):
 
 
 def test_a_column_per_label(photos):
-    data = Table(csv(photos, "image,dog,cat\na.png,1,0\nb.png,0,-1\nc.png,1,1\n"), photos)
+    data = TableDataset(csv(photos, "image,dog,cat\na.png,1,0\nb.png,0,-1\nc.png,1,1\n"), photos)
     assert data.label_names == ("dog", "cat") and data.targets.tolist() == [[1, 0], [0, -1], [1, 1]]
-    ordered = Table(photos / "t.csv", photos, label_names=["cat", "dog"])
+    ordered = TableDataset(photos / "t.csv", photos, label_names=["cat", "dog"])
     assert ordered.targets.tolist() == [[0, 1], [-1, 0], [1, 1]]
 
 
 def test_parquet_and_tsv_equal_csv(photos):
     text = "image,labels\na.png,x|y\nb.png,y\n"
-    expected = Table(csv(photos, text), photos, separator="|")
+    expected = TableDataset(csv(photos, text), photos, separator="|")
     pd.read_csv(photos / "t.csv").to_parquet(photos / "t.parquet")
     (photos / "t.tsv").write_text(text.replace(",", "\t"))
     for name in ("t.parquet", "t.tsv"):
         assert (
-            Table(photos / name, photos, separator="|").targets.tolist()
+            TableDataset(photos / name, photos, separator="|").targets.tolist()
             == expected.targets.tolist()
             == [[1, 1], [0, 1]]
         )
@@ -48,10 +48,10 @@ def test_parquet_and_tsv_equal_csv(photos):
 
 def test_splits_share_their_labels(photos):
     path = csv(photos, "image,labels,split\na.png,x,train\nb.png,y,test\nc.png,x,train\n")
-    train, test = Table(path, photos, split="train"), Table(path, photos, split="test")
+    train, test = TableDataset(path, photos, split="train"), TableDataset(path, photos, split="test")
     assert len(train) == 2 and len(test) == 1 and train.label_names == test.label_names == ("x", "y")
     with pytest.raises(InputError, match="split: expected one of test, train, found 'val'"):
-        Table(path, photos, split="val")
+        TableDataset(path, photos, split="val")
 
 
 @pytest.mark.parametrize(
@@ -77,9 +77,13 @@ def test_splits_share_their_labels(photos):
             r"separator: expected ';' between label names, found 'x\|y'; perhaps it is '\|'",
         ),
         ("image,labels\na.png,x;q\n", {"label_names": ["x"]}, r"every label of the table, found no 'q' \(row 1\)"),
-        ("image,dog\na.png,1\nb.png,2\n", {}, "column 'dog': expected 1, 0 or -1 in every row, found .*2.* in row 2"),
-        ("image,dog\na.png,\n", {}, "column 'dog': expected 1, 0 or -1 in every row, found '' in row 1"),
-        ("image,dog\na.png,yes\n", {}, "found 'yes' in row 1"),
+        (
+            "image,dog\na.png,1\nb.png,2\n",
+            {},
+            "path: expected 1, 0 or -1 in every label column, found '2' in column 'dog', row 2",
+        ),
+        ("image,dog\na.png,\n", {}, "path: expected 1, 0 or -1 in every label column, found '' in column 'dog', row 1"),
+        ("image,dog\na.png,yes\n", {}, "found 'yes' in column 'dog', row 1"),
         ("photo,dog\na.png,1\n", {}, "image_column: expected one of the columns photo, dog, found 'image'"),
         ("image,dog\na.png,1\n", {"labels_column": "tags"}, "labels_column: expected one of the columns"),
         ("image,labels\na.png,\n", {}, "a table with at least one label"),
@@ -88,30 +92,30 @@ def test_splits_share_their_labels(photos):
 )
 def test_refused_tables(photos, text, options, message):
     with pytest.raises(InputError, match=message):
-        Table(csv(photos, text), photos, **options)
+        TableDataset(csv(photos, text), photos, **options)
 
 
 def test_refused_files(photos):
     with pytest.raises(InputError, match="path: expected a file that exists"):
-        Table(photos / "absent.csv", photos)
+        TableDataset(photos / "absent.csv", photos)
     (photos / "t.xls").touch()
     with pytest.raises(InputError, match="a table that ends in .csv, .tsv, .parquet"):
-        Table(photos / "t.xls", photos)
+        TableDataset(photos / "t.xls", photos)
     (photos / "t.parquet").write_text("no parquet")
     with pytest.raises(InputError, match="a readable table"):
-        Table(photos / "t.parquet", photos)
+        TableDataset(photos / "t.parquet", photos)
     with pytest.raises(InputError, match="image_root: expected a folder that exists"):
-        Table(csv(photos, "image,labels\na.png,x\n"), photos / "absent")
+        TableDataset(csv(photos, "image,labels\na.png,x\n"), photos / "absent")
 
 
 def test_a_shuffled_parquet_table_keeps_images_and_labels_together(photos):
     table = pd.DataFrame({"image": ["a.png", "b.png", "c.png"], "labels": ["x", "y", "z"], "split": ["u", "v", "u"]})
     for name, changed in (("s", table.iloc[[2, 0, 1]]), ("t", table[1:])):
         changed.to_parquet(photos / f"{name}.parquet")
-        data = Table(photos / f"{name}.parquet", photos, label_names=["x", "y", "z"])
+        data = TableDataset(photos / f"{name}.parquet", photos, label_names=["x", "y", "z"])
         found = {k: data.label_names[row.index(1)] for k, row in zip(data.ids, data.targets.tolist(), strict=True)}
         assert found == dict(zip(changed["image"], changed["labels"], strict=True))
-    rest = Table(photos / "s.parquet", photos, split="u", label_names=["x", "y", "z"])
+    rest = TableDataset(photos / "s.parquet", photos, split="u", label_names=["x", "y", "z"])
     assert rest.ids == ["c.png", "a.png"] and rest.targets.tolist() == [[0, 0, 1], [1, 0, 0]]
 
 
@@ -119,16 +123,16 @@ def test_no_label_is_taken_for_a_number_or_a_gap(photos):
     for name in ("000012", "7"):
         Image.new("RGB", (8, 8)).save(photos / f"{name}.png")
         (photos / f"{name}.png").rename(photos / name)
-    data = Table(csv(photos, "image,labels,split\n000012,NA;007,1\n7,None,\na.png,,1\n"), photos)
+    data = TableDataset(csv(photos, "image,labels,split\n000012,NA;007,1\n7,None,\na.png,,1\n"), photos)
     assert data.label_names == ("007", "NA", "None") and data.ids == ["000012", "7", "a.png"]
-    assert Table(photos / "t.csv", photos, split="1").ids == ["000012", "a.png"]
+    assert TableDataset(photos / "t.csv", photos, split="1").ids == ["000012", "a.png"]
 
 
 def test_lists_of_names_in_parquet(photos):
     pd.DataFrame({"image": ["a.png", "b.png"], "labels": [["sea", "tall ship"], []]}).to_parquet(photos / "l.parquet")
-    data = Table(photos / "l.parquet", photos)
+    data = TableDataset(photos / "l.parquet", photos)
     pd.DataFrame({"image": ["a.png", "b.png"], "labels": [["sea", None], None]}).to_parquet(photos / "gaps.parquet")
-    assert Table(photos / "gaps.parquet", photos).label_names == ("sea",)
+    assert TableDataset(photos / "gaps.parquet", photos).label_names == ("sea",)
     assert data.label_names == ("sea", "tall ship") and data.targets.tolist() == [[1, 1], [0, 0]]
 
 
@@ -140,32 +144,32 @@ def test_lists_of_names_in_parquet(photos):
         ("image, image\na.png,b.png\n", "columns of different names, found 'image' twice"),
         ("image,labels,labels\na.png,x,y\n", "columns of different names, found 'labels' twice"),
         ("image,dog,dog\na.png,1,0\n", "columns of different names, found 'dog' twice"),
-        (",image,dog\n0,a.png,1\n1,b.png,0\n", r"a name over each column.*to_csv\(index=False\)"),  # no label ''
+        (",image,dog\n0,a.png,1\n1,b.png,0\n", r"a name for each column.*to_csv\(index=False\)"),  # no label ''
         ('image,labels\na.png,"x\nb.png,y\n', "a readable table, found .*unexpected end"),
         ("image,labels\n./a.png,x\na.png,y\n", "each image in one row, found 'a.png' in rows 1 and 2"),
     ],
 )
 def test_tables_that_would_be_misread(photos, text, message):
     with pytest.raises(InputError, match=message):
-        Table(csv(photos, text), photos)
+        TableDataset(csv(photos, text), photos)
     with pytest.raises(InputError, match="separator: expected a character"):
-        Table(csv(photos, "image,labels\na.png,x\n"), photos, separator="")
+        TableDataset(csv(photos, "image,labels\na.png,x\n"), photos, separator="")
 
 
 def test_absolute_paths_are_taken_where_the_root_says_so(photos):
     path = csv(photos, f"image,labels\n{photos / 'a.png'},x\n")
-    assert Table(path, "/")[0][0].size == (8, 8)
-    assert Table(path, photos)[0][0].size == (8, 8)  # it lies below the root all the same
+    assert TableDataset(path, "/")[0][0].size == (8, 8)
+    assert TableDataset(path, photos)[0][0].size == (8, 8)  # it lies below the root all the same
     with pytest.raises(InputError, match="image_column: expected files below"):
         (photos / "other").mkdir()
-        Table(path, photos / "other")
+        TableDataset(path, photos / "other")
 
 
 @pytest.mark.parametrize("encoding", ["latin1", "utf-16"])
 def test_other_encodings_are_refused_with_advice(photos, encoding):
     (photos / "t.csv").write_bytes("image,labels\na.png,é\n".encode(encoding))
     with pytest.raises(InputError, match="path: expected a table in UTF-8, found .*t.csv .*; save it as UTF-8"):
-        Table(photos / "t.csv", photos)
+        TableDataset(photos / "t.csv", photos)
 
 
 @pytest.mark.parametrize(
@@ -180,46 +184,52 @@ def test_other_encodings_are_refused_with_advice(photos, encoding):
 )
 def test_tables_as_programs_write_them(photos, text):
     (photos / "t.csv").write_text(text, encoding="utf-8", newline="")
-    data = Table(photos / "t.csv", photos)
+    data = TableDataset(photos / "t.csv", photos)
     assert data.label_names == ("x", "y z") and data.targets.tolist() == [[1, 1]] and data.ids == ["a.png"]
 
 
 def test_names_with_other_marks_in_them(photos):
-    data = Table(csv(photos, 'image,labels\na.png,"bow, arrow;x"\nb.png,"bow, arrow"\n'), photos)
+    data = TableDataset(csv(photos, 'image,labels\na.png,"bow, arrow;x"\nb.png,"bow, arrow"\n'), photos)
     assert data.label_names == ("bow, arrow", "x") and data.targets.tolist() == [[1, 1], [1, 0]]
     pd.DataFrame({"image": ["a.png"], "labels": [["a|b", "c;d"]]}).to_parquet(photos / "l.parquet")
-    assert Table(photos / "l.parquet", photos).label_names == ("a|b", "c;d")  # nothing needs to stand between them
+    assert TableDataset(photos / "l.parquet", photos).label_names == (
+        "a|b",
+        "c;d",
+    )  # nothing needs to stand between them
 
 
 def test_whole_numbers_stay_whole_beside_a_gap(photos):
     table = pd.DataFrame({"image": ["a.png", "b.png"], "labels": [7, None], "split": [1, None]})
     table.to_parquet(photos / "t.parquet")
-    data = Table(photos / "t.parquet", photos, split="1")
+    data = TableDataset(photos / "t.parquet", photos, split="1")
     assert data.label_names == ("7",) and data.ids == ["a.png"]
     table.assign(labels=[[7, None], [8]]).to_parquet(photos / "t.parquet")
-    assert Table(photos / "t.parquet", photos).targets.tolist() == [[1, 0], [0, 1]]
+    assert TableDataset(photos / "t.parquet", photos).targets.tolist() == [[1, 0], [0, 1]]
 
 
 def test_parquet_with_image_as_its_index_and_categories(photos):
     table = pd.DataFrame({"image": ["b.png", "a.png"], "labels": pd.Categorical(["x;y", None])})
     table.set_index("image").to_parquet(photos / "t.parquet")
-    data = Table(photos / "t.parquet", photos)
+    data = TableDataset(photos / "t.parquet", photos)
     assert data.ids == ["b.png", "a.png"] and data.targets.tolist() == [[1, 1], [0, 0]]
 
 
 @pytest.mark.parametrize(
     "columns, message",
     [
-        ({"image": [{"bytes": b"x", "path": "a.png"}], "labels": ["x"]}, "'image'.*found a record in row 1"),
-        ({"image": ["a.png"], "labels": [{"category": [1]}]}, "'labels'.*found a record in row 1"),
-        ({"image": ["a.png"], "labels": [[["x"]]]}, "'labels'.*found a list in row 1"),
-        ({"image": [["a.png"]], "labels": ["x"]}, "'image'.*found a list in row 1"),
+        (
+            {"image": [{"bytes": b"x", "path": "a.png"}], "labels": ["x"]},
+            "image_column.*a record in column 'image', row 1",
+        ),
+        ({"image": ["a.png"], "labels": [{"category": [1]}]}, "labels_column.*a record in column 'labels', row 1"),
+        ({"image": ["a.png"], "labels": [[["x"]]]}, "labels_column.*a list in column 'labels', row 1"),
+        ({"image": [["a.png"]], "labels": ["x"]}, "image_column.*a list in column 'image', row 1"),
     ],
 )
 def test_cells_that_hold_more_than_one_value_are_no_names(photos, columns, message):
     pd.DataFrame(columns).to_parquet(photos / "t.parquet")
-    with pytest.raises(InputError, match=f"column {message}"):
-        Table(photos / "t.parquet", photos)
+    with pytest.raises(InputError, match=message):
+        TableDataset(photos / "t.parquet", photos)
 
 
 def test_links_in_the_folder_and_to_it_are_followed(photos, tmp_path_factory):
@@ -227,12 +237,12 @@ def test_links_in_the_folder_and_to_it_are_followed(photos, tmp_path_factory):
     root = tmp_path_factory.mktemp("links")
     (root / "x.png").symlink_to(photos / "a.png")
     (root / "more").symlink_to(photos)
-    data = Table(csv(photos, "image,labels\nx.png,x\nmore/b.png,y\n"), root)
+    data = TableDataset(csv(photos, "image,labels\nx.png,x\nmore/b.png,y\n"), root)
     assert [data[n][0].size for n in range(2)] == [(8, 8), (8, 8)]
     with pytest.raises(InputError, match="files below .*found 'more/../../a.png' in row 1"):
-        Table(csv(photos, "image,labels\nmore/../../a.png,x\n"), root)
+        TableDataset(csv(photos, "image,labels\nmore/../../a.png,x\n"), root)
     (photos / "way").symlink_to(root)
     path = csv(photos, f"image,labels\n{photos}/way/x.png,x\n{root}/more/b.png,y\n")
-    assert len(Table(path, photos / "way")) == 2  # absolute, through the link and not
+    assert len(TableDataset(path, photos / "way")) == 2  # absolute, through the link and not
     with pytest.raises(InputError, match="each image in one row"):
-        Table(csv(photos, f"image,labels\n{photos}/way/x.png,x\nx.png,y\n"), photos / "way")
+        TableDataset(csv(photos, f"image,labels\n{photos}/way/x.png,x\nx.png,y\n"), photos / "way")
