@@ -1,39 +1,48 @@
-"""What training leaves behind: a head, perhaps its backbone, and how the two are to be used."""
+"""A trained head, the backbone under it, and the settings with which the two are used."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from mlgcn_pyg.checks import check_image_size
 from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.nn.linear_head import LinearHead
 from mlgcn_pyg.nn.mlgcn import MLGCN
+from mlgcn_pyg.nn.mlgcn_head import MLGCNHead
+
+if TYPE_CHECKING:  # torchvision is slow to import
+    from mlgcn_pyg.nn import Backbone
+
+COMPARED = ("backbone", "pool", "weights_sha256", "image_size")  # of a head's features and of others
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained head, the backbone under it where that was saved too, and how the two are to be used.
+    """A trained head, its backbone if the checkpoint holds one, and the settings with which the two are used.
 
     Attributes:
         head: :class:`MLGCNHead` or :class:`LinearHead`.
-        backbone: :class:`Backbone`, or None: a head that was trained on cached features.
-        image_size: (height, width) in pixels that photographs are resized to; None where nobody said.
-        thresholds: (C,) float64, logits above which labels are predicted; None for 0, a probability of 0.5.
-        config: how it was trained. ``config["features"]``, where there is one, says what a head's features came from:
-            ``backbone``, ``weights_sha256``, ``pool``, ``image_size`` and ``transform``.
+        backbone: :class:`Backbone`, or None for a head that was trained on cached features.
+        image_size: (height, width) in pixels that images are resized to, or None if unknown. A side is accepted.
+        thresholds: (C,) float64 logits above which labels are predicted, or None for 0, a probability of 0.5.
+        config: how the head was trained. ``config["features"]``, if present, describes the features that a head was
+            trained on: ``backbone``, ``weights_sha256``, ``pool``, ``image_size`` and ``transform``.
 
     Raises:
-        InputError: thresholds that are not one number per label, sides below one pixel.
+        InputError: if the thresholds are not one number per label, a side is not an integer ≥ 1, or ``config`` is not
+            a dict.
     """
 
-    head: torch.nn.Module
-    backbone: torch.nn.Module | None = None
+    head: MLGCNHead | LinearHead
+    backbone: "Backbone | None" = None
     image_size: tuple[int, int] | None = None
     thresholds: Tensor | None = None
-    config: dict = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not isinstance(self.config, dict):
             raise InputError("config", "a dict", type(self.config).__name__)
         if self.thresholds is not None:
@@ -43,61 +52,87 @@ class Checkpoint:
 
     @property
     def label_names(self) -> tuple[str, ...]:
+        """C different strings."""
         return self.head.label_names
 
     @property
     def model(self) -> MLGCN:
-        """Backbone and head as one network. Raises InputError for a head alone."""
+        """Backbone and head as one network.
+
+        Raises:
+            InputError: if there is no backbone.
+        """
         if self.backbone is None:
-            fix = "give the backbone that its features came from (with_backbone; --backbone and --weights)"
-            raise InputError("checkpoint", "a whole model", "a head alone, trained on cached features", fix)
+            fix = "set the backbone that its features came from, with with_backbone or prediction.open_model"
+            raise InputError("backbone", "a whole model", "a head alone, trained on cached features", fix)
         return MLGCN(self.backbone, self.head)
 
     @property
-    def features(self) -> dict:
-        """What is known of the features under the head: ``backbone``, ``pool``, ``weights_sha256``, ``image_size``, …
+    def provenance(self) -> dict[str, Any]:
+        """What is known about the features under the head: ``backbone``, ``pool``, ``weights_sha256``, ``image_size``…
 
-        Of its own backbone where there is one, else from ``config["features"]``; empty where nobody said.
+        It describes the backbone if there is one, and is ``config["features"]`` otherwise. Empty if nothing is known.
         """
         if self.backbone is not None:
-            return _described(self.backbone) | {"image_size": None if self.image_size is None else [*self.image_size]}
-        made = self.config.get("features")
-        return dict(made) if isinstance(made, dict) else {}
+            return _provenance_of(self.backbone) | {"image_size": self.image_size and list(self.image_size)}
+        recorded = self.config.get("features")
+        return dict(recorded) if isinstance(recorded, dict) else {}
 
-    def check_features(self, argument: str, found: dict) -> None:
-        """InputError where features described by ``found`` (a cache's ``meta``) are others than those under the head.
+    def check_provenance(self, argument: str, provenance: dict[str, Any]) -> None:
+        """Checks that features came from the same backbone and images as those that the head was trained on.
 
-        What either side leaves open is not compared.
+        Args:
+            argument: the argument that an error names.
+            provenance: a description of the features, such as the ``meta`` of a cache. What it or :attr:`provenance`
+                lacks is not compared.
+
+        Raises:
+            InputError: if the two differ.
         """
-        made = self.features
-        for name in ("backbone", "pool", "weights_sha256", "image_size"):
-            ours, theirs = (list(v) if isinstance(v, tuple) else v for v in (made.get(name), found.get(name)))
-            if None not in (ours, theirs) and ours != theirs:
-                fix = "use the same for both; only its own checkpoint holds the backbone of a network trained whole"
-                raise InputError(argument, f"features of {name} {ours}, as the head was trained on", f"{theirs}", fix)
+        trained_on = self.provenance
+        for name in COMPARED:
+            expected, found = _as_list(trained_on.get(name)), _as_list(provenance.get(name))
+            if None not in (expected, found) and expected != found:
+                fix = (
+                    "use the same for both; the backbone of a network that was trained whole is in its checkpoint only"
+                )
+                raise InputError(argument, f"features of {name} {expected}, as the head was trained on", found, fix)
 
-    def with_backbone(self, backbone: torch.nn.Module, image_size: int | Sequence[int] | None = None) -> "Checkpoint":
-        """A head trained on cached features, on the backbone that they came from.
+    def with_backbone(self, backbone: "Backbone", image_size: int | Sequence[int] | None = None) -> "Checkpoint":
+        """Returns a checkpoint with the backbone that computed the features of this head.
 
-        Backbone, pooling, weights and image size are checked against :attr:`features`; the image size is taken from
-        there where ``image_size`` is None.
+        Args:
+            backbone: its name, pooling and weights must be those in :attr:`provenance`.
+            image_size: side or (height, width) in pixels; by default that of the features.
 
-        Raises InputError for any that differs, and for features of another width.
+        Raises:
+            InputError: if ``backbone`` or ``image_size`` differs, or the features have a different width.
         """
         size = None if image_size is None else check_image_size(image_size)
         if backbone.num_features != self.head.num_features:
             found = f"{backbone.num_features} from {backbone.name}"
             raise InputError("backbone", f"features of width {self.head.num_features}, as the head has", found)
-        self.check_features("backbone", _described(backbone) | {"image_size": size})
-        return replace(self, backbone=backbone, image_size=size or self.image_size or self.features.get("image_size"))
+        self.check_provenance("backbone", _provenance_of(backbone))
+        self.check_provenance("image_size", {"image_size": size})
+        size = size or self.image_size or self.provenance.get("image_size")
+        return replace(self, backbone=backbone, image_size=size)
 
 
-def _described(backbone: torch.nn.Module) -> dict:
+def _provenance_of(backbone: "Backbone") -> dict[str, Any]:
     return {"backbone": backbone.name, "pool": backbone.pool, "weights_sha256": backbone.digest()}
 
 
+def _as_list(value: object) -> object:
+    """Tuples compare as the lists that JSON makes of them."""
+    return list(value) if isinstance(value, tuple) else value
+
+
 def check_thresholds(thresholds: Tensor, num_labels: int) -> Tensor:
-    """Thresholds as (C,) float64 on the CPU; InputError for another shape or NaN."""
+    """Returns thresholds as (C,) float64 on the CPU.
+
+    Raises:
+        InputError: if their shape is not (C,), or one is NaN.
+    """
     thresholds = torch.as_tensor(thresholds).detach().to("cpu", torch.float64)
     if thresholds.shape != (num_labels,) or thresholds.isnan().any():
         found = "NaN" if thresholds.shape == (num_labels,) else f"shape {tuple(thresholds.shape)}"

@@ -56,7 +56,7 @@ def _score_all(files: list[Path], features: "FeatureCache", device: str) -> dict
     rows = {}
     for file in files:
         loaded = open_checkpoint(file)
-        loaded.check_features("cache", features.meta)
+        loaded.check_provenance("cache", features.meta)
         rows[str(file)] = table1_row(*score(loaded.head, features, device), loaded.label_names)
     return rows
 

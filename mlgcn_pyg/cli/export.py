@@ -8,7 +8,7 @@ import typer
 from mlgcn_pyg.checks import check_choice
 from mlgcn_pyg.cli import common, console, whole_model
 from mlgcn_pyg.cli.inputs import open_checkpoint
-from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.errors import InputError, renamed_arguments
 
 FORMATS = ("linear", "onnx", "torch", "model")
 
@@ -34,15 +34,14 @@ def export(
     if format == "linear":
         return _linear(checkpoint, out)
     from mlgcn_pyg.checkpoints import export_onnx, export_torch, load_checkpoint, save_model
-    from mlgcn_pyg.datasets.transforms import MEAN, STD
 
     whole = whole_model.open_model(checkpoint, backbone, weights, pool, image_size)
     if format == "model":
         save_model(out, whole.model, image_size=whole.image_size, config=whole.config, thresholds=whole.thresholds)
         load_checkpoint(out)
         return _told(out, f"{whole.backbone.name} and a head of {whole.head.num_labels} labels")
-    with console.err.status(f"exporting {whole.backbone.name}"):
-        done = (export_onnx if format == "onnx" else export_torch)(out, whole, mean=MEAN, std=STD)
+    with console.err.status(f"exporting {whole.backbone.name}"), renamed_arguments(path="out"):
+        done = (export_onnx if format == "onnx" else export_torch)(out, whole)
     sides = whole.image_size if done.least_side is None else ("height", "width")
     shape = f"({', '.join(map(str, ('batch', 3, *sides)))})"
     shape += f", sides of {done.least_side} pixels or more" if (done.least_side or 1) > 1 else ""
@@ -60,7 +59,7 @@ def _linear(checkpoint: Path, out: Path) -> None:
     from mlgcn_pyg.checkpoints import save_linear
 
     loaded = open_checkpoint(checkpoint)
-    config = loaded.config | ({"features": loaded.features} if loaded.features else {})
+    config = loaded.config | ({"features": loaded.provenance} if loaded.provenance else {})
     save_linear(out, loaded.head, config=config, thresholds=loaded.thresholds, image_size=loaded.image_size)
     _told(out, f"weight ({loaded.head.num_labels}, {loaded.head.num_features})")
 

@@ -26,7 +26,7 @@ def thresholds(
         fix = "fit them there and export again"
         raise InputError("checkpoint", "the checkpoint that was exported", f"its linear export {checkpoint}", fix)
     loaded, data = open_checkpoint(checkpoint), open_cache(cache)
-    loaded.check_features("cache", data.meta)
+    loaded.check_provenance("cache", data.meta)
     logits, targets = score(loaded.head, data, common.pick_device(device))
     fitted = fit_thresholds(logits, targets)
     before, after = f1_per_label(logits, targets), f1_per_label(logits, targets, fitted)

@@ -8,9 +8,7 @@ from torchvision.transforms import v2
 
 from mlgcn_pyg import seeding
 from mlgcn_pyg.checks import check_image_size
-
-# ImageNet statistics: torchvision's pretrained weights expect them.
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+from mlgcn_pyg.imagenet import MEAN, STD
 
 
 class MultiScaleCrop(v2.Transform):

@@ -46,7 +46,7 @@ def open_model(
     for argument, value in (("backbone", backbone), ("weights", weights), ("pool", pool)):
         if value is not None:
             raise InputError(argument, "none, since the checkpoint holds its backbone", repr(value))
-    checkpoint.check_features("image_size", {"image_size": size})
+    checkpoint.check_provenance("image_size", {"image_size": size})
     return checkpoint
 
 
@@ -59,7 +59,7 @@ def _on_backbone(
     image_size: tuple[int, int] | None,
 ) -> Checkpoint:
     """Puts a head on the backbone of its features and checks that the two fit."""
-    recorded = head.features
+    recorded = head.provenance
     name = backbone or recorded.get("backbone")
     if name is None:
         raise _missing("backbone", path)

@@ -8,14 +8,13 @@ import torch
 
 from mlgcn_pyg import MLGCN, LabelGraph, MLGCNHead
 from mlgcn_pyg.checkpoints import Checkpoint, export_onnx, export_torch, fold_model
-from mlgcn_pyg.checkpoints import export as module
+from mlgcn_pyg.checkpoints import exported as module
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.nn import Backbone, LinearHead
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 NAMES = ("sea", "boat [small]", "é")
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +28,7 @@ def checkpoint():
 
 @pytest.fixture(scope="module")
 def as_onnx(checkpoint, tmp_path_factory):
-    return export_onnx(tmp_path_factory.mktemp("onnx") / "m.onnx", checkpoint, mean=MEAN, std=STD)
+    return export_onnx(tmp_path_factory.mktemp("onnx") / "m.onnx", checkpoint)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +63,7 @@ def test_the_metadata_say_all_that_serving_needs(as_onnx):
     told = onnxruntime.InferenceSession(str(as_onnx.path)).get_modelmeta().custom_metadata_map
     told = {name: json.loads(value) for name, value in told.items()}
     assert told["label_names"] == list(NAMES) and told["image_size"] == [64, 48]
-    assert (told["mean"], told["std"]) == (list(MEAN), list(STD))
+    assert (told["mean"], told["std"]) == ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
     assert told["thresholds"] == [0.5, -1, 0] and told["config"] == {"lr": 0.1}
 
 
@@ -136,13 +135,13 @@ def test_sides_that_the_backbone_fixes_are_fixed_and_said_so(tmp_path):
 
 
 def test_an_export_that_does_not_agree_is_not_written(checkpoint, tmp_path, monkeypatch):
-    real = module._program
+    real = module.export_program
 
     def other(network, *args):
         network = torch.nn.Sequential(*network, torch.nn.Hardtanh(-1e-3, 1e-3))
         return real(network, *args)
 
-    monkeypatch.setattr(module, "_program", other)
+    monkeypatch.setattr(module, "export_program", other)
     with pytest.raises(InputError, match="a network that can be exported, found squeezenet1_1 .*logits differ"):
         export_torch(tmp_path / "m.pt2", checkpoint)
     assert not list(tmp_path.iterdir())

@@ -81,7 +81,7 @@ def test_half_a_checkpoint_cut_at_any_place(saved):
     cuts = [0, 1, 100, *(len(whole) * k // 12 for k in range(1, 12)), len(whole) - 30, len(whole) - 1]
     for cut in cuts:
         saved.write_bytes(whole[:cut])
-        with pytest.raises(InputError, match=r"checkpoint: expected .*m\.pt"):
+        with pytest.raises(InputError, match=r"path: expected .*m\.pt"):
             load_checkpoint(saved)
 
 
@@ -102,7 +102,7 @@ def test_a_number_that_changed_on_the_disk(saved, tmp_path):
 def test_foreign_content_is_refused(saved):
     content = torch.load(saved, weights_only=True)
     for change, message in [
-        ({"format": "x"}, "written by save_head or save_model, found another file"),
+        ({"format": "x"}, "written by save_head or save_model, found a different file"),
         ({"version": 2}, "version 1, found 2; use a newer mlgcn_pyg"),
         ({"head": {}}, "a complete head or model"),
         ({"backbone": {}}, "a complete head or model"),
@@ -135,7 +135,7 @@ def test_head_checkpoints_of_earlier_versions_stay_readable(tmp_path):
     torch.save(content, tmp_path / "h.pt")
     old = load_checkpoint(tmp_path / "h.pt")
     assert torch.equal(old.head.classifiers(), head.classifiers())
-    assert old.thresholds is None and old.backbone is None and old.features == {} and old.config == {"lr": 1.0}
+    assert old.thresholds is None and old.backbone is None and old.provenance == {} and old.config == {"lr": 1.0}
 
 
 def test_a_failed_save_leaves_the_old_file(saved, backbone, monkeypatch):
@@ -215,7 +215,7 @@ def test_a_head_that_does_not_say_where_its_features_came_from(backbone, tmp_pat
 
 
 def test_a_model_describes_its_own_features(saved, backbone):
-    assert load_checkpoint(saved).features == features_of(backbone)
+    assert load_checkpoint(saved).provenance == features_of(backbone)
 
 
 def test_a_linear_export_is_a_checkpoint_too(backbone, tmp_path):
@@ -224,6 +224,6 @@ def test_a_linear_export_is_a_checkpoint_too(backbone, tmp_path):
     save_linear(tmp_path / "l.safetensors", head, config=config, thresholds=torch.ones(5), image_size=(64, 64))
     linear = load_checkpoint(tmp_path / "l.safetensors")
     assert torch.equal(linear.head.classifiers(), head.classifiers()) and linear.label_names == tuple(NAMES)
-    assert linear.thresholds.tolist() == [1] * 5 and linear.features == config["features"]
+    assert linear.thresholds.tolist() == [1] * 5 and linear.provenance == config["features"]
     assert linear.with_backbone(backbone).image_size == (64, 64)
     assert isinstance(load_head(tmp_path / "l.safetensors"), LinearHead)

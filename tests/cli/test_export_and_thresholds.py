@@ -103,7 +103,7 @@ def test_a_linear_export_evaluates_and_says_where_it_is_from(made, tmp_path):
             "export", "--checkpoint", made / f"{kind}.pt", "--format", "linear", "--out", out
         )
         told = load_checkpoint(out)
-        assert told.features == load_checkpoint(made / f"{kind}.pt").features
+        assert told.provenance == load_checkpoint(made / f"{kind}.pt").provenance
         run("evaluate", "--checkpoint", out, "--cache", made / "val.h5", "--json", tmp_path / f"{kind}.json")
     run("evaluate", "--checkpoint", made / "head.pt", "--cache", made / "val.h5", "--json", tmp_path / "whole.json")
     rows = [next(iter(json.loads((tmp_path / f"{name}.json").read_text())["checkpoints"].values()))

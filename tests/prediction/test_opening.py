@@ -36,7 +36,7 @@ def test_a_size_that_is_not_square(made):
         ("model.pt", {"image_size": "32"}, "image_size", "an integer ≥ 1"),
         ("bare.pt", {}, "backbone", "what the head's features came from"),
         ("head.pt", {}, "weights", "what the head's features came from"),
-        ("head.pt", {"weights": "weights.pth", "image_size": 64}, "backbone", "image_size [48, 48]"),
+        ("head.pt", {"weights": "weights.pth", "image_size": 64}, "image_size", "image_size [48, 48]"),
         ("head.pt", {"weights": "weights.pth", "pool": "avg"}, "backbone", "features of pool max"),
         ("head.pt", {"weights": "weights.pth", "backbone": "resnet18"}, "weights", "a state dict of torchvision"),
         ("bare.pt", {"weights": "weights.pth", "backbone": "squeezenet1_1", "image_size": 1}, "image_size", "a size"),

@@ -1,0 +1,40 @@
+"""The content of a head's checkpoint: its label graph, its settings and its parameters."""
+
+from pathlib import Path
+
+from mlgcn_pyg.checkpoints.content import Content, load_state, state_content
+from mlgcn_pyg.graph import LabelGraph
+from mlgcn_pyg.nn.linear_head import LinearHead
+from mlgcn_pyg.nn.mlgcn_head import MLGCNHead
+
+HEAD_FORMAT = "mlgcn_pyg.head"
+SETTINGS = ("hidden_channels", "negative_slope", "learn_edges", "learn_p")  # arguments and attributes of MLGCNHead
+
+
+def head_content(head: MLGCNHead | LinearHead, config: Content | None = None) -> Content:
+    """Returns what :func:`build_head` needs, and the config that the head was trained with."""
+    content = {
+        "format": HEAD_FORMAT,
+        "version": 1,
+        "label_names": tuple(head.label_names),
+        "num_features": head.num_features,
+        "config": config or {},
+        **state_content(head),
+    }
+    if isinstance(head, MLGCNHead):
+        settings = {name: getattr(head, name) for name in SETTINGS}
+        return content | {"head": "mlgcn", "graph": head.base_graph().state()} | settings
+    return content | {"head": "linear", "bias": head.linear.bias is not None}
+
+
+def build_head(content: Content, path: str | Path) -> MLGCNHead | LinearHead:
+    """Returns the head of a :func:`head_content`, which was read from ``path``."""
+    head: MLGCNHead | LinearHead
+    if content["head"] == "mlgcn":
+        graph = LabelGraph.from_state(content["graph"], str(path))
+        head = MLGCNHead(graph, content["num_features"], **{name: content[name] for name in SETTINGS})
+    else:
+        names = content["label_names"]
+        head = LinearHead(len(names), content["num_features"], names, bias=content["bias"])
+    load_state(head, content)
+    return head

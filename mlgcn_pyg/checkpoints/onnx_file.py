@@ -1,0 +1,77 @@
+"""Whole networks as ONNX files."""
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mlgcn_pyg.checkpoints.checkpoint import Checkpoint
+from mlgcn_pyg.checkpoints.exported import AXES, Exported, Runnable, describe_network, write_network
+from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.imagenet import MEAN, STD
+
+LIBRARIES = ("onnx", "onnxscript", "onnxruntime")
+
+
+def export_onnx(
+    path: str | Path, checkpoint: Checkpoint, *, mean: Sequence[float] = MEAN, std: Sequence[float] = STD
+) -> Exported:
+    """Writes a network to one ONNX file with input ``images`` (B, 3, height, width) and output ``logits`` (B, C).
+
+    The GCN is folded away: the head becomes one matrix product. Before the file gets its name, onnxruntime runs it.
+    Its logits must agree with PyTorch's to 1e-4 for batches of 1 and 3 images and, if height and width are dynamic,
+    for a second size. The file is complete or absent.
+
+    Args:
+        path: the file.
+        checkpoint: a whole model with its ``image_size``.
+        mean: the mean of each channel that images are normalised with, for the metadata.
+        std: the standard deviation of each channel, likewise.
+
+    Metadata:
+        JSON texts ``label_names``, ``image_size`` (height, width), ``mean``, ``std``, ``thresholds`` (logits or null),
+        ``config``, and ``mlgcn_pyg``, the version that wrote the file.
+
+    Raises:
+        InputError: if the checkpoint has no backbone or no image size, a library of the extra ``export`` is missing,
+            or the network cannot be exported such that the logits agree.
+    """
+    if missing := [name for name in LIBRARIES if find_spec(name) is None]:
+        expected = "the libraries of the extra 'export', which write ONNX"
+        raise InputError("path", expected, "no " + ", ".join(missing), "pip install 'mlgcn_pyg[export]'")
+    metadata = describe_network(checkpoint, mean, std)
+
+    def write(program: torch.export.ExportedProgram, partial: Path) -> None:
+        onnx = torch.onnx.export(
+            program, (), dynamo=True, verbose=False, input_names=["images"], output_names=["logits"]
+        )
+        onnx.model.metadata_props.update(metadata)
+        _name_axes(onnx.model.graph)
+        onnx.save(partial, external_data=False)
+
+    return write_network(path, checkpoint, write, _load)
+
+
+def _name_axes(graph: Any) -> None:
+    """Names the dynamic axes, which the exporter calls ``s31`` and the like."""
+    images, logits = graph.inputs[0].shape, graph.outputs[0].shape
+    for axis, name in AXES.items():
+        if not isinstance(images[axis], int):
+            images[axis] = name
+    logits[0] = AXES[0]
+
+
+def _load(path: Path) -> Runnable:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # errors are raised as well
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    def run(images: Tensor) -> Tensor:
+        return torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
+
+    return run
