@@ -32,8 +32,8 @@ class Checkpoint:
             trained on: ``backbone``, ``weights_sha256``, ``pool``, ``image_size`` and ``transform``.
 
     Raises:
-        InputError: if the thresholds are not one number per label, a side is not an integer ≥ 1, or ``config`` is not
-            a dict.
+        InputError: if backbone and head differ in width, the thresholds are not one number per label, a side is not an
+            integer ≥ 1, or ``config`` is not a dict.
     """
 
     head: MLGCNHead | LinearHead
@@ -45,6 +45,8 @@ class Checkpoint:
     def __post_init__(self) -> None:
         if not isinstance(self.config, dict):
             raise InputError("config", "a dict", type(self.config).__name__)
+        if self.backbone is not None:
+            _check_width(self.backbone, self.head)
         if self.thresholds is not None:
             object.__setattr__(self, "thresholds", check_thresholds(self.thresholds, self.head.num_labels))
         if self.image_size is not None:
@@ -109,13 +111,17 @@ class Checkpoint:
             InputError: if ``backbone`` or ``image_size`` differs, or the features have a different width.
         """
         size = None if image_size is None else check_image_size(image_size)
-        if backbone.num_features != self.head.num_features:
-            found = f"{backbone.num_features} from {backbone.name}"
-            raise InputError("backbone", f"features of width {self.head.num_features}, as the head has", found)
+        _check_width(backbone, self.head)
         self.check_provenance("backbone", _provenance_of(backbone))
         self.check_provenance("image_size", {"image_size": size})
         size = size or self.image_size or self.provenance.get("image_size")
         return replace(self, backbone=backbone, image_size=size)
+
+
+def _check_width(backbone: "Backbone", head: MLGCNHead | LinearHead) -> None:
+    if backbone.num_features != head.num_features:
+        expected = f"features of width {head.num_features}, as the head has"
+        raise InputError("backbone", expected, backbone.num_features)
 
 
 def _provenance_of(backbone: "Backbone") -> dict[str, Any]:

@@ -9,9 +9,9 @@ from mlgcn_pyg.checkpoints.checkpoint import Checkpoint, check_thresholds
 from mlgcn_pyg.checkpoints.content import Content, complete
 from mlgcn_pyg.checkpoints.heads import HEAD_FORMAT, build_head, head_content
 from mlgcn_pyg.checkpoints.linear_file import read_linear
-from mlgcn_pyg.checkpoints.networks import MODEL_FORMAT, build_model, model_content
+from mlgcn_pyg.checkpoints.networks import MODEL_FORMAT, build_backbone, model_content
 from mlgcn_pyg.checks import check_image_size
-from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.errors import InputError, renamed_arguments
 from mlgcn_pyg.files import load_plain, save_plain
 from mlgcn_pyg.nn.linear_head import LinearHead
 from mlgcn_pyg.nn.mlgcn import MLGCN
@@ -82,8 +82,8 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         thresholds, config = content.get("thresholds"), content["config"]
         if content["format"] == HEAD_FORMAT:
             return Checkpoint(build_head(content, path), thresholds=thresholds, config=config)
-        model, image_size = build_model(content, path), check_image_size(content["image_size"])
-        return Checkpoint(model.head, model.backbone, image_size, thresholds, config)
+        head, backbone = build_head(content["head"], path), build_backbone(content["backbone"])
+        return Checkpoint(head, backbone, check_image_size(content["image_size"]), thresholds, config)
 
 
 def load_head(path: str | Path) -> MLGCNHead | LinearHead:
@@ -103,7 +103,8 @@ def load_model(path: str | Path) -> MLGCN:
     Raises:
         InputError: if the file is not a whole model; a head is not.
     """
-    return load_checkpoint(path).model
+    with renamed_arguments(backbone="path"):
+        return load_checkpoint(path).model
 
 
 def store_thresholds(path: str | Path, thresholds: Tensor) -> None:

@@ -3,16 +3,24 @@
 from pathlib import Path
 
 from mlgcn_pyg.checkpoints.content import Content, load_state, state_content
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.graph import LabelGraph
 from mlgcn_pyg.nn.linear_head import LinearHead
 from mlgcn_pyg.nn.mlgcn_head import MLGCNHead
+from mlgcn_pyg.typing import Head
 
 HEAD_FORMAT = "mlgcn_pyg.head"
 SETTINGS = ("hidden_channels", "negative_slope", "learn_edges", "learn_p")  # arguments and attributes of MLGCNHead
 
 
-def head_content(head: MLGCNHead | LinearHead, config: Content | None = None) -> Content:
-    """Returns what :func:`build_head` needs, and the config that the head was trained with."""
+def head_content(head: Head, config: Content | None = None) -> Content:
+    """Returns what :func:`build_head` needs, and the config that the head was trained with.
+
+    Raises:
+        InputError: if the head is neither an MLGCNHead nor a LinearHead.
+    """
+    if not isinstance(head, MLGCNHead | LinearHead):
+        raise InputError("head", "an MLGCNHead or a LinearHead", type(head).__name__)
     content = {
         "format": HEAD_FORMAT,
         "version": 1,

@@ -64,9 +64,10 @@ def save_linear(
     ('cat', 'dog')
     """
     linear = head.to_linear()
-    tensors = {"weight": linear.weight, "bias": linear.bias}
-    tensors["thresholds"] = None if thresholds is None else check_thresholds(thresholds, head.num_labels)
-    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items() if value is not None}
+    if thresholds is not None:
+        thresholds = check_thresholds(thresholds, head.num_labels)
+    values = {"weight": linear.weight, "bias": linear.bias, "thresholds": thresholds}
+    tensors = {name: value.detach().cpu().contiguous() for name, value in values.items() if value is not None}
     metadata = {"format": LINEAR_FORMAT, "version": "1", "label_names": json.dumps(list(head.label_names))}
     metadata["config"] = json.dumps(config or {}, default=str)
     if image_size is not None:

@@ -1,25 +1,25 @@
 """The content of a whole model's checkpoint: a head, and a backbone with all that building it needs."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from mlgcn_pyg.checkpoints.content import Content, load_state, state_content
-from mlgcn_pyg.checkpoints.heads import build_head, head_content
+from mlgcn_pyg.checkpoints.heads import head_content
 from mlgcn_pyg.checks import check_image_size
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.nn.mlgcn import MLGCN
 
 if TYPE_CHECKING:
+    from mlgcn_pyg.nn.backbones import Backbone
     from mlgcn_pyg.nn.backbones.feature_maps import Rescaling
 
 MODEL_FORMAT = "mlgcn_pyg.model"
 
 
 def model_content(model: MLGCN, image_size: int | Sequence[int], config: Content | None) -> Content:
-    """Returns what :func:`build_model` needs, the size of the images, and the config of the training.
+    """Returns what :func:`build_backbone` and ``build_head`` need, the size of the images, and the training config.
 
     Raises:
         InputError: if the backbone is not a :class:`mlgcn_pyg.nn.Backbone`, or the image size is invalid.
@@ -44,16 +44,15 @@ def model_content(model: MLGCN, image_size: int | Sequence[int], config: Content
     }
 
 
-def build_model(content: Content, path: str | Path) -> MLGCN:
-    """Returns the network of a :func:`model_content`, which was read from ``path``."""
+def build_backbone(content: Content) -> "Backbone":
+    """Returns the backbone that the entry ``backbone`` of a :func:`model_content` describes."""
     from mlgcn_pyg.nn.backbones import Backbone
 
-    saved = content["backbone"]
-    backbone = Backbone(saved["name"], None, saved["pool"])
-    load_state(backbone, saved)
+    backbone = Backbone(content["name"], None, content["pool"])
+    load_state(backbone, content)
     for layer in _rescalings(backbone):
-        layer.enabled = saved["rescales"]
-    return MLGCN(backbone, build_head(content["head"], path))
+        layer.enabled = content["rescales"]
+    return backbone
 
 
 def _rescalings(backbone: torch.nn.Module) -> "list[Rescaling]":

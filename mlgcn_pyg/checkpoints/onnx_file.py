@@ -48,6 +48,8 @@ def export_onnx(
         onnx = torch.onnx.export(
             program, (), dynamo=True, verbose=False, input_names=["images"], output_names=["logits"]
         )
+        if onnx is None:
+            raise RuntimeError("torch.onnx.export returned no program")
         onnx.model.metadata_props.update(metadata)
         _name_axes(onnx.model.graph)
         onnx.save(partial, external_data=False)

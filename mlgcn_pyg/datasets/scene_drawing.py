@@ -1,6 +1,6 @@
-"""Drawing a scene from its labels: varied places, sizes and colours, things in front of things, sensor noise.
+"""Drawing of a scene from its labels, with random positions, sizes, colours, occlusion and sensor noise.
 
-Coordinates are fractions of the picture: x to the right, y down, both in [0, 1].
+Coordinates are fractions of the image: x to the right, y down, both in [0, 1].
 """
 
 from collections.abc import Callable, Iterable
@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from PIL import Image, ImageDraw
 
-SUPERSAMPLING = 2  # drawn larger and scaled down: soft edges
+SUPERSAMPLING = 2  # drawn larger and then reduced, which gives soft edges
 NOISE = 10.0  # standard deviation, in grey levels
 
 Colour = tuple[int, int, int]
 
 
 class Pen:
-    """A drawing surface in fractions, with the random numbers that vary what is drawn."""
+    """A drawing surface with coordinates in fractions, and the random generator that varies the drawing."""
 
     def __init__(self, image: Image.Image, rng: np.random.Generator):
         self.draw, self.side, self.rng = ImageDraw.Draw(image), image.width, rng
@@ -25,14 +25,14 @@ class Pen:
 
     def colour(self, red: int, green: int, blue: int, spread: int = 25) -> Colour:
         jitter = self.rng.integers(-spread, spread + 1, 3)
-        return tuple(int(v) for v in np.clip(np.array([red, green, blue]) + jitter, 0, 255))
+        red, green, blue = (int(v) for v in np.clip(np.array([red, green, blue]) + jitter, 0, 255))
+        return red, green, blue
 
     def bright(self) -> Colour:
-        """Any strong colour."""
-        strong = self.rng.permutation(
-            [self.rng.integers(170, 256), self.rng.integers(0, 120), self.rng.integers(0, 256)]
-        )
-        return tuple(int(v) for v in strong)
+        """A random saturated colour."""
+        channels = [self.rng.integers(170, 256), self.rng.integers(0, 120), self.rng.integers(0, 256)]
+        red, green, blue = (int(v) for v in self.rng.permutation(channels))
+        return red, green, blue
 
     def _scale(self, points: Iterable[float]) -> list[float]:
         return [v * self.side for v in points]
@@ -171,7 +171,7 @@ def kite(pen: Pen) -> None:
     pen.shape(x, y - s, x + 0.7 * s, y, x, y + s, x - 0.7 * s, y, fill=pen.bright())
 
 
-# from the back to the front
+# in drawing order, the background first
 LAYERS: dict[str, Callable[[Pen], None]] = {
     draw.__name__: draw
     for draw in (star, moon, sun, cloud, mountain, sea, road, house, tree, boat, bird, kite, car, umbrella, person, dog)
@@ -179,7 +179,7 @@ LAYERS: dict[str, Callable[[Pen], None]] = {
 
 
 def draw_scene(labels: Iterable[str], size: int, rng: np.random.Generator) -> Image.Image:
-    """A picture of ``size`` × ``size`` pixels that shows ``labels``, and unlabelled rocks and bushes beside them."""
+    """Returns an image of ``size`` × ``size`` pixels that shows ``labels`` among unlabelled rocks and bushes."""
     labels = set(labels)
     side = size * SUPERSAMPLING
     image = Image.new("RGB", (side, side))

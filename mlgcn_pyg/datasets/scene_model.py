@@ -1,24 +1,32 @@
-r"""Which labels a generated scene has: a small Bayesian network whose probabilities are known exactly.
+r"""The labels of generated scenes: a small Bayesian network whose probabilities are known exactly.
 
-Labels are drawn in the order below. A label is present with
+Labels are drawn in the order of :data:`RULES`. The probability of label c given the labels before it is
 
 .. math::
     P(L_c = 1 | \text{earlier}) = \Big(1 - (1 - b_c) \prod_{a\ \text{present}} (1 - w_{ac})\Big)
     \prod_{a\ \text{present}} (1 - h_{ac})
 
-where b is its own rate, w_ac how strongly label a invites it (noisy-or), and h_ac how strongly a keeps it away.
-Invitations have a direction: a boat needs the sea far more than the sea needs a boat.
+where :math:`b_c` is its base rate, :math:`w_{ac}` the strength with which label a causes it (noisy-or), and
+:math:`h_{ac}` the strength with which a prevents it. The relations are directed: a boat requires the sea, and the sea
+does not require a boat.
 """
 
 from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
+import numpy.typing as npt
 
 
 @dataclass(frozen=True)
 class Rule:
-    """How often a label comes by itself, who invites it, and who keeps it away."""
+    """The base rate of a label, and its relations to earlier labels.
+
+    Attributes:
+        rate: :math:`b_c`.
+        invited_by: :math:`w_{ac}` of each earlier label a.
+        kept_away_by: :math:`h_{ac}` of each earlier label a.
+    """
 
     rate: float
     invited_by: dict[str, float] = field(default_factory=dict)
@@ -46,8 +54,8 @@ RULES: dict[str, Rule] = {
 SCENE_LABELS = tuple(RULES)
 
 
-def presence(label: str, present: np.ndarray) -> np.ndarray:
-    """P(label | earlier labels) (N,) for scenes ``present`` (N, C) bool, of which only earlier columns are read."""
+def presence(label: str, present: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Returns P(label | earlier labels) (N,) for scenes ``present`` (N, C) bool. Later columns are not read."""
     rule = RULES[label]
     column = {name: present[:, k] for k, name in enumerate(SCENE_LABELS)}
     absent = np.full(len(present), 1 - rule.rate)
@@ -59,8 +67,8 @@ def presence(label: str, present: np.ndarray) -> np.ndarray:
     return (1 - absent) * kept
 
 
-def sample_labels(num_images: int, rng: np.random.Generator) -> np.ndarray:
-    """(num_images, C) bool, drawn label by label."""
+def sample_labels(num_images: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """Draws the labels (num_images, C) bool of scenes, label by label."""
     present = np.zeros((num_images, len(SCENE_LABELS)), dtype=bool)
     for c, label in enumerate(SCENE_LABELS):
         present[:, c] = rng.random(num_images) < presence(label, present)
@@ -68,8 +76,8 @@ def sample_labels(num_images: int, rng: np.random.Generator) -> np.ndarray:
 
 
 @cache
-def scene_probabilities() -> tuple[np.ndarray, np.ndarray]:
-    """The true P(L_i) (C,) and P(L_j | L_i) (C, C), summed over all 2^C scenes.
+def scene_probabilities() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Returns the true P(L_i) (C,) and P(L_j | L_i) (C, C), computed over all 2^C scenes.
 
     >>> marginal, conditional = scene_probabilities()
     >>> sea, boat = SCENE_LABELS.index("sea"), SCENE_LABELS.index("boat")

@@ -12,7 +12,7 @@ import pandas as pd
 from mlgcn_pyg.checks import check_label_names
 from mlgcn_pyg.datasets.base import LabeledImages
 from mlgcn_pyg.datasets.table_file import MULTIPLE, read_table, texts
-from mlgcn_pyg.errors import Argument, InputError
+from mlgcn_pyg.errors import Argument, Fix, InputError
 
 
 class TableDataset(LabeledImages):
@@ -139,7 +139,8 @@ def _split_cells(column: pd.Series, separator: str) -> list[list[str]]:
     is_list = column.map(lambda cell: isinstance(cell, MULTIPLE)).astype(bool)
     cells = texts(column.mask(is_list, ""), "labels_column")
     labels = [[name.strip() for name in cell.split(separator) if name.strip()] for cell in cells]
-    for row, name in texts(column[is_list].explode(), "labels_column").items():
+    listed = texts(column[is_list].explode(), "labels_column")
+    for row, name in zip(listed.index.tolist(), listed, strict=True):
         labels[row] += [name] if name else []
     return labels
 
@@ -164,8 +165,8 @@ def _read_indicators(
     """Label names (C) and targets (N, C) from one column per label."""
     columns = [column for column in table.columns if column not in other_columns]
     if "" in columns:
-        fix = "remove it; to_csv(index=False) of pandas omits the index"
-        raise InputError("path", "a name for each column", f"a column without one in {path}", fix)
+        omit = "remove it; to_csv(index=False) of pandas omits the index"
+        raise InputError("path", "a name for each column", f"a column without one in {path}", omit)
     names = check_label_names(columns if label_names is None else label_names, len(label_names or columns))
     targets = np.zeros((len(table), len(names)), dtype=np.int8)
     for k, name in enumerate(names):
@@ -174,7 +175,8 @@ def _read_indicators(
         if (invalid := ~values.isin([1, 0, -1])).any():
             row = int(invalid.to_numpy().argmax())
             found = f"{str(table[name].iloc[row])!r} in column {name!r}, row {row + 1}"
-            fix = ["write -1 for an unknown label, or pass the column of label names as ", Argument("labels_column")]
+            label_column = Argument("labels_column")
+            fix: Fix = ["write -1 for an unknown label, or pass the column of label names as ", label_column]
             raise InputError("path", "1, 0 or -1 in every label column", found, fix)
         targets[:, k] = values
     return names, targets

@@ -85,7 +85,7 @@ def texts(column: pd.Series, argument: str) -> pd.Series:
         InputError: if a cell is a list or a record.
     """
     cells = column.astype(object)
-    for row, cell in cells.items():
+    for row, cell in zip(cells.index.tolist(), cells, strict=True):
         if isinstance(cell, (dict, *MULTIPLE)):
             kind = "record" if isinstance(cell, dict) else "list"
             found = f"a {kind} in column {column.name!r}, row {row + 1}"

@@ -9,7 +9,7 @@ import torch
 from mlgcn_pyg.checkpoints import Checkpoint, load_checkpoint
 from mlgcn_pyg.checks import check_image_size
 from mlgcn_pyg.datasets import eval_transform
-from mlgcn_pyg.errors import Argument, InputError, first_line, printable_line
+from mlgcn_pyg.errors import Argument, Fix, InputError, first_line, printable_line
 from mlgcn_pyg.nn import Backbone
 
 DEFAULT_SIZE = 448  # the paper's, if neither the caller nor the checkpoint states one
@@ -65,16 +65,17 @@ def _on_backbone(
         raise _missing("backbone", path)
     if weights is None:
         raise _missing("weights", path)
-    model = head.with_backbone(Backbone(name, weights, pool or recorded.get("pool") or "max"), image_size)
+    network = Backbone(name, weights, pool or recorded.get("pool") or "max")
+    model = head.with_backbone(network, image_size)
     size = model.image_size or (DEFAULT_SIZE, DEFAULT_SIZE)
     _check_transform(recorded.get("transform"), size)
-    check_accepts(model.backbone, size)
+    check_accepts(network, size)
     return replace(model, image_size=size)
 
 
 def _missing(argument: str, path: str | Path) -> InputError:
-    fix = ["pass ", Argument("backbone"), " and ", Argument("weights"), " as they were when the features were computed"]
-    return InputError(argument, "what the head's features came from", f"none in {path}", fix)
+    fix: Fix = ["pass the ", Argument("backbone"), " and ", Argument("weights"), " that computed them"]
+    return InputError(argument, "what computed the head's features", f"none in {path}", fix)
 
 
 def _check_transform(recorded: str | None, image_size: tuple[int, int]) -> None:

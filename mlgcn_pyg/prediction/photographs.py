@@ -101,8 +101,8 @@ def photograph_batches(
 ) -> Iterator[Batch]:
     """Yields the images in batches, in order, decoded and transformed for a network."""
     data, start = Photographs(images, image_size), 0
-    options = {"batch_size": batch_size, "num_workers": num_workers, "pin_memory": pin_memory}
-    for pixels, errors in load_batches(data, **options):
+    batches = load_batches(data, batch_size=batch_size, num_workers=num_workers, pin_memory=pin_memory)
+    for pixels, errors in batches:
         readable = [k for k, error in enumerate(errors) if not error]
         batch = images[start : start + len(errors)]
         yield Batch(batch, pixels if len(readable) == len(batch) else pixels[readable], [e or None for e in errors])

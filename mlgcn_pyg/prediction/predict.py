@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mlgcn_pyg.checkpoints import Checkpoint, fold_model
 from mlgcn_pyg.checks import all_finite, check_count, check_number, check_positive
-from mlgcn_pyg.errors import Argument, InputError
+from mlgcn_pyg.errors import Argument, Fix, InputError
 from mlgcn_pyg.prediction.opening import open_model
 from mlgcn_pyg.prediction.photographs import Batch, find_images, photograph_batches
 
@@ -146,7 +146,7 @@ class Predictor:
         try:
             return self.network(pixels.to(self.device, non_blocking=True))
         except torch.OutOfMemoryError as error:
-            fix = ["pass a smaller ", Argument("batch_size")]
+            fix: Fix = ["pass a smaller ", Argument("batch_size")]
             raise InputError("batch_size", "images that fit the device's memory", len(pixels), fix) from error
 
 
