@@ -1,4 +1,7 @@
-"""What the parts of the package share by shape. Letters: B batch, N images, V views, D features, C labels."""
+"""Protocols between the parts of the package.
+
+Letters in shapes: B batch, N images, V views, D features, C labels.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, Self
@@ -8,7 +11,7 @@ from torch import Tensor
 
 
 class LabeledDataset(Protocol):
-    """Images with labels; items are ``(image, target (C,), index)``."""
+    """Images with labels. Items are ``(image, target (C,), index)``."""
 
     transform: Callable[..., Any] | None
 
@@ -22,7 +25,7 @@ class LabeledDataset(Protocol):
 
     @property
     def ids(self) -> Sequence[str]:
-        """N different strings that name the images."""
+        """N different names of the images."""
 
     def __len__(self) -> int: ...
 
@@ -36,7 +39,7 @@ class FeatureExtractor(Protocol):
 
     @property
     def num_features(self) -> int:
-        """D."""
+        """The width D of the features."""
 
     def __call__(self, images: Tensor) -> Tensor: ...
 

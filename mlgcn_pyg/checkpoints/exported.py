@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mlgcn_pyg._version import __version__
 from mlgcn_pyg.checkpoints.checkpoint import Checkpoint
-from mlgcn_pyg.errors import InputError, first_line
+from mlgcn_pyg.errors import InputError, first_line, renamed_arguments
 from mlgcn_pyg.files import atomic_path
 from mlgcn_pyg.nn.mlgcn import MLGCN
 
@@ -84,7 +84,8 @@ def write_network(path: str | Path, checkpoint: Checkpoint, write: Writer, load:
     if size is None:
         fix = "set it with dataclasses.replace(checkpoint, image_size=448)"
         raise InputError("checkpoint", "a model with its image_size", "none", fix)
-    network = fold_model(checkpoint.model).float().cpu()
+    with renamed_arguments(backbone="checkpoint"):
+        network = fold_model(checkpoint.model).float().cpu()
     with atomic_path(path) as partial, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # exporters warn about their internals
         for axes in (tuple(AXES), (0,)):

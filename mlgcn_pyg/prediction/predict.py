@@ -1,4 +1,4 @@
-"""The labels of images that have none: a network, its decision thresholds, and one prediction per image."""
+"""Prediction of labels: a network, its decision thresholds, and one prediction per image."""
 
 import math
 import os
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mlgcn_pyg.checkpoints import Checkpoint, fold_model
 from mlgcn_pyg.checks import all_finite, check_count, check_number, check_positive
-from mlgcn_pyg.errors import Argument, Fix, InputError
+from mlgcn_pyg.errors import Argument, Fix, InputError, renamed_arguments
 from mlgcn_pyg.prediction.opening import open_model
 from mlgcn_pyg.prediction.photographs import Batch, find_images, photograph_batches
 
@@ -35,13 +35,12 @@ class Prediction:
 
 
 class Predictor:
-    r"""Predicts the labels of images with a trained network.
+    """Predicts the labels of images with a trained network.
 
-    Label c of an image is predicted if its logit is above a threshold. In order of precedence the threshold comes from
-    the argument ``threshold`` of :meth:`predict`, from the checkpoint (:func:`mlgcn_pyg.checkpoints.store_thresholds`),
-    or is 0, a probability of 0.5.
-
-    .. math:: p_c = \sigma(\text{logit}_c)
+    A label is predicted if its probability, the sigmoid of its logit, is above a threshold: the argument ``threshold``
+    of :meth:`predict` if it is given, else the label's threshold in the checkpoint
+    (:func:`mlgcn_pyg.checkpoints.store_thresholds`), else 0.5. With ``top_k`` and without ``threshold``, exactly the k
+    most probable labels are predicted.
 
     Args:
         checkpoint: a whole model with its image size (:func:`mlgcn_pyg.prediction.open_model`), or the file of one.
@@ -62,13 +61,15 @@ class Predictor:
     """
 
     def __init__(self, checkpoint: Checkpoint | str | Path, device: str | torch.device = "cpu"):
-        if not isinstance(checkpoint, Checkpoint):
-            checkpoint = open_model(checkpoint)
+        with renamed_arguments(path="checkpoint", backbone="checkpoint"):
+            if not isinstance(checkpoint, Checkpoint):
+                checkpoint = open_model(checkpoint)
+            network = fold_model(checkpoint.model)
         if checkpoint.image_size is None:
             raise InputError("checkpoint", "a model with an image size", "none", "set it with dataclasses.replace")
         self.checkpoint, self.device = checkpoint, torch.device(device)
         self.image_size = checkpoint.image_size
-        self.network = fold_model(checkpoint.model).float().to(self.device)
+        self.network = network.float().to(self.device)
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -89,8 +90,8 @@ class Predictor:
         Args:
             images: a file, a folder that is searched for images at any depth, a Pillow image, or a sequence of files
                 and folders or of Pillow images. A file that is listed twice is predicted once.
-            top_k: predict at most the k most probable labels. Without ``threshold`` exactly k labels.
-            threshold: predict labels whose probability is above this number in [0, 1].
+            top_k: the largest number of labels per image. The most probable labels are kept.
+            threshold: a probability in [0, 1]; 0 predicts every label and 1 none.
             batch_size: images per forward pass.
             num_workers: processes that decode images; 0 decodes in this process.
 
