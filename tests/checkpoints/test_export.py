@@ -1,4 +1,4 @@
-"""Exported networks: run by other runtimes, the GCN folded away, nothing written that does not agree."""
+"""Exported networks run in other runtimes, hold no GCN, and are written only if their logits agree."""
 
 import json
 import sys
@@ -40,7 +40,7 @@ SHAPES = [(1, 64, 48), (3, 64, 48), (2, 97, 130), (5, 128, 128)]
 
 
 @torch.no_grad()
-def test_onnxruntime_gives_pytorchs_logits(checkpoint, as_onnx):
+def test_the_logits_of_onnxruntime_agree_with_pytorch(checkpoint, as_onnx):
     session, model = onnxruntime.InferenceSession(str(as_onnx.path)), checkpoint.model.eval()
     for batch, height, width in SHAPES:
         images = torch.randn(batch, 3, height, width)
@@ -59,7 +59,7 @@ def test_nothing_of_the_gcn_is_left_in_the_onnx_graph(as_onnx):
     onnx.checker.check_model(str(as_onnx.path), full_check=True)
 
 
-def test_the_metadata_say_all_that_serving_needs(as_onnx):
+def test_the_metadata_hold_all_that_serving_needs(as_onnx):
     told = onnxruntime.InferenceSession(str(as_onnx.path)).get_modelmeta().custom_metadata_map
     told = {name: json.loads(value) for name, value in told.items()}
     assert told["label_names"] == list(NAMES) and told["image_size"] == [64, 48]
@@ -95,8 +95,8 @@ def test_folding_copies(checkpoint):
 
 
 @torch.no_grad()
-def test_the_smallest_image_that_an_export_takes_is_told(checkpoint, as_onnx, as_torch):
-    """Asked of the files themselves, side by side: all from there on are taken, and none below."""
+def test_the_smallest_accepted_image_is_reported(checkpoint, as_onnx, as_torch):
+    """Tried on the files: every side from there on is accepted, and no smaller one."""
     program, session = torch.export.load(as_torch.path).module(), onnxruntime.InferenceSession(str(as_onnx.path))
     model = checkpoint.model.eval()
 
@@ -118,7 +118,7 @@ def test_the_smallest_image_that_an_export_takes_is_told(checkpoint, as_onnx, as
 
 
 class FixedSides(Backbone):
-    """A backbone whose first size is the only one, as Vision Transformers have it in an exported graph."""
+    """A backbone that accepts one size only, as Vision Transformers do in an exported graph."""
 
     def forward(self, images):
         torch._check(images.size(2) == 64)
@@ -126,7 +126,7 @@ class FixedSides(Backbone):
         return super().forward(images)
 
 
-def test_sides_that_the_backbone_fixes_are_fixed_and_said_so(tmp_path):
+def test_sides_that_the_backbone_fixes_are_reported_as_fixed(tmp_path):
     backbone = Backbone("squeezenet1_1")
     backbone.__class__ = FixedSides
     done = export_torch(tmp_path / "m.pt2", Checkpoint(LinearHead(3, 512), backbone, (64, 64)))

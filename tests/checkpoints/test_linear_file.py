@@ -1,4 +1,4 @@
-"""Folded heads as safetensors files, read with the safetensors library alone."""
+"""Folded heads in safetensors files, read with the safetensors library only."""
 
 import json
 
@@ -13,7 +13,7 @@ from mlgcn_pyg.nn import LinearHead
 
 
 @pytest.mark.parametrize("bias", [True, False])
-def test_others_read_it_without_this_package(tmp_path, bias):
+def test_the_file_can_be_read_without_this_package(tmp_path, bias):
     head, features = LinearHead(3, 8, ["a", "b", "é [x]"], bias=bias), torch.randn(4, 8)
     save_linear(tmp_path / "l.safetensors", head, config={"lr": 0.1})
     tensors = load_file(tmp_path / "l.safetensors")
@@ -32,7 +32,7 @@ def test_the_gcn_is_folded(tmp_path):
     assert torch.allclose(load_linear(tmp_path / "l.safetensors")(features), head(features), atol=1e-6)
 
 
-def test_files_that_are_no_linear_export(tmp_path):
+def test_files_that_are_not_linear_exports(tmp_path):
     good, path = tmp_path / "l.safetensors", tmp_path / "x.safetensors"
     save_linear(good, LinearHead(3, 8))
     tensors = load_file(good)
@@ -58,7 +58,7 @@ def test_files_that_are_no_linear_export(tmp_path):
         load_linear(path)
 
 
-def test_numbers_that_are_none_are_not_exported(tmp_path):
+def test_non_finite_weights_are_not_exported(tmp_path):
     head = LinearHead(3, 8)
     head.linear.weight.data[1, 2] = torch.inf
     with pytest.raises(InputError, match="finite numbers"):
@@ -66,7 +66,7 @@ def test_numbers_that_are_none_are_not_exported(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_whoever_may_read_other_files_may_read_this_one(tmp_path):
+def test_the_file_has_the_usual_permissions(tmp_path):
     (tmp_path / "other").write_text("")
     save_linear(tmp_path / "h.safetensors", LinearHead(2, 4))
     assert (tmp_path / "h.safetensors").stat().st_mode == (tmp_path / "other").stat().st_mode

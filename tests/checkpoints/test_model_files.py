@@ -1,4 +1,4 @@
-"""Whole models on disk: the same logits again, and every file that is none refused."""
+"""Whole models on disk give the same logits, and other files are refused."""
 
 import pytest
 import torch
@@ -56,7 +56,7 @@ def test_a_saved_model_gives_the_same_logits(backbone, tmp_path, kind):
         assert again.head.base_graph().digest() == model.head.base_graph().digest()
 
 
-def test_it_holds_nothing_but_plain_content(saved):
+def test_a_checkpoint_holds_plain_content_only(saved):
     def plain(value):
         if isinstance(value, dict):
             return all(isinstance(key, str) and plain(inner) for key, inner in value.items())
@@ -68,7 +68,7 @@ def test_it_holds_nothing_but_plain_content(saved):
 
 
 def test_googlenets_own_rescaling_is_kept(tmp_path):
-    """A switch that published weights turn on, and that no state dict holds."""
+    """A switch that published weights turn on and that is not in the state dict."""
     backbone = Backbone("googlenet")
     backbone.features[0].enabled = True
     model, images = MLGCN(backbone, LinearHead(2, backbone.num_features)).eval(), torch.randn(1, 3, 64, 64)
@@ -76,7 +76,7 @@ def test_googlenets_own_rescaling_is_kept(tmp_path):
     assert torch.equal(load_model(tmp_path / "m.pt").eval()(images), model(images))
 
 
-def test_half_a_checkpoint_cut_at_any_place(saved):
+def test_a_checkpoint_cut_short_anywhere_is_refused(saved):
     whole = saved.read_bytes()
     cuts = [0, 1, 100, *(len(whole) * k // 12 for k in range(1, 12)), len(whole) - 30, len(whole) - 1]
     for cut in cuts:
@@ -85,7 +85,7 @@ def test_half_a_checkpoint_cut_at_any_place(saved):
             load_checkpoint(saved)
 
 
-def test_a_number_that_changed_on_the_disk(saved, tmp_path):
+def test_a_number_that_changed_on_disk_is_detected(saved, tmp_path):
     content = torch.load(saved, weights_only=True)
     next(iter(content["backbone"]["state_dict"].values())).view(-1)[3] += 1
     torch.save(content, saved)
@@ -119,7 +119,7 @@ def test_foreign_content_is_refused(saved):
             load_model(saved)
 
 
-def test_heads_and_models_are_not_taken_for_each_other(saved, tmp_path):
+def test_heads_and_models_are_not_confused(saved, tmp_path):
     save_head(tmp_path / "h.pt", make_head())
     with pytest.raises(InputError, match="a whole model, found a head alone"):
         load_model(tmp_path / "h.pt")
@@ -165,7 +165,7 @@ def test_bad_arguments_of_save_model(backbone, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["head", "model"])
-def test_thresholds_are_put_into_a_file_and_nothing_else_changes(saved, tmp_path, kind):
+def test_storing_thresholds_changes_nothing_else(saved, tmp_path, kind):
     if kind == "head":
         save_head(saved, make_head("learned"), config={"lr": 3})
     before = torch.load(saved, weights_only=True)
@@ -184,7 +184,7 @@ def features_of(backbone):
     return made | {"image_size": [64, 64]}
 
 
-def test_a_head_and_the_backbone_that_its_features_came_from(backbone, tmp_path):
+def test_a_head_on_the_backbone_of_its_features(backbone, tmp_path):
     head, images = make_head(), torch.randn(2, 3, 64, 64)
     save_head(tmp_path / "h.pt", head, config={"features": features_of(backbone)}, thresholds=torch.ones(5))
     whole = load_checkpoint(tmp_path / "h.pt").with_backbone(backbone)
@@ -193,7 +193,7 @@ def test_a_head_and_the_backbone_that_its_features_came_from(backbone, tmp_path)
     assert torch.equal(whole.model.eval()(images), head(backbone(images)))
 
 
-def test_a_backbone_that_the_features_did_not_come_from(backbone, tmp_path):
+def test_a_different_backbone_is_refused(backbone, tmp_path):
     save_head(tmp_path / "h.pt", make_head(), config={"features": features_of(backbone)})
     loaded = load_checkpoint(tmp_path / "h.pt")
     for other, message in [
@@ -208,7 +208,7 @@ def test_a_backbone_that_the_features_did_not_come_from(backbone, tmp_path):
         loaded.with_backbone(backbone, image_size=32)
 
 
-def test_a_head_that_does_not_say_where_its_features_came_from(backbone, tmp_path):
+def test_a_head_whose_features_are_not_described(backbone, tmp_path):
     save_head(tmp_path / "h.pt", make_head(), config={"features": None})
     whole = load_checkpoint(tmp_path / "h.pt").with_backbone(backbone, (32, 64))
     assert whole.image_size == (32, 64)

@@ -1,4 +1,4 @@
-"""Small archives on a server of this machine, which can break off a transfer and may or may not resume one."""
+"""A local server of small archives that can interrupt a transfer and may or may not resume it."""
 
 import io
 import tarfile

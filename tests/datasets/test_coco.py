@@ -51,7 +51,7 @@ def test_no_image_and_no_annotation(tmp_path):
 
 
 def test_the_published_counts_are_those_of_the_ground_truth(coco_targets):
-    """The real annotation files are not at hand; their targets are."""
+    """The real annotation files are not available here, but their targets are."""
     for split, empty in (("train", 702), ("val", 367)):
         targets = coco_targets[f"{split}_y"]
         assert COCO_COUNTS[split] == (len(targets) + empty, targets.any(axis=1).sum(), targets.sum())
@@ -102,7 +102,7 @@ def test_files_that_contradict_themselves_are_refused_by_name(tmp_path, change, 
 @pytest.mark.parametrize(
     "name", ["/etc/passwd", "../a.jpg", "x/../../a.jpg", "..\\a.jpg", "C:\\a.jpg", "C:a.jpg", "a\0.jpg", ".", "\ud83d"]
 )
-def test_a_photograph_outside_its_folder_is_refused(tmp_path, name):
+def test_a_file_name_outside_its_folder_is_refused(tmp_path, name):
     small(tmp_path, images={7: "b.jpg", 3: name})
     with pytest.raises(InputError, match="root: expected (a file below .*val2014|text that can be encoded in UTF-8)"):
         COCO2014(tmp_path, "val")

@@ -1,4 +1,4 @@
-"""Archives fetched from a server of this machine: whole or not at all, resumed, and never outside their folder."""
+"""Archives from a local server are complete or absent, resume, and never write outside their folder."""
 
 import hashlib
 import os
@@ -31,7 +31,7 @@ def server(monkeypatch):
 
 @pytest.fixture
 def away(tmp_path):
-    """A folder outside the one that archives are taken out into."""
+    """A folder outside the one that archives are extracted to."""
     (tmp_path / "away").mkdir()
     return tmp_path / "away"
 
@@ -45,7 +45,7 @@ def md5(path: Path) -> str:
 
 
 @pytest.mark.parametrize("make", [make_zip, make_tar])
-def test_files_arrive_and_progress_ends_at_the_total(tmp_path, away, server, make):
+def test_files_are_extracted_and_progress_ends_at_the_total(tmp_path, away, server, make):
     made, told, root = make(away / "a.arc", FILES), {}, tmp_path / "root"
     archive = Archive(server.offer(made), md5(made))
     kept = download_and_extract(archive, root, lambda what, done, total: told.update({what: (done, total)}))
@@ -56,7 +56,7 @@ def test_files_arrive_and_progress_ends_at_the_total(tmp_path, away, server, mak
     assert len(server.requests) == 1  # the archive is there
 
 
-def test_a_broken_transfer_leaves_no_archive_and_goes_on_from_there(tmp_path, away, server):
+def test_a_broken_transfer_leaves_no_archive_and_resumes(tmp_path, away, server):
     made, root = make_zip(away / "a.zip", FILES), tmp_path / "root"
     archive = Archive(server.offer(made))
     server.cut["/a.zip"] = 7000
@@ -68,7 +68,7 @@ def test_a_broken_transfer_leaves_no_archive_and_goes_on_from_there(tmp_path, aw
     assert server.requests == [("/a.zip", None), ("/a.zip", "bytes=7000-")]
 
 
-def test_a_server_without_ranges_sends_all_of_it_again(tmp_path, away, server):
+def test_a_server_without_ranges_sends_everything_again(tmp_path, away, server):
     made, root = make_zip(away / "a.zip", FILES), tmp_path / "root"
     archive, server.ranges, server.cut["/a.zip"] = Archive(server.offer(made), md5(made)), False, 7000
     with pytest.raises(InputError, match="found 7000"):
@@ -77,14 +77,14 @@ def test_a_server_without_ranges_sends_all_of_it_again(tmp_path, away, server):
     assert tree(root) == FILES | {"a.zip": made.read_bytes()}
 
 
-def test_a_length_that_is_no_number_is_as_good_as_none(tmp_path, away, server):
+def test_an_invalid_content_length_is_ignored(tmp_path, away, server):
     made, server.announced = make_zip(away / "a.zip", FILES), "many"
     download_and_extract(Archive(server.offer(made)), tmp_path / "root")
     assert tree(tmp_path / "root") == FILES | {"a.zip": made.read_bytes()}
 
 
 @pytest.mark.parametrize("more", [b"", b"bytes of another file"])
-def test_a_part_that_is_whole_or_too_long_already(tmp_path, away, server, more):
+def test_a_partial_file_that_is_complete_or_too_long(tmp_path, away, server, more):
     made, root = make_zip(away / "a.zip", FILES), tmp_path / "root"
     root.mkdir()
     (root / ".a.zip.partial").write_bytes(made.read_bytes() + more)
@@ -92,7 +92,7 @@ def test_a_part_that_is_whole_or_too_long_already(tmp_path, away, server, more):
     assert tree(root) == FILES | {"a.zip": made.read_bytes()}
 
 
-def test_an_interrupt_while_downloading_keeps_what_arrived(tmp_path, away, server):
+def test_an_interrupt_while_downloading_keeps_the_received_bytes(tmp_path, away, server):
     made, root = make_zip(away / "a.zip", {"big": os.urandom(3 << 20)}), tmp_path / "root"
 
     def interrupt(*_):
@@ -129,7 +129,7 @@ def test_two_processes_do_not_download_into_one_folder(tmp_path, away, server):
     assert subprocess.run(words, cwd=Path(__file__).parents[2], stderr=subprocess.DEVNULL).returncode == 0
 
 
-def test_an_interrupt_while_extracting_leaves_only_whole_files_and_the_next_run_goes_on(tmp_path, away):
+def test_an_interrupt_while_extracting_leaves_complete_files_only_and_the_next_run_resumes(tmp_path, away):
     for make in (make_zip, make_tar):
         made, root = make(away / "a.arc", FILES), tmp_path / make.__name__
         root.mkdir()
@@ -147,7 +147,7 @@ def test_an_interrupt_while_extracting_leaves_only_whole_files_and_the_next_run_
         assert times == {name: (root / name).stat().st_mtime_ns for name in half}
 
 
-def test_a_kill_in_the_middle_of_a_file_does_not_look_finished(tmp_path, away):
+def test_a_file_whose_writing_was_killed_is_written_again(tmp_path, away):
     made, root = make_zip(away / "a.zip", FILES), tmp_path / "root"
     (root / "data").mkdir(parents=True)
     (root / "data/.1.bin.partial").write_bytes(b"x")  # what a killed run leaves
@@ -208,7 +208,7 @@ def test_links_and_devices_are_refused_with_nothing_written(tmp_path):
     assert list(root.iterdir()) == []
 
 
-def test_a_file_that_lies_there_already_is_not_overwritten(tmp_path):
+def test_an_existing_file_is_not_overwritten(tmp_path):
     made, root = make_zip(tmp_path / "a.zip", FILES), tmp_path / "root"
     (root / "data").mkdir(parents=True)
     (root / "data/3.bin").write_bytes(b"mine")
@@ -265,7 +265,7 @@ def test_a_bomb_is_refused_before_it_fills_the_disk(tmp_path, monkeypatch):
 
 
 def test_a_zip_that_understates_its_files_is_refused(tmp_path):
-    """The room for it was computed from what it says."""
+    """The disk space was computed from the stated size."""
     content = bytearray(make_zip(tmp_path / "a.zip", {"zeros": bytes(1 << 20)}).read_bytes())
     size = (1 << 20).to_bytes(4, "little")
     place = content.index(size, content.rindex(b"PK\x01\x02"))
@@ -300,7 +300,7 @@ extract(*sys.argv[1:])
 """
 
 
-def test_a_kill_while_extracting_leaves_no_half_file_under_its_name(tmp_path):
+def test_a_kill_while_extracting_leaves_no_partial_file_under_its_name(tmp_path):
     made, root = make_zip(tmp_path / "a.zip", FILES), tmp_path / "root"
     root.mkdir()
     words = [sys.executable, "-W", "ignore", "-c", KILLED, str(made), str(root)]

@@ -9,7 +9,7 @@ from mlgcn_pyg.datasets import ImageError, MultiScaleCrop, eval_transform, read_
 from mlgcn_pyg.errors import InputError
 
 
-def test_awkward_pictures_are_rgb(tmp_path):
+def test_images_of_every_mode_become_rgb(tmp_path):
     ramp = np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)
     pictures = {
         "one.png": Image.new("RGB", (1, 1)),
@@ -29,14 +29,14 @@ def test_awkward_pictures_are_rgb(tmp_path):
     assert np.abs(grey.astype(int) - ramp // 257).max() <= 1  # scaled, not clipped at 255
 
 
-def test_photographs_stand_upright_by_their_exif_orientation(tmp_path):
+def test_images_are_upright_according_to_their_exif_orientation(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (8, 4)).save(tmp_path / "turned.jpg", exif=exif)
     assert read_image(tmp_path / "turned.jpg").size == (4, 8)
 
 
-def test_no_picture_is_an_error_that_names_it(tmp_path, monkeypatch):
+def test_a_file_that_does_not_decode_is_an_error_that_names_it(tmp_path, monkeypatch):
     (tmp_path / "text.jpg").write_text("no picture")
     (tmp_path / "empty.jpg").touch()
     for name in ("text.jpg", "empty.jpg", "absent.jpg"):
@@ -49,8 +49,8 @@ def test_no_picture_is_an_error_that_names_it(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("wrapped", [False, True])
-def test_a_picture_that_is_a_program_is_not_run(tmp_path, monkeypatch, wrapped):
-    """PostScript under a photograph's name: whatever would run it leaves a file."""
+def test_an_image_that_is_a_program_is_not_run(tmp_path, monkeypatch, wrapped):
+    """PostScript under the name of an image: running it would create a file."""
     program = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n"
     if wrapped:  # as the picture within an IPTC record
         fields = {(3, 60): b"\1\0", (3, 20): b"\0\x0a", (3, 30): b"\0\x0a", (3, 120): b"\5", (8, 10): program}
@@ -66,7 +66,7 @@ def test_a_picture_that_is_a_program_is_not_run(tmp_path, monkeypatch, wrapped):
     assert not (tmp_path / "ran").exists()
 
 
-def test_crops_keep_to_the_scales_and_to_max_distort():
+def test_crops_have_the_scales_and_respect_max_distort():
     crop = MultiScaleCrop((32, 32), scales=(1.0, 0.5, 0.25), max_distort=1)
     seen = set()
     for _ in range(200):
@@ -98,7 +98,7 @@ def test_refused_size():
         eval_transform(0)
 
 
-def test_a_damaged_exif_does_not_cost_the_picture(tmp_path):
+def test_an_image_with_damaged_exif_is_read(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (8, 4)).save(tmp_path / "e.jpg", exif=exif)
@@ -108,7 +108,7 @@ def test_a_damaged_exif_does_not_cost_the_picture(tmp_path):
     assert sorted(read_image(tmp_path / "e.jpg").size) == [4, 8]
 
 
-def test_32_bit_greys_are_scaled_where_their_scale_is_known_and_refused_elsewhere(tmp_path):
+def test_32_bit_grey_images_are_scaled_if_their_scale_is_known_and_refused_otherwise(tmp_path):
     Image.fromarray(np.full((4, 4), 200, np.int32)).save(tmp_path / "i.tiff")
     assert np.asarray(read_image(tmp_path / "i.tiff")).max() == 200
     Image.fromarray(np.full((4, 4), 0.8, np.float32)).save(tmp_path / "f.tiff")

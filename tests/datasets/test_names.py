@@ -1,4 +1,4 @@
-"""Names that other people's files give, all short ones of the characters that matter."""
+"""File names from elsewhere: all short names of the relevant characters."""
 
 import ntpath
 import posixpath
@@ -14,7 +14,7 @@ PARTS = ("a", "..", ".", "/", "\\", "C:", "~")
 
 
 def escapes(name: str) -> bool:
-    """By how each system itself would join and tidy the path."""
+    """According to how each system joins and normalises the path."""
     posix = posixpath.normpath(posixpath.join("/data/set", name))
     windows = ntpath.normpath(ntpath.join("D:\\data\\set", name))
     return not (posix + "/").startswith("/data/set/") or not (windows + "\\").startswith("D:\\data\\set\\")
@@ -44,6 +44,6 @@ def test_names_below_the_folder_are_accepted(name):
 @pytest.mark.parametrize(
     "name", ["", ".", "/", "..", "a/..", "a\0.jpg", "//server/share/a.jpg", "\\\\server\\share\\a"]
 )
-def test_names_that_are_no_file_below_it_are_refused(name):
+def test_names_that_are_not_files_below_the_folder_are_refused(name):
     with pytest.raises(InputError, match="name: expected a file below /data/set, found"):
         path_below("name", Path("/data/set"), name)

@@ -50,7 +50,7 @@ def test_scenes_are_read_back_by_voc(tmp_path):
     assert again[5][0].size == (64, 64) and again.ids[5] == "train_000005"
 
 
-def test_the_same_seed_draws_the_same_pictures_and_splits_differ(tmp_path):
+def test_the_same_seed_draws_the_same_images_and_splits_differ(tmp_path):
     def pixels(folder, **options):
         data = Scenes(tmp_path / folder, 5, **options)
         return np.stack([np.asarray(data[n][0]) for n in range(5)])
@@ -74,7 +74,7 @@ def test_another_data_set_is_not_overwritten(tmp_path):
     assert (main / "cat_train.txt").read_text() == "a 1\n"
 
 
-def test_other_splits_and_foreign_pictures_survive(tmp_path):
+def test_other_splits_and_foreign_images_are_kept(tmp_path):
     hard = Scenes(tmp_path, 3, split="train_hard")
     Scenes(tmp_path, 3, split="train")
     assert all(path.is_file() for path in hard.image_paths)

@@ -53,7 +53,7 @@ def test_draws_of_neighbouring_numbers_are_uniform_and_unrelated():
     assert np.abs([*lagged, *np.corrcoef(first.T)[np.triu_indices(3, 1)]]).max() < 5 / np.sqrt(2000)
 
 
-def test_the_global_generators_are_left_as_they_were_also_on_failure():
+def test_the_global_generators_are_restored_also_on_failure():
     before = states()
     apply_seeded(draw_from_all, None, 1, 2)
     assert states() == before
@@ -67,7 +67,7 @@ def test_the_global_generators_are_left_as_they_were_also_on_failure():
     assert states() == before
 
 
-def test_every_random_transform_of_torchvision_draws_only_from_what_is_seeded(noise):
+def test_every_random_transform_of_torchvision_draws_from_seeded_generators_only(noise):
     transforms = [
         v2.RandomResizedCrop(8),
         v2.RandAugment(),
@@ -108,7 +108,7 @@ def test_items_do_not_depend_on_workers_batches_or_order(photos):
             assert torch.equal(images_of(loader), expected[epoch]), (options, epoch)
 
 
-def test_a_pass_that_was_broken_off_does_not_leak_into_the_next(photos):
+def test_an_interrupted_pass_does_not_affect_the_next(photos):
     photos.seed, photos.epoch = 0, 1
     loader = DataLoader(photos, batch_size=1, num_workers=2, persistent_workers=True)
     next(iter(loader))
@@ -139,7 +139,7 @@ def test_a_copy_has_its_own_epoch_which_its_workers_see(photos, copied):
     assert torch.equal(second, torch.stack([other[n][0] for n in range(7)])) and not torch.equal(first, second)
 
 
-def test_without_a_seed_the_global_generator_is_drawn_from(photos):
+def test_without_a_seed_the_global_generator_is_used(photos):
     torch.manual_seed(1)
     first, second = photos[0][0], photos[0][0]
     torch.manual_seed(1)

@@ -119,7 +119,7 @@ def test_a_shuffled_parquet_table_keeps_images_and_labels_together(photos):
     assert rest.ids == ["c.png", "a.png"] and rest.targets.tolist() == [[0, 0, 1], [1, 0, 0]]
 
 
-def test_no_label_is_taken_for_a_number_or_a_gap(photos):
+def test_no_label_is_read_as_a_number_or_a_gap(photos):
     for name in ("000012", "7"):
         Image.new("RGB", (8, 8)).save(photos / f"{name}.png")
         (photos / f"{name}.png").rename(photos / name)
@@ -156,7 +156,7 @@ def test_tables_that_would_be_misread(photos, text, message):
         TableDataset(csv(photos, "image,labels\na.png,x\n"), photos, separator="")
 
 
-def test_absolute_paths_are_taken_where_the_root_says_so(photos):
+def test_absolute_paths_are_accepted_below_the_root(photos):
     path = csv(photos, f"image,labels\n{photos / 'a.png'},x\n")
     assert TableDataset(path, "/")[0][0].size == (8, 8)
     assert TableDataset(path, photos)[0][0].size == (8, 8)  # it lies below the root all the same
@@ -188,7 +188,7 @@ def test_tables_as_programs_write_them(photos, text):
     assert data.label_names == ("x", "y z") and data.targets.tolist() == [[1, 1]] and data.ids == ["a.png"]
 
 
-def test_names_with_other_marks_in_them(photos):
+def test_names_that_contain_other_separators(photos):
     data = TableDataset(csv(photos, 'image,labels\na.png,"bow, arrow;x"\nb.png,"bow, arrow"\n'), photos)
     assert data.label_names == ("bow, arrow", "x") and data.targets.tolist() == [[1, 1], [1, 0]]
     pd.DataFrame({"image": ["a.png"], "labels": [["a|b", "c;d"]]}).to_parquet(photos / "l.parquet")
@@ -198,7 +198,7 @@ def test_names_with_other_marks_in_them(photos):
     )  # nothing needs to stand between them
 
 
-def test_whole_numbers_stay_whole_beside_a_gap(photos):
+def test_integers_beside_a_gap_stay_integers(photos):
     table = pd.DataFrame({"image": ["a.png", "b.png"], "labels": [7, None], "split": [1, None]})
     table.to_parquet(photos / "t.parquet")
     data = TableDataset(photos / "t.parquet", photos, split="1")
@@ -226,7 +226,7 @@ def test_parquet_with_image_as_its_index_and_categories(photos):
         ({"image": [["a.png"]], "labels": ["x"]}, "image_column.*a list in column 'image', row 1"),
     ],
 )
-def test_cells_that_hold_more_than_one_value_are_no_names(photos, columns, message):
+def test_cells_with_more_than_one_value_are_refused(photos, columns, message):
     pd.DataFrame(columns).to_parquet(photos / "t.parquet")
     with pytest.raises(InputError, match=message):
         TableDataset(photos / "t.parquet", photos)

@@ -44,7 +44,7 @@ def test_marks_are_present_absent_and_difficult(tmp_path):
     assert data.targets.tolist() == [[1, 0], [0, -1], [-1, 1]] and data.ids == ["a", "b", "c"]
 
 
-def test_photographs_are_not_needed_for_labels_but_named_when_missing(tmp_path):
+def test_images_are_not_needed_for_labels_and_named_if_missing(tmp_path):
     write_voc(tmp_path, {"cat": "a 1\n", "dog": "a 1\n"})
     with pytest.raises(InputError, match=r"image: expected an image that decodes, found .*a\.jpg \(missing file\)"):
         VOC2007(tmp_path, "train")[0]
@@ -71,7 +71,7 @@ def test_refusals(tmp_path, shared):
         VOC2007(tmp_path, "train")
 
 
-def test_a_picture_that_does_not_decode_is_named(tmp_path):
+def test_an_image_that_does_not_decode_is_named(tmp_path):
     write_voc(tmp_path, {"cat": "a 1\nb 1\n", "dog": "a 1\nb 1\n"})
     folder = tmp_path / "VOCdevkit/VOC2007/JPEGImages"
     folder.mkdir()
@@ -93,7 +93,7 @@ def test_repeated_images_and_other_encodings_are_refused(tmp_path):
         VOC2007(tmp_path, "train")
 
 
-def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path):
+def test_a_byte_order_mark_is_not_part_of_a_name(tmp_path):
     write_voc(tmp_path, {"cat": "\ufeffa 1\nb -1\n", "dog": "a 1\nb 1\n"})
     (tmp_path / MAIN / "labels.txt").write_text("\ufeffcat\ndog\n", encoding="utf-8")
     data = VOC2007(tmp_path, "train")
