@@ -58,7 +58,7 @@ def save_model(
         InputError: if the backbone is not a :class:`Backbone`, the image size is invalid, or the thresholds are not
             one number per label.
 
-    >>> import tempfile
+    >>> import tempfile, torch
     >>> from mlgcn_pyg.nn import Backbone
     >>> path = Path(tempfile.mkdtemp(), "model.pt")
     >>> save_model(path, MLGCN(Backbone("squeezenet1_1"), LinearHead(2, 512, ["cat", "dog"])), image_size=64)

@@ -28,7 +28,7 @@ def model_content(model: MLGCN, image_size: int | Sequence[int], config: Content
 
     backbone = model.backbone
     if not isinstance(backbone, Backbone):
-        raise InputError("model", "a model on a mlgcn_pyg.nn.Backbone", f"one on a {type(backbone).__name__}")
+        raise InputError("model", "a model on mlgcn_pyg.nn.Backbone", f"one on {type(backbone).__name__}")
     return {
         "format": MODEL_FORMAT,
         "version": 1,
