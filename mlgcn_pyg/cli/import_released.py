@@ -7,6 +7,7 @@ import typer
 
 from mlgcn_pyg.cli import common, console
 from mlgcn_pyg.cli.embed import read_names
+from mlgcn_pyg.errors import renamed_arguments
 from mlgcn_pyg.files import save_plain
 
 
@@ -29,7 +30,7 @@ def import_released(
     from mlgcn_pyg.released.network import torchvision_state
 
     label_names = None if names is None else read_names(names)
-    with console.err.status(f"reading {checkpoint.name}"):
+    with renamed_arguments(path="checkpoint"), console.err.status(f"reading {checkpoint.name}"):
         model = load_released(checkpoint, embeddings, adj, label_names=label_names, backbone=backbone, tau=tau)
     common.make_folder("out", out)
     save_head(out / "head.pt", model.head, config={"released": checkpoint.name})

@@ -1,17 +1,29 @@
-"""The files that the paper's authors published: label counts, label embeddings and checkpoints."""
+"""Files published by the authors of ML-GCN, and how they become objects of this package.
+
+* Label counts, ``coco_adj.pkl`` and ``voc_adj.pkl``: a pickle of ``{"nums": N (C,), "adj": M (C, C)}`` with the images
+  that have each label and each pair of labels. Read by :func:`read_released_counts` and
+  :meth:`LabelGraph.from_released <mlgcn_pyg.LabelGraph.from_released>`.
+* Label embeddings, ``coco_glove_word2vec.pkl`` and ``voc_glove_word2vec.pkl``: a pickle of an array (C, 300). Read by
+  :func:`~mlgcn_pyg.graph.label_embeddings`.
+* Checkpoints, ``coco_checkpoint.pth.tar`` and ``voc_checkpoint.pth.tar``: the weights of a network and its re-weighted
+  matrix A (C, C). Read by :func:`load_released`.
+
+The rows of all of them are the labels in alphabetical order. The files do not contain the names. Pickles can run code
+when they are read with ``pickle.load``; the functions here admit arrays, tensors and plain values, and run no code.
+"""
 
 from typing import TYPE_CHECKING
 
-from mlgcn_pyg.released.pickles import read_array_pickle, read_released_counts
+from mlgcn_pyg.released.pickles import ReleasedCounts, read_array_pickle, read_released_counts
 
 if TYPE_CHECKING:
     from mlgcn_pyg.released.network import load_released
 
-__all__ = ["load_released", "read_array_pickle", "read_released_counts"]
+__all__ = ["ReleasedCounts", "load_released", "read_array_pickle", "read_released_counts"]
 
 
 def __getattr__(name: str) -> object:
-    if name == "load_released":  # the graph and the network stand above the pickles, and import them
+    if name == "load_released":  # imports the network and the graph, which imports released.pickles
         from mlgcn_pyg.released.network import load_released
 
         return load_released

@@ -1,4 +1,4 @@
-"""The matrix A that a released checkpoint holds, as a label graph that propagates exactly as the released network."""
+"""The matrix A of a released checkpoint as a label graph that propagates exactly like the released network."""
 
 import warnings
 from collections.abc import Sequence
@@ -6,32 +6,45 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.errors import Argument, InputError
 from mlgcn_pyg.graph.edges import EdgeRule
+from mlgcn_pyg.graph.embeddings import LabelEmbeddings
+from mlgcn_pyg.graph.fields import Array
 from mlgcn_pyg.graph.label_graph import LabelGraph
+from mlgcn_pyg.released.pickles import ReleasedCounts
 
-SAME = 1e-4  # relative; the released code's own +1e-6 in a denominator is far below
+TOLERANCE = 1e-4  # relative; the released code adds 1e-6 to a denominator, which changes A by far less
+DEFAULT_P = 0.2  # the paper's
 
 
 def graph_of_matrix(
-    a: Tensor, *, label_names: Sequence[str] | None = None, x=None, counts: tuple | None = None, tau: float = 0.4
+    a: Tensor,
+    *,
+    label_names: Sequence[str] | None = None,
+    x: Array | LabelEmbeddings | None = None,
+    counts: ReleasedCounts | None = None,
+    tau: float = 0.4,
 ) -> LabelGraph:
-    r"""The graph of the released re-weighted matrix A = q · edges / colsum(edges) + I (q = 0.25), with
+    r"""Builds the graph of the released re-weighted matrix A = q · edges / colsum(edges) + I, with q = 0.25.
 
     .. math:: \hat{A}_{ji} = d_j \, A_{ij} \, d_i, \qquad d = (\text{row sums of } A)^{-1/2}
 
-    held as computed from A itself. Edges are its entries off the diagonal, and p = q / (1 + q). Label counts and
-    probabilities are not in A: without ``counts``, every edge counts as certain (P = 1 at τ = 1) and no image as seen.
+    The edges are the entries of A off the diagonal, :math:`\hat{A}` is computed from A itself, and p = q / (1 + q). A
+    does not contain counts or probabilities: without ``counts``, every edge has P = 1, τ is 1, and all label counts
+    are 0.
+
+    If A does not have this form, its entries are used nevertheless; p is then the mean share of the neighbours, and a
+    warning reports it.
 
     Args:
         a: (C, C), entries ≥ 0, rows with a positive sum.
-        label_names, x: as of :meth:`LabelGraph.from_targets`.
-        counts: the label counts (C,) and pair counts (C, C) that A was made of at ``tau``.
+        label_names: C different names; default: the numbers 0…C−1.
+        x: (C, F) label embeddings; default: one-hot.
+        counts: the label counts from which A was made.
+        tau: the threshold with which A was made; ignored without ``counts``.
 
     Raises:
-        InputError: another matrix; counts that give other edges at ``tau``.
-
-    A matrix that is not of this form is held as it is, with a warning that p is but a mean.
+        InputError: if A is not such a matrix; if ``counts`` give different edges at ``tau``.
 
     >>> graph = graph_of_matrix(torch.tensor([[1.0, 0.25], [0.0, 1.0]]))
     >>> graph.edge_index.tolist(), graph.p, graph.weighting
@@ -39,16 +52,18 @@ def graph_of_matrix(
     """
     a = _checked(a)
     source, target = edge_index = (a - a.diagonal().diag()).nonzero().t().contiguous()
-    options = {"label_names": label_names, "x": x, "p": _share(a, edge_index), "weighting": "released"}
+    p = _share(a, edge_index)
     if counts is None:
-        ones, unseen = torch.ones(len(source), dtype=torch.float64), torch.zeros(len(a), dtype=torch.int64)
-        graph = LabelGraph._from_edges(edge_index, ones, unseen, EdgeRule(tau=1.0), **options)
+        certain, unseen = torch.ones(len(source), dtype=torch.float64), torch.zeros(len(a), dtype=torch.int64)
+        graph = LabelGraph._from_edges(
+            edge_index, certain, unseen, EdgeRule(tau=1.0), label_names=label_names, x=x, p=p, weighting="released"
+        )
     else:
-        graph = LabelGraph.from_counts(*counts, tau=tau, **options)
-        if graph.num_labels != len(a) or not torch.equal(graph.edge_index, edge_index):
-            expected = f"the counts that A was made of ({len(a)} labels, {len(source)} edges)"
-            found = f"{graph.num_labels} labels, {graph.edge_index.size(1)} edges at tau = {tau:g}, other than A's"
-            raise InputError("adj", expected, found, "give the tau of the training, or the counts of its data set")
+        label_counts, pair_counts = counts
+        graph = LabelGraph.from_counts(
+            label_counts, pair_counts, label_names=label_names, x=x, tau=tau, p=p, weighting="released"
+        )
+        _check_edges(graph, edge_index, len(a))
     d = a.sum(1).rsqrt()
     graph.edge_weight = (d[target] * a[source, target] * d[source]).to(graph.edge_weight.dtype)
     graph.self_weight = (d * a.diagonal() * d).to(graph.self_weight.dtype)
@@ -57,25 +72,40 @@ def graph_of_matrix(
 
 
 def _checked(a: Tensor) -> Tensor:
+    """Returns A in float64 on the CPU if it can be normalised."""
     if a.dim() != 2 or a.size(0) != a.size(1) or not len(a) or not a.is_floating_point():
-        raise InputError("A", "a square matrix of numbers", f"shape {tuple(a.shape)}, {a.dtype}")
+        raise InputError("a", "a square floating-point matrix", f"shape {tuple(a.shape)}, {a.dtype}")
     a = a.detach().double().cpu()
     if not bool(a.isfinite().all()) or bool((a < 0).any()) or bool((a.sum(1) <= 0).any()):
-        raise InputError("A", "finite entries ≥ 0 with a positive sum in every row", "others")
+        found = f"entries from {a.min():g} to {a.max():g}, row sums from {a.sum(1).min():g}"
+        raise InputError("a", "finite entries ≥ 0 with a positive sum in every row", found)
     return a
 
 
+def _check_edges(graph: LabelGraph, edge_index: Tensor, num_labels: int) -> None:
+    """Checks that a graph of counts has the edges of A."""
+    if graph.num_labels != num_labels or not torch.equal(graph.edge_index, edge_index):
+        expected = f"the counts from which A was made ({num_labels} labels, {edge_index.size(1)} edges)"
+        found = f"{graph.num_labels} labels and {graph.edge_index.size(1)} edges at tau = {graph.tau:g}, not those of A"
+        fix = ["pass the ", Argument("tau"), " of the training, or the counts of its data set"]
+        raise InputError("counts", expected, found, fix)
+
+
 def _share(a: Tensor, edge_index: Tensor) -> float:
-    """p of A = s · (p · edges / colsum(edges) + (1 − p) · I)."""
+    """Returns p of A = s · (p · edges / colsum(edges) + (1 − p) · I), for any scale s."""
     source, target = edge_index
-    own = a.diagonal()
+    diagonal = a.diagonal()
     if not len(source):
-        return 0.2  # plays no part: the paper's
-    off = a - own.diag()
-    entries = torch.bincount(target, minlength=len(a))
-    shares = off.sum(0)[entries > 0]
-    alike = (off[source, target] * entries[target] - shares.mean()).abs().max() <= SAME * shares.mean()
-    if not (alike and (own - own.mean()).abs().max() <= SAME * own.mean()):
-        warnings.warn("A is not the released re-weighting: its entries are held, p is their mean share", stacklevel=3)
-    q = float(shares.mean() / own.mean()) if own.mean() > 0 else float("inf")
+        return DEFAULT_P  # without edges any p gives the same graph
+    off_diagonal = a - diagonal.diag()
+    in_degree = torch.bincount(target, minlength=len(a))
+    shares = off_diagonal.sum(0)[in_degree > 0]
+    deviation = (off_diagonal[source, target] * in_degree[target] - shares.mean()).abs().max()
+    uniform = deviation <= TOLERANCE * shares.mean()
+    if not (uniform and (diagonal - diagonal.mean()).abs().max() <= TOLERANCE * diagonal.mean()):
+        warnings.warn(
+            "A is not the released re-weighting: its entries are used as they are, and p is their mean share",
+            stacklevel=3,
+        )
+    q = float(shares.mean() / diagonal.mean()) if diagonal.mean() > 0 else float("inf")
     return min(round(q / (1 + q), 6) if q < float("inf") else 1.0, 1 - 1e-6)
