@@ -1,5 +1,11 @@
-"""Multi-label image recognition with graph convolutional networks (ML-GCN), as a PyTorch Geometric package."""
+"""Multi-label image recognition with graph convolutional networks (ML-GCN), as a PyTorch Geometric package.
 
+>>> import mlgcn_pyg
+>>> graph = mlgcn_pyg.LabelGraph.from_targets([[1, 1, 0], [1, 0, 1]], label_names=["person", "tie", "dog"])
+>>> head = mlgcn_pyg.MLGCNHead(graph, num_features=2048)
+"""
+
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from mlgcn_pyg._version import __version__
@@ -10,18 +16,19 @@ if TYPE_CHECKING:
 
 __all__ = ["MLGCN", "LabelGraph", "MLGCNHead", "ReweightedConv", "__version__"]
 
+_MODULES = {
+    "LabelGraph": "mlgcn_pyg.graph",
+    "MLGCN": "mlgcn_pyg.nn",
+    "MLGCNHead": "mlgcn_pyg.nn",
+    "ReweightedConv": "mlgcn_pyg.nn",
+}
 
-def __getattr__(name: str):
-    # loaded when asked for: `mlgcn --help` needs no torch
-    if name == "LabelGraph":
-        from mlgcn_pyg.graph import LabelGraph as value
-    elif name in ("MLGCN", "MLGCNHead", "ReweightedConv"):
-        import mlgcn_pyg.nn
 
-        value = getattr(mlgcn_pyg.nn, name)
-    else:
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value
+    # imported on first use: `mlgcn --help` needs no torch
+    value = globals()[name] = getattr(import_module(_MODULES[name]), name)
     return value
 
 

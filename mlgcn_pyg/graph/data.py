@@ -70,7 +70,8 @@ class LabelGraphData(Data):
         self.x_source = {}
         if isinstance(x, LabelEmbeddings):
             check_same_labels("x", x.label_names, self.label_names, "the graph")
-            x, self.x_source = x.x, x.source
+            self.x_source = x.source
+            x = x.x
         if x is None:
             return
         rows = check_tensor("x", x, "label embeddings (C, F)")

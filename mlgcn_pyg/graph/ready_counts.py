@@ -10,7 +10,7 @@ from mlgcn_pyg.checks import check_tensor
 from mlgcn_pyg.errors import InputError, first_line
 from mlgcn_pyg.graph.edges import EdgeRule, join_edges
 from mlgcn_pyg.graph.fields import Array, SparseMatrix
-from mlgcn_pyg.graph.sparse import without_diagonal
+from mlgcn_pyg.graph.sparse import is_sparse, without_diagonal
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -83,11 +83,11 @@ def checked_pair_counts(label_counts: Tensor, pair_counts: Array | SparseMatrix)
 
 
 def _as_csr(matrix: Array | SparseMatrix) -> "csr_array":
-    from scipy.sparse import csr_array, issparse
+    from scipy.sparse import csr_array
 
     try:
         values = _from_torch(matrix.cpu()) if isinstance(matrix, Tensor) else matrix
-        given = csr_array(values if issparse(values) else np.asarray(values))
+        given = csr_array(values if is_sparse(values) else np.asarray(values))
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError("pair_counts", "a matrix (C, C)", f"{type(matrix).__name__} ({first_line(error)})") from error
     if given.dtype.kind not in "biuf":

@@ -1,6 +1,6 @@
-"""Two operations on SciPy's sparse matrices."""
+"""Operations on SciPy's sparse matrices."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 
@@ -8,6 +8,13 @@ from mlgcn_pyg.graph.fields import SparseMatrix
 
 if TYPE_CHECKING:  # SciPy is imported inside functions: importing the package stays fast
     from scipy.sparse import csr_array
+
+
+def is_sparse(matrix: object) -> TypeGuard[SparseMatrix]:
+    """Returns whether ``matrix`` is a matrix or array of ``scipy.sparse``."""
+    from scipy.sparse import issparse
+
+    return bool(issparse(matrix))
 
 
 def without_diagonal(matrix: SparseMatrix) -> "csr_array":

@@ -9,6 +9,7 @@ import torch
 from mlgcn_pyg.checks import check_targets, check_tensor
 from mlgcn_pyg.errors import InputError, first_line
 from mlgcn_pyg.graph.fields import Array, SparseMatrix
+from mlgcn_pyg.graph.sparse import is_sparse
 
 if TYPE_CHECKING:  # SciPy is imported inside functions: importing the package stays fast
     from scipy.sparse import csr_array
@@ -25,9 +26,7 @@ def present_and_unknown(targets: Array | SparseMatrix, num_labels: int) -> "tupl
     Raises:
         InputError: if the shape or a value is not valid.
     """
-    from scipy.sparse import issparse
-
-    if issparse(targets):
+    if is_sparse(targets):
         return _from_sparse(targets, num_labels)
     dense = _small_integers(targets, num_labels)
     flat = dense.reshape(-1)
@@ -70,7 +69,7 @@ def from_label_ids(rows: Sequence[Sequence[int]], num_labels: int) -> "csr_array
     return present
 
 
-def _small_integers(targets: Array, num_labels: int) -> np.ndarray:
+def _small_integers(targets: Array | SparseMatrix, num_labels: int) -> np.ndarray:
     """Returns the targets as contiguous int8. Of integers, only the smallest and the largest are checked."""
     tensor = check_tensor("targets", targets)
     if tensor.layout != torch.strided:

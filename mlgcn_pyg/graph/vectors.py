@@ -5,7 +5,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,7 @@ ARCHIVES = (b"PK\x03\x04", b"BZh", b"\xfd7zXZ\0", b"7z\xbc\xaf\x27\x1c")
 FASTTEXT_MODEL = (793712314).to_bytes(4, "little")
 
 Entry = tuple[int, bytes, bytes]  # its number, counted from 1, the word, and the vector as it is written
+BinaryFile = BinaryIO | gzip.GzipFile
 T = TypeVar("T")
 
 
@@ -102,7 +103,7 @@ def entries(path: Path, format: str) -> Iterator[Entry]:
             yield entry
 
 
-def _text_entries(path: Path, file: IO[bytes]) -> Iterator[Entry]:
+def _text_entries(path: Path, file: BinaryFile) -> Iterator[Entry]:
     header: tuple[int, int] | None = None
     width = number = 0
     for k, line in enumerate(iter(lambda: file.readline(LINE), b"")):
@@ -138,7 +139,7 @@ def _split(line: bytes, spaces: int, width: int) -> tuple[bytes, bytes]:
     return word, b" ".join(numbers)
 
 
-def _binary_entries(path: Path, file: IO[bytes]) -> Iterator[Entry]:
+def _binary_entries(path: Path, file: BinaryFile) -> Iterator[Entry]:
     header = _header(file.readline(LONGEST))
     if not header or header[1] > LONGEST:
         raise _damaged(path, "a first line 'count width', as in word2vec's binary files", "a different first line")
@@ -195,7 +196,7 @@ def _start(path: Path, line: bytes) -> bytes:
     return line.removeprefix(b"\xef\xbb\xbf")
 
 
-def _opened(path: Path) -> IO[bytes]:
+def _opened(path: Path) -> BinaryFile:
     with open(path, "rb") as file:
         compressed = file.read(2) == b"\x1f\x8b"
     return gzip.GzipFile(path, "rb") if compressed else open(path, "rb", buffering=CHUNK)

@@ -87,7 +87,7 @@ def _check_edges(graph: LabelGraph, edge_index: Tensor, num_labels: int) -> None
     if graph.num_labels != num_labels or not torch.equal(graph.edge_index, edge_index):
         expected = f"the counts from which A was made ({num_labels} labels, {edge_index.size(1)} edges)"
         found = f"{graph.num_labels} labels and {graph.edge_index.size(1)} edges at tau = {graph.tau:g}, not those of A"
-        fix = ["pass the ", Argument("tau"), " of the training, or the counts of its data set"]
+        fix: list[str | Argument] = ["pass the ", Argument("tau"), " of the training, or the counts of its data set"]
         raise InputError("counts", expected, found, fix)
 
 

@@ -1,55 +1,96 @@
-"""Pictures: the label graph, and average precision per label. Needs matplotlib and networkx (extra ``plot``)."""
+"""Plots of the label graph and of average precision per label. They need the extra ``plot``.
 
+Both functions draw on the axes that they are given, or on a new figure. They do not use ``pyplot``: the caller's
+backend and figures are not touched. In a notebook, ``plot_label_graph(graph).figure`` shows the figure.
+"""
+
+import math
 import textwrap
 from collections.abc import Mapping
+from itertools import cycle
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mlgcn_pyg.errors import InputError, printable_line
-from mlgcn_pyg.files import atomic_path
 from mlgcn_pyg.graph import LabelGraph
+from mlgcn_pyg.report.figures import ACCENT, INK, QUIET, check_libraries, new_figure, save_figure
+from mlgcn_pyg.report.layout import component_layout
 
-INK, QUIET, ACCENT = "#22303c", "#9aa7b1", "#2a7fb8"
-COLOURS = ("#2a7fb8", "#e08a2e", "#5a9e6f", "#a0559a")
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from networkx import DiGraph
+
+COLOURS = (ACCENT, "#e08a2e", "#5a9e6f", "#a0559a")
 
 
-def plot_label_graph(graph: LabelGraph, path: str | Path, title: str | None = None) -> None:
-    """Draws the edges i → j, dark and wide where P(L_j|L_i) is high; larger nodes are in more images.
+def plot_label_graph(
+    graph: LabelGraph, path: str | Path | None = None, title: str | None = None, *, ax: "Axes | None" = None
+) -> "Axes":
+    """Draws the edges i → j of a label graph.
 
-    Labels without any edge stand in a block of their own below. Raises InputError without the extra ``plot``.
+    An edge is darker and wider the higher P(L_j|L_i) is. The area of a node grows with the number of images that have
+    the label. Labels without edges are listed below.
+
+    Args:
+        graph: the graph.
+        path: also writes the figure to this PNG file, atomically; None writes no file.
+        title: default: the number of edges and τ.
+        ax: axes to draw on; default: those of a new figure.
+
+    Returns:
+        The axes with the graph.
+
+    Raises:
+        InputError: if matplotlib or networkx is not installed.
     """
-    plt, nx = _libraries()
+    check_libraries()
+    import networkx as nx
+
     network = nx.DiGraph()
     network.add_edges_from(zip(*graph.edge_index.tolist(), strict=True))
     isolated = [printable_line(graph.label_names[k]) for k in range(graph.num_labels) if k not in network]
     rows = textwrap.wrap(", ".join(isolated), 100)
-    heights = (6 + 0.09 * network.number_of_nodes() if network else 0.1, 0.5 + 0.2 * len(rows))
-    width = 1.25 * max(6, heights[0])
-    figure, (top, bottom) = plt.subplots(
-        2, 1, figsize=(width, sum(heights)), height_ratios=heights, layout="constrained"
-    )
+    if ax is None:
+        ax, below = _new_axes(network.number_of_nodes(), len(rows))
+        position = (0.0, 1.0)
+    else:
+        below, position = ax, (0.0, -0.02)
     if network:
-        _draw_network(plt, nx, network, graph, top)
-    told = f"{network.number_of_edges()} edges i → j where P(j | i) ≥ {graph.tau:g}, the darker the higher"
-    top.set_title(title or f"{told}; node area: images with the label", fontsize=10, color=INK, loc="left")
+        _draw_network(network, graph, ax)
+    edges = f"{network.number_of_edges()} edges i → j where P(j | i) ≥ {graph.tau:g}, the darker the higher"
+    ax.set_title(title or f"{edges}; node area: images with the label", fontsize=10, color=INK, loc="left")
     if isolated:
         text = f"{len(isolated)} labels without edges:\n" + "\n".join(rows)
-        bottom.text(0, 1, text, va="top", fontsize=8, color=QUIET, parse_math=False)
-    for axes in (top, bottom):
+        style: dict[str, Any] = {"va": "top", "fontsize": 8, "color": QUIET, "parse_math": False}
+        below.text(*position, text, transform=below.transAxes, **style)
+    for axes in {ax, below}:
         axes.axis("off")
-    _save(plt, figure, path)
+    save_figure(ax, path)
+    return ax
 
 
-def _draw_network(plt, nx, network, graph: LabelGraph, axes) -> None:
-    place = _layout(nx, network)
+def _new_axes(num_nodes: int, num_rows: int) -> "tuple[Axes, Axes]":
+    """Returns axes for the graph, and axes below them for the labels without edges."""
+    heights = (6 + 0.09 * num_nodes if num_nodes else 0.1, 0.5 + 0.2 * num_rows)
+    figure = new_figure(1.25 * max(6, heights[0]), sum(heights))
+    top, bottom = figure.subplots(2, 1, height_ratios=heights)
+    return top, bottom
+
+
+def _draw_network(network: "DiGraph", graph: LabelGraph, axes: "Axes") -> None:
+    import networkx as nx
+    from matplotlib import colormaps
+
+    positions = component_layout(network)
     counts = graph.label_counts.double()
     share = (counts / counts.max().clamp(min=1)).tolist()
     sizes = [120 + 1200 * share[k] for k in network]
-    nx.draw_networkx_nodes(network, place, ax=axes, node_size=sizes, node_color="#cfe3f1", edgecolors=ACCENT)
+    nx.draw_networkx_nodes(network, positions, ax=axes, node_size=sizes, node_color="#cfe3f1", edgecolors=ACCENT)
     pairs = zip(*graph.edge_index.tolist(), strict=True)
-    prob, shade = dict(zip(pairs, graph.edge_prob.tolist(), strict=True)), plt.get_cmap("Blues")
+    prob, shade = dict(zip(pairs, graph.edge_prob.tolist(), strict=True)), colormaps["Blues"]
     nx.draw_networkx_edges(
         network,
-        place,
+        positions,
         ax=axes,
         node_size=sizes,
         arrowsize=9,
@@ -58,15 +99,15 @@ def _draw_network(plt, nx, network, graph: LabelGraph, axes) -> None:
         width=[0.5 + 2 * prob[edge] for edge in network.edges],
     )
     for k, size in zip(network, sizes, strict=True):
-        _name_node(axes, place[k], size**0.5, printable_line(graph.label_names[k]))
+        _name_node(axes, positions[k], size**0.5, printable_line(graph.label_names[k]))
 
 
-def _name_node(axes, place, diameter: float, name: str) -> None:
-    """A name in its node (diameter in points) where there is room, else below it, where it hides few arrow heads."""
+def _name_node(axes: "Axes", position: tuple[float, float], diameter: float, name: str) -> None:
+    """Writes a name in its node (diameter in points) if it fits, else below it, away from most arrow heads."""
     fits = 5 * len(name) <= diameter
     axes.annotate(
         textwrap.fill(name, 24),
-        place,
+        position,
         xytext=(0, 0 if fits else -diameter / 2 - 1),
         textcoords="offset points",
         ha="center",
@@ -78,27 +119,51 @@ def _name_node(axes, place, diameter: float, name: str) -> None:
     )
 
 
-def plot_per_class_ap(average_precision: Mapping[str, Mapping[str, float | None]], path: str | Path) -> None:
-    """Draws AP per label for each head, ``{head: {label: AP}}``; labels sorted by the first head's AP.
+def plot_per_class_ap(
+    average_precision: Mapping[str, Mapping[str, float | None]],
+    path: str | Path | None = None,
+    *,
+    ax: "Axes | None" = None,
+) -> "Axes":
+    """Draws the average precision of each label, for one or more heads.
 
-    A label without a positive (None) has no mark. Raises InputError without the extra ``plot``.
+    Args:
+        average_precision: head → label → AP in [0, 1]; None for a label without positives, which gets no mark. All
+            heads have the same labels. Labels are sorted by the AP of the first head.
+        path: also writes the figure to this PNG file, atomically; None writes no file.
+        ax: axes to draw on; default: those of a new figure.
+
+    Returns:
+        The axes.
+
+    Raises:
+        InputError: if matplotlib or networkx is not installed, or there is no head.
     """
-    plt, _ = _libraries()
-    heads = list(average_precision)
-    first = average_precision[heads[0]]
-    labels = sorted(first, key=lambda name: -1.0 if first[name] is None else first[name])
-    figure, axes = plt.subplots(figsize=(7, 1.2 + 0.24 * len(labels)), layout="constrained")
-    rows = range(len(labels))
+    check_libraries()
+    if not average_precision:
+        raise InputError("average_precision", "at least one head", "none")
+    values = {
+        head: {label: math.nan if ap is None else ap for label, ap in of_label.items()}
+        for head, of_label in average_precision.items()
+    }
+    first = next(iter(values.values()))
+    labels = sorted(first, key=lambda label: -1.0 if math.isnan(first[label]) else first[label])
+    if ax is None:
+        ax = new_figure(7, 1.2 + 0.24 * len(labels)).subplots()
     for row, label in enumerate(labels):
-        ends = [average_precision[head][label] for head in heads if average_precision[head][label] is not None]
+        ends = [of_label[label] for of_label in values.values() if not math.isnan(of_label[label])]
         if ends:
-            axes.plot([min(ends), max(ends)], [row, row], color="#d5dbe0", linewidth=3, zorder=1)
-    for head, colour in zip(heads, COLOURS, strict=False):
-        axes.scatter(
-            [average_precision[head][label] for label in labels], rows, s=34, color=colour, label=head, zorder=2
-        )
-    shown = [textwrap.fill(printable_line(label), 40) for label in labels]
-    axes.set_yticks(rows, shown, fontsize=8, color=INK, parse_math=False)
+            ax.plot([min(ends), max(ends)], [row, row], color="#d5dbe0", linewidth=3, zorder=1)
+    rows = range(len(labels))
+    for (head, of_label), colour in zip(values.items(), cycle(COLOURS)):
+        ax.scatter([of_label[label] for label in labels], rows, s=34, color=colour, label=head, zorder=2)
+    _style_rows(ax, [textwrap.fill(printable_line(label), 40) for label in labels], len(values))
+    save_figure(ax, path)
+    return ax
+
+
+def _style_rows(axes: "Axes", labels: list[str], num_heads: int) -> None:
+    axes.set_yticks(range(len(labels)), labels, fontsize=8, color=INK, parse_math=False)
     axes.set_xlim(0, 1.02)
     axes.set_ylim(-0.8, len(labels) - 0.2)
     axes.set_xlabel("average precision", color=INK)
@@ -106,45 +171,5 @@ def plot_per_class_ap(average_precision: Mapping[str, Mapping[str, float | None]
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(length=0)
-    # above the marks, wherever they are
-    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), borderpad=0, ncols=len(heads))
-    _save(plt, figure, path)
-
-
-def _layout(nx, network) -> dict:
-    """Components laid out by graph distance: the largest first, the others stacked in columns to its right."""
-    place, left, right, top, floor = {}, 0.0, 0.0, 0.0, 0.0
-    for nodes in sorted(nx.weakly_connected_components(network), key=len, reverse=True):
-        scale = len(nodes) ** 0.5
-        if not place:
-            top, floor = scale, -scale
-        y = top - scale
-        if y - scale < floor and place and top < -floor:  # the column is full
-            left, y = right, -floor - scale
-        place |= nx.kamada_kawai_layout(network.subgraph(nodes).to_undirected(), scale=scale, center=(left + scale, y))
-        right = max(right, left + 2 * scale + 1)
-        if floor == -scale and len(place) == len(nodes):
-            left, top = right, scale
-        else:
-            top = y - scale - 0.5
-    return place
-
-
-def _libraries():
-    try:
-        import matplotlib
-        import networkx
-
-        matplotlib.use("Agg")
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise InputError(
-            "plot", "matplotlib and networkx", f"no {error.name}", 'pip install "mlgcn_pyg[plot]"'
-        ) from error
-    return plt, networkx
-
-
-def _save(plt, figure, path: str | Path) -> None:
-    with atomic_path(path) as partial:
-        figure.savefig(partial, dpi=140, format="png", bbox_inches="tight")  # long names, too
-    plt.close(figure)
+    # above the axes, away from the marks
+    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), borderpad=0, ncols=num_heads)

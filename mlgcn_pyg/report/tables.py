@@ -1,6 +1,7 @@
-"""Tables on the terminal."""
+"""Tables for the terminal."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from rich import box
@@ -10,11 +11,16 @@ from mlgcn_pyg.evaluation import COUNT_METRICS
 from mlgcn_pyg.graph import LabelGraph
 
 
-def table1(summary: Mapping[str, dict], title: str) -> Table:
-    """The paper's Table 1 in per cent: one row per head, all predictions on the left, top three on the right.
+def table1(summary: Mapping[str, Mapping[str, Any]], title: str) -> Table:
+    """Returns the paper's Table 1 in per cent, with one row per head.
 
-    ``summary`` maps a name to ``{"mean": row, "std": row}`` with rows of
-    :func:`mlgcn_pyg.evaluation.table1_row`; 13 columns fit into 80 characters.
+    Metrics over all predictions are on the left; columns marked ³ count the three highest labels of an image. The 13
+    columns fit into 80 characters.
+
+    Args:
+        summary: head → ``{"mean": row, "std": row}``, the mean and standard deviation over seeds of the rows of
+            :func:`mlgcn_pyg.evaluation.table1_row`.
+        title: printed above the table.
     """
     table = Table(title=title, box=box.SIMPLE_HEAD, padding=0, show_edge=False, title_justify="left")
     table.add_column("head", no_wrap=True)
@@ -24,9 +30,9 @@ def table1(summary: Mapping[str, dict], title: str) -> Table:
     for name, values in summary.items():
         mean, std = values["mean"], values["std"]
         spread = std["all"]["mAP"]
-        first = percent(mean["all"]["mAP"]) + ("" if spread is None else f" ±{100 * spread:.1f}")
+        mean_ap = percent(mean["all"]["mAP"]) + ("" if spread is None else f" ±{100 * spread:.1f}")
         cells = [percent(mean[part][metric]) for part in ("all", "top3") for metric in COUNT_METRICS]
-        table.add_row(name, first, *cells)
+        table.add_row(name, mean_ap, *cells)
     table.caption = "per cent; columns with ³ count the top-3 labels of an image"
     if any(values["std"]["all"]["mAP"] is not None for values in summary.values()):
         table.caption += "; ± is the standard deviation over seeds"
@@ -35,11 +41,21 @@ def table1(summary: Mapping[str, dict], title: str) -> Table:
 
 
 def percent(fraction: float | None) -> str:
+    """Returns a fraction in per cent with one decimal, and a dash for None."""
     return "–" if fraction is None else f"{100 * fraction:.1f}"
 
 
 def edge_table(graph: LabelGraph, true_probabilities: np.ndarray, rows: int = 10) -> Table:
-    """The strongest edges with their estimated and true probabilities and the standard error of the estimate."""
+    """Returns the strongest edges with their estimated and true probabilities.
+
+    Args:
+        graph: the graph, with the estimates.
+        true_probabilities: P(L_j|L_i) (C, C).
+        rows: how many edges.
+
+    Returns:
+        A table with P estimated, P true, the standard error of the estimate, and N_i.
+    """
     table = Table(title="strongest edges, estimated against true", box=box.SIMPLE_HEAD, title_justify="left")
     for column in ("i → j", "P estimated", "P true", "standard error", "N"):
         table.add_column(column, justify="left" if column == "i → j" else "right", no_wrap=True)

@@ -1,12 +1,18 @@
 """Pictures with label names as people have them, judged by their pixels."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from PIL import Image
 
 from mlgcn_pyg import LabelGraph
 from mlgcn_pyg.cli.main import app  # noqa: F401, it silences what the libraries warn of
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.report.plots import plot_label_graph, plot_per_class_ap
 
 PAIR = torch.tensor([[1, 1], [1, 1], [0, 0]])
@@ -69,3 +75,63 @@ def test_the_legend_lies_beside_the_marks(tmp_path):
         picture = ink(tmp_path / "ap.png")
         below.append(picture[len(picture) // 6 :])
     assert (below[0] == below[1]).all()
+
+
+AP = {"mlgcn": {"a": 0.5, "b": None}, "linear": {"a": 0.4, "b": 0.2}}
+
+
+def plots():
+    graph = LabelGraph.from_targets(torch.tensor([[1, 1, 0], [1, 0, 0], [0, 0, 1]]), label_names=["a", "b", "alone"])
+    return [lambda **options: plot_label_graph(graph, **options), lambda **options: plot_per_class_ap(AP, **options)]
+
+
+@pytest.mark.parametrize("plot", plots())
+def test_plots_return_axes_that_can_be_shown_and_saved(plot, tmp_path):
+    axes = plot()
+    assert isinstance(axes, Axes)
+    axes.figure.savefig(tmp_path / "later.png")
+    assert ink(tmp_path / "later.png").any() and list(tmp_path.iterdir()) == [tmp_path / "later.png"]
+
+
+@pytest.mark.parametrize("plot", plots())
+def test_plots_draw_on_given_axes(plot, tmp_path):
+    figure = Figure()
+    left, right = figure.subplots(1, 2)
+    assert plot(ax=right, path=tmp_path / "both.png") is right
+    assert len(right.texts) + len(right.collections) > 0 and not left.texts and not left.collections
+    assert figure.axes == [left, right] and ink(tmp_path / "both.png").any()
+
+
+def test_labels_without_edges_are_listed_on_given_axes_too():
+    axes = Figure().subplots()
+    plots()[0](ax=axes)
+    assert any("1 labels without edges:\nalone" in text.get_text() for text in axes.texts)
+
+
+def test_every_head_gets_a_mark():
+    axes = plot_per_class_ap({f"head {k}": {"a": k / 10} for k in range(6)})
+    assert len(axes.collections) == 6
+
+
+def test_no_head_at_all():
+    with pytest.raises(InputError, match="average_precision: expected at least one head"):
+        plot_per_class_ap({})
+
+
+def test_backend_and_figures_of_the_caller_are_left_alone(tmp_path):
+    """In a process of its own: the backend is a global setting."""
+    script = f"""
+import matplotlib
+matplotlib.use("svg")
+import matplotlib.pyplot as plt
+mine = plt.figure()
+settings = dict(matplotlib.rcParams)
+from mlgcn_pyg import LabelGraph
+from mlgcn_pyg.report.plots import plot_label_graph, plot_per_class_ap
+plot_label_graph(LabelGraph.from_targets([[1, 1], [1, 0]]), {str(tmp_path / "g.png")!r})
+plot_per_class_ap({AP!r}, {str(tmp_path / "ap.png")!r})
+assert matplotlib.get_backend() == "svg" and dict(matplotlib.rcParams) == settings
+assert plt.get_fignums() == [1] and plt.gcf() is mine and not mine.axes
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
+    assert ink(tmp_path / "g.png").any() and ink(tmp_path / "ap.png").any()
