@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from mlgcn_pyg.checks import check_positive
-from mlgcn_pyg.cli import common, console
+from mlgcn_pyg.cli import console, options
 from mlgcn_pyg.cli.errors import CommandOptions, options_of
 from mlgcn_pyg.cli.inputs import open_cache
 from mlgcn_pyg.cli.json_output import print_json
@@ -22,7 +22,7 @@ File = Annotated[Path, typer.Argument(metavar="FILE", help="A feature file (.h5)
 Files = Annotated[str, typer.Argument(metavar="FILE", help="A feature file, or a quoted pattern such as 'train-*.h5'.")]
 
 
-def info(path: Files, json: common.Json = False) -> None:
+def info(path: Files, json: options.Json = False) -> None:
     """Show a file's header: sizes, labels and provenance. Features are not read."""
     from mlgcn_pyg.features.verify import describe
 
@@ -36,7 +36,7 @@ def info(path: Files, json: common.Json = False) -> None:
     console.out.print(table)
 
 
-def verify(context: typer.Context, path: Files, json: common.Json = False) -> None:
+def verify(context: typer.Context, path: Files, json: options.Json = False) -> None:
     """Read whole files and check them: checksums, NaN and Inf, missing batches, equal rows, and consistent parts.
 
     Exit code 0: good. 1: damaged, unfinished or inconsistent. 2: not a feature file, or a file that cannot be read.
@@ -77,7 +77,7 @@ def _failure(file: Path | str, error: InputError | OSError, options: CommandOpti
     return {"file": str(file), "good": False} | fields
 
 
-def repair(path: File, json: common.Json = False) -> None:
+def repair(path: File, json: options.Json = False) -> None:
     """Mark damaged batches as missing; the same extract command then computes those batches only."""
     from mlgcn_pyg.features.verify import repair
     from mlgcn_pyg.files import behind_links, partial_path
@@ -94,8 +94,8 @@ def repair(path: File, json: common.Json = False) -> None:
 
 def head(
     path: Files,
-    rows: Annotated[int, typer.Option("-n", "--rows", help="Number of images.")] = 5,
-    json: common.Json = False,
+    rows: Annotated[int, options.option("Number of images.", options.OUTPUT, "--rows", "-n")] = 5,
+    json: options.Json = False,
 ) -> None:
     """Show the first images: ids, labels, and the first values of their features (view 0)."""
     import numpy as np

@@ -1,35 +1,49 @@
 """``mlgcn data``: fetch and verify VOC 2007 and COCO 2014, inspect any data set."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.table import Table
 
 from mlgcn_pyg.checks import check_choice, check_count
-from mlgcn_pyg.cli import common, console
+from mlgcn_pyg.cli import console, options
+from mlgcn_pyg.cli.dataset_options import DATASET, DatasetOptions
 from mlgcn_pyg.cli.json_output import print_json
+from mlgcn_pyg.cli.options import DATA, OUTPUT, option, takes
 from mlgcn_pyg.errors import renamed_arguments
 
-LISTED = 20  # labels or photographs that a person is shown; --json has all
+if TYPE_CHECKING:  # these load torch
+    from mlgcn_pyg.datasets import COCO2014, VOC2007
+    from mlgcn_pyg.datasets.inspection import LabelStatistics
+    from mlgcn_pyg.datasets.published import Counts
+    from mlgcn_pyg.typing import LabeledDataset
 
-Splits = Annotated[list[str] | None, typer.Option("--split", help="One split; repeatable. All of them without it.")]
-Download = Annotated[
-    bool, typer.Option("--download", help="First fetch what is missing; an interrupted run goes on where it stopped.")
-]
+LISTED = 20  # labels or images in the text for people; --json lists all
+
+Splits = Annotated[list[str] | None, option("A split; repeatable.", DATA, "--split", show_default="all")]
+Download = Annotated[bool, option("Fetch missing files first; an interrupted download is resumed.", DATA, "--download")]
 
 
 def voc2007(
-    root: Annotated[Path, typer.Option(help="Folder that holds VOCdevkit, or will.")],
+    root: Annotated[Path, option("Folder that contains VOCdevkit, or will.", DATA)],
     split: Splits = None,
     download: Download = False,
 ) -> None:
-    """Verify VOC 2007 against its published counts; exit code 1 where something is missing or other."""
+    """Compare VOC 2007 with its published counts. Exit code 1: something is missing or different."""
     from mlgcn_pyg.datasets import VOC2007, VOC_COUNTS
     from mlgcn_pyg.datasets.sources import missing_voc_archives
 
@@ -40,11 +54,11 @@ def voc2007(
 
 
 def coco2014(
-    root: Annotated[Path, typer.Option(help="Folder that holds annotations, train2014 and val2014, or will.")],
+    root: Annotated[Path, option("Folder that contains annotations, train2014 and val2014, or will.", DATA)],
     split: Splits = None,
     download: Download = False,
 ) -> None:
-    """Verify COCO 2014 against its published counts; exit code 1 where something is missing or other."""
+    """Compare COCO 2014 with its published counts. Exit code 1: something is missing or different."""
     from mlgcn_pyg.datasets import COCO2014, COCO_COUNTS
     from mlgcn_pyg.datasets.sources import missing_coco_archives
 
@@ -56,52 +70,51 @@ def coco2014(
     _verify(opened, root)
 
 
-@common.opens_dataset
+@takes(data=DATASET)
 def inspect(
-    open_data: Callable,
-    decode: Annotated[bool, typer.Option(help="Decode every photograph to find broken ones.")] = True,
-    num_workers: Annotated[int, typer.Option(help="Processes that decode images.")] = 0,
-    rare: Annotated[int, typer.Option(help="Labels in fewer images than this are listed as rare.")] = 10,
-    pairs: Annotated[int, typer.Option(help="How many pairs of labels to list.")] = 10,
-    json: common.Json = False,
+    data: DatasetOptions,
+    decode: Annotated[bool, option("Decode every image to find broken ones.", DATA)] = True,
+    num_workers: options.NumWorkers = 0,
+    rare: Annotated[int, option("List labels in fewer images than this as rare.", OUTPUT)] = 10,
+    pairs: Annotated[int, option("Number of label pairs to list.", OUTPUT)] = 10,
+    json: options.Json = False,
 ) -> None:
-    """Count labels, list strong pairs, find broken files; exit code 1 where a photograph is missing or broken."""
+    """Count labels, list strong pairs and find broken files. Exit code 1: an image is missing or broken."""
     from mlgcn_pyg.datasets.inspection import label_statistics
     from mlgcn_pyg.datasets.published import missing_images
 
     check_count("num_workers", num_workers)
     check_count("pairs", pairs)
     with console.err.status("reading labels"):
-        data = open_data()
-        statistics = label_statistics(data, rare)
-        strongest = _strongest_pairs(data, max(rare, 1), pairs)
-    broken = _decode(data, num_workers) if decode else missing_images(data)
+        opened = data.open()
+        statistics = label_statistics(opened, rare)
+        strongest = _strongest_pairs(opened, max(rare, 1), pairs)
+    broken = _decode(opened, num_workers) if decode else missing_images(opened)
     if statistics.without_positives:
-        named = ", ".join(statistics.without_positives)
-        console.err.print(f"warning: labels without a positive: {named}", soft_wrap=True)
+        console.note(f"Warning: no image has {', '.join(statistics.without_positives)}")
     if json:
-        content = asdict(statistics) | {"strongest_pairs": strongest, "decoded": decode, "broken": broken}
-        print_json(content)
+        print_json(asdict(statistics) | {"strongest_pairs": strongest, "decoded": decode, "broken": broken})
     else:
-        _show(statistics, strongest, broken, decode)
+        _show_statistics(statistics)
+        _show_pairs(strongest)
+        _show_broken(broken, decode)
     if broken:
         raise typer.Exit(1)
 
 
-def _fetch(root: Path, archives: Iterator) -> None:
+def _fetch(root: Path, archives: Iterator[Any]) -> None:
     from mlgcn_pyg.datasets.download import download_and_extract
 
     with _byte_bars() as progress, renamed_arguments(folder="root"):
         kept = [download_and_extract(archive, root, progress) for archive in archives]
     if kept:
         size = sum(path.stat().st_size for path in kept) / 2**30
-        names = ", ".join(path.name for path in kept)
-        console.out.print(f"{names} ({size:.1f} GiB) may be removed from {root} now", soft_wrap=True)
+        console.say(f"You may remove {', '.join(path.name for path in kept)} ({size:.1f} GiB) from {root}")
 
 
 @contextmanager
-def _byte_bars() -> Iterator[Callable]:
-    """Yields ``progress(what, bytes done, bytes in all)``, one bar on stderr for each ``what``."""
+def _byte_bars() -> Iterator[Callable[[str, int, int | None], None]]:
+    """Yields ``progress(title, bytes done, total bytes)``, with one bar on stderr for each title."""
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -109,49 +122,52 @@ def _byte_bars() -> Iterator[Callable]:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    bars = {}
+    bars: dict[str, TaskID] = {}
     with Progress(*columns, console=console.err) as shown:
 
-        def progress(what: str, done: int, total: int | None) -> None:
-            if what not in bars:
-                bars[what] = shown.add_task(what, total=total)
-            shown.update(bars[what], completed=done, total=total)
+        def progress(title: str, done: int, total: int | None) -> None:
+            if title not in bars:
+                bars[title] = shown.add_task(title, total=total)
+            shown.update(bars[title], completed=done, total=total)
 
         yield progress
 
 
-def _verify(splits: dict, root: Path) -> None:
+def _verify(splits: "Mapping[str, tuple[VOC2007 | COCO2014, Counts]]", root: Path) -> None:
     from mlgcn_pyg.datasets.published import counts_of, problems
 
-    table, bad = Table(title=str(root)), {}
+    table = Table(title=str(root))
+    differing: dict[str, list[str]] = {}
     for column in ("split", "images", "with labels", "labels present", "verdict"):
         table.add_column(column, justify="left" if column in ("split", "verdict") else "right")
     for name, (data, expected) in splits.items():
-        found = problems(data, expected)
-        table.add_row(name, *(f"{count:,}" for count in counts_of(data)), "as published" if not found else "not so")
-        bad |= {name: found} if found else {}
+        differences = problems(data, expected)
+        counts = (f"{count:,}" for count in counts_of(data))
+        table.add_row(name, *counts, "different" if differences else "as published")
+        if differences:
+            differing[name] = differences
     console.show_table(table)
-    for name, found in bad.items():
-        console.err.print(f"{name}: " + "; ".join(found), soft_wrap=True)
-    if bad:
+    for name, differences in differing.items():
+        console.note(f"{name}: " + "; ".join(differences))
+    if differing:
         raise typer.Exit(1)
 
 
-def _decode(data, num_workers: int) -> dict[str, str]:
-    """{id: why} of the photographs that cannot be read."""
+def _decode(data: "LabeledDataset", num_workers: int) -> dict[str, str]:
+    """Returns {id: reason} of the images that cannot be read."""
     from mlgcn_pyg.features import broken_images
 
     with console.progress_bar("decoding", len(data)) as update:
-        return {data.ids[row]: why for row, why in broken_images(data, num_workers, update).items()}
+        return {data.ids[row]: reason for row, reason in broken_images(data, num_workers, update).items()}
 
 
-def _strongest_pairs(data, min_count: int, limit: int) -> list[dict]:
-    """Pairs i → j with the largest P(L_j | L_i) where i is in at least ``min_count`` images."""
+def _strongest_pairs(data: "LabeledDataset", min_count: int, limit: int) -> list[dict[str, Any]]:
+    """Returns the pairs i → j with the largest P(L_j | L_i), for labels i of at least ``min_count`` images."""
     import numpy as np
 
     from mlgcn_pyg.graph import CooccurrenceCounter
 
-    counter = CooccurrenceCounter(data.num_labels).update(data.targets)
+    counter = CooccurrenceCounter(len(data.label_names)).update(data.targets)
     together, probability = counter.pair_counts, counter.probabilities().tocoo()
     i, j = probability.coords
     counts = counter.label_counts.numpy()[i]
@@ -168,33 +184,35 @@ def _strongest_pairs(data, min_count: int, limit: int) -> list[dict]:
     ]
 
 
-def _show(statistics, strongest: list[dict], broken: dict[str, str], decode: bool) -> None:
-    _say(
-        f"{statistics.num_images:,} images, {statistics.num_labels:,} labels, {statistics.num_unknown:,} unknown marks"
-    )
-    spread = ", ".join(f"{k}: {n:,}" for k, n in statistics.images_by_labels.items())
-    _say(f"labels per image {statistics.labels_per_image:.3f} (images by number of labels: {spread})")
-    common_first = sorted(statistics.positives.items(), key=lambda item: -item[1])
-    listed = ", ".join(f"{name} ({count:,})" for name, count in common_first[:LISTED] if count)
-    _say(f"labels in most images: {listed or 'none'}")
-    if statistics.rare:
-        listed = ", ".join(f"{name} ({count})" for name, count in statistics.rare.items())
-        _say(f"labels in fewer than {statistics.rare_below} images, the rarest first: {listed}")
-    if strongest:
-        _say("strongest pairs, i → j:")
-        width = max(len(f"{pair['i']} → {pair['j']}") for pair in strongest)
-        for pair in strongest:
-            counts = f"{pair['together']:,} of {pair['images_of_i']:,} images"
-            _say(f"  {pair['i'] + ' → ' + pair['j']:<{width}}  P = {pair['probability']:.3f}  ({counts})")
-    if broken:
-        _say(f"{len(broken):,} photographs {'broken or missing' if decode else 'missing'}:")
-        for name, why in islice(broken.items(), LISTED):
-            _say(f"  {name}: {why}")
-        if len(broken) > LISTED:
-            _say(f"  and {len(broken) - LISTED:,} more; --json lists all of them")
-    else:
-        _say("every photograph decodes" if decode else "every photograph is there (none was decoded)")
+def _show_statistics(statistics: "LabelStatistics") -> None:
+    s = statistics
+    console.say(f"{s.num_images:,} images, {s.num_labels:,} labels, {s.num_unknown:,} unknown targets")
+    spread = ", ".join(f"{k}: {n:,}" for k, n in s.images_by_labels.items())
+    console.say(f"Labels per image: {s.labels_per_image:.3f} (images by number of labels: {spread})")
+    by_count = sorted(s.positives.items(), key=lambda item: -item[1])
+    listed = ", ".join(f"{name} ({count:,})" for name, count in by_count[:LISTED] if count)
+    console.say(f"Most frequent labels: {listed or 'none'}")
+    if s.rare:
+        listed = ", ".join(f"{name} ({count})" for name, count in s.rare.items())
+        console.say(f"Labels in fewer than {s.rare_below} images, rarest first: {listed}")
 
 
-def _say(line: str) -> None:
-    console.out.print(line, soft_wrap=True)
+def _show_pairs(strongest: list[dict[str, Any]]) -> None:
+    if not strongest:
+        return
+    console.say("Strongest pairs, i → j:")
+    width = max(len(f"{pair['i']} → {pair['j']}") for pair in strongest)
+    for pair in strongest:
+        counts = f"{pair['together']:,} of {pair['images_of_i']:,} images"
+        console.say(f"  {pair['i'] + ' → ' + pair['j']:<{width}}  P = {pair['probability']:.3f}  ({counts})")
+
+
+def _show_broken(broken: dict[str, str], decoded: bool) -> None:
+    if not broken:
+        console.say("All images can be decoded" if decoded else "All images exist (none was decoded)")
+        return
+    console.say(f"{len(broken):,} images are {'broken or missing' if decoded else 'missing'}:")
+    for name, reason in islice(broken.items(), LISTED):
+        console.say(f"  {name}: {reason}")
+    if len(broken) > LISTED:
+        console.say(f"  and {len(broken) - LISTED:,} more; --json lists all of them")

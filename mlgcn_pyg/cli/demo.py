@@ -1,82 +1,93 @@
-"""``mlgcn demo``: the whole path on generated scenes, with no network and no data."""
+"""``mlgcn demo``: all steps on generated scenes, with no network and no data."""
 
 import time
 from pathlib import Path
-from typing import Annotated
-
-import typer
+from typing import TYPE_CHECKING, Annotated, Any
 
 from mlgcn_pyg.checks import check_choice, check_positive
-from mlgcn_pyg.cli import common, console
-from mlgcn_pyg.cli.heads import fit_with_bar, head_files, remove_heads, save_heads
+from mlgcn_pyg.cli import console
+from mlgcn_pyg.cli.heads import HeadRuns, head_files, remove_heads, save_heads
 from mlgcn_pyg.cli.json_output import write_json
+from mlgcn_pyg.cli.options import COMPUTATION, DATA, OUTPUT, TRAINING, choice, option
+from mlgcn_pyg.cli.outputs import make_folder
+from mlgcn_pyg.cli.values import pick_device
 from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.training.config import HeadConfig, ModelConfig
+
+if TYPE_CHECKING:  # these load torch
+    from mlgcn_pyg.datasets import Scenes
+    from mlgcn_pyg.features import FeatureCache
+    from mlgcn_pyg.graph import LabelGraph
+    from mlgcn_pyg.nn import MLGCN, Backbone
+
+DEVICES = ("auto", "cpu", "cuda")
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for everything that the demo writes.")] = Path("runs/demo"),
-    num_train: Annotated[int, typer.Option(help="Training scenes.")] = 2000,
-    num_test: Annotated[int, typer.Option(help="Test scenes.")] = 1000,
-    image_size: Annotated[int, typer.Option(help="Side of a scene in pixels.")] = 64,
-    epochs: Annotated[int, typer.Option(help="Epochs of backbone and head together.")] = 8,
-    head_epochs: Annotated[int, typer.Option(help="Epochs of the heads on cached features.")] = 30,
-    seeds: Annotated[int, typer.Option(help="Runs of each head.")] = 3,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    out: Annotated[Path, option("Folder for everything that the demo writes.", OUTPUT)] = Path("runs/demo"),
+    num_train: Annotated[int, option("Number of training scenes.", DATA)] = 2000,
+    num_test: Annotated[int, option("Number of test scenes.", DATA)] = 1000,
+    image_size: Annotated[int, option("Side of a scene in pixels.", DATA)] = 64,
+    epochs: Annotated[int, option("Epochs of backbone and head together.", TRAINING)] = 8,
+    head_epochs: Annotated[int, option("Epochs of the heads on cached features.", TRAINING)] = 30,
+    seeds: Annotated[int, option("Number of runs of each head.", TRAINING)] = 3,
+    device: Annotated[str, choice("auto, cpu or cuda.", COMPUTATION, DEVICES)] = "auto",
 ) -> None:
-    """Draw scenes, mine their label graph, train, cache features, retrain heads, and show the paper's table."""
+    """Run every step on generated scenes: label graph, training, cached features, heads, the paper's table."""
     started = time.perf_counter()
     from mlgcn_pyg.report.plots import plot_label_graph, plot_per_class_ap
-    from mlgcn_pyg.training import HeadConfig
 
-    device = common.pick_device(check_choice("device", device, ("auto", "cpu", "cuda")))
+    device = pick_device(check_choice("device", device, DEVICES))
     for argument, value in (("num_train", num_train), ("num_test", num_test), ("seeds", seeds), ("epochs", epochs)):
         check_positive(argument, value)
     if ((out / "metrics.json").is_file() or head_files(out)) and not (out / "scenes").is_dir():
         raise InputError("out", "a new folder or one of an earlier demo", f"other results in {out}")
-    head_config = HeadConfig(lr=0.05, epochs=head_epochs, lr_step=max(1, round(0.7 * head_epochs)))
-    common.make_folder("out", out)
+    head_config = HeadConfig(
+        lr=0.05, epochs=check_positive("head_epochs", head_epochs), lr_step=max(1, round(0.7 * head_epochs))
+    )
+    make_folder("out", out)
     train_set, test_set = _draw(out / "scenes", num_train, num_test, image_size)
-    graph = _mine(train_set, out)
+    graph = _build_graph(train_set, out)
     plot_label_graph(graph, out / "label_graph.png", title="Labels of the generated scenes: i → j where P(j | i) ≥ 0.4")
     model = _train(graph, train_set, test_set, epochs, device)
     train, test = (_extract(model.backbone, data, out / f"{data.split}.h5", device) for data in (train_set, test_set))
-    heads = _retrain(graph, train, test, out, head_config, seeds, device)
-    plot_per_class_ap({kind: heads[kind]["mean"]["AP"] for kind in heads}, out / "per_class_ap.png")
-    console.out.print(
-        f"wrote {out}: label_graph.png, per_class_ap.png, metrics.json, graph.pt, the feature files and the heads "
-        f"({time.perf_counter() - started:.0f} s)",
-        soft_wrap=True,
+    runs = HeadRuns(train, test, graph, ("mlgcn", "linear"), seeds, head_config, device)
+    metrics = _retrain(runs, out)
+    plot_per_class_ap({kind: metrics[kind]["mean"]["AP"] for kind in metrics}, out / "per_class_ap.png")
+    console.say(
+        f"Wrote to {out}: label_graph.png, per_class_ap.png, metrics.json, graph.pt, feature files and heads "
+        f"({time.perf_counter() - started:.0f} s)"
     )
 
 
-def _draw(root: Path, num_train: int, num_test: int, image_size: int):
+def _draw(root: Path, num_train: int, num_test: int, image_size: int) -> "tuple[Scenes, Scenes]":
     from mlgcn_pyg.datasets import Scenes, eval_transform, train_transform
 
     with console.err.status("drawing scenes"):
         train_set = Scenes(root, num_train, split="train", image_size=image_size, transform=train_transform(image_size))
         test_set = Scenes(root, num_test, split="test", image_size=image_size, transform=eval_transform(image_size))
-    console.out.print(f"drew {len(train_set)} training and {len(test_set)} test scenes, {train_set.num_labels} labels")
+    console.say(f"{len(train_set)} training and {len(test_set)} test scenes, {train_set.num_labels} labels")
     return train_set, test_set
 
 
-def _mine(train_set, out: Path):
+def _build_graph(train_set: "Scenes", out: Path) -> "LabelGraph":
     from mlgcn_pyg.datasets.scene_model import scene_probabilities
     from mlgcn_pyg.graph import LabelGraph
     from mlgcn_pyg.report import edge_table
 
     graph = LabelGraph.from_targets(train_set.targets, label_names=train_set.label_names)
     graph.save(out / "graph.pt")
-    console.out.print(str(graph.summary(num_strongest=0)), soft_wrap=True)
+    console.say(str(graph.summary(num_strongest=0)))
     console.show_table(edge_table(graph, scene_probabilities()[1]))
     return graph
 
 
-def _train(graph, train_set, test_set, epochs: int, device: str):
-    """A ResNet-18 from scratch: both parts learn at the same rate, and the rate falls once before the end."""
+def _train(graph: "LabelGraph", train_set: "Scenes", test_set: "Scenes", epochs: int, device: str) -> "MLGCN":
+    """A ResNet-18 from scratch: backbone and head learn at the same rate, which is reduced once near the end."""
     import torch
 
     from mlgcn_pyg.nn import MLGCN, Backbone, MLGCNHead
-    from mlgcn_pyg.training import ModelConfig, fit_model
+    from mlgcn_pyg.training import fit_model
 
     torch.manual_seed(0)
     backbone = Backbone("resnet18")
@@ -86,36 +97,36 @@ def _train(graph, train_set, test_set, epochs: int, device: str):
     )
     steps = -(-len(train_set) // config.batch_size)
     with console.progress_bar("training ResNet-18 + ML-GCN", epochs * steps) as update:
-        history = fit_model(
-            model,
-            train_set,
-            test_set,
-            config,
-            progress=lambda r: update((r["epoch"] - 1) * steps + r["step"], f"epoch {r['epoch']} loss {r['loss']:.3f}"),
-        )
+
+        def report(step: dict[str, Any]) -> None:
+            update((step["epoch"] - 1) * steps + step["step"], f"epoch {step['epoch']} loss {step['loss']:.3f}")
+
+        history = fit_model(model, train_set, test_set, config, progress=report)
     chance = float((test_set.targets == 1).double().mean())
-    console.out.print(f"end to end: mAP {history.last['mAP']:.3f} after {epochs} epochs (chance {chance:.3f})")
+    console.say(f"End to end: mAP {history.last['mAP']:.3f} after {epochs} epochs (chance {chance:.3f})")
     return model
 
 
-def _extract(backbone, data, path: Path, device: str):
+def _extract(backbone: "Backbone", data: "Scenes", path: Path, device: str) -> "FeatureCache":
     from mlgcn_pyg.datasets import eval_transform
     from mlgcn_pyg.features import extract_features
 
-    if data.split == "train":  # features are taken of the whole image, not of a random crop
+    if data.split == "train":  # features of the whole image, not of a random crop
         data.transform = eval_transform(data[0][0].shape[-1])
     with console.progress_bar(f"extracting {data.split}", len(data)) as update:
         return extract_features(backbone, data, path, batch_size=64, device=device, overwrite=True, progress=update)
 
 
-def _retrain(graph, train, test, out: Path, config, seeds: int, device: str) -> dict:
-    from mlgcn_pyg.experiments.compare_heads import HEADS, describe_setup, summarize_heads
+def _retrain(runs: HeadRuns, out: Path) -> dict[str, dict[str, Any]]:
+    from mlgcn_pyg.experiments.compare_heads import describe_setup, summarize_heads
     from mlgcn_pyg.report import table1
 
-    fitted = fit_with_bar(train, test, graph, HEADS, seeds, config, device=device)
+    fitted = runs.fit()
     remove_heads(out)
-    save_heads(out, fitted, config, train)
-    heads = summarize_heads(fitted)
-    write_json(out / "metrics.json", {"setup": describe_setup(train, test, config, seeds), "heads": heads})
-    console.show_table(table1(heads, f"heads retrained on cached features, {len(test)} test scenes, {seeds} seed(s)"))
-    return heads
+    save_heads(out, fitted, runs.config, runs.train)
+    metrics = summarize_heads(fitted)
+    setup = describe_setup(runs.train, runs.val, runs.config, runs.seeds)
+    write_json(out / "metrics.json", {"setup": setup, "heads": metrics})
+    title = f"heads retrained on cached features, {len(runs.val)} test scenes, {runs.seeds} seed(s)"
+    console.show_table(table1(metrics, title))
+    return metrics

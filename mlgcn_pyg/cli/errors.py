@@ -147,14 +147,19 @@ class Command(TyperCommand):
         options = options_of(ctx)
         try:
             return super().invoke(ctx)
-        except InputError as error:
-            report, cause = options.fields(error), error
-        except OSError as error:
-            report, cause = {"error": printable_line(error)}, error
-        except RuntimeError as error:
-            if (text := failure_text(error, options)) is None:
+        except (InputError, OSError, RuntimeError) as error:
+            report = _report(error, options)
+            if report is None:
                 raise
-            report, cause = {"error": printable_line(text)}, error
+            cause = error
         if print_once(report["error"]) and ctx.params.get("json"):
             print_json(report)
         raise typer.Exit(2) from cause
+
+
+def _report(error: Exception, options: CommandOptions) -> dict[str, str] | None:
+    """The text of an error, and the fields of an InputError; None for a defect."""
+    if isinstance(error, InputError):
+        return options.fields(error)
+    text = failure_text(error, options) if isinstance(error, RuntimeError) else str(error)
+    return None if text is None else {"error": printable_line(text)}

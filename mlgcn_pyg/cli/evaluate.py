@@ -1,35 +1,39 @@
 """``mlgcn evaluate``: the paper's metrics of trained heads on a feature file."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mlgcn_pyg.cli import common, console
+from mlgcn_pyg.cli import console, options
 from mlgcn_pyg.cli.inputs import open_cache, open_checkpoint
 from mlgcn_pyg.cli.json_output import print_json, write_json
+from mlgcn_pyg.cli.options import DATA, MODEL, OUTPUT, option
+from mlgcn_pyg.cli.outputs import check_output
+from mlgcn_pyg.cli.values import pick_device
 from mlgcn_pyg.errors import Argument, InputError
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # these load torch
     from mlgcn_pyg.features import FeatureCache
 
 
 def evaluate(
-    checkpoint: Annotated[list[Path], typer.Option(help="A head, a network or a folder of heads; repeatable.")],
-    cache: Annotated[Path, typer.Option(help="Feature file to score on.")],
-    out: Annotated[Path | None, typer.Option(help="Also write the metrics to this JSON file.")] = None,
-    json: common.Json = False,
-    device: common.Device = "auto",
+    checkpoint: Annotated[list[Path], option("A head, a network or a folder of heads; repeatable.", MODEL)],
+    cache: Annotated[Path, option("Feature file to score on.", DATA)],
+    out: Annotated[Path | None, option("Write the metrics to this JSON file.", OUTPUT)] = None,
+    json: options.Json = False,
+    device: options.Device = "auto",
     file: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
 ) -> None:
     """Score trained heads on cached features."""
-    if file:  # --json took the file to write in earlier versions
-        fix = ["write the metrics to a file with ", Argument("out", file[0])]
+    if file:  # earlier versions took a file name after --json
+        fix = ("write the metrics to a file with ", Argument("out", file[0]))
         raise InputError("json" if json else "file", "no file name", file[0], fix)
     if out is not None:
-        common.check_result("out", out, cache, *checkpoint)
+        check_output("out", out, cache, *checkpoint)
     features = open_cache(cache)
-    rows = _score_all(_head_files(checkpoint), features, common.pick_device(device))
+    rows = _score_all(_head_files(checkpoint), features, pick_device(device))
     content = {"cache": str(cache), "images": len(features), "checkpoints": rows}
     if json:
         print_json(content)
@@ -37,10 +41,10 @@ def evaluate(
         _show(rows, f"{cache.name}, {len(features)} images")
     if out is not None:
         write_json(out, content)
-        console.err.print(f"Wrote {out}", soft_wrap=True)
+        console.note(f"Wrote {out}")
 
 
-def _head_files(paths: list[Path]) -> list[Path]:
+def _head_files(paths: Sequence[Path]) -> list[Path]:
     files = [file for path in paths for file in (sorted(path.glob("*-seed*.pt")) if path.is_dir() else [path])]
     if not files:
         found = f"none in {', '.join(map(str, paths))}"
@@ -48,7 +52,7 @@ def _head_files(paths: list[Path]) -> list[Path]:
     return files
 
 
-def _score_all(files: list[Path], features: "FeatureCache", device: str) -> dict[str, dict]:
+def _score_all(files: Sequence[Path], features: "FeatureCache", device: str) -> dict[str, dict[str, Any]]:
     """The metrics of each checkpoint, by file name."""
     from mlgcn_pyg.evaluation import table1_row
     from mlgcn_pyg.training import score
@@ -61,7 +65,7 @@ def _score_all(files: list[Path], features: "FeatureCache", device: str) -> dict
     return rows
 
 
-def _show(rows: dict[str, dict], title: str) -> None:
+def _show(rows: dict[str, dict[str, Any]], title: str) -> None:
     from mlgcn_pyg.evaluation import mean_and_std
     from mlgcn_pyg.report import table1
 

@@ -1,104 +1,121 @@
-"""``mlgcn extract``: photographs to a feature file."""
+"""``mlgcn extract``: images to a feature file."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlgcn_pyg.cli import common, console
+from mlgcn_pyg.cli import console, options
+from mlgcn_pyg.cli.dataset_options import DATASET, DatasetOptions
 from mlgcn_pyg.cli.inputs import open_checkpoint, open_graph
+from mlgcn_pyg.cli.options import COMPUTATION, DATA, MODEL, OUTPUT, choice, option, takes
+from mlgcn_pyg.cli.values import parse_image_size, parse_weights, pick_device
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.files import partial_path
 
+if TYPE_CHECKING:  # these load torch
+    from mlgcn_pyg.features import FeatureCache
+    from mlgcn_pyg.nn import Backbone
 
-@common.opens_dataset
+DTYPES = ("float16", "float32")
+PRECISIONS = ("float32", "bf16", "fp16")
+
+
+@takes(data=DATASET)
 def extract(
-    open_data: Callable,
-    out: Annotated[Path, typer.Option(help="The feature file (.h5); until it is finished, <out>.partial.")],
-    backbone: Annotated[
-        str | None, typer.Option(help="A torchvision classification model (resnet101), or timm:<name>.")
-    ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            help="A .pth or .safetensors file, DEFAULT (downloaded; the default), or none for random weights."
-        ),
-    ] = None,
-    pool: Annotated[str | None, typer.Option(help="max (the paper; the default) or avg.")] = None,
-    image_size: Annotated[str | None, typer.Option(help="Side in pixels (448), or HEIGHTxWIDTH.")] = None,
-    checkpoint: Annotated[
-        Path | None, typer.Option(help="A network of mlgcn train: its backbone, in place of these four.")
-    ] = None,
-    batch_size: Annotated[int, typer.Option(help="Images per pass.")] = 16,
-    dtype: Annotated[str, typer.Option(help="float16 or float32.")] = "float16",
-    precision: Annotated[str, typer.Option(help="Of the arithmetic: float32, bf16 or fp16 (autocast).")] = "float32",
-    views: Annotated[int, typer.Option(help="Views per image: the plain one and augmented ones to train on.")] = 1,
-    seed: Annotated[int, typer.Option(help="Of the augmented views.")] = 0,
+    *,
+    context: typer.Context,
+    data: DatasetOptions,
+    graph: Annotated[Path | None, option("table: use the labels of this graph, in their order.", DATA)] = None,
+    views: Annotated[int, option("Views per image: the image itself and views - 1 augmented ones.", DATA)] = 1,
+    seed: Annotated[int, option("Seed of the augmented views.", DATA)] = 0,
     shard: Annotated[
-        str | None, typer.Option(help="Only a part, for machines that share nothing: 0/4, 1/4, 2/4 or 3/4 of four.")
+        str | None, option("Extract one part only, i/n: 0/4, 1/4, 2/4 or 3/4 for four machines.", DATA)
     ] = None,
-    num_workers: Annotated[int, typer.Option(help="Processes that decode images.")] = 0,
-    on_error: Annotated[str, typer.Option(help="stop or skip, where an image does not decode.")] = "stop",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file of other content.")] = False,
-    device: common.Device = "auto",
-    graph: Annotated[Path | None, typer.Option(help="Table: take the labels and their order from this graph.")] = None,
+    on_error: Annotated[
+        str, choice("Images that cannot be decoded: stop, or skip them.", DATA, ("stop", "skip"))
+    ] = "stop",
+    backbone: options.BackboneName = "resnet101",
+    weights: options.Weights = "DEFAULT",
+    pool: options.Pool = "max",
+    image_size: options.ImageSize = "448",
+    checkpoint: Annotated[
+        Path | None, option("Use the backbone of this network (mlgcn train) instead of these four options.", MODEL)
+    ] = None,
+    batch_size: options.BatchSize = 16,
+    precision: Annotated[
+        str, choice("Precision of the backbone: float32, bf16 or fp16.", COMPUTATION, PRECISIONS)
+    ] = "float32",
+    num_workers: options.NumWorkers = 0,
+    device: options.Device = "auto",
+    out: Annotated[Path, option("The feature file (.h5). Until it is complete, it is called OUT.partial.", OUTPUT)],
+    dtype: Annotated[str, choice("Type of the stored features: float16 or float32.", OUTPUT, DTYPES)] = "float16",
+    overwrite: Annotated[bool, option("Replace a file with different content.", OUTPUT, "--overwrite")] = False,
 ) -> None:
-    """Run a backbone over photographs once and keep its features."""
+    """Compute the features of all images once and store them."""
     import torch
 
     from mlgcn_pyg.datasets import eval_transform, train_transform
     from mlgcn_pyg.features import extract_features
+    from mlgcn_pyg.nn import Backbone
     from mlgcn_pyg.prediction.opening import check_accepts
 
     names = None if graph is None else open_graph(graph).label_names
-    torch.manual_seed(seed)  # random weights are the same weights when the run goes on
-    model, size = _open_backbone(checkpoint, backbone, weights, pool, image_size)
-    data = open_data(transform=eval_transform(size), label_names=names)
-    check_accepts(model, size)
-    options = {"batch_size": batch_size, "dtype": dtype, "precision": precision, "num_workers": num_workers}
-    options |= {"on_error": on_error, "overwrite": overwrite, "shard": _shard(shard)}
-    options |= {"views": views, "view_transform": train_transform(size), "seed": seed}
-    told = []
-    try:
-        with console.progress_bar(model.name, len(data)) as update:
-            device = common.pick_device(device)
-            options |= {"progress": update, "notify": told.append}
-            cache = extract_features(model, data, out, device=device, **options)
-    except KeyboardInterrupt:
-        partial = partial_path(out)
-        what = f"finished batches are in {partial}" if partial.exists() else "nothing is written yet"
-        console.out.print(f"stopped; {what}: run the same command to go on", soft_wrap=True)
-        raise typer.Exit(130) from None
-    finally:
-        for sentence in told:
-            console.out.print(sentence, soft_wrap=True)
-    if skipped := cache.meta["skipped"]:
-        console.out.print(f"skipped {len(skipped)} images that do not decode: {', '.join(skipped)}", soft_wrap=True)
-    console.out.print(f"{out}: {cache}", soft_wrap=True)
-
-
-def _open_backbone(
-    checkpoint: Path | None, backbone: str | None, weights: str | None, pool: str | None, image_size: str | None
-):
-    """The backbone of the options or of a whole network, and the size of its photographs."""
-    from mlgcn_pyg.nn import Backbone
-
+    torch.manual_seed(seed)  # a resumed run has the same random weights
     if checkpoint is None:
-        weights = None if weights == "none" else weights or "DEFAULT"
-        return Backbone(backbone or "resnet101", weights, pool or "max"), common.sides(image_size or "448")
-    for argument, value in (("backbone", backbone), ("weights", weights), ("pool", pool), ("image_size", image_size)):
-        if value is not None:
-            raise InputError(argument, "none, since the checkpoint says it", repr(value))
+        model, size = Backbone(backbone, parse_weights(weights), pool), parse_image_size(image_size)
+    else:
+        model, size = _open_backbone(checkpoint, context)
+    dataset = data.open(eval_transform(size), names)
+    check_accepts(model, size)
+    messages: list[str] = []
+    try:
+        with console.progress_bar(model.name, len(dataset)) as update:
+            cache = extract_features(
+                model, dataset, out, batch_size=batch_size, device=pick_device(device), dtype=dtype,
+                precision=precision, views=views, view_transform=train_transform(size), seed=seed,
+                num_workers=num_workers, on_error=on_error, shard=_parse_shard(shard), overwrite=overwrite,
+                progress=update, notify=messages.append,
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        raise _interrupted(out) from None
+    finally:
+        for message in messages:
+            console.say(message)
+    _report(out, cache)
+
+
+def _interrupted(out: Path) -> typer.Exit:
+    partial = partial_path(out)
+    state = f"Finished batches are in {partial}." if partial.exists() else "Nothing has been written."
+    console.say(f"Interrupted. {state} Run the same command to resume.")
+    return typer.Exit(130)
+
+
+def _report(out: Path, cache: "FeatureCache") -> None:
+    if skipped := cache.meta["skipped"]:
+        console.say(f"Skipped {len(skipped)} images that cannot be decoded: {', '.join(skipped)}")
+    console.say(f"{out}: {cache}")
+
+
+def _open_backbone(checkpoint: Path, context: typer.Context) -> "tuple[Backbone, tuple[int, int]]":
+    """The backbone of a whole network and its image size."""
+    for argument in ("backbone", "weights", "pool", "image_size"):
+        source = context.get_parameter_source(argument)
+        if source is not None and source.name == "COMMANDLINE":
+            value = repr(context.params[argument])
+            raise InputError(argument, "no value, since the checkpoint records it", value)
     loaded = open_checkpoint(checkpoint)
-    return loaded.model.backbone, loaded.image_size
+    if loaded.backbone is None or loaded.image_size is None:
+        raise InputError("checkpoint", "a whole network (mlgcn train)", f"a head alone in {checkpoint}")
+    return loaded.backbone, loaded.image_size
 
 
-def _shard(text: str | None) -> tuple[int, int] | None:
+def _parse_shard(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     match = re.fullmatch(r"(\d+)/(\d+)", text)
     if match is None:
-        raise InputError("shard", "i/n such as 0/4, i from 0", repr(text))
+        raise InputError("shard", "i/n such as 0/4, with i from 0", repr(text))
     return int(match[1]), int(match[2])

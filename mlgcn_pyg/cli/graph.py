@@ -1,53 +1,61 @@
 """``mlgcn graph``: annotations to label graph."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from mlgcn_pyg.cli import common, console
-from mlgcn_pyg.cli.embed import Alias, AliasFile, Format, Oov, Seed, read_embeddings
+from mlgcn_pyg.cli import console
+from mlgcn_pyg.cli.dataset_options import DATASET, DatasetOptions
+from mlgcn_pyg.cli.embedding_options import EMBEDDINGS, EmbeddingOptions
+from mlgcn_pyg.cli.options import DATA, MODEL, OUTPUT, choice, option, takes
+from mlgcn_pyg.cli.outputs import check_output
 from mlgcn_pyg.errors import InputError, renamed_arguments
 
-
-@common.opens_dataset
-def graph(
-    open_data: Callable,
-    out: Annotated[Path, typer.Option(help="File for the label graph (.pt).")],
-    embeddings: Annotated[
-        Path | None, typer.Option(help="Word vectors, ready rows, or a file of mlgcn embed; one-hot without it.")
-    ] = None,
-    embeddings_format: Format = "auto",
-    alias: Alias = None,
-    alias_file: AliasFile = None,
-    oov: Oov = "error",
-    seed: Seed = 0,
-    tau: Annotated[float, typer.Option(help="Edges are the pairs with P(L_j|L_i) ≥ tau.")] = 0.4,
-    p: Annotated[float, typer.Option(help="Share of the neighbours in the propagation (Eq. 8).")] = 0.2,
-    weighting: Annotated[str, typer.Option(help="paper, released, binary or none.")] = "paper",
-    plot: Annotated[Path | None, typer.Option(help="Also draw the graph to this PNG file.")] = None,
-) -> None:
-    """Build a label graph from training annotations; no photograph is opened."""
+if TYPE_CHECKING:  # this loads torch
     from mlgcn_pyg.graph import LabelGraph
 
-    read = embeddings, alias_file, open_data.keywords["labels"]
-    common.check_result("out", out, *read)
-    if plot is not None:
-        common.check_result("plot", plot, *read)
-        if plot.absolute() == out.absolute():
-            raise InputError("plot", "another file than --out", plot)
-    data = open_data()
-    x = None
-    if embeddings is not None:
-        x = read_embeddings(data.label_names, embeddings, embeddings_format, alias, alias_file, oov, seed)
-    built = LabelGraph.from_targets(data.targets, label_names=data.label_names, x=x, tau=tau, p=p, weighting=weighting)
-    built.save(out)
-    console.out.print(f"{len(data)} images\n{built.summary()}", soft_wrap=True)
-    console.out.print(f"wrote {out}", soft_wrap=True)
-    if plot is not None:
-        from mlgcn_pyg.report.plots import plot_label_graph
+WEIGHTINGS = ("paper", "released", "binary", "none")
 
-        with renamed_arguments(path="plot"):
-            plot_label_graph(built, plot)
-        console.out.print(f"wrote {plot}", soft_wrap=True)
+
+@takes(data=DATASET, how=EMBEDDINGS)
+def graph(
+    *,
+    data: DatasetOptions,
+    embeddings: Annotated[
+        Path | None, option("Word vectors, ready rows, or a file of mlgcn embed.", DATA, show_default="one-hot")
+    ] = None,
+    how: EmbeddingOptions,
+    tau: Annotated[float, option("Threshold of the edges: pairs i → j with P(j | i) ≥ tau.", MODEL)] = 0.4,
+    p: Annotated[float, option("Weight of a label's neighbours in the propagation, in [0, 1] (Eq. 8).", MODEL)] = 0.2,
+    weighting: Annotated[
+        str, choice("Weights of the edges: paper, released, binary or none.", MODEL, WEIGHTINGS)
+    ] = "paper",
+    out: Annotated[Path, option("File for the label graph (.pt).", OUTPUT)],
+    plot: Annotated[Path | None, option("Draw the graph to this PNG file.", OUTPUT)] = None,
+) -> None:
+    """Build a label graph from training annotations. No image is opened."""
+    from mlgcn_pyg.graph import LabelGraph
+
+    inputs = embeddings, how.alias_file, data.labels
+    check_output("out", out, *inputs)
+    if plot is not None:
+        check_output("plot", plot, *inputs)
+        if plot.absolute() == out.absolute():
+            raise InputError("plot", "a different file than --out", plot)
+    opened = data.open()
+    x = None if embeddings is None else how.read(opened.label_names, embeddings)
+    built = LabelGraph.from_targets(
+        opened.targets, label_names=opened.label_names, x=x, tau=tau, p=p, weighting=weighting
+    )
+    built.save(out)
+    console.say(f"{len(opened)} images\n{built.summary()}")
+    console.say(f"Wrote {out}")
+    if plot is not None:
+        _draw(built, plot)
+
+
+def _draw(graph: "LabelGraph", path: Path) -> None:
+    from mlgcn_pyg.report.plots import plot_label_graph
+
+    with renamed_arguments(path="plot"):
+        plot_label_graph(graph, path)
+    console.say(f"Wrote {path}")

@@ -1,100 +1,134 @@
-"""Fitting heads with a bar and keeping them: what ``train-head`` and ``demo`` share."""
+"""Fitting heads with a progress bar and writing them: what ``train-head`` and ``demo`` share."""
 
 import contextlib
 import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mlgcn_pyg.cli import console
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.files import tensor_digest, write_text
+from mlgcn_pyg.training.config import HeadConfig
+
+if TYPE_CHECKING:  # these load torch
+    from torch import Tensor, nn
+
+    from mlgcn_pyg.experiments.compare_heads import FittedHead
+    from mlgcn_pyg.features import FeatureCache
+    from mlgcn_pyg.graph import LabelGraph
+
+# what a head's checkpoint records of the features that it was trained on
+PROVENANCE = ("backbone", "weights_sha256", "pool", "image_size", "transform")
 
 
-def fit_with_bar(train, val, graph, kinds: Sequence[str], seeds: int, config, **options) -> list:
-    """:func:`mlgcn_pyg.experiments.compare_heads` under a progress bar, one tick an epoch."""
-    from mlgcn_pyg.experiments import compare_heads
+@dataclass(frozen=True)
+class HeadRuns:
+    """The heads that one command fits: every kind once per seed, on the same features."""
 
-    epochs = len(kinds) * seeds * config.epochs
-    with console.progress_bar("training heads", epochs) as update:
+    train: "FeatureCache"
+    val: "FeatureCache"
+    graph: "LabelGraph | None"
+    kinds: tuple[str, ...]
+    seeds: int
+    config: HeadConfig
+    device: str
+    hidden_channels: tuple[int, ...] = (1024,)
+    learn_edges: bool = False
+    learn_p: bool = False
+    stream: bool | None = None
 
-        def report(kind: str, seed: int, record: dict) -> None:
-            # one seed follows another within an epoch; epochs of an earlier, interrupted run count as done
-            done = (kinds.index(kind) * config.epochs + record["epoch"] - 1) * seeds + seed + 1
-            score = f" mAP {record['mAP']:.3f}" if "mAP" in record else ""
-            update(done, f"{kind} seed {seed} loss {record['loss']:.4f}{score}")
+    def fit(self, folder: Path | None = None) -> "list[FittedHead]":
+        """Fits the heads under a progress bar, one tick per epoch.
 
-        options |= {"kinds": kinds, "seeds": seeds, "config": config, "progress": report}
-        fitted = compare_heads(train, val, graph, **options)
-        update(epochs, "")
-        return fitted
+        Args:
+            folder: where the state of an interrupted run is kept.
+        """
+        from mlgcn_pyg.experiments import compare_heads
+
+        epochs = len(self.kinds) * self.seeds * self.config.epochs
+        with console.progress_bar("training heads", epochs) as update:
+
+            def report(kind: str, seed: int, record: dict[str, Any]) -> None:
+                # within an epoch the seeds follow one another; epochs of an earlier, interrupted run count as done
+                epochs_before = self.kinds.index(kind) * self.config.epochs + record["epoch"] - 1
+                score = f" mAP {record['mAP']:.3f}" if "mAP" in record else ""
+                update(epochs_before * self.seeds + seed + 1, f"{kind} seed {seed} loss {record['loss']:.4f}{score}")
+
+            fitted = compare_heads(
+                self.train, self.val, self.graph, kinds=self.kinds, seeds=self.seeds, config=self.config,
+                hidden_channels=self.hidden_channels, learn_edges=self.learn_edges, learn_p=self.learn_p,
+                device=self.device, stream=self.stream, folder=folder, progress=report,
+            )  # fmt: skip
+            update(epochs, "")
+            return fitted
 
 
 def head_files(out: Path) -> list[Path]:
-    """The checkpoints and histories that an earlier run left in ``out``."""
-    ours = re.compile(r"(mlgcn|linear)-seed\d+\.(pt|jsonl)")
-    return [path for path in sorted(out.glob("*-seed*")) if ours.fullmatch(path.name)]
+    """The checkpoints and histories of an earlier run in ``out``."""
+    name = re.compile(r"(mlgcn|linear)-seed\d+\.(pt|jsonl)")
+    return [path for path in sorted(out.glob("*-seed*")) if name.fullmatch(path.name)]
 
 
 def remove_heads(out: Path) -> None:
-    """Takes away what an earlier run left, which would be taken for this one's."""
-    for old in head_files(out):
-        old.unlink()
+    """Removes the files of an earlier run, which could be mistaken for those of this run."""
+    for path in head_files(out):
+        path.unlink()
 
 
-def unfinished_run(out: Path) -> Path:
-    """The folder in ``out`` of a run that was interrupted, or is under way."""
+def unfinished_folder(out: Path) -> Path:
+    """The folder in ``out`` with the state of a run that was interrupted or is running."""
     return out / "unfinished"
 
 
-def describe_unfinished(out: Path, kinds: Sequence[str]) -> str:
-    """How far an interrupted run in ``out`` has come, in words; empty where there is none."""
+def unfinished_epochs(out: Path, kinds: Sequence[str]) -> dict[str, int]:
+    """The epoch that an interrupted run in ``out`` has reached, by kind of head; empty if there is none."""
     from mlgcn_pyg.training.run_folder import read_state
 
-    states = {kind: read_state(unfinished_run(out) / kind) for kind in kinds}
-    return ", ".join(f"{kind} in epoch {state['epoch']}" for kind, state in states.items() if state)
+    states = {kind: read_state(unfinished_folder(out) / kind) for kind in kinds}
+    return {kind: state["epoch"] for kind, state in states.items() if state}
 
 
 def remove_unfinished(out: Path, kinds: Sequence[str]) -> None:
-    """Takes away the runs of these kinds, once their results are written or not wanted."""
+    """Removes the interrupted runs of these kinds, after their results are written or if they are overwritten."""
     for kind in kinds:
-        shutil.rmtree(unfinished_run(out) / kind, ignore_errors=True)
-    with contextlib.suppress(OSError):  # absent, or another kind's run is in it
-        unfinished_run(out).rmdir()
+        shutil.rmtree(unfinished_folder(out) / kind, ignore_errors=True)
+    with contextlib.suppress(OSError):  # absent, or it holds the run of a different kind
+        unfinished_folder(out).rmdir()
 
 
-FEATURES = ("backbone", "weights_sha256", "pool", "image_size", "transform")
+def save_heads(out: Path, fitted: "Sequence[FittedHead]", config: HeadConfig, train: "FeatureCache") -> None:
+    """Writes one checkpoint and one history (JSON lines) per head. A checkpoint records how its features were made.
 
-
-def save_heads(out: Path, fitted, config, train) -> None:
-    """One checkpoint and one history (JSON lines) per fitted head; it says what the features under it are.
-
-    Thresholds that were fitted to the same head stay in its checkpoint; those of another one are gone, and told of.
+    Thresholds in an earlier checkpoint of the same head are kept; those of a different head are dropped with a warning.
     """
     from mlgcn_pyg.checkpoints import save_head
     from mlgcn_pyg.training.history import json_line
 
-    features = {name: train.meta.get(name) for name in FEATURES}
-    for one in fitted:
-        name = out / f"{one.kind}-seed{one.seed}"
-        told = asdict(config) | {"seed": one.seed, "features": features}
-        save_head(f"{name}.pt", one.head, config=told, thresholds=_earlier_thresholds(Path(f"{name}.pt"), one.head))
-        write_text(f"{name}.jsonl", "".join(json_line(record) for record in one.history.epochs))
+    features = {name: train.meta.get(name) for name in PROVENANCE}
+    for run in fitted:
+        checkpoint = out / f"{run.kind}-seed{run.seed}.pt"
+        record = asdict(config) | {"seed": run.seed, "features": features}
+        save_head(checkpoint, run.head, config=record, thresholds=_kept_thresholds(checkpoint, run.head))
+        write_text(checkpoint.with_suffix(".jsonl"), "".join(json_line(epoch) for epoch in run.history.epochs))
 
 
-def _earlier_thresholds(path: Path, head):
-    """Thresholds of a checkpoint that this head is about to replace, if they are its own."""
+def _kept_thresholds(path: Path, head: "nn.Module") -> "Tensor | None":
+    """The thresholds of a checkpoint that is about to be replaced, if they were fitted to the same head."""
     from mlgcn_pyg.checkpoints import load_checkpoint
 
     try:
         earlier = load_checkpoint(path)
-    except InputError:  # none there, or a damaged one
+    except InputError:  # absent or damaged
         return None
     if earlier.thresholds is None:
         return None
     if tensor_digest(earlier.head.state_dict()) == tensor_digest(head.state_dict()):
         return earlier.thresholds
-    told = f"warning: the thresholds in {path} were another head's and are gone: run mlgcn thresholds again"
-    console.err.print(told, soft_wrap=True)
+    console.note(
+        f"Warning: the thresholds in {path} were fitted to a different head and are dropped. "
+        "Run mlgcn thresholds again."
+    )
     return None

@@ -1,6 +1,6 @@
-"""``mlgcn predict``: which labels photographs have."""
+"""``mlgcn predict``: the labels of images."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,79 +8,86 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mlgcn_pyg.checks import check_choice, check_count, check_positive
-from mlgcn_pyg.cli import common, console, whole_model
-from mlgcn_pyg.cli.predictions import line_writer, opened, printable
+from mlgcn_pyg.cli import console, options
+from mlgcn_pyg.cli.options import OUTPUT, choice, option, takes
+from mlgcn_pyg.cli.predictions import line_writer, open_output, printable
+from mlgcn_pyg.cli.values import pick_device
+from mlgcn_pyg.cli.whole_model import WHOLE_MODEL, ModelOptions
 from mlgcn_pyg.files import partial_path
 
-if TYPE_CHECKING:  # the command line shows its help without loading torch
+if TYPE_CHECKING:  # this loads torch
     from mlgcn_pyg.prediction import Prediction
 
 FORMATS = ("table", "jsonl", "csv")
 
 
+@takes(model=WHOLE_MODEL)
 def predict(
+    model: ModelOptions,
     images: Annotated[
         list[Path],
-        typer.Argument(help="Photographs, and folders that are searched for them (not through links to folders)."),
+        typer.Argument(help="Images, and folders that are searched for images. Links to folders are skipped."),
     ],
-    checkpoint: whole_model.CheckpointFile,
-    backbone: whole_model.BackboneName = None,
-    weights: whole_model.WeightsFile = None,
-    pool: whole_model.Pool = None,
-    image_size: whole_model.ImageSize = None,
-    top_k: Annotated[int | None, typer.Option(help="The k most likely labels (above --threshold, if given).")] = None,
-    threshold: Annotated[
-        float | None, typer.Option(help="Labels of a higher probability; else the checkpoint's thresholds, else 0.5.")
+    top_k: Annotated[
+        int | None, option("The k most likely labels (above --threshold, if it is given).", OUTPUT, show_default="all")
     ] = None,
-    format: Annotated[str, typer.Option(help="table, jsonl or csv.")] = "table",
-    out: Annotated[Path | None, typer.Option(help="A file for the predictions; else standard output.")] = None,
-    batch_size: Annotated[int, typer.Option(help="Images per pass.")] = 16,
-    num_workers: Annotated[int, typer.Option(help="Processes that decode images.")] = 0,
-    device: common.Device = "auto",
+    threshold: Annotated[
+        float | None,
+        option("Labels with a higher probability.", OUTPUT, show_default="the checkpoint's thresholds, or 0.5"),
+    ] = None,
+    format: Annotated[str, choice("table, jsonl or csv.", OUTPUT, FORMATS)] = "table",
+    out: Annotated[Path | None, option("File for the predictions.", OUTPUT, show_default="standard output")] = None,
+    batch_size: options.BatchSize = 16,
+    num_workers: options.NumWorkers = 0,
+    device: options.Device = "auto",
 ) -> None:
-    """Name the labels of photographs. Exit code 1 where some could not be read."""
+    """Predict the labels of images. Exit code 1: some images could not be read."""
     from mlgcn_pyg.prediction import Predictor, find_images
 
     check_choice("format", format, FORMATS)
     check_positive("batch_size", batch_size)
     check_count("num_workers", num_workers)
-    paths, device = find_images(images), common.pick_device(device)
-    predictor = Predictor(whole_model.open_model(checkpoint, backbone, weights, pool, image_size), device)
+    paths, device = find_images(images), pick_device(device)
+    predictor = Predictor(model.open(), device)
     predictions = predictor.predict_batches(
         paths, top_k=top_k, threshold=threshold, batch_size=batch_size, num_workers=num_workers
     )
     if top_k is None and threshold is None and predictor.checkpoint.thresholds is not None:
-        console.err.print(f"labels above the thresholds in {checkpoint} (mlgcn thresholds)", soft_wrap=True)
+        console.note(f"Using the thresholds in {model.checkpoint}")
     broken = _write(predictions, paths, format, out)
     if out is not None:
-        console.err.print(f"wrote {out}: {len(paths) - broken} images", soft_wrap=True)
+        console.note(f"Wrote {out}: {len(paths) - broken} images")
     if broken:
-        console.err.print(f"{broken} of {len(paths)} images could not be read", soft_wrap=True)
+        console.note(f"{broken} of {len(paths)} images could not be read")
         raise typer.Exit(1)
 
 
-def _write(predictions: "Iterator[list[Prediction]]", paths: Sequence[Path], format: str, out: Path | None) -> int:
-    """Writes batch after batch, whole lines only; returns how many images could not be read."""
-    head, write = line_writer(format, paths)
+def _write(predictions: "Iterable[list[Prediction]]", paths: Sequence[Path], format: str, out: Path | None) -> int:
+    """Writes complete lines, batch by batch; returns how many images could not be read."""
+    header, write = line_writer(format, paths)
     done = broken = 0
     try:
-        with opened(out) as stream:
-            # lines that run over a terminal show the progress themselves
-            quiet = out is None and stream.isatty()
-            bar = nullcontext(lambda done, note: None) if quiet else console.progress_bar("predicting", len(paths))
+        with open_output(out) as stream:
+            # lines on a terminal show the progress themselves
+            hidden = out is None and stream.isatty()
+            bar = nullcontext(_no_update) if hidden else console.progress_bar("predicting", len(paths))
             with bar as update:
-                stream.write(head)
+                stream.write(header)
                 for batch in predictions:
                     stream.write("".join(map(write, batch)))
                     stream.flush()
                     done += len(batch)
-                    for prediction in batch:
-                        if prediction.error is not None:
-                            broken += 1
-                            console.err.print(printable(prediction.error), soft_wrap=True)
+                    errors = [prediction.error for prediction in batch if prediction.error is not None]
+                    broken += len(errors)
+                    for error in errors:
+                        console.note(printable(error))
                     update(done, f"{broken} broken" if broken else "")
     except KeyboardInterrupt:
-        kept = "" if out is None else f"; their predictions are in {partial_path(out)}"
-        console.err.print(f"stopped after {done} of {len(paths)} images{kept}", soft_wrap=True)
+        kept = "" if out is None else f" Their predictions are in {partial_path(out)}."
+        console.note(f"Interrupted after {done} of {len(paths)} images.{kept}")
         raise typer.Exit(130) from None
     return broken
+
+
+def _no_update(completed: float, note: str = "") -> None:
+    """The progress bar that is not shown."""

@@ -1,147 +1,154 @@
 """``mlgcn train-head``: heads on cached features, seed by seed, in one table."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
-
-import typer
+from typing import TYPE_CHECKING, Annotated, Any
 
 from mlgcn_pyg.checks import check_choice, check_positive
-from mlgcn_pyg.cli import common, console
-from mlgcn_pyg.cli.heads import (
-    describe_unfinished,
-    fit_with_bar,
-    head_files,
-    remove_heads,
-    remove_unfinished,
-    save_heads,
-    unfinished_run,
-)
+from mlgcn_pyg.cli import console, heads, options
 from mlgcn_pyg.cli.inputs import open_cache, open_graph
 from mlgcn_pyg.cli.json_output import write_json
+from mlgcn_pyg.cli.options import COMPUTATION, DATA, MODEL, OUTPUT, TRAINING, choice, from_config, option, takes
+from mlgcn_pyg.cli.outputs import make_folder
+from mlgcn_pyg.cli.values import parse_widths, pick_device
 from mlgcn_pyg.errors import Argument, InputError
 from mlgcn_pyg.files import own_folder
+from mlgcn_pyg.training.config import HeadConfig, current_names
+
+if TYPE_CHECKING:  # these load torch
+    from mlgcn_pyg.experiments.compare_heads import FittedHead
+
+KINDS = ("mlgcn", "linear", "both")
+OVERWRITE = ("choose a different ", Argument("out"), " or pass ", Argument("overwrite", True))
 
 
+@takes(config=from_config(HeadConfig, without=("seed",), none={"clip_norm": 0}))
 def train_head(
-    train: Annotated[Path, typer.Option(help="Feature file to train on.")],
-    val: Annotated[Path, typer.Option(help="Feature file to score on.")],
-    out: Annotated[Path, typer.Option(help="Folder for metrics.json, checkpoints and histories.")],
-    graph: Annotated[Path | None, typer.Option(help="Label graph of the ML-GCN head (mlgcn graph).")] = None,
-    head: Annotated[str, typer.Option(help="mlgcn, linear or both, one beside the other.")] = "both",
-    epochs: Annotated[int, typer.Option(help="Passes over the training images.")] = 100,
-    lr: Annotated[float, typer.Option(help="Learning rate.")] = 0.01,
-    lr_step: Annotated[int, typer.Option(help="Epochs between steps of the learning rate to a tenth.")] = 40,
-    batch_size: Annotated[int, typer.Option(help="Images per step.")] = 32,
-    weight_decay: Annotated[float, typer.Option(help="Weight decay.")] = 1e-4,
-    hidden: Annotated[str, typer.Option(help="Widths between the GCN's layers, e.g. 1024 or 1024,1024.")] = "1024",
-    learn_edges: Annotated[bool, typer.Option("--learn-edges", help="Learn the weights of the graph's edges.")] = False,
-    learn_p: Annotated[bool, typer.Option("--learn-p", help="Learn one p per label.")] = False,
-    seeds: Annotated[int, typer.Option(help="How many runs of each head.")] = 1,
-    precision: Annotated[str, typer.Option(help="float32, tf32 (CUDA) or bf16.")] = "float32",
-    val_every: Annotated[int, typer.Option(help="Epochs between validations; the last one always is.")] = 1,
-    patience: Annotated[
-        int | None, typer.Option(help="Stop after so many validations without a higher mAP. Chooses on --val.")
-    ] = None,
-    views: Annotated[str, typer.Option(help="Score by the first view of an image, or the mean of all.")] = "first",
+    *,
+    train: Annotated[Path, option("Feature file to train on.", DATA)],
+    val: Annotated[Path, option("Feature file to score on.", DATA)],
+    graph: Annotated[Path | None, option("Label graph of the ML-GCN head (mlgcn graph).", DATA)] = None,
+    head: Annotated[str, choice("mlgcn, linear (the baseline) or both.", MODEL, KINDS)] = "both",
+    hidden: options.Hidden = "1024",
+    learn_edges: Annotated[bool, option("Learn the weights of the graph's edges.", MODEL, "--learn-edges")] = False,
+    learn_p: Annotated[bool, option("Learn one p per label.", MODEL, "--learn-p")] = False,
+    config: Callable[..., HeadConfig],
+    seeds: Annotated[int, option("Number of runs of each head.", TRAINING)] = 1,
     stream: Annotated[
-        bool | None, typer.Option("--stream/--no-stream", help="Read features in windows; by free memory if not said.")
-    ] = None,
-    device: common.Device = "auto",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results of another setup in --out.")] = False,
+        bool | None,
+        option(
+            "Read features in parts instead of loading them.",
+            COMPUTATION,
+            "--stream/--no-stream",
+            show_default="depends on free memory",
+        ),
+    ] = None,  # fmt: skip
+    device: options.Device = "auto",
+    out: Annotated[Path, option("Folder for metrics.json, checkpoints and histories.", OUTPUT)],
+    overwrite: options.Overwrite = False,
 ) -> None:
-    """Train heads on cached features and print the paper's table; the linear baseline stands beside ML-GCN.
+    """Train heads on cached features and print the paper's table: ML-GCN beside the linear baseline.
 
-    A run that was interrupted goes on where it stopped when the same command is given again.
+    The same command resumes an interrupted run.
     """
-    from mlgcn_pyg.experiments.compare_heads import HEADS, describe_setup, summarize_heads
-    from mlgcn_pyg.report import table1
-    from mlgcn_pyg.training import HeadConfig
+    from mlgcn_pyg.experiments.compare_heads import HEADS
 
-    kinds = HEADS if check_choice("head", head, (*HEADS, "both")) == "both" else (head,)
+    kinds = HEADS if check_choice("head", head, KINDS) == "both" else (head,)
     if "mlgcn" in kinds and graph is None:
-        raise InputError(
-            "graph",
-            "the label graph of the ML-GCN head",
-            "none",
-            fix=["give ", Argument("graph"), " or ", Argument("head", "linear")],
-        )
-    label_graph = open_graph(graph) if "mlgcn" in kinds and graph is not None else None
-    recipe = {"lr": lr, "epochs": epochs, "lr_step": lr_step, "batch_size": batch_size, "weight_decay": weight_decay}
-    recipe |= {"precision": precision, "val_every": val_every, "patience": patience, "views": views}
-    config = HeadConfig(**recipe)
-    train_cache, val_cache = open_cache(train, option="train"), open_cache(val, option="val")
-    shape = {"hidden_channels": common.widths(hidden), "learn_edges": learn_edges, "learn_p": learn_p}
-    setup = describe_setup(train_cache, val_cache, config, check_positive("seeds", seeds))
-    own = {kind: _own_setup(kind, label_graph, shape) for kind in kinds}
-    options = shape | {"device": common.pick_device(device), "stream": stream}
-    common.make_folder("out", out)
-    with own_folder(out):  # what is found here stays so until the results stand beside it
-        earlier = _earlier_results(out / "metrics.json", setup, own, overwrite)
-        fitted = _fit(out, overwrite, (train_cache, val_cache, label_graph, kinds, seeds, config), options)
+        fix = ("give ", Argument("graph"), " or ", Argument("head", "linear"))
+        raise InputError("graph", "the label graph of the ML-GCN head", "none", fix)
+    runs = heads.HeadRuns(
+        graph=open_graph(graph) if graph is not None and "mlgcn" in kinds else None,
+        config=config(),
+        train=open_cache(train, option="train"),
+        val=open_cache(val, option="val"),
+        kinds=kinds,
+        seeds=check_positive("seeds", seeds),
+        hidden_channels=parse_widths(hidden),
+        learn_edges=learn_edges,
+        learn_p=learn_p,
+        device=pick_device(device),
+        stream=stream,
+    )
+    make_folder("out", out)
+    _show(runs, _run(runs, out, overwrite))
+    console.say(f"Wrote {out / 'metrics.json'}")
+
+
+def _run(runs: heads.HeadRuns, out: Path, overwrite: bool) -> dict[str, dict[str, Any]]:
+    """Fits the heads, writes them and returns their metrics, beside those of heads in ``out`` with the same setup."""
+    from mlgcn_pyg.experiments.compare_heads import HEADS, describe_setup, summarize_heads
+
+    setup = describe_setup(runs.train, runs.val, runs.config, runs.seeds)
+    own = {kind: _own_setup(kind, runs) for kind in runs.kinds}
+    with own_folder(out):  # locked until the results are beside the earlier ones
+        earlier = {} if overwrite else _earlier_results(out / "metrics.json", setup, own)
+        fitted = _fit(runs, out, overwrite)
         if overwrite:
-            remove_heads(out)
-        save_heads(out, fitted, config, train_cache)
-        heads = earlier | {kind: {"setup": own[kind], **result} for kind, result in summarize_heads(fitted).items()}
-        heads = {kind: heads[kind] for kind in HEADS if kind in heads}
-        write_json(out / "metrics.json", {"setup": setup, "heads": heads})
-        remove_unfinished(out, kinds)
-    title = f"{val_cache.path.name}, {len(val_cache)} images, last of {epochs} epochs, {seeds} seed(s)"
-    console.show_table(table1(heads, title))
-    console.out.print(f"wrote {out / 'metrics.json'} and checkpoints beside it", soft_wrap=True)
+            heads.remove_heads(out)
+        heads.save_heads(out, fitted, runs.config, runs.train)
+        results = earlier | {kind: {"setup": own[kind], **row} for kind, row in summarize_heads(fitted).items()}
+        results = {kind: results[kind] for kind in HEADS if kind in results}
+        write_json(out / "metrics.json", {"setup": setup, "heads": results})
+        heads.remove_unfinished(out, runs.kinds)
+    return results
 
 
-def _fit(out: Path, overwrite: bool, what: tuple, options: dict) -> list:
-    """The fitted heads; goes on with an interrupted run in ``out``, and says how when it is interrupted itself."""
-    kinds, folder = what[3], unfinished_run(out)
+def _show(runs: heads.HeadRuns, results: dict[str, dict[str, Any]]) -> None:
+    from mlgcn_pyg.report import table1
+
+    title = f"{runs.val.path.name}, {len(runs.val)} images, last of {runs.config.epochs} epochs, {runs.seeds} seed(s)"
+    console.show_table(table1(results, title))
+
+
+def _fit(runs: heads.HeadRuns, out: Path, overwrite: bool) -> "list[FittedHead]":
+    """Fits the heads and resumes an interrupted run in ``out``; ``overwrite`` discards one that does not match."""
+    folder = heads.unfinished_folder(out)
     try:
-        if earlier := describe_unfinished(out, kinds):
-            console.err.print(f"an interrupted run is in {folder}: {earlier}; going on from there", soft_wrap=True)
-        return fit_with_bar(*what, folder=folder, **options)
+        if epochs := heads.unfinished_epochs(out, runs.kinds):
+            position = ", ".join(f"{kind}: epoch {epoch}" for kind, epoch in epochs.items())
+            console.note(f"Resuming from {folder} ({position})")
+        return runs.fit(folder)
     except (KeyboardInterrupt, SystemExit):
-        console.err.print(f"interrupted; the same command goes on from here (kept in {folder})", soft_wrap=True)
+        console.note("Interrupted. Run the same command to resume.")
         raise
     except InputError as error:
-        if error.argument != "folder":  # of a different setup, or damaged, otherwise
+        if error.argument != "folder":  # of a different setup, or damaged
             raise
-        if overwrite:
-            remove_unfinished(out, kinds)
-            return _fit(out, False, what, options)
-        fix = ["give the arguments that it was started with, choose another ", Argument("out"), " or pass "]
-        raise InputError("out", error.expected, error.found, [*fix, Argument("overwrite", True)]) from error
+        if not overwrite:
+            fix = ("give the options that it was started with, ", *OVERWRITE)
+            raise InputError("out", error.expected, error.found, fix) from error
+    heads.remove_unfinished(out, runs.kinds)
+    return _fit(runs, out, overwrite=False)
 
 
-def _own_setup(kind: str, graph, shape: dict) -> dict:
-    if kind == "linear":
+def _own_setup(kind: str, runs: heads.HeadRuns) -> dict[str, Any]:
+    """What one kind of head depends on besides data and recipe, as JSON has it."""
+    if kind == "linear" or runs.graph is None:
         return {}
+    graph = runs.graph
     settings = {name: graph[name] for name in ("tau", "p", "weighting")}
     edges = {"edges": graph.edge_index.size(1), "embedding_dim": graph.embedding_dim, "one_hot": graph.x is None}
-    shape = shape | {"hidden_channels": list(shape["hidden_channels"])}  # as JSON gives it back
+    shape = {"hidden_channels": list(runs.hidden_channels), "learn_edges": runs.learn_edges, "learn_p": runs.learn_p}
     return settings | edges | shape | {"graph_sha256": graph.digest()}
 
 
-def _earlier_results(path: Path, setup: dict, own: dict[str, dict], overwrite: bool) -> dict[str, dict]:
-    """Heads in ``path`` that were trained the same way, to stand beside the new ones; refuses to lose others."""
-    from mlgcn_pyg.training.config import current_names
-
-    if not overwrite and not path.is_file() and (stray := head_files(path.parent)):
-        fix = ["choose another ", Argument("out"), " or pass ", Argument("overwrite", True)]
-        raise InputError("out", "a new folder", f"heads without a metrics.json in it, such as {stray[0]}", fix)
-    if overwrite or not path.is_file():
+def _earlier_results(path: Path, setup: dict[str, Any], own: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The results in ``path``, which the new ones join; InputError if they have a different setup and would be lost."""
+    if not path.is_file():
+        if stray := heads.head_files(path.parent):
+            raise InputError("out", "a new folder", f"heads without a metrics.json, such as {stray[0]}", OVERWRITE)
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        heads = content["heads"]
-        same = current_names(content["setup"]) == setup and all(heads[k]["setup"] == own[k] for k in own if k in heads)
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            "out", "a folder of this command", f"another file {path}", fix=["choose another ", Argument("out")]
-        ) from error
-    if not same:
-        raise InputError(
-            "out",
-            "a new folder, or one of the same data, recipe and graph",
-            f"results of another setup in {path}",
-            fix=["choose another ", Argument("out"), " or pass ", Argument("overwrite", True)],
+        results = content["heads"]
+        is_same = current_names(content["setup"]) == setup and all(
+            results[kind]["setup"] == own[kind] for kind in own if kind in results
         )
-    return heads
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError("out", "a folder of train-head", f"a different file {path}", OVERWRITE[:2]) from error
+    if not is_same:
+        expected = "a new folder, or one of the same data, recipe and graph"
+        raise InputError("out", expected, f"results of a different setup in {path}", OVERWRITE)
+    return results

@@ -1,29 +1,47 @@
-"""The options that describe a whole model, or a head with the backbone of its features."""
+"""The options that describe a whole network, or a head with the backbone of its features."""
 
 import sys
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from mlgcn_pyg.cli import common
+from mlgcn_pyg.cli.options import MODEL, choice, from_dataclass, option
+from mlgcn_pyg.cli.values import parse_image_size
 from mlgcn_pyg.errors import renamed_arguments
 
-CheckpointFile = Annotated[Path, typer.Option(help="A whole model, a head, or a linear export (.safetensors).")]
-BackboneName = Annotated[str | None, typer.Option(help="Of a head: the backbone its features came from.")]
-WeightsFile = Annotated[str | None, typer.Option(help="Of a head: the backbone's weights, a .pth file or DEFAULT.")]
-Pool = Annotated[str | None, typer.Option(help="Of a head: max (the default) or avg.")]
-ImageSize = Annotated[
-    str | None, typer.Option(help="Of a head: side in pixels of the photographs, or HEIGHTxWIDTH (448).")
-]
+if TYPE_CHECKING:
+    from mlgcn_pyg.checkpoints import Checkpoint
 
 
-def open_model(path: Path, backbone: str | None, weights: str | None, pool: str | None, image_size: str | None):
-    """The :class:`Checkpoint` that the options describe, with a backbone and an image size."""
-    from mlgcn_pyg import prediction
+@dataclass(frozen=True)
+class ModelOptions:
+    """A checkpoint, and the backbone that a head alone needs."""
 
-    size = None if image_size is None else common.sides(image_size)
-    # torch reports downloads on standard output, where predictions belong
-    with redirect_stdout(sys.stderr), renamed_arguments(path="checkpoint"):
-        return prediction.open_model(path, backbone=backbone, weights=weights, pool=pool, image_size=size)
+    checkpoint: Annotated[Path, option("A network, a head, or a linear export (.safetensors).", MODEL)]
+    backbone: Annotated[
+        str | None, option("For a head: the backbone of its features.", MODEL, show_default="from the checkpoint")
+    ] = None
+    weights: Annotated[str | None, option("For a head: the backbone's weights, a .pth file or DEFAULT.", MODEL)] = None
+    pool: Annotated[
+        str | None, choice("For a head: max or avg.", MODEL, ("max", "avg"), show_default="from the checkpoint, or max")
+    ] = None
+    image_size: Annotated[
+        str | None,
+        option("For a head: side of the images in pixels, or HEIGHTxWIDTH.", MODEL,
+               show_default="from the checkpoint, or 448"),
+    ] = None  # fmt: skip
+
+    def open(self) -> "Checkpoint":
+        """Returns the checkpoint with a backbone and an image size."""
+        from mlgcn_pyg.prediction import open_model
+
+        size = None if self.image_size is None else parse_image_size(self.image_size)
+        # torch reports downloads on standard output, which is for predictions
+        with redirect_stdout(sys.stderr), renamed_arguments(path="checkpoint"):
+            return open_model(
+                self.checkpoint, backbone=self.backbone, weights=self.weights, pool=self.pool, image_size=size
+            )
+
+
+WHOLE_MODEL = from_dataclass(ModelOptions)

@@ -62,7 +62,10 @@ def test_ctrl_c_says_how_to_go_on(scenes, tmp_path, cache):
     process.send_signal(signal.SIGINT)
     said, errors = process.communicate()
     assert process.returncode == 130 and "Traceback" not in errors, errors
-    assert f"finished batches are in {out}.partial: run the same command to go on" in said and not out.exists()
+    assert (
+        f"Interrupted. Finished batches are in {out}.partial. Run the same command to resume." in said
+        and not out.exists()
+    )
     assert "going on with" in run(*words(scenes, out, *slow)) and len(FeatureCache(out)) == 20
 
 
@@ -221,5 +224,5 @@ def test_ctrl_c_before_there_is_anything_does_not_speak_of_finished_batches(scen
 
     monkeypatch.setattr("mlgcn_pyg.features.plan.broken_images", interrupt)
     output = run(*words(scenes, tmp_path / "s.h5", "--on-error", "skip"), code=130)
-    assert "stopped; nothing is written yet: run the same command to go on" in output
+    assert "Interrupted. Nothing has been written. Run the same command to resume." in output
     assert list(tmp_path.iterdir()) == []

@@ -176,7 +176,7 @@ def test_broken_images_stop_or_are_skipped(tmp_path):
     )
     line = refused(*words)
     assert "1 that do not: train_000002" in line and "--on-error skip" in line and not (tmp_path / "x.h5").exists()
-    assert "skipped 1 images that do not decode: train_000002" in run(*words, "--on-error", "skip")
+    assert "Skipped 1 images that cannot be decoded: train_000002" in run(*words, "--on-error", "skip")
 
 
 def test_refusals_are_one_line_each(made, tmp_path):
@@ -210,13 +210,13 @@ def test_refusals_are_one_line_each(made, tmp_path):
         (("mine",), "No such command 'mine'"),
         (
             (*extract, "--backbone", "vgg11", "--weights", "none", "--image-size", 16),
-            "--image-size: expected an image that vgg11 can take",
+            "--image-size: expected a size that vgg11 accepts",
         ),
         ((*extract, *SMALL, "--num-workers", -1), "--num-workers: expected an integer ≥ 0"),
         ((*extract, *SMALL, "--device", "meta"), "--device: expected"),
         (train_words(made, tmp_path / "r", "--graph", made / "train.h5"), "--graph: expected a file of plain tensors"),
         (("demo", "--out", tmp_path / "d", "--seeds", 0), "--seeds: expected an integer ≥ 1"),
-        (("demo", "--out", tmp_path / "d", "--head-epochs", 0), "epochs: expected an integer ≥ 1"),
+        (("demo", "--out", tmp_path / "d", "--head-epochs", 0), "--head-epochs: expected an integer ≥ 1"),
         (("train-head", "--train", small.path, "--val", small.path, "--out", tmp_path / "r"), "give --graph"),
     ]
     for words, message in table:
@@ -276,7 +276,7 @@ def test_another_graph_of_the_same_size_is_another_setup(made, tmp_path):
     graph = LabelGraph.load(made / "g.pt")
     graph.label_counts = graph.label_counts + 1
     graph.save(tmp_path / "g2.pt")
-    assert "results of another setup" in refused(
+    assert "results of a different setup" in refused(
         *train_words(made, tmp_path / "r", "--head", "mlgcn"), "--graph", tmp_path / "g2.pt"
     )
 
@@ -329,7 +329,7 @@ def test_learned_edges_from_the_command_line(made, tmp_path):
     run(*train_words(made, tmp_path / "r", "--head", "mlgcn", "--learn-edges", "--learn-p", "--lr", 1.0))
     head = load_head(tmp_path / "r/mlgcn-seed0.pt")
     assert head.learned is not None and not torch.equal(head.label_graph().edge_weight, head.edge_weight)
-    assert "another setup" in refused(*train_words(made, tmp_path / "r", "--head", "mlgcn", "--lr", 1.0))
+    assert "a different setup" in refused(*train_words(made, tmp_path / "r", "--head", "mlgcn", "--lr", 1.0))
     LabelGraph.load(made / "g.pt").reweighted(weighting="binary").save(tmp_path / "b.pt")
     words = train_words(made, tmp_path / "b", "--head", "mlgcn", "--learn-edges")
     assert "weighting 'paper'" in refused(*words, "--graph", tmp_path / "b.pt")

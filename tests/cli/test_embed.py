@@ -55,7 +55,7 @@ def test_names_of_a_data_set_and_one_alias_over_a_file(folder):
 def test_words_without_a_vector(folder):
     words = ("graph", *table(folder), "--embeddings", folder / "v.txt", "--out", folder / "g.pt")
     assert "found none for 'tvset'" in refused(*words) and not (folder / "g.pt").exists()
-    assert "without a vector (zero): tvset; in tvset" in run(*words, "--oov", "zero")
+    assert "Words without a vector (zero): tvset in tvset" in run(*words, "--oov", "zero")
     graph = LabelGraph.load(folder / "g.pt")
     assert graph.x[graph.label_names.index("tvset")].tolist() == [0, 0] and graph.x_source["oov_labels"] == ["tvset"]
     run(*words, "--oov", "random", "--seed", 3)
@@ -66,11 +66,11 @@ def test_words_without_a_vector(folder):
 @pytest.mark.parametrize(
     "words, message",
     [
-        ((), "--names: expected --names, a text file of label names, or --dataset, found neither"),
-        (("--names", "names.txt", "--dataset", "table"), "found both"),
+        ((), "--names: expected one source of label names, found none; give --names or --dataset"),
+        (("--names", "names.txt", "--dataset", "table"), "found two; give --names or --dataset"),
         (("--names", "absent.txt"), "no file"),
         (("--names", "a.png"), "UTF-8"),
-        (("--names", "empty.txt"), "label names, one a line, found none"),
+        (("--names", "empty.txt"), "label names, one per line, found none"),
         (("--names", "twice.txt"), "different names, found 'dog' twice"),
         (("--names", "names.txt", "--alias-file", "v.txt"), "--alias-file: expected"),
         (("--names", "names.txt", "--alias", "tvset"), "--alias: expected label=words"),
@@ -90,13 +90,13 @@ def test_an_alias_that_would_not_be_used_is_refused(folder):
     words = ("embed", "--names", folder / "names.txt", "--embeddings", folder / "v.txt", "--out", folder / "e.pt")
     aliases = ("--alias", "tvset=tv set")
     line = refused(*words, *aliases, "--alias", "Dog=tv")
-    assert "--alias: expected one of the 2 labels, found 'Dog'; perhaps it is 'dog'" in line
-    assert "found 'emu'; names for other labels" in refused(*words, *aliases, "--alias", "emu=tv")
+    assert "--alias: expected one of the 2 labels, found 'Dog'; did you mean 'dog'?" in line
+    assert "found 'emu'; names of other labels belong in --alias-file" in refused(*words, *aliases, "--alias", "emu=tv")
     run(*words, *aliases)
     again = ("embed", "--names", folder / "names.txt", "--embeddings", folder / "e.pt", "--out", folder / "f.pt")
     for more in (aliases, ("--alias-file", folder / "aliases.csv"), ("--oov", "zero")):
         line = refused(*again, *more)
-        assert "--embeddings: expected word vectors beside --alias, --alias-file or --oov" in line
+        assert "--embeddings: expected word vectors for --alias, --alias-file and --oov" in line
     assert not (folder / "f.pt").exists()
     run(*again)
 
@@ -121,13 +121,13 @@ def test_no_result_replaces_a_file_that_it_is_made_of(folder, command, option, r
     words += ("--out", folder / "g.pt") if option == "plot" else ()
     for path in (folder / read, folder / "link"):
         line = refused(*words, f"--{option}", path)
-        assert f"{option}: expected another file than those that are read" in line
+        assert f"{option}: expected a different file than those that are read" in line
     assert (folder / read).read_bytes() == before and not (folder / "g.pt").exists()
 
 
 def test_a_plot_does_not_replace_its_graph(folder):
     words = ("graph", *table(folder), "--out", folder / "g.pt", "--plot", folder / "g.pt")
-    assert "--plot: expected another file than --out" in refused(*words) and not (folder / "g.pt").exists()
+    assert "--plot: expected a different file than --out" in refused(*words) and not (folder / "g.pt").exists()
 
 
 def test_a_released_checkpoint_becomes_files_of_this_package(tmp_path):

@@ -104,8 +104,8 @@ def test_a_linear_export_evaluates_and_says_where_it_is_from(made, tmp_path):
         )
         told = load_checkpoint(out)
         assert told.provenance == load_checkpoint(made / f"{kind}.pt").provenance
-        run("evaluate", "--checkpoint", out, "--cache", made / "val.h5", "--json", tmp_path / f"{kind}.json")
-    run("evaluate", "--checkpoint", made / "head.pt", "--cache", made / "val.h5", "--json", tmp_path / "whole.json")
+        run("evaluate", "--checkpoint", out, "--cache", made / "val.h5", "--out", tmp_path / f"{kind}.json")
+    run("evaluate", "--checkpoint", made / "head.pt", "--cache", made / "val.h5", "--out", tmp_path / "whole.json")
     rows = [next(iter(json.loads((tmp_path / f"{name}.json").read_text())["checkpoints"].values()))
             for name in ("head", "model", "whole")]  # fmt: skip
     assert rows[0] == rows[1] == rows[2]
@@ -143,7 +143,7 @@ def test_the_onnx_file_is_served_with_onnxruntime_numpy_and_pillow(made, tmp_pat
 
 def test_a_torch_program_from_the_command_line(made, tmp_path):
     words = ("export", "--checkpoint", made / "model.pt", "--format", "torch", "--out", tmp_path / "m.pt2")
-    assert "images (batch, 3, height, width), sides of 33 pixels or more → logits" in run(*words)
+    assert "images (batch, 3, height, width) of at least 33 pixels a side → logits" in run(*words)
     images = torch.randn(3, 3, 64, 64)
     expected = load_checkpoint(made / "model.pt").model.eval()(images)
     assert torch.allclose(torch.export.load(tmp_path / "m.pt2").module()(images), expected, atol=1e-4)
@@ -162,8 +162,10 @@ def test_an_export_is_known_by_its_name_and_never_replaces_what_was_trained(made
     path.write_bytes((made / "model.pt").read_bytes())
     (tmp_path / "link.safetensors").symlink_to("m.pt")
     words = ("export", "--checkpoint", path, "--out")
-    assert "another file than the checkpoint" in refused(*words, path, "--format", "onnx")
-    assert "another file than the checkpoint" in refused(*words, tmp_path / "link.safetensors", "--format", "linear")
+    assert "a different file than the checkpoint" in refused(*words, path, "--format", "onnx")
+    assert "a different file than the checkpoint" in refused(
+        *words, tmp_path / "link.safetensors", "--format", "linear"
+    )
     assert "ends in .safetensors for --format linear" in refused(*words, tmp_path / "l.pt", "--format", "linear")
     assert "does not end in .safetensors" in refused(*words, tmp_path / "l.safetensors", "--format", "model")
     assert path.read_bytes() == (made / "model.pt").read_bytes() and len([*tmp_path.iterdir()]) == 2

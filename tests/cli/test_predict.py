@@ -74,7 +74,7 @@ def test_thresholds_given_stored_and_by_default(made, tmp_path):
     own = made / "own.pt"
     save_model(own, model.model, image_size=SIZE, thresholds=torch.tensor(cuts, dtype=torch.float64).logit())
     assert labels(checkpoint="own.pt") == above(cuts) != above([0.5] * 4)
-    told, words = f"labels above the thresholds in {own} (mlgcn thresholds)", ("predict", made / "photos")
+    told, words = f"Using the thresholds in {own}", ("predict", made / "photos")
     assert told in run(*words, "--checkpoint", own) and told not in run(*words, "--checkpoint", own, "--top-k", 1)
     assert labels("--threshold", 0.5, checkpoint="own.pt") == above([0.5] * 4)
 
@@ -132,7 +132,7 @@ def test_a_file_is_whole_or_keeps_its_old_content(made, tmp_path, monkeypatch):
     out = tmp_path / "new" / "p.jsonl"
     told = predict(made, "--format", "jsonl", "--out", out, "--batch-size", 1)
     before = out.read_text(encoding="utf-8")
-    assert f"wrote {out}: 5 images" in told and len(rows(before)) == 5 and [*out.parent.iterdir()] == [out]
+    assert f"Wrote {out}: 5 images" in told and len(rows(before)) == 5 and [*out.parent.iterdir()] == [out]
     from mlgcn_pyg.prediction import photographs
 
     real, calls = photographs.read_image, []
@@ -145,7 +145,7 @@ def test_a_file_is_whole_or_keeps_its_old_content(made, tmp_path, monkeypatch):
 
     monkeypatch.setattr(photographs, "read_image", interrupted)
     told = predict(made, "--format", "jsonl", "--out", out, "--batch-size", 1, code=130)
-    assert "stopped after 3 of 5 images" in told and f"{out}.partial" in told
+    assert "Interrupted after 3 of 5 images." in told and f"{out}.partial" in told
     assert out.read_text(encoding="utf-8") == before
     assert Path(f"{out}.partial").read_text(encoding="utf-8") == "".join(before.splitlines(keepends=True)[:3])
 
@@ -249,4 +249,4 @@ def test_a_worker_that_is_killed_is_one_line(made, monkeypatch):
         "mlgcn_pyg.prediction.photographs.read_image", lambda path: os.kill(os.getpid(), signal.SIGKILL)
     )
     words = ("predict", made / "photos", "--checkpoint", made / "model.pt", "--num-workers", 1)
-    assert "fewer --num-workers" in refused(*words)
+    assert "reduce --num-workers" in refused(*words)

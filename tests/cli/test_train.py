@@ -34,7 +34,7 @@ def words(scenes, out, *more):
 
 def test_train_predict_and_evaluate_need_nothing_but_the_checkpoint(scenes, tmp_path):
     said = run(*words(scenes, tmp_path / "run"))
-    assert "epoch 2: loss" in said and "mAP" in said and "last.pt" in said
+    assert "Epoch 2: loss" in said and "mAP" in said and "last.pt" in said
     checkpoint = load_checkpoint(tmp_path / "run" / "last.pt")
     assert checkpoint.image_size == (64, 48) and checkpoint.config["epochs"] == 2
     assert len(checkpoint.label_names) == 16 and checkpoint.head.base_graph().num_edges > 0
@@ -49,22 +49,22 @@ def test_train_predict_and_evaluate_need_nothing_but_the_checkpoint(scenes, tmp_
     data = ("--dataset", "voc2007", "--root", scenes, "--split", "test", "--device", "cpu")
     network, cache = tmp_path / "run" / "last.pt", tmp_path / "val.h5"
     run("extract", *data, "--checkpoint", network, "--out", cache)
-    assert "none, since the checkpoint says it" in refused(
+    assert "no value, since the checkpoint records it" in refused(
         "extract", *data, "--checkpoint", network, "--pool", "avg", "--out", cache
     )
     shown = json.loads(
         (
-            run("evaluate", "--checkpoint", network, "--cache", cache, "--json", tmp_path / "e.json"),
+            run("evaluate", "--checkpoint", network, "--cache", cache, "--out", tmp_path / "e.json"),
             (tmp_path / "e.json").read_text(),
         )[1]
     )
     scored = shown["checkpoints"][str(network)]["all"]["mAP"]
     assert abs(scored - lines[-1]["mAP"]) < 1e-3  # cached in float16, as in training otherwise
-    assert "wrote the thresholds into" in run("thresholds", "--checkpoint", network, "--cache", cache)
+    assert "Wrote the thresholds into" in run("thresholds", "--checkpoint", network, "--cache", cache)
     other = ("--backbone", "squeezenet1_1", "--weights", "none", "--seed", 9, "--image-size", "64x48")
     run("extract", *data, *other, "--out", tmp_path / "other.h5")
     assert "weights_sha256" in refused("evaluate", "--checkpoint", network, "--cache", tmp_path / "other.h5")
-    assert "epoch 2" in run(*words(scenes, tmp_path / "run"))  # done already: said again, not trained again
+    assert "Epoch 2" in run(*words(scenes, tmp_path / "run"))  # done already: said again, not trained again
 
 
 def test_recipes_of_the_command_line(scenes, tmp_path):
@@ -100,7 +100,7 @@ def test_refusals_are_one_line_and_lose_nothing(scenes, tmp_path):
     assert (tmp_path / "run" / "last.pt").read_bytes() == before
     for more, message in [
         (("--image-size", "large"), "--image-size: expected a side such as 448, or HEIGHTxWIDTH"),
-        (("--image-size", 8), "--image-size: expected an image that squeezenet1_1 can take"),
+        (("--image-size", 8), "--image-size: expected a size that squeezenet1_1 accepts"),
         (("--precision", "fp16"), "--precision: expected float32 or bf16 on this device"),
         (("--schedule", "warm"), "--schedule: expected one of step, cosine, one_cycle"),
         (("--val-split", "none"), "--split: expected one of"),
@@ -120,7 +120,7 @@ def test_a_graph_of_other_labels_and_a_label_without_positives(scenes, tmp_path)
     table = ("--dataset", "table", "--root", photos, "--labels", tmp_path / "t.csv", "--device", "cpu")
     small = ("--backbone", "squeezenet1_1", "--weights", "none", "--image-size", 64, "--epochs", 1, "--hidden", 8)
     said = run("train", *table, *small, "--graph", tmp_path / "g.pt", "--out", tmp_path / "run")
-    assert "warning: no training image has " in said and "tree" in said
+    assert "Warning: no training image has " in said and "tree" in said
     (tmp_path / "t.csv").write_text("image,labels\ntrain_000000.jpg,unicorn\n")
     line = refused("train", *table, *small, "--graph", tmp_path / "g.pt", "--out", tmp_path / "other")
     assert "unicorn" in line
@@ -139,7 +139,7 @@ def test_stopped_by_a_signal_it_says_how_to_go_on(scenes, tmp_path, number, code
     process.send_signal(number)
     said, errors = process.communicate()
     assert process.returncode == code and "Traceback" not in errors, errors
-    assert f"the state is in {out}: run the same command to go on" in said
+    assert f"Interrupted. The state is in {out}. Run the same command to resume." in said
     assert load_checkpoint(out / "last.pt").model is not None
 
 
@@ -160,4 +160,4 @@ def test_a_signal_to_all_processes_of_a_run_waits_for_the_step(scenes, tmp_path,
         os.killpg(process.pid, signal.SIGTERM)
     said, errors = process.communicate()
     assert process.returncode == 143 and "Traceback" not in errors, errors
-    assert f"the state is in {out}: run the same command to go on" in said
+    assert f"Interrupted. The state is in {out}. Run the same command to resume." in said

@@ -1,4 +1,4 @@
-"""``mlgcn train-head``: its options, and an interrupted run that the same command goes on with."""
+"""``mlgcn train-head``: its options, and interrupted runs that the same command resumes."""
 
 import json
 import signal
@@ -63,10 +63,10 @@ def test_ctrl_c_and_the_same_command_again_equal_one_run(made, tmp_path, monkeyp
     with monkeypatch.context() as patch:
         interrupt(patch, call)
         output = run(*words(made, tmp_path / "run"), code=130)
-    assert "interrupted; the same command goes on from here" in output and "Traceback" not in output
+    assert "Interrupted. Run the same command to resume." in output and "Traceback" not in output
     assert not (tmp_path / "run/metrics.json").exists()
     output = run(*words(made, tmp_path / "run"))
-    assert "an interrupted run is in" in output and "going on from there" in output
+    assert "Resuming from" in output and "unfinished" in output
     assert files(tmp_path / "run") == files(tmp_path / "whole")
     ours, theirs = weights(tmp_path / "run"), weights(tmp_path / "whole")
     assert ours.keys() == theirs.keys() and len(ours) == 4
@@ -74,7 +74,7 @@ def test_ctrl_c_and_the_same_command_again_equal_one_run(made, tmp_path, monkeyp
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
         path.name for path in (tmp_path / "whole").iterdir()
     }
-    assert "interrupted" not in run(*words(made, tmp_path / "run"))  # a finished run leaves nothing to go on with
+    assert "Resuming" not in run(*words(made, tmp_path / "run"))  # a finished run leaves nothing to resume
 
 
 def test_an_interrupted_run_of_other_arguments_is_refused_and_kept(made, tmp_path, monkeypatch):
@@ -102,7 +102,7 @@ def test_an_interrupted_overwrite_goes_on_too(made, tmp_path, monkeypatch):
         interrupt(patch, 8)
         run(*words(made, tmp_path, "--overwrite"), code=130)
     assert files(tmp_path) == before  # nothing is lost before something takes its place
-    assert "mlgcn in epoch 5" in run(*words(made, tmp_path, "--overwrite"))
+    assert "(mlgcn: epoch 5)" in run(*words(made, tmp_path, "--overwrite"))
     run(*words(made, tmp_path / "whole"))
     assert files(tmp_path) == files(tmp_path / "whole")
 
@@ -180,7 +180,7 @@ def test_other_data_under_the_same_name_is_another_setup(made, tmp_path, what):
         targets = 1 - targets
     other = FeatureCache.from_arrays(tmp_path / "train.h5", features, targets, cache.label_names)
     more = ("--head", "mlgcn", "--train", other.path)
-    assert "results of another setup" in run(*words(made, tmp_path / "run", *more), code=2)
+    assert "results of a different setup" in run(*words(made, tmp_path / "run", *more), code=2)
 
 
 def test_thresholds_of_the_same_head_outlive_the_same_command_given_again(made, tmp_path):
@@ -191,4 +191,7 @@ def test_thresholds_of_the_same_head_outlive_the_same_command_given_again(made, 
     second.write_bytes(first.read_bytes())  # thresholds that were fitted to other weights
     said = run(*words(made, tmp_path, "--head", "mlgcn"))
     assert torch.equal(load_checkpoint(first).thresholds, cuts) and load_checkpoint(second).thresholds is None
-    assert f"warning: the thresholds in {second} were another head's and are gone" in said and str(first) not in said
+    assert (
+        f"Warning: the thresholds in {second} were fitted to a different head and are dropped." in said
+        and str(first) not in said
+    )

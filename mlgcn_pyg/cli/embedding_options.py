@@ -1,0 +1,95 @@
+"""The options that describe label embeddings, declared once for ``mlgcn graph`` and ``mlgcn embed``."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from mlgcn_pyg.cli import console
+from mlgcn_pyg.cli.options import DATA, choice, from_dataclass, option
+from mlgcn_pyg.errors import Argument, InputError, renamed_arguments
+
+if TYPE_CHECKING:  # these load torch
+    from mlgcn_pyg.graph import LabelEmbeddings
+
+FORMATS = ("auto", "text", "binary", "npy", "pickle", "mlgcn")
+OOV = ("error", "zero", "random")
+
+
+@dataclass(frozen=True)
+class EmbeddingOptions:
+    """How label names become label embeddings."""
+
+    embeddings_format: Annotated[
+        str,
+        choice("auto, text (GloVe, word2vec, fastText .vec), binary (word2vec), npy, pickle or mlgcn (mlgcn embed).",
+               DATA, FORMATS),
+    ] = "auto"  # fmt: skip
+    alias: Annotated[
+        list[str] | None, option("The words that a label stands for, such as 'tvmonitor=tv monitor'; repeatable.", DATA)
+    ] = None
+    alias_file: Annotated[
+        Path | None,
+        option("The same for many labels: CSV with the columns label and words, or JSON. --alias takes precedence.",
+               DATA),
+    ] = None  # fmt: skip
+    oov: Annotated[str, choice("Vector of words that the file lacks: error (stop), zero or random.", DATA, OOV)] = (
+        "error"
+    )
+    seed: Annotated[int, option("Seed of --oov random.", DATA)] = 0
+
+    def read(self, label_names: Sequence[str], path: Path) -> "LabelEmbeddings":
+        """Returns the embeddings of the labels; reports on stderr which words have no vector."""
+        from mlgcn_pyg.graph import ALIASES, label_embeddings, read_aliases
+
+        aliases = _parse_aliases(self.alias or [], label_names)
+        listed: dict[str, str] = {}
+        if self.alias_file is not None:
+            with renamed_arguments(path="alias_file"):
+                listed = read_aliases(self.alias_file)
+        with console.err.status(f"reading {path.name}"), renamed_arguments(path="embeddings"):
+            result = label_embeddings(
+                label_names,
+                path,
+                format=self.embeddings_format,
+                aliases=ALIASES | listed | aliases,
+                oov=self.oov,
+                seed=self.seed,
+            )
+        if aliases or self.alias_file or self.oov != "error":
+            self._check_word_vectors(path)
+        if words := result.source.get("oov_words"):
+            labels = ", ".join(result.source["oov_labels"])
+            console.note(f"Words without a vector ({result.source['oov']}): {', '.join(words)} in {labels}")
+        return result
+
+    def _check_word_vectors(self, path: Path) -> None:
+        """InputError if the file holds ready embeddings, whose words are not known any more."""
+        from mlgcn_pyg.graph import READY_FORMATS, embeddings_format
+
+        with renamed_arguments(path="embeddings"):
+            format = embeddings_format(path) if self.embeddings_format == "auto" else self.embeddings_format
+        if format in READY_FORMATS:
+            raise InputError("embeddings", "word vectors for --alias, --alias-file and --oov", f"ready rows in {path}")
+
+
+EMBEDDINGS = from_dataclass(EmbeddingOptions)
+
+
+def _parse_aliases(pairs: Sequence[str], label_names: Sequence[str]) -> dict[str, str]:
+    """Returns ``["tvmonitor=tv monitor"]`` as a dict; a name that no label has is an error."""
+    from mlgcn_pyg.graph.spelling import nearest_spellings
+
+    aliases: dict[str, str] = {}
+    names = {*label_names, *(name.lower() for name in label_names)}
+    for pair in pairs:
+        name, sign, words = (part.strip() for part in pair.partition("="))
+        if not (sign and name and words):
+            raise InputError("alias", "label=words, such as 'tvmonitor=tv monitor'", repr(pair))
+        if name not in names:
+            near = nearest_spellings([name], label_names)[name]
+            other = ("names of other labels belong in ", Argument("alias_file"))
+            fix = f"did you mean {near[0]!r}?" if near else other
+            raise InputError("alias", f"one of the {len(label_names)} labels", repr(name), fix)
+        aliases[name] = words
+    return aliases

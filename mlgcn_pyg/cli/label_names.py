@@ -1,0 +1,19 @@
+"""Label names in a text file."""
+
+from pathlib import Path
+
+from mlgcn_pyg.checks import check_label_names
+from mlgcn_pyg.errors import InputError, first_line
+from mlgcn_pyg.files import existing_file
+
+
+def read_label_names(path: Path) -> tuple[str, ...]:
+    """Returns the names in a text file, one per line; empty lines are ignored."""
+    try:
+        lines = existing_file("names", path).read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError("names", "a text file in UTF-8", f"{path} ({first_line(error)})") from error
+    names = [line.strip() for line in lines if line.strip()]
+    if not names:
+        raise InputError("names", "label names, one per line", f"none in {path}")
+    return check_label_names(names, len(names))

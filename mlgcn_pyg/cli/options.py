@@ -1,0 +1,163 @@
+"""Options: panels of the help, options that several commands have, and options made from the fields of a dataclass."""
+
+import functools
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
+from inspect import Parameter, Signature, signature
+from pathlib import Path
+from types import NoneType
+from typing import Annotated, Any, Generic, TypeVar, get_args, get_type_hints
+
+import typer
+
+from mlgcn_pyg.training.config import Setting, settings
+
+# panels of the help
+DATA, MODEL, TRAINING, COMPUTATION, OUTPUT = "Data", "Model", "Training", "Computation", "Output"
+
+T = TypeVar("T")
+
+
+def option(help: str, panel: str, *names: str, **attributes: Any) -> Any:
+    """Returns a ``typer.Option`` in a panel of the help.
+
+    Args:
+        help: what the option does.
+        panel: the panel.
+        names: names that differ from the parameter's (``--json``).
+        attributes: further arguments of ``typer.Option``.
+    """
+    return typer.Option(*names, help=help, rich_help_panel=panel, **attributes)
+
+
+def choice(help: str, panel: str, choices: Sequence[str], *names: str, **attributes: Any) -> Any:
+    """Returns an :func:`option` whose values a shell completes. The command checks the value."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [value for value in choices if value.startswith(incomplete)]
+
+    return option(help, panel, *names, autocompletion=complete, **attributes)
+
+
+Json = Annotated[bool, option("Print JSON to standard output, for scripts.", OUTPUT, "--json")]
+Overwrite = Annotated[bool, option("Replace results of a different setup in --out.", OUTPUT, "--overwrite")]
+Device = Annotated[str, option("auto (CUDA if there is a GPU), cpu, cuda, cuda:1, …", COMPUTATION)]
+NumWorkers = Annotated[int, option("Worker processes that decode images; 0 decodes in the command.", COMPUTATION)]
+BatchSize = Annotated[int, option("Images per forward pass.", COMPUTATION)]
+Graph = Annotated[Path | None, option("Label graph (.pt) written by mlgcn graph.", DATA)]
+BackboneName = Annotated[str, option("A torchvision classification model, or timm:NAME.", MODEL)]
+Weights = Annotated[
+    str, option("A .pth or .safetensors file, DEFAULT (downloaded), or none for random weights.", MODEL)
+]
+Pool = Annotated[str, choice("Pooling of the feature map: max (the paper) or avg.", MODEL, ("max", "avg"))]
+ImageSize = Annotated[str, option("Side in pixels, or HEIGHTxWIDTH.", MODEL)]
+Hidden = Annotated[str, option("Widths between the GCN layers, such as 1024 or 1024,1024.", MODEL)]
+
+
+@dataclass(frozen=True)
+class OptionGroup(Generic[T]):
+    """Options that a command receives as one object.
+
+    Attributes:
+        parameters: the options as parameters of a function.
+        build: makes the object from the values of the options, by name.
+    """
+
+    parameters: tuple[Parameter, ...]
+    build: Callable[[dict[str, Any]], T]
+
+
+def takes(**groups: OptionGroup[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command the options of groups, each of which it receives as one argument.
+
+    In the help the options of a group are where its argument is in the signature of the command.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        names = {parameter.name for group in groups.values() for parameter in group.parameters}
+        parameters: list[Parameter] = []
+        for name, parameter in signature(command).parameters.items():
+            replaced = groups[name].parameters if name in groups else (parameter,)
+            parameters += [p.replace(kind=Parameter.KEYWORD_ONLY) for p in replaced]
+
+        @functools.wraps(command)
+        def wrapped(**values: Any) -> None:
+            objects = {
+                name: group.build({p.name: values[p.name] for p in group.parameters}) for name, group in groups.items()
+            }
+            return command(**objects, **{name: value for name, value in values.items() if name not in names})
+
+        vars(wrapped)["__signature__"] = Signature(parameters)
+        wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return wrapped
+
+    return decorate
+
+
+def from_dataclass(cls: type[T]) -> OptionGroup[T]:
+    """Returns a group whose options are the fields of a dataclass, annotated with their ``typer.Option``."""
+    types = get_type_hints(cls, include_extras=True)
+    parameters = tuple(
+        Parameter(
+            f.name,
+            Parameter.KEYWORD_ONLY,
+            default=Parameter.empty if f.default is MISSING else f.default,
+            annotation=types[f.name],
+        )
+        for f in fields(cls)  # type: ignore[arg-type]  # any dataclass
+    )
+    return OptionGroup(parameters, lambda values: cls(**values))
+
+
+def from_config(
+    cls: type[T], *, without: Collection[str] = (), none: Mapping[str, object] | None = None
+) -> OptionGroup[Callable[..., T]]:
+    """Returns a group whose options are the fields of a config class; it builds the config when it is called.
+
+    Names, types, defaults and help are those of the class. The word ``none`` stands for None.
+
+    Args:
+        cls: :class:`HeadConfig` or :class:`ModelConfig`.
+        without: fields that are no options; the caller may pass them to the config.
+        none: values of options that stand for None, by name, besides the word.
+    """
+    shown = [setting for setting in settings(cls) if setting.name not in without]
+    special = none or {}
+
+    def build(values: dict[str, Any]) -> Callable[..., T]:
+        chosen = {n: None if n in special and values[n] == special[n] else values[n] for n in values}
+        return functools.partial(cls, **chosen)
+
+    return OptionGroup(tuple(map(_setting_option, shown)), build)
+
+
+def _setting_option(setting: Setting) -> Parameter:
+    kind, default = setting.type, setting.default
+    attributes: dict[str, Any] = {}
+    names: tuple[str, ...] = ()
+    if kind is bool:
+        names = (f"--{setting.name.replace('_', '-')}",)
+    elif NoneType in get_args(kind):
+        (plain,) = set(get_args(kind)) - {NoneType}
+        attributes = {"parser": _or_none(plain), "metavar": f"<{plain.__name__}>"}
+        if default is None:
+            default = "none"
+    if setting.choices:
+        unnamed = any(name not in setting.help for name in setting.choices)
+        more = f" One of {', '.join(setting.choices)}." if unnamed else ""
+        declaration = choice(setting.help + more, TRAINING, setting.choices)
+    else:
+        declaration = option(setting.help, TRAINING, *names, **attributes)
+    return Parameter(setting.name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, declaration])
+
+
+def _or_none(kind: Callable[[str], object]) -> Callable[[str], object]:
+    """Returns a parser of ``kind`` and of the word ``none``."""
+
+    def parse(text: object) -> object:
+        if text is None or str(text).lower() == "none":
+            return None
+        return kind(str(text))
+
+    parse.__name__ = getattr(kind, "__name__", "value")
+    return parse
