@@ -16,7 +16,7 @@ from mlgcn_pyg.nn.mlgcn_head import MLGCNHead
 if TYPE_CHECKING:  # torchvision is slow to import
     from mlgcn_pyg.nn import Backbone
 
-COMPARED = ("backbone", "pool", "weights_sha256", "image_size")  # of a head's features and of others
+COMPARED = ("backbone", "pool", "weights_sha256", "image_size")  # what two descriptions of features must agree in
 
 
 @dataclass(frozen=True)
@@ -65,15 +65,17 @@ class Checkpoint:
             InputError: if there is no backbone.
         """
         if self.backbone is None:
-            fix = "set the backbone that its features came from, with with_backbone or prediction.open_model"
+            fix = "open it with mlgcn_pyg.prediction.open_model, or call with_backbone"
             raise InputError("backbone", "a whole model", "a head alone, trained on cached features", fix)
         return MLGCN(self.backbone, self.head)
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """What is known about the features under the head: ``backbone``, ``pool``, ``weights_sha256``, ``image_size``…
+        """What is known about the features that the head receives.
 
-        It describes the backbone if there is one, and is ``config["features"]`` otherwise. Empty if nothing is known.
+        Keys are ``backbone``, ``pool``, ``weights_sha256`` and ``image_size``, among others. They describe the
+        checkpoint's backbone if it has one, and are those of ``config["features"]`` otherwise. Empty if nothing is
+        known.
         """
         if self.backbone is not None:
             return _provenance_of(self.backbone) | {"image_size": self.image_size and list(self.image_size)}
@@ -95,9 +97,7 @@ class Checkpoint:
         for name in COMPARED:
             expected, found = _as_list(trained_on.get(name)), _as_list(provenance.get(name))
             if None not in (expected, found) and expected != found:
-                fix = (
-                    "use the same for both; the backbone of a network that was trained whole is in its checkpoint only"
-                )
+                fix = "use the same for both; the backbone of a network trained end to end is only in its checkpoint"
                 raise InputError(argument, f"features of {name} {expected}, as the head was trained on", found, fix)
 
     def with_backbone(self, backbone: "Backbone", image_size: int | Sequence[int] | None = None) -> "Checkpoint":
@@ -129,7 +129,7 @@ def _provenance_of(backbone: "Backbone") -> dict[str, Any]:
 
 
 def _as_list(value: object) -> object:
-    """Tuples compare as the lists that JSON makes of them."""
+    """Tuples as lists, which is how JSON stores them."""
     return list(value) if isinstance(value, tuple) else value
 
 

@@ -49,8 +49,14 @@ def fold_model(model: MLGCN) -> torch.nn.Sequential:
 
     Shapes:
         - **images:** (B, 3, height, width) → **logits:** (B, C)
+
+    Raises:
+        InputError: if the backbone is not a module.
     """
-    return torch.nn.Sequential(copy.deepcopy(model.backbone), model.head.to_linear()).eval().requires_grad_(False)
+    backbone = copy.deepcopy(model.backbone)
+    if not isinstance(backbone, torch.nn.Module):
+        raise InputError("model", "a model on a torch.nn.Module", f"one on {type(backbone).__name__}")
+    return torch.nn.Sequential(backbone, model.head.to_linear()).eval().requires_grad_(False)
 
 
 def describe_network(checkpoint: Checkpoint, mean: Sequence[float], std: Sequence[float]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Opening of a network that predicts labels from images: a whole model, or a head with the backbone of its features."""
+"""Opens models for prediction: whole models, and heads with the backbone that computed their features."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,10 +23,10 @@ def open_model(
     pool: str | None = None,
     image_size: int | Sequence[int] | None = None,
 ) -> Checkpoint:
-    """Returns the checkpoint in a file with a backbone and an image size, ready to predict.
+    """Reads a checkpoint and completes it, so that it has a backbone and an image size.
 
-    A head that was trained on cached features is put on the backbone that computed them. What the file records about
-    that backbone may be omitted, and arguments that contradict the file are refused.
+    A head that was trained on cached features is put on the backbone that computed them. Arguments may be omitted if
+    the file records them. An argument that contradicts the file is refused.
 
     Args:
         path: a whole model, a head, or a linear export (``.safetensors``).

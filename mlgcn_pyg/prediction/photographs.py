@@ -1,4 +1,4 @@
-"""Images without labels: found in folders and decoded in batches. Images that do not decode are reported."""
+"""Images without labels, found in folders and decoded in batches. Images that do not decode are reported."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -14,8 +14,8 @@ from mlgcn_pyg.datasets import ImageError, eval_transform, read_image
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.loading import load_batches
 
-# the files of a folder that are read as images; a file that is passed by its name may have any ending
-ENDINGS = (
+# of the images in a folder; a file that is passed by its name may have any extension
+EXTENSIONS = (
     ".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tga",
     ".tif", ".tiff", ".webp",
 )  # fmt: skip
@@ -27,6 +27,9 @@ def find_images(images: Sequence[str | Path]) -> list[Path]:
     Files keep the order of ``images``, and the files of a folder are sorted. Hidden files in folders are ignored.
     Links to folders are not followed.
 
+    Args:
+        images: files and folders.
+
     Raises:
         InputError: if a path does not exist, a folder cannot be read, or a folder holds no image.
     """
@@ -35,7 +38,7 @@ def find_images(images: Sequence[str | Path]) -> list[Path]:
         if path.is_dir():
             below = sorted(_images_below(path))
             if not below:
-                fix = f"files ending in {', '.join(ENDINGS)} are read"
+                fix = f"files ending in {', '.join(EXTENSIONS)} are read"
                 raise InputError("images", "a folder with images in it", f"none in {path}", fix)
             files |= dict.fromkeys(below)
         elif path.exists():
@@ -49,7 +52,7 @@ def _images_below(folder: Path) -> Iterator[Path]:
     for parent, _, names in os.walk(folder, onerror=_unreadable):
         for name in names:
             path = Path(parent, name)
-            if not name.startswith(".") and name.lower().endswith(ENDINGS) and not path.is_fifo():
+            if not name.startswith(".") and name.lower().endswith(EXTENSIONS) and not path.is_fifo():
                 yield path
 
 
@@ -59,9 +62,10 @@ def _unreadable(error: OSError) -> None:
 
 
 class Photographs(Dataset[tuple[Tensor, str]]):
-    """Items are (transformed image (3, height, width), why it could not be read or "").
+    """Items are (pixels (3, height, width), error).
 
-    The tensor of an image that could not be read is zero, so that batches have one shape.
+    ``error`` is empty, or says why the image could not be read. The pixels are then zero, so that all items have the
+    same shape.
     """
 
     def __init__(self, images: Sequence[Path | Image.Image], image_size: tuple[int, int]):
@@ -83,8 +87,8 @@ class Batch:
 
     Attributes:
         images: what was passed, B entries.
-        pixels: (b, 3, height, width), the images that could be read, in order.
-        errors: for each image why it could not be read, or None; B entries.
+        pixels: (b, 3, height, width), the transformed images that could be read, in order.
+        errors: the reason why an image could not be read, or None; B entries.
     """
 
     images: Sequence[Path | Image.Image]
