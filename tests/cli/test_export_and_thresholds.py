@@ -118,7 +118,7 @@ def test_a_head_becomes_a_whole_model(made, tmp_path):
     whole.features.load_state_dict(model.backbone.features.state_dict())
     torch.save(whole.state_dict(), tmp_path / "w.pth")
     words = ("export", "--checkpoint", made / "head.pt", "--format", "model", "--out", tmp_path / "m.pt")
-    assert "give --backbone and --weights" in refused(*words)
+    assert "pass the --backbone and --weights that computed them" in refused(*words)
     run(*words, "--weights", tmp_path / "w.pth")
     made_of_head, images = load_checkpoint(tmp_path / "m.pt"), torch.randn(1, 3, 64, 64)
     assert torch.equal(made_of_head.model.eval()(images), model.model.eval()(images))
