@@ -43,11 +43,17 @@ class FeatureExtractor(Protocol):
 
     def __call__(self, images: Tensor) -> Tensor: ...
 
-    def to(self, device: torch.device) -> Self: ...
+    def to(self, device: str | torch.device) -> Self: ...
 
     def train(self, mode: bool = True) -> Self: ...
 
     def eval(self) -> Self: ...
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self: ...
+
+    def parameters(self) -> Iterator[torch.nn.Parameter]: ...
+
+    def modules(self) -> Iterator[torch.nn.Module]: ...
 
     def state_dict(self) -> Mapping[str, Any]: ...
 
@@ -75,7 +81,7 @@ class Head(Protocol):
     def to_linear(self) -> torch.nn.Linear:
         """The folded head."""
 
-    def to(self, device: torch.device) -> Self: ...
+    def to(self, device: str | torch.device) -> Self: ...
 
     def train(self, mode: bool = True) -> Self: ...
 
@@ -87,41 +93,45 @@ class Head(Protocol):
 
 
 class RowSource(Protocol):
-    """Features and targets in shuffled batches on one device, resident or streamed."""
+    """Features and targets in batches on one device, resident or streamed.
+
+    A *row* is an index into the table (N·V, D) of all views of all images.
+
+    Attributes:
+        targets: (N, C) int8.
+        device: the device of the batches.
+        num_images: N.
+        num_views: V.
+        num_features: D.
+    """
 
     targets: Tensor
     device: torch.device
-
-    @property
-    def num_images(self) -> int:
-        """N."""
-
-    @property
-    def num_views(self) -> int:
-        """V."""
-
-    @property
-    def num_features(self) -> int:
-        """D."""
+    num_images: int
+    num_views: int
+    num_features: int
 
     def row_batches(self, batch_size: int, seed: int, epoch: int, start: int = 0) -> Iterator[Tensor]:
-        """Rows (B,) of each step of an epoch, from step ``start`` on."""
+        """Yields the rows (B,) of each batch of an epoch, from batch ``start`` on."""
 
     def gather(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (B, D) and targets (B, C) of these rows."""
+        """Returns features (B, D) as stored and targets (B, C)."""
 
-    def blocks(self, views: str = "first", rows: int = 8192) -> Iterator[tuple[Tensor, Tensor]]:
-        """Features (n, D) and targets (n, C) in the order of the images."""
+    def batches(self, batch_size: int, seed: int, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yields features (B, D) as stored and targets (B, C) of each batch of an epoch, from batch ``start`` on."""
 
-    def sample(self, most_rows: int) -> Tensor:
-        """Features (n, V, D) of at most ``most_rows`` evenly spaced images, on the CPU."""
+    def blocks(self, views: str = "first", size: int = 8192) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yields features (n, D) and targets (n, C) of ``size`` images at a time, in the order of the images."""
+
+    def sample(self, most_images: int) -> Tensor:
+        """Returns features (n, V, D) of at most ``most_images`` evenly spaced images, on the CPU."""
 
 
 class TrainingStep(Protocol):
     """Advances the training of H heads over the row batches of an epoch."""
 
     def advance(self, rows: Iterator[Tensor]) -> Tensor:
-        """Takes one or more row batches; returns the losses (n, H) of the n steps that it took."""
+        """Takes n ≥ 1 steps, one per batch of rows; returns their losses (n, H)."""
 
     def release(self) -> None:
-        """Leaves the heads with storage of their own and no gradients."""
+        """Removes all gradients and leaves each parameter with its own storage."""

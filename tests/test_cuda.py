@@ -1,4 +1,4 @@
-"""The same numbers on a GPU as on the CPU; skipped where there is none."""
+"""A GPU gives the same numbers as the CPU; skipped without a GPU."""
 
 import pytest
 import torch
@@ -34,13 +34,13 @@ def test_every_kernel_on_cuda_equals_the_dense_product_on_the_cpu(kernel, dtype,
         assert (a.double().cpu() - b).abs().max() <= tolerance * b.detach().abs().max()
 
 
-def test_auto_takes_the_fused_kernel():
+def test_auto_selects_the_fused_kernel():
     adjacency, inputs = random_cell()
     adjacency, inputs = adjacency.to("cuda"), [value.cuda() for value in inputs]
     assert choose_kernel(inputs[0], adjacency, inputs[1]).kernel == "triton"
 
 
-def test_a_head_moves_with_everything_it_has_and_trains_the_same():
+def test_a_head_on_cuda_trains_as_on_the_cpu():
     graph = LabelGraph.from_targets(torch.randint(0, 2, (50, 6)), x=torch.randn(6, 8))
     head = MLGCNHead(graph, 16, (12,), learn_edges=True, learn_p=True)
     twin = MLGCNHead(graph, 16, (12,), learn_edges=True, learn_p=True)
@@ -85,8 +85,8 @@ def test_features_on_cuda_are_those_of_the_file(tmp_path, monkeypatch):
         monkeypatch.setattr(rows, "CHUNK", size)
         for source in ("0.h5", "1.h5", "*.h5"):
             cache = FeatureCache(tmp_path / source)
-            for ours, theirs in zip(cache.load("cuda"), cache.load(), strict=True):
-                assert ours.is_cuda and torch.equal(ours.cpu(), theirs)
+            for loaded, expected in zip(cache.load("cuda"), cache.load(), strict=True):
+                assert loaded.is_cuda and torch.equal(loaded.cpu(), expected)
     loaded, streamed = ResidentRows(*cache.load()), StreamedRows(cache, "cuda", window=16)
     for epoch in (1, 2):
         batches = zip(loaded.batches(4, 0, epoch), streamed.batches(4, 0, epoch), strict=True)

@@ -21,7 +21,7 @@ OPTION_NAMES: dict[str, dict[str, str]] = {
     "graph": {"path": "out", "x": "embeddings", "aliases": "alias", "format": "embeddings_format"},
     "embed": {"path": "out", "label_names": "names", "aliases": "alias", "format": "embeddings_format"},
     "import-released": {"path": "out", "label_names": "names"},
-    "extract": {"path": "out", "label_names": "graph"},
+    "extract": {"path": "out", "label_names": "graph", "name": "backbone"},
     "train-head": {"folder": "out", "hidden_channels": "hidden"},
     "train": {
         "folder": "out",
@@ -29,6 +29,7 @@ OPTION_NAMES: dict[str, dict[str, str]] = {
         "hidden_channels": "hidden",
         "cpu": "device",
         "label_names": "graph",
+        "name": "backbone",
     },
     "evaluate": {"path": "out"},
     "predict": {"path": "checkpoint", "paths": "images"},

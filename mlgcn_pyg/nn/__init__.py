@@ -1,4 +1,4 @@
-"""The network: the re-weighted convolution, the heads, the losses, and the backbones."""
+"""Neural network modules: the re-weighted convolution, heads, losses and backbones."""
 
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,11 @@ from mlgcn_pyg.nn.mlgcn_head import MLGCNHead
 
 if TYPE_CHECKING:
     from mlgcn_pyg.nn.backbones import Backbone
+    from mlgcn_pyg.typing import FeatureExtractor, Head
+
+    # type checkers verify the protocols here
+    _HEADS: tuple[type[Head], ...] = (LinearHead, MLGCNHead)
+    _BACKBONES: tuple[type[FeatureExtractor], ...] = (Backbone,)
 
 __all__ = [
     "LOSSES",

@@ -1,28 +1,37 @@
-"""The whole network: a backbone that sees the image, a head that knows the labels."""
+"""The whole network: a backbone extracts image features, and a head classifies them."""
+
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.typing import FeatureExtractor, Head
 
 
 class MLGCN(torch.nn.Module):
-    r"""ML-GCN end to end (`paper <https://arxiv.org/abs/1904.03582>`_, Fig. 2):
-    :math:`\text{logits} = \text{pool}(\text{backbone}(\text{image})) \, \mathbf{W}_{cls}^{\top}`.
+    r"""The network of `"Multi-Label Image Recognition with Graph Convolutional Networks"
+    <https://arxiv.org/abs/1904.03582>`_ (Fig. 2), from images to logits:
+
+    .. math:: \text{logits} = \text{pool}(f_{cnn}(I)) \, \mathbf{W}_{cls}^{\top}
 
     Args:
-        backbone: maps images (B, 3, height, width) to features (B, D) and has ``num_features`` = D
-            (:class:`mlgcn_pyg.nn.Backbone`).
-        head: :class:`MLGCNHead` or :class:`LinearHead` of the same ``num_features``.
+        backbone: A module that maps images (B, 3, height, width) to features (B, D), with an attribute
+            ``num_features`` = D, e.g. :class:`~mlgcn_pyg.nn.Backbone`.
+        head: :class:`~mlgcn_pyg.nn.MLGCNHead` or :class:`~mlgcn_pyg.nn.LinearHead` with the same ``num_features``.
 
     Shapes:
-        - **images:** (B, 3, height, width) → **logits:** (B, C)
+        - **images:** (B, 3, height, width)
+        - **logits:** (B, C)
 
     Raises:
-        InputError: backbone and head of different widths.
+        InputError: if backbone and head differ in ``num_features``.
     """
 
-    def __init__(self, backbone: torch.nn.Module, head: torch.nn.Module):
+    backbone: FeatureExtractor
+    head: Head
+
+    def __init__(self, backbone: FeatureExtractor, head: Head):
         super().__init__()
         if backbone.num_features != head.num_features:
             raise InputError(
@@ -36,15 +45,20 @@ class MLGCN(torch.nn.Module):
 
     @property
     def label_names(self) -> tuple[str, ...]:
+        """The names of the C labels."""
         return self.head.label_names
 
     def forward(self, images: Tensor) -> Tensor:
+        """Returns the logits (B, C) of images (B, 3, height, width)."""
         return self.head(self.backbone(images))
 
-    def param_groups(self, lr: float, backbone_lr_factor: float = 0.1) -> list[dict]:
-        """Parameter groups for an optimiser: the pretrained backbone learns ``backbone_lr_factor`` as fast.
+    def param_groups(self, lr: float, backbone_lr_factor: float = 0.1) -> list[dict[str, Any]]:
+        """Returns the parameter groups for an optimizer, with a smaller learning rate for the pretrained backbone.
 
-        The factor is the released code's (``--lrp 0.1``).
+        Args:
+            lr: The learning rate of the head.
+            backbone_lr_factor: The learning rate of the backbone as a multiple of ``lr``. The default is that of the
+                released code (``--lrp 0.1``).
         """
         return [
             {"params": list(self.backbone.parameters()), "lr": lr * backbone_lr_factor},

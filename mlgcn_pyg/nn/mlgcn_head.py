@@ -105,8 +105,10 @@ class MLGCNHead(torch.nn.Module):
     @torch.no_grad()
     def _propagate_constant(self) -> None:
         """Computes Âx, which is constant if the edges are not learned."""
-        known = self.x is not None and self.learned is None
-        self.register_buffer("propagated_x", self._operator()(self.x) if known else None, persistent=False)
+        value = None
+        if self.x is not None and self.learned is None:
+            value = self._operator()(self.x)
+        self.register_buffer("propagated_x", value, persistent=False)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         dtype = self.edge_weight.dtype

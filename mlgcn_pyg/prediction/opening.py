@@ -9,7 +9,7 @@ import torch
 from mlgcn_pyg.checkpoints import Checkpoint, load_checkpoint
 from mlgcn_pyg.checks import check_image_size
 from mlgcn_pyg.datasets import eval_transform
-from mlgcn_pyg.errors import Argument, Fix, InputError, first_line, printable_line
+from mlgcn_pyg.errors import Argument, Fix, InputError, first_line, printable_line, renamed_arguments
 from mlgcn_pyg.nn import Backbone
 
 DEFAULT_SIZE = 448  # the paper's, if neither the caller nor the checkpoint states one
@@ -65,7 +65,8 @@ def _on_backbone(
         raise _missing("backbone", path)
     if weights is None:
         raise _missing("weights", path)
-    network = Backbone(name, weights, pool or recorded.get("pool") or "max")
+    with renamed_arguments(name="backbone"):
+        network = Backbone(name, weights, pool or recorded.get("pool") or "max")
     model = head.with_backbone(network, image_size)
     size = model.image_size or (DEFAULT_SIZE, DEFAULT_SIZE)
     _check_transform(recorded.get("transform"), size)

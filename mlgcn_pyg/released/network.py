@@ -15,6 +15,7 @@ from mlgcn_pyg.nn.mlgcn_head import MLGCNHead
 from mlgcn_pyg.released.checkpoint import ReleasedWeights, read_released_weights
 from mlgcn_pyg.released.matrix import graph_of_matrix
 from mlgcn_pyg.released.pickles import read_released_counts
+from mlgcn_pyg.typing import FeatureExtractor
 
 # the modules of torchvision's ResNet, in their order in the released network's ``features``
 RESNET_MODULES = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
@@ -106,11 +107,12 @@ def _head(weights: ReleasedWeights, graph: LabelGraph) -> MLGCNHead:
     return head
 
 
-def _backbone(weights: ReleasedWeights, name: str, path: str | Path) -> torch.nn.Module:
+def _backbone(weights: ReleasedWeights, name: str, path: str | Path) -> FeatureExtractor:
     from mlgcn_pyg.nn.backbones.backbone import Backbone
     from mlgcn_pyg.nn.backbones.weights import put_weights
 
-    backbone = Backbone(name)
+    with renamed_arguments(name="backbone"):
+        backbone = Backbone(name)
     if backbone.num_features != weights.second.size(1):
         expected = f"the ResNet of the checkpoint, with {weights.second.size(1)} features"
         raise InputError("backbone", expected, f"{name}, with {backbone.num_features}")

@@ -29,7 +29,7 @@ def small_windows(monkeypatch):
 
 
 @pytest.mark.parametrize("num_rows", [0, 1, 31, 16_384, 16_385, 50_001])
-def test_an_epoch_sees_every_row_once_in_an_order_of_its_own(num_rows):
+def test_an_epoch_contains_every_image_once_in_an_order_that_depends_on_seed_and_epoch(num_rows):
     order = epoch_order(num_rows, seed=3, epoch=2)
     assert torch.equal(order.sort().values, torch.arange(num_rows))
     assert torch.equal(order, epoch_order(num_rows, seed=3, epoch=2))
@@ -38,7 +38,7 @@ def test_an_epoch_sees_every_row_once_in_an_order_of_its_own(num_rows):
         assert all(not torch.equal(order, other) for other in others)
 
 
-def test_windows_mix_rows_from_all_over_and_read_them_in_runs():
+def test_windows_mix_rows_of_the_whole_file_and_are_read_in_runs():
     order = epoch_order(100_000, seed=0, epoch=1)
     window = order[: epochs.WINDOW]
     assert abs(float(window.double().mean()) / 50_000 - 1) < 0.05 and not torch.equal(window, window.sort().values)
@@ -46,7 +46,7 @@ def test_windows_mix_rows_from_all_over_and_read_them_in_runs():
     assert runs <= epochs.WINDOW / epochs.BLOCK + 2
 
 
-def test_views_are_drawn_evenly_and_anew_each_epoch():
+def test_views_are_drawn_uniformly_and_differ_between_epochs():
     views = torch.stack([epoch_views(9_000, 3, seed=0, epoch=epoch) for epoch in (1, 2)])
     counts = torch.stack([(views == v).sum(1) for v in range(3)])
     assert counts.min() > 2_800 and counts.max() < 3_200  # 5 standard deviations are 224
@@ -56,7 +56,7 @@ def test_views_are_drawn_evenly_and_anew_each_epoch():
 @pytest.mark.parametrize(
     "num_images, num_views, batch_size", [(101, 1, 7), (101, 3, 7), (40, 2, 40), (1, 1, 5), (5, 1, 9)]
 )
-def test_streamed_batches_are_the_loaded_ones_from_any_step_on(
+def test_streamed_batches_equal_resident_batches_from_any_step(
     small_windows, tmp_path, num_images, num_views, batch_size
 ):
     cache = make_cache(tmp_path, num_images, num_views)
@@ -109,7 +109,7 @@ def test_rows_keep_their_stored_type(tmp_path):
         assert features.dtype == torch.float16 and targets.dtype == torch.int8
 
 
-def test_no_image_is_no_batch(tmp_path):
+def test_no_images_give_no_batches(tmp_path):
     cache = make_cache(tmp_path, 0)
     for source in (ResidentRows(*cache.load()), StreamedRows(cache)):
         assert list(source.batches(4, 0, 1)) == [] and list(source.blocks()) == []
@@ -129,7 +129,7 @@ def test_a_cache_too_large_for_memory_is_streamed(tmp_path, monkeypatch):
 
 
 class OnlyRows:
-    """Features that know slices and lists of rows, as several files taken for one do."""
+    """Features that are indexed by slices and lists of images only, as several joined files are."""
 
     def __init__(self, array):
         self.array, self.shape, self.dtype = array, array.shape, array.dtype
@@ -139,7 +139,7 @@ class OnlyRows:
         return self.array[rows]
 
 
-def test_features_that_know_rows_only_stream_as_well(small_windows, tmp_path):
+def test_features_indexed_by_image_only_can_be_streamed(small_windows, tmp_path):
     cache = make_cache(tmp_path, num_views=2)
     expected = list(StreamedRows(cache, window=40).batches(8, 0, 1))
     cache.features = OnlyRows(cache.features)
@@ -147,7 +147,7 @@ def test_features_that_know_rows_only_stream_as_well(small_windows, tmp_path):
     assert all(torch.equal(f, g) for (f, _), (g, _) in zip(found, expected, strict=True)) and len(found) == 13
 
 
-def test_refusals(tmp_path):
+def test_invalid_input(tmp_path):
     cache = make_cache(tmp_path)
     with pytest.raises(InputError, match="batch_size: expected at most 40 if features are streamed, found 41"):
         next(StreamedRows(cache, window=40).row_batches(41, 0, 1))
@@ -156,7 +156,7 @@ def test_refusals(tmp_path):
             next(source.row_batches(0, 0, 1))
 
 
-def test_a_streamed_row_that_is_no_number_is_named(tmp_path):
+def test_the_error_names_a_streamed_row_that_is_not_finite(tmp_path):
     cache = make_cache(tmp_path)
     damaged = cache.features.copy()
     damaged[17, 0, 2] = float("nan")

@@ -74,7 +74,7 @@ def test_non_contiguous_features():
         ({"self_weight": torch.zeros(3)}, r"self_weight: expected shape \(2,\), found shape \(3,\)"),
     ],
 )
-def test_refused_shapes(changed, message):
+def test_invalid_shapes(changed, message):
     inputs = {
         "x": torch.zeros(2, 3),
         "edge_index": torch.tensor([[0], [1]]),
@@ -85,7 +85,7 @@ def test_refused_shapes(changed, message):
         ReweightedConv(3, 2)(**(inputs | changed))
 
 
-def test_refused_arguments():
+def test_invalid_arguments():
     with pytest.raises(InputError, match="flow: expected one of target_to_source, source_to_target"):
         ReweightedConv(1, 1, flow="both")
     with pytest.raises(InputError, match="out_channels: expected an integer ≥ 1, found 0"):
@@ -102,7 +102,7 @@ def test_an_adjacency_gives_what_an_edge_index_gives(in_channels, out_channels):
         assert torch.allclose(a, b, atol=1e-5), name
 
 
-def test_an_adjacency_of_the_other_flow_is_refused():
+def test_an_adjacency_of_a_different_flow_raises():
     adjacency = Adjacency(torch.tensor([[0], [1]]), 2, "source_to_target")
     with pytest.raises(InputError, match="an adjacency with flow 'target_to_source', found 'source_to_target'"):
         ReweightedConv(3, 2)(torch.zeros(2, 3), adjacency, torch.zeros(1), torch.zeros(2))

@@ -98,7 +98,7 @@ def test_autocast_changes_nothing(name, options):
 
 
 @pytest.mark.parametrize("name, options", ALL)
-def test_no_image_and_nothing_known_cost_nothing(name, options):
+def test_the_loss_is_zero_without_images_or_known_targets(name, options):
     loss = make_loss(name, **options)
     assert loss(torch.zeros(0, 3), torch.zeros(0, 3)) == 0
     logits = torch.randn(2, 3, requires_grad=True)
@@ -108,13 +108,13 @@ def test_no_image_and_nothing_known_cost_nothing(name, options):
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_two_halves_make_the_whole(name):
+def test_the_mean_of_two_halves_is_the_loss_of_the_batch(name):
     loss, logits, targets = make_loss(name), torch.randn(6, 4), torch.randint(-1, 2, (6, 4))
     halves = (loss(logits[:3], targets[:3]) + loss(logits[3:], targets[3:])) / 2
     assert torch.allclose(halves, loss(logits, targets))
 
 
-def test_losses_by_name_and_what_they_refuse():
+def test_make_loss_and_its_errors():
     logits, targets = torch.randn(2, 3), torch.ones(2, 3)
     assert torch.equal(make_loss("asymmetric", margin=0.1)(logits, targets), asymmetric(logits, targets, margin=0.1))
     for name, options, message in [
@@ -142,7 +142,7 @@ def test_the_losses_of_many_heads_are_each_heads_loss(name):
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_other_targets_are_refused(name):
+def test_invalid_targets_raise(name):
     loss = make_loss(name)
     assert loss(torch.zeros(1, 2), torch.tensor([[1, -1]])) > 0
     with pytest.raises(InputError, match=r"targets: expected values in \{-1, 0, 1\}, found 2 at image 0, label 1"):

@@ -31,7 +31,7 @@ def test_logits_and_gradients_equal_the_dense_reference(hidden, x_width):
             assert torch.allclose(conv.weight.grad, weight.grad, rtol=1e-10, atol=1e-12), name
 
 
-def test_both_orders_of_the_last_product_are_taken_and_agree():
+def test_both_orders_of_the_last_products_are_used_and_agree():
     graph = LabelGraph.from_targets(torch.eye(4)[:, [0, 0, 1, 2]], x=torch.randn(4, 3))
     head = MLGCNHead(graph, 6, (5,)).double()
     features = torch.randn(40, 6, dtype=torch.float64)
@@ -50,7 +50,7 @@ def test_counting_multiplications_by_hand():
         assert features_first(batch, 80, 1024, 2048, train_head=True, train_features=False) == (second < first)
 
 
-def test_a_head_follows_the_parameters_it_has_now():
+def test_a_head_always_uses_its_current_parameters():
     """Fused optimisers do not announce their steps: nothing folded may be kept between calls."""
     head = MLGCNHead(LabelGraph.from_targets([[1, 1, 0], [1, 0, 1]], x=torch.randn(3, 5)), 6, (4,))
     features = torch.randn(2, 6)
@@ -113,9 +113,9 @@ def test_learned_edges_learn(tmp_path):
     assert torch.allclose(head(features), expected, atol=1e-5)
     save_head(tmp_path / "h.pt", head)
     assert torch.equal(load_head(tmp_path / "h.pt")(features), head(features))
-    as_fixed = MLGCNHead(learned, 4, (8,))  # the learned graph, frozen, in another head
-    for ours, theirs in zip(as_fixed.convs, head.convs, strict=True):
-        ours.load_state_dict(theirs.state_dict())
+    as_fixed = MLGCNHead(learned, 4, (8,))  # the learned graph, frozen, in a different head
+    for fixed_conv, conv in zip(as_fixed.convs, head.convs, strict=True):
+        fixed_conv.load_state_dict(conv.state_dict())
     assert torch.allclose(as_fixed(features), head(features), atol=1e-6)
 
 
@@ -125,7 +125,7 @@ def test_learning_p_needs_a_start_inside_0_and_1():
             MLGCNHead(LabelGraph.from_targets([[1, 1]], p=p), 4, learn_p=True)
 
 
-def test_trained_weights_on_another_graph():
+def test_trained_weights_on_a_different_graph():
     """The weights know no label: with more labels, the old ones keep their logits where no new edge reaches them."""
     x = torch.randn(4, 5)
     targets = torch.tensor([[1, 1, 0], [1, 0, 0], [0, 1, 1]])
@@ -142,7 +142,7 @@ def test_trained_weights_on_another_graph():
             head.with_graph(other)
 
 
-def test_learned_edges_follow_their_labels_to_another_graph():
+def test_learned_edges_follow_their_labels_to_a_different_graph():
     targets = torch.tensor([[1, 1, 1], [1, 1, 0], [1, 0, 1]])
     x = torch.randn(3, 5)
     graph = LabelGraph.from_targets(targets, x=x, tau=0.5, label_names=list("abc"))
@@ -236,7 +236,7 @@ def test_linear_heads_have_a_bias_and_ml_gcn_has_none():
     assert MLGCNHead(graph, 4).classifiers().shape == LinearHead(2, 4).classifiers().shape == (2, 4)
 
 
-def test_a_state_of_another_graph_is_refused_before_anything_is_loaded():
+def test_a_state_of_a_different_graph_raises_before_anything_is_loaded():
     targets = torch.tensor([[1, 1, 0], [1, 0, 1]])
     graph = LabelGraph.from_targets(targets, x=torch.randn(3, 5))
     head = MLGCNHead(graph, 6, (4,))
@@ -260,7 +260,7 @@ def test_a_state_of_another_graph_is_refused_before_anything_is_loaded():
         assert torch.equal(target(features), before)
 
 
-def test_reset_parameters_starts_learned_edges_again():
+def test_reset_parameters_resets_learned_edges():
     head = MLGCNHead(LabelGraph.from_targets([[1, 1]], p=0.3), 4, learn_edges=True, learn_p=True)
     with torch.no_grad():
         head.learned.p_offsets.fill_(2.0)
@@ -295,13 +295,13 @@ def test_moving_the_head_moves_its_graph():
         (torch.zeros(4), r"found shape \(4,\)"),
     ],
 )
-def test_refused_features(features, message):
+def test_invalid_features(features, message):
     for head in (MLGCNHead(LabelGraph.from_targets([[1, 1]]), 4), LinearHead(2, 4)):
         with pytest.raises(InputError, match=message):
             head(features)
 
 
-def test_refused_arguments():
+def test_invalid_arguments():
     graph = LabelGraph.from_targets([[1, 1]])
     with pytest.raises(InputError, match="num_features"):
         MLGCNHead(graph, 0)

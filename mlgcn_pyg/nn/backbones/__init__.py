@@ -1,4 +1,4 @@
-"""Backbones: torchvision's and timm's image classification models up to their last feature map."""
+"""Backbones: image classification models of torchvision and timm up to their last feature map."""
 
 from mlgcn_pyg.nn.backbones.backbone import Backbone, backbone_names
 

@@ -1,4 +1,4 @@
-"""Where each torchvision family keeps its last feature map (B, D, h, w)."""
+"""The last feature map (B, D, h, w) of each family of torchvision models."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,12 +9,20 @@ from torchvision import models
 from torchvision.ops.misc import Permute
 
 from mlgcn_pyg.errors import InputError
-
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, by which images come normalised
+from mlgcn_pyg.imagenet import MEAN, STD
 
 
 class Rescaling(nn.Module):
-    """ImageNet-normalised images as published weights were trained on them, normalised by ``mean`` and ``std``."""
+    """Converts images from the normalisation of ImageNet to a different one.
+
+    Args:
+        mean: the mean of each channel that the model expects.
+        std: the standard deviation of each channel that the model expects.
+        enabled: If False, images are returned unchanged.
+    """
+
+    scale: Tensor
+    shift: Tensor
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], enabled: bool):
         super().__init__()
@@ -24,13 +32,17 @@ class Rescaling(nn.Module):
         self.register_buffer("shift", (shift / torch.tensor(std)).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
+        """Returns the images (B, 3, height, width) in the normalisation of the model."""
         return images * self.scale + self.shift if self.enabled else images
 
 
 class ViTMap(nn.Module):
-    """The patch tokens of a Vision Transformer laid out as a map, at any image size.
+    """The patch tokens of a Vision Transformer as a map, for images of any size.
 
-    Position embeddings are resampled where the grid of patches differs from the pretrained one.
+    Position embeddings are resampled if the grid of patches differs from the pretrained grid.
+
+    Args:
+        model: a Vision Transformer of torchvision.
     """
 
     def __init__(self, model: models.VisionTransformer):
@@ -40,6 +52,7 @@ class ViTMap(nn.Module):
         self.conv_proj, self.class_token, self.encoder = model.conv_proj, model.class_token, model.encoder
 
     def positions(self, height: int, width: int) -> Tensor:
+        """Returns the position embeddings (1, 1 + height · width, D) of a grid of patches."""
         positions = self.encoder.pos_embedding  # (1, 1 + grid², D)
         if (height, width) == (self.grid, self.grid):
             return positions
@@ -48,6 +61,7 @@ class ViTMap(nn.Module):
         return torch.cat([positions[:, :1], patches.flatten(2).transpose(1, 2)], dim=1)
 
     def forward(self, images: Tensor) -> Tensor:
+        """Returns the map (B, D, h, w) of images (B, 3, height, width)."""
         patches = self.conv_proj(images)
         height, width = patches.shape[-2:]
         tokens = torch.cat([self.class_token.expand(images.size(0), -1, -1), patches.flatten(2).transpose(1, 2)], dim=1)
@@ -56,25 +70,37 @@ class ViTMap(nn.Module):
         return tokens[:, 1:].transpose(1, 2).unflatten(2, (height, width))
 
 
-def _named(model: nn.Module, *names: str) -> nn.Sequential:
-    return nn.Sequential(*(getattr(model, name) for name in names))
+def _chain(model: nn.Module, *names: str) -> nn.Sequential:
+    return nn.Sequential(*(model.get_submodule(name) for name in names))
+
+
+def _part(name: str) -> Callable[[nn.Module], nn.Module]:
+    return lambda model: model.get_submodule(name)
 
 
 def _inception(model: nn.Module) -> nn.Sequential:
-    """GoogLeNet and Inception v3 are chains in the order of their children, up to the pooling."""
+    """GoogLeNet and Inception v3 are chains of their children, up to the pooling."""
     names = [name for name, _ in model.named_children() if "aux" not in name.lower()]
-    rescaling = Rescaling((0.5,) * 3, (0.5,) * 3, model.transform_input)
-    return nn.Sequential(rescaling, *(getattr(model, name) for name in names[: names.index("avgpool")]))
+    rescaling = Rescaling((0.5,) * 3, (0.5,) * 3, enabled=bool(model.transform_input))
+    return nn.Sequential(rescaling, *_chain(model, *names[: names.index("avgpool")]))
 
 
-FAMILIES: list[tuple[tuple[type, ...], Callable[[nn.Module], nn.Module]]] = [
-    ((models.ResNet,), lambda m: _named(m, "conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")),
-    ((models.DenseNet,), lambda m: nn.Sequential(m.features, nn.ReLU())),
-    ((models.SwinTransformer,), lambda m: nn.Sequential(m.features, m.norm, Permute([0, 3, 1, 2]))),
+def _swin(model: nn.Module) -> nn.Sequential:
+    return nn.Sequential(*_chain(model, "features", "norm"), Permute([0, 3, 1, 2]))
+
+
+def _resnet(model: nn.Module) -> nn.Sequential:
+    return _chain(model, "conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
+
+
+FAMILIES: list[tuple[tuple[type[nn.Module], ...], Callable[[nn.Module], nn.Module]]] = [
+    ((models.ResNet,), _resnet),
+    ((models.DenseNet,), lambda model: nn.Sequential(model.get_submodule("features"), nn.ReLU())),
+    ((models.SwinTransformer,), _swin),
     ((models.VisionTransformer,), ViTMap),
-    ((models.RegNet,), lambda m: _named(m, "stem", "trunk_output")),
-    ((models.ShuffleNetV2,), lambda m: _named(m, "conv1", "maxpool", "stage2", "stage3", "stage4", "conv5")),
-    ((models.MNASNet,), lambda m: m.layers),
+    ((models.RegNet,), lambda model: _chain(model, "stem", "trunk_output")),
+    ((models.ShuffleNetV2,), lambda model: _chain(model, "conv1", "maxpool", "stage2", "stage3", "stage4", "conv5")),
+    ((models.MNASNet,), _part("layers")),
     ((models.GoogLeNet, models.Inception3), _inception),
     (
         (
@@ -86,18 +112,19 @@ FAMILIES: list[tuple[tuple[type, ...], Callable[[nn.Module], nn.Module]]] = [
             models.SqueezeNet,
             models.VGG,
         ),
-        lambda m: m.features,
+        _part("features"),
     ),
 ]
 
 
 def feature_map(model: nn.Module) -> nn.Module:
-    """The part of a torchvision classification model that ends in its last feature map (B, D, h, w).
+    """Returns the part of a torchvision classification model that ends in its last feature map (B, D, h, w).
 
-    Raises InputError for a family without one.
+    Raises:
+        InputError: if the family of the model is unknown.
     """
     for types, build in FAMILIES:
         if isinstance(model, types):
             return build(model)
     known = ", ".join(sorted(t.__name__ for types, _ in FAMILIES for t in types))
-    raise InputError("backbone", f"a model of one of {known}", type(model).__name__)
+    raise InputError("model", f"a model of one of {known}", type(model).__name__)

@@ -1,4 +1,4 @@
-"""Propagation at every size: one signature, several kernels, a choice that can be asked why."""
+"""Propagation over a label graph of any size: one function, several kernels, and an automatic choice."""
 
 from mlgcn_pyg.nn.kernels.adjacency import Adjacency
 from mlgcn_pyg.nn.kernels.choice import Choice, choose_kernel

@@ -1,4 +1,4 @@
-"""Who hears from whom, sorted both ways once."""
+"""The sparsity pattern of the label operator Â, sorted by row and by column."""
 
 import torch
 from torch import Tensor
@@ -8,32 +8,46 @@ from mlgcn_pyg.errors import InputError
 
 
 class Adjacency(torch.nn.Module):
-    r"""The pattern of Â for :func:`propagate`: its non-zero entries by row (CSR) and by column (the CSC twin).
+    r"""The sparsity pattern of :math:`\hat{\mathbf{A}}` for :func:`propagate`, as a CSR by rows and a CSC by columns.
 
-    The diagonal is part of the pattern, behind each row's edges, so that self weights cost no pass of their own. With
-    E edges and C labels there are E + C entries; entry k of the CSR is entry ``perm[k]`` of
-    ``cat([edge_weight, self_weight])``. Duplicate edges are kept: their weights add up.
+    The pattern is sorted once, and every propagation reuses it. It includes the diagonal, behind the edges of each row,
+    so that self weights need no separate pass. With E edges and C labels, there are E + C entries. Entry ``k`` of the
+    CSR is entry ``perm[k]`` of ``cat([edge_weight, self_weight])``. Duplicate edges are kept, and their weights add up.
+
+    All attributes are buffers. They move with ``.to(device)`` and are not part of the state dict.
 
     Args:
-        edge_index: (2, E) int64.
-        num_nodes: C.
-        flow: ``"target_to_source"``: row ``edge_index[0]`` hears from column ``edge_index[1]``;
-            ``"source_to_target"``: the other way.
+        edge_index: The edges (2, E), int64, in any order.
+        num_nodes: Number of labels C.
+        flow: The direction of propagation. With ``"target_to_source"``, the label ``edge_index[0]`` receives from
+            ``edge_index[1]``; with ``"source_to_target"``, ``edge_index[1]`` receives from ``edge_index[0]``.
 
     Attributes:
-        receiver, sender: (E,) rows and columns in the order of ``edge_index``.
-        rowptr: (C + 1,), col: (E + C,), perm: (E + C,): the CSR.
-        colptr: (C + 1,), row: (E + C,), perm_t: (E + C,): the CSC twin.
-
-    All of them are buffers that move with ``.to(device)`` and are not saved.
+        receiver: (E,) the row of each edge, in the order of ``edge_index``.
+        sender: (E,) the column of each edge, in the order of ``edge_index``.
+        rowptr: (C + 1,) the start of each row in the CSR.
+        col: (E + C,) the column of each entry of the CSR.
+        perm: (E + C,) the weight of each entry of the CSR.
+        colptr: (C + 1,) the start of each column in the CSC.
+        row: (E + C,) the row of each entry of the CSC.
+        perm_t: (E + C,) the weight of each entry of the CSC.
 
     Raises:
-        InputError: a wrong shape, or labels outside 0…C−1.
+        InputError: if the edges do not have the shape (2, E), or a label is not in 0…C−1.
 
     >>> adjacency = Adjacency(torch.tensor([[0, 0, 2], [2, 1, 0]]), num_nodes=3)
-    >>> adjacency.rowptr.tolist(), adjacency.col.tolist()  # 0 hears from 2, 1 and itself
+    >>> adjacency.rowptr.tolist(), adjacency.col.tolist()  # label 0 receives from 2, 1 and itself
     ([0, 3, 4, 6], [2, 1, 0, 1, 0, 2])
     """
+
+    receiver: Tensor
+    sender: Tensor
+    rowptr: Tensor
+    col: Tensor
+    perm: Tensor
+    colptr: Tensor
+    row: Tensor
+    perm_t: Tensor
 
     def __init__(self, edge_index: Tensor, num_nodes: int, flow: str = "target_to_source"):
         super().__init__()
@@ -60,20 +74,27 @@ class Adjacency(torch.nn.Module):
 
     @classmethod
     def from_csr(cls, rowptr: Tensor, col: Tensor, flow: str = "target_to_source") -> "Adjacency":
-        """The adjacency of a ready CSR without its diagonal; edge weights then go in the order of ``col``.
+        """Returns the adjacency of a CSR without the diagonal. Edge weights are in the order of ``col``.
 
-        Raises InputError where ``rowptr`` does not rise from 0 to the number of edges.
+        Args:
+            rowptr: The start of each row (C + 1,).
+            col: The column of each edge (E,).
+            flow: The direction of propagation; rows are receivers for both.
+
+        Raises:
+            InputError: if a shape does not match, or ``rowptr`` does not rise from 0 to E.
         """
         if rowptr.dim() != 1 or len(rowptr) < 2 or col.dim() != 1:
             found = f"shapes {tuple(rowptr.shape)} and {tuple(col.shape)}"
             raise InputError("rowptr", "shape (num_nodes + 1,), and col of shape (num_edges,)", found)
         lengths = rowptr.diff()
         if int(rowptr[0]) != 0 or int(rowptr[-1]) != len(col) or bool((lengths < 0).any()):
+            order = "not sorted" if bool((lengths < 0).any()) else "sorted"
             raise InputError(
                 "rowptr",
                 f"a CSR that rises from 0 to {len(col)}",
-                "one that does not",
-                fix="sort the edges by row, or give an edge_index, which need not be sorted",
+                f"{int(rowptr[0])} to {int(rowptr[-1])}, {order}",
+                fix="sort the edges by row, or build the adjacency from an edge_index, which need not be sorted",
             )
         rows = torch.repeat_interleave(torch.arange(len(lengths), device=col.device), lengths)
         pairs = (rows, col) if flow == "target_to_source" else (col, rows)
@@ -81,10 +102,11 @@ class Adjacency(torch.nn.Module):
 
     @property
     def num_edges(self) -> int:
+        """E, without the diagonal."""
         return len(self.receiver)
 
     def row_of(self) -> Tensor:
-        """(E + C,) the row of each CSR entry."""
+        """Returns the row (E + C,) of each entry of the CSR."""
         return torch.repeat_interleave(self.rowptr.diff(), output_size=len(self.col))
 
     def extra_repr(self) -> str:
@@ -92,19 +114,24 @@ class Adjacency(torch.nn.Module):
 
 
 def check_edge_index(edge_index: Tensor, num_nodes: int) -> None:
-    """InputError unless ``edge_index`` is (2, E) int64 with values in 0…num_nodes−1."""
+    """Checks that ``edge_index`` is (2, E), int64, with values in 0…num_nodes−1.
+
+    Raises:
+        InputError: if it is not.
+    """
     if edge_index.dim() != 2 or edge_index.size(0) != 2 or edge_index.dtype != torch.int64:
         found = f"shape {tuple(edge_index.shape)}, {edge_index.dtype}"
         raise InputError("edge_index", "shape (2, num_edges), int64", found)
     if edge_index.numel():
         low, high = (int(v) for v in edge_index.aminmax())
         if low < 0 or high >= num_nodes:
-            found = low if low < 0 else high
-            raise InputError("edge_index", f"labels in 0…{num_nodes - 1}", found, fix="give num_nodes = num_labels")
+            outside = low if low < 0 else high
+            fix = "num_nodes must be the number of labels"
+            raise InputError("edge_index", f"labels in 0…{num_nodes - 1}", outside, fix)
 
 
 def _sort(index: Tensor, num_nodes: int) -> tuple[Tensor, Tensor]:
-    """Pointers (num_nodes + 1,) and the stable order by ``index``."""
+    """Returns the pointers (num_nodes + 1,) and the stable order of ``index``."""
     pointer = torch.zeros(num_nodes + 1, dtype=torch.int64, device=index.device)
     torch.cumsum(torch.bincount(index, minlength=num_nodes), 0, out=pointer[1:])
     return pointer, index.argsort(stable=True)

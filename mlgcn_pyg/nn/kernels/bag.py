@@ -1,4 +1,6 @@
-"""The CPU's fastest sparse product: ``embedding_bag`` over the CSR, and over the CSC twin on the way back."""
+"""The fastest sparse product on a CPU: ``embedding_bag`` over the CSR, and over the CSC in the backward pass."""
+
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -6,26 +8,26 @@ from torch import Tensor
 
 from mlgcn_pyg.nn.kernels.adjacency import Adjacency
 
-SUM = 0  # aten's number for mode="sum"
+SUM = 0  # ATen's number for mode="sum"
 
 
 def bag(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_weight: Tensor) -> Tensor:
-    """Σ_j Â_ij x_j as weighted sums of embeddings; no message is ever materialised, forward or backward."""
+    """Returns Σ_j Â_ij x_j as weighted sums of embeddings. No message is materialised, forward or backward."""
     return _Bag.apply(x, edge_weight, self_weight, adjacency)
 
 
 def weighted_sums(x: Tensor, pointer: Tensor, index: Tensor, weight: Tensor) -> Tensor:
-    """out[i] = Σ weight[k] · x[index[k]] over k in pointer[i]…pointer[i+1]."""
-    # x is detached: embedding_bag prepares for its own, slower, backward wherever its table asks for a gradient
+    """Returns out[i] = Σ weight[k] · x[index[k]] over k in pointer[i]…pointer[i+1]."""
+    # x is detached: if its table requires a gradient, embedding_bag prepares its own, slower backward pass
     return F.embedding_bag(
         index, x.detach(), pointer, mode="sum", per_sample_weights=weight.detach(), include_last_offset=True
     )
 
 
 def sampled_dot(grad: Tensor, x: Tensor, adjacency: Adjacency) -> Tensor:
-    """⟨grad[row], x[col]⟩ at every entry of the CSR, (E + C,), without an (E, F) intermediate.
+    """Returns ⟨grad[row], x[col]⟩ (E + C,) of each entry of the CSR, without an intermediate of (E, F).
 
-    This is the operator behind embedding_bag's own weight gradient.
+    It calls the operator that embedding_bag uses for the gradient of its weights.
     """
     return torch.ops.aten._embedding_bag_per_sample_weights_backward(
         grad, x, adjacency.col, adjacency.rowptr, adjacency.row_of(), SUM
@@ -34,16 +36,16 @@ def sampled_dot(grad: Tensor, x: Tensor, adjacency: Adjacency) -> Tensor:
 
 class _Bag(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, edge_weight, self_weight, adjacency):
+    def forward(ctx: Any, x: Tensor, edge_weight: Tensor, self_weight: Tensor, adjacency: Adjacency) -> Tensor:
         x, weight = x.contiguous(), torch.cat([edge_weight, self_weight])
-        learns = edge_weight.requires_grad or self_weight.requires_grad
-        ctx.save_for_backward(x if learns else None, weight)  # features are kept only for the weights' gradients
+        learned = edge_weight.requires_grad or self_weight.requires_grad
+        ctx.save_for_backward(x if learned else None, weight)  # only the gradients of the weights need x
         ctx.adjacency = adjacency
         return weighted_sums(x, adjacency.rowptr, adjacency.col, weight.index_select(0, adjacency.perm))
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
         x, weight = ctx.saved_tensors
         adjacency, grad = ctx.adjacency, grad.contiguous()
         grad_x = grad_edge = grad_self = None

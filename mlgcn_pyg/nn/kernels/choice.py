@@ -1,4 +1,4 @@
-"""Which kernel ``auto`` takes, and why: a small table of measurements (``benchmarks/propagation.py``)."""
+"""The kernel that ``kernel="auto"`` selects, from a few measurements (``benchmarks/propagation.py``)."""
 
 import importlib.util
 from dataclasses import dataclass
@@ -8,14 +8,19 @@ from torch import Tensor
 
 from mlgcn_pyg.nn.kernels.adjacency import Adjacency
 
-# Measured on two CPU cores, labels 20 to 1,000,000: embedding_bag is fastest in every cell but one kind. Where weights
-# need gradients, the dense product's own gradients are as fast up to this many labels.
+# Measured on two CPU cores for 20 to 1,000,000 labels: embedding_bag is the fastest kernel, with one exception. If
+# weights need gradients, those of the dense product are as fast up to this number of labels.
 DENSE_LABELS = 32
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The kernel and the reason in words."""
+    """A kernel and the reason for it.
+
+    Args:
+        kernel: a key of :data:`KERNELS`.
+        reason: a sentence.
+    """
 
     kernel: str
     reason: str
@@ -23,12 +28,18 @@ class Choice:
 
 @cache
 def installed(module: str) -> bool:
-    """Whether an optional module could be imported."""
+    """Returns whether an optional module is installed."""
     return importlib.util.find_spec(module) is not None
 
 
 def choose_kernel(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_weight: Tensor | None = None) -> Choice:
-    """What ``kernel="auto"`` takes for these tensors on their device, and why.
+    """Returns the kernel that ``kernel="auto"`` selects for these tensors, and the reason.
+
+    Args:
+        x: The features.
+        adjacency: The pattern.
+        edge_weight: The edge weights.
+        self_weight: The self weights.
 
     >>> import torch
     >>> adjacency = Adjacency(torch.tensor([[0], [1]]), num_nodes=2)
@@ -37,12 +48,9 @@ def choose_kernel(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_wei
     """
     if x.is_cuda:
         if installed("triton"):
-            return Choice("triton", "on CUDA the fused kernel reads every gathered row once and writes no message")
+            return Choice("triton", "on CUDA, the fused kernel reads each gathered row once and writes no message")
         return Choice("bag", "on CUDA without Triton, embedding_bag writes no message")
-    if adjacency.num_nodes <= DENSE_LABELS and (edge_weight.requires_grad or needs_grad(self_weight)):
-        return Choice("dense", f"on a CPU, up to {DENSE_LABELS} labels whose weights learn fit a dense product")
+    learned = edge_weight.requires_grad or (self_weight is not None and self_weight.requires_grad)
+    if adjacency.num_nodes <= DENSE_LABELS and learned:
+        return Choice("dense", f"on a CPU, learned weights of up to {DENSE_LABELS} labels fit a dense product")
     return Choice("bag", "on a CPU, embedding_bag writes no message, forward or backward")
-
-
-def needs_grad(tensor: Tensor | None) -> bool:
-    return tensor is not None and tensor.requires_grad

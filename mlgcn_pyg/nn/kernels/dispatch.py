@@ -1,4 +1,4 @@
-"""One propagation step, whichever kernel does it."""
+"""One propagation step, by any of the kernels."""
 
 from collections.abc import Callable
 
@@ -14,15 +14,15 @@ from mlgcn_pyg.nn.kernels.plain import dense, gather_scatter, segment
 
 
 def triton(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_weight: Tensor) -> Tensor:
-    """The fused kernel; on a CPU it runs in Triton's interpreter (``TRITON_INTERPRET=1``) only."""
+    """Returns Âx by the fused kernel. On a CPU, it runs in Triton's interpreter only (``TRITON_INTERPRET=1``)."""
     if not installed("triton"):
         raise InputError(
-            "kernel", "Triton for kernel 'triton'", "none installed", "pip install triton, or kernel='auto'"
+            "kernel", "Triton for kernel 'triton'", "none installed", "pip install triton, or use kernel='auto'"
         )
     from mlgcn_pyg.nn.kernels.fused import fused, interpreted
 
     if not x.is_cuda and not interpreted():
-        fix = "move the tensors to a GPU, take kernel='auto', or set TRITON_INTERPRET=1 to test"
+        fix = "move the tensors to a GPU, use kernel='auto', or set TRITON_INTERPRET=1 to test the kernel"
         raise InputError("kernel", "CUDA tensors for kernel 'triton'", f"tensors on {x.device}", fix)
     return fused(x, adjacency, edge_weight, self_weight)
 
@@ -39,36 +39,37 @@ KERNELS: dict[str, Callable[[Tensor, Adjacency, Tensor, Tensor], Tensor]] = {
 def propagate(
     x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_weight: Tensor | None = None, kernel: str = "auto"
 ) -> Tensor:
-    r"""One step over the label graph, with gradients for features, edge weights and self weights:
+    r"""Propagates features over the label graph by one step, :math:`\mathbf{Y} = \hat{\mathbf{A}} \mathbf{X}`:
 
     .. math:: \mathbf{y}_i = s_i \mathbf{x}_i + \sum_{e:\ \text{receiver}(e) = i} w_e \mathbf{x}_{\text{sender}(e)}
 
+    The result is differentiable with respect to features, edge weights and self weights.
+
     Args:
-        x: (C, F) float32, float64 or bfloat16; need not be contiguous.
-        adjacency: the pattern (:class:`Adjacency`); build it once.
-        edge_weight: (E,) w, in the order of the ``edge_index`` that the adjacency was built from.
-        self_weight: (C,) s; zeros if None.
-        kernel: ``"gather_scatter"`` (PyG's way), ``"segment"`` (torch-scatter), ``"dense"``, ``"bag"``, ``"triton"``
-            (CUDA), or ``"auto"`` (see :func:`choose_kernel`). All agree to rounding.
+        x: The features (C, F), float32, float64 or bfloat16. They need not be contiguous.
+        adjacency: The pattern of Â (:class:`Adjacency`), which is built once.
+        edge_weight: The weights w (E,), in the order of the ``edge_index`` of the adjacency.
+        self_weight: The weights s (C,). Default: zeros.
+        kernel: ``"gather_scatter"`` (as in PyG), ``"segment"`` (torch-scatter), ``"dense"``, ``"bag"``, ``"triton"``
+            (CUDA), or ``"auto"`` (see :func:`choose_kernel`). All kernels agree up to rounding.
 
     Returns:
-        (C, F).
+        The propagated features (C, F).
 
     Raises:
-        InputError: an unknown kernel, or one whose library or device is missing; shapes, types or devices that do not
-            fit; on a CPU, NaN or Inf weights.
+        InputError: if the kernel is unknown or its library or device is missing, if shapes, types or devices do not
+            match, or on a CPU, if a weight is NaN or Inf.
 
-    >>> adjacency = Adjacency(torch.tensor([[0], [1]]), num_nodes=2)  # 0 hears from 1
+    >>> adjacency = Adjacency(torch.tensor([[0], [1]]), num_nodes=2)  # label 0 receives from label 1
     >>> propagate(torch.tensor([[1.0], [10.0]]), adjacency, torch.tensor([0.5]), torch.tensor([0.5, 0.5]))
     tensor([[5.5000],
             [5.0000]])
     """
     if self_weight is None:
         self_weight = edge_weight.new_zeros(adjacency.num_nodes)
-    kind = x.device.type
-    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(
-        kind
-    ):  # features come in half precision, weights do not
+    device_type = x.device.type
+    if torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type):
+        # under autocast, features are in half precision, but weights are not
         edge_weight, self_weight = edge_weight.to(x.dtype), self_weight.to(x.dtype)
     if not torch.compiler.is_compiling():
         _check(x, adjacency, edge_weight, self_weight)
@@ -93,7 +94,7 @@ def _check(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_weight: Te
             raise InputError(name, f"the type of x, {x.dtype}", weight.dtype, fix=f"{name}.to(x.dtype)")
         if weight.device != x.device or x.device != device:
             found = f"x on {x.device}, {name} on {weight.device}, adjacency on {device}"
-            raise InputError(name, "everything on one device", found, fix="move them with .to(device)")
-        # on CUDA, looking at the weights would wait for the device
+            raise InputError(name, "all tensors on one device", found, fix="move them with .to(device)")
+        # on CUDA, this check would synchronise with the device
         if not weight.is_cuda and not torch.isfinite(weight.detach()).all():
             raise InputError(name, "finite weights", "NaN or Inf")

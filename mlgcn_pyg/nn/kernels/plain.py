@@ -1,4 +1,4 @@
-"""Kernels that torch and PyTorch Geometric give: message and scatter, dense matrix, segment sums."""
+"""Kernels from PyTorch, PyTorch Geometric and torch-scatter: messages, a dense matrix, segment sums."""
 
 import torch
 from torch import Tensor
@@ -10,27 +10,31 @@ from mlgcn_pyg.nn.kernels.adjacency import Adjacency
 
 
 def gather_scatter(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_weight: Tensor) -> Tensor:
-    """PyG's message and aggregate: an (E, F) message for every edge, scattered onto the receivers."""
+    """Returns Âx as PyG does: a message (E, F) for each edge, scattered onto the receivers."""
     messages = edge_weight.view(-1, 1) * x.index_select(0, adjacency.sender)
-    gathered = scatter(messages, adjacency.receiver, dim=0, dim_size=adjacency.num_nodes, reduce="sum")
-    return gathered + self_weight.view(-1, 1) * x
+    received = scatter(messages, adjacency.receiver, dim=0, dim_size=adjacency.num_nodes, reduce="sum")
+    return received + self_weight.view(-1, 1) * x
 
 
 def dense(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_weight: Tensor) -> Tensor:
-    """Â as a C×C matrix: for graphs of a few hundred labels, refused above 16,384 (1 GiB)."""
+    """Returns Âx with Â as a C×C matrix, for graphs of a few hundred labels.
+
+    Raises:
+        InputError: if there are more than 16,384 labels, for which the matrix would take over 1 GiB.
+    """
     if adjacency.num_nodes > MAX_DENSE:
-        fix = "take kernel='auto'"
+        fix = "use kernel='auto'"
         raise InputError("kernel", f"at most {MAX_DENSE} labels for kernel 'dense'", adjacency.num_nodes, fix)
     matrix = torch.diag(self_weight).index_put((adjacency.receiver, adjacency.sender), edge_weight, accumulate=True)
     return matrix @ x
 
 
 def segment(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_weight: Tensor) -> Tensor:
-    """torch_scatter's ``segment_csr``: an (E + C, F) message for every entry, summed row by row."""
+    """Returns Âx by torch-scatter's ``segment_csr``: a message (E + C, F) for each entry, summed row by row."""
     try:
         from torch_scatter import segment_csr
     except ImportError as error:
-        fix = "pip install --no-build-isolation --no-cache-dir torch-scatter, or take kernel='auto'"
+        fix = "pip install --no-build-isolation --no-cache-dir torch-scatter, or use kernel='auto'"
         raise InputError("kernel", "torch-scatter for kernel 'segment'", "none installed", fix) from error
     weight = torch.cat([edge_weight, self_weight]).index_select(0, adjacency.perm)
     return segment_csr(weight.view(-1, 1) * x.index_select(0, adjacency.col), adjacency.rowptr, reduce="sum")

@@ -84,7 +84,7 @@ def test_weights_that_do_not_fit(tmp_path):
     state = get_model("squeezenet1_1").state_dict()
     name = "features.0.weight"
     for change, message in [
-        ({name: torch.zeros(1)}, rf"1 other shapes \(first: {name} \(1,\) instead of"),
+        ({name: torch.zeros(1)}, rf"1 different shapes \(first: {name} \(1,\) instead of"),
         ({name: None}, r"1 missing keys \(first: features.0.weight\)"),
         ({"more": torch.zeros(1)}, r"1 unknown keys \(first: more\)"),
     ]:
@@ -107,7 +107,9 @@ def test_weights_that_cannot_be_fetched(monkeypatch):
     monkeypatch.setattr("torch.hub.download_url_to_file", no_network)
     monkeypatch.setattr("torch.hub.get_dir", lambda: "/nonexistent/cache")
     monkeypatch.setattr("os.makedirs", lambda *_, **__: None)
-    with pytest.raises(InputError, match="weights: expected published weights of resnet18 to arrive, found DEFAULT .*"):
+    with pytest.raises(
+        InputError, match="weights: expected pretrained weights of resnet18 that can be downloaded, .* DEFAULT"
+    ):
         Backbone("resnet18", "DEFAULT")
 
 
@@ -117,8 +119,8 @@ def test_a_file_whose_keys_are_no_names(tmp_path):
         Backbone("resnet18", tmp_path / "k.pth")
 
 
-def test_refused_arguments():
-    with pytest.raises(InputError, match="backbone: expected one of alexnet, .*resnet101.*found 'resnet'"):
+def test_invalid_arguments():
+    with pytest.raises(InputError, match="name: expected one of alexnet, .*resnet101.*found 'resnet'"):
         Backbone("resnet")
     with pytest.raises(InputError, match="pool: expected one of max, avg"):
         Backbone("resnet18", pool="median")
@@ -175,21 +177,23 @@ def test_the_papers_backbones(name, num_features, stride):
         assert backbone.features(torch.zeros(1, 3, 2 * stride, 3 * stride)).shape == (1, num_features, 2, 3)
 
 
-def test_images_too_small_for_the_model_are_refused_as_such():
+def test_images_too_small_for_the_model_raise():
     for name, size in (("vgg11", 16), ("alexnet", 32), ("inception_v3", 32)):
         with pytest.raises(
-            InputError, match=rf"images: expected a height and width that {name} takes, found {size} × "
+            InputError, match=rf"images: expected a height and width that {name} supports, found {size} × "
         ):
             Backbone(name).eval()(torch.zeros(1, 3, size, size))
-    with pytest.raises(RuntimeError):  # another fault is not called one of the size
+    with pytest.raises(RuntimeError):  # a different error is not reported as one of the size
         Backbone("squeezenet1_1")(torch.zeros(1, 3, 64, 64, dtype=torch.float64))
     with torch.no_grad():
         assert Backbone("squeezenet1_1")(torch.zeros(0, 3, 64, 64)).shape == (0, 512)  # no image
 
 
-def test_a_batch_without_statistics_is_refused_as_such():
+def test_a_batch_without_statistics_raises():
     backbone = Backbone("resnet18").train()
-    with pytest.raises(InputError, match="images: expected more than one place.*found 32 × 32, where resnet18 leaves"):
+    with pytest.raises(
+        InputError, match="images: expected more than one value per channel.*32 × 32, for which resnet18"
+    ):
         backbone(torch.zeros(1, 3, 32, 32))
     assert backbone(torch.zeros(2, 3, 32, 32)).shape == backbone(torch.zeros(2, 3, 64, 32)).shape
 

@@ -50,31 +50,31 @@ def test_tokens_without_prefix_and_models_of_one_size():
     backbone = Backbone("timm:mixer_s32_224").eval()  # 7 × 7 tokens, no class token
     with torch.no_grad():
         assert backbone.features(torch.zeros(1, 3, 224, 224)).shape == (1, 512, 7, 7)
-        with pytest.raises(InputError, match="a height and width that timm:mixer_s32_224 takes, found 256 × 224"):
+        with pytest.raises(InputError, match="a height and width that timm:mixer_s32_224 supports, found 256 × 224"):
             backbone(torch.zeros(1, 3, 256, 224))
 
 
 @pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "test_vit"])
-def test_weights_see_images_normalised_as_they_were_trained_on(tmp_path, name):
+def test_weights_receive_images_in_the_normalisation_of_their_training(tmp_path, name):
     """The first expects 0.5 ± 0.5, the second ImageNet's numbers; images come with ImageNet's."""
     model = timm.create_model(name, pretrained=False, num_classes=0).eval()
     torch.save(model.state_dict(), tmp_path / "w.pth")
     size, mean, std = (model.pretrained_cfg[key] for key in ("input_size", "mean", "std"))
     pixels = torch.rand(2, *size)
-    images, own = (
+    images, model_images = (
         (pixels - torch.tensor(m).view(3, 1, 1)) / torch.tensor(s).view(3, 1, 1)
         for m, s in (((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), (mean, std))
     )
     backbone = Backbone(f"timm:{name}", tmp_path / "w.pth").eval()
     with torch.no_grad():
-        expected = model.forward_features(own)[:, model.num_prefix_tokens :].amax(dim=1)
+        expected = model.forward_features(model_images)[:, model.num_prefix_tokens :].amax(dim=1)
         assert torch.allclose(backbone(images), expected, atol=1e-4)
         head = LinearHead(2, backbone.num_features)
         save_model(tmp_path / "m.pt", MLGCN(backbone, head), image_size=size[1])
         assert torch.equal(load_model(tmp_path / "m.pt").eval().backbone(images), backbone(images))
 
 
-def test_what_no_feature_depends_on_does_not_learn():
+def test_parameters_that_no_feature_depends_on_are_frozen():
     """DistributedDataParallel waits for the gradient of everything that does."""
     backbone = Backbone("timm:test_convnext")
     backbone(torch.randn(2, 3, 64, 64)).sum().backward()
@@ -99,12 +99,12 @@ class Fake(torch.nn.Module):
         ([torch.zeros(1, 4, 2, 2)], "one last feature map, found list"),
     ],
 )
-def test_features_that_are_no_map_are_refused(out, message):
+def test_features_without_a_map_raise(out, message):
     with pytest.raises(InputError, match=message):
         TimmMap(Fake(out))(torch.zeros(1, 3, 224, 224))
 
 
-def test_a_map_as_wide_as_its_channels_is_told_by_the_models_word():
+def test_output_fmt_decides_the_layout_of_an_ambiguous_map():
     out = torch.arange(64.0).view(1, 4, 4, 4)
     model = Fake(out)
     assert torch.equal(TimmMap(model)(torch.zeros(1, 3, 8, 8)), out)
@@ -146,7 +146,7 @@ def test_default_weights_are_fetched_by_timm(monkeypatch):
         raise OSError("no network")
 
     monkeypatch.setattr(timm, "create_model", create)
-    with pytest.raises(InputError, match=r"timm:resnet10t \(OSError: no network\); fetch its file and give its path"):
+    with pytest.raises(InputError, match=r"resnet10t \(OSError: no network\); download the file and pass its path"):
         Backbone("timm:resnet10t", "DEFAULT")
     assert asked == [("resnet10t", True)]
 

@@ -71,7 +71,7 @@ GRAPHS = {
     "one label": (1, [], []),
     "empty rows": (4, [0, 0, 0], [1, 2, 3]),
     "empty columns": (4, [1, 2, 3], [0, 0, 0]),
-    "one hub that owns half the edges": (7, [0, 0, 0, 0, 1, 2, 3, 4], [1, 2, 3, 4, 0, 0, 5, 6]),
+    "a hub with half the edges": (7, [0, 0, 0, 0, 1, 2, 3, 4], [1, 2, 3, 4, 0, 0, 5, 6]),
     "duplicate edges": (3, [0, 0, 0, 2], [1, 1, 1, 0]),
     "unsorted edges": (4, [3, 0, 2, 0, 1], [0, 3, 1, 1, 2]),
 }
@@ -133,7 +133,7 @@ def test_non_contiguous_features_and_wide_ones(kernel):
     skip_if_absent(kernel)
     adjacency = Adjacency(torch.tensor([[0, 1, 1], [1, 2, 0]]), 3)
     w, s = torch.randn(3), torch.randn(3)
-    for width in (1, 1500):  # 1500 is more than one block of the fused kernel, and not a whole number of them
+    for width in (1, 1500):  # 1500 is more than one block of the fused kernel, and not a multiple of it
         x = torch.randn(width, 3).t()
         signal = torch.randn(width, 3).t()
         a = run(lambda *i: propagate(i[0], adjacency, i[1], i[2], kernel), (x, w, s), signal)
@@ -147,22 +147,6 @@ def test_no_self_weight_means_zero(kernel):
     adjacency, x, w = Adjacency(torch.tensor([[0], [1]]), 2), torch.randn(2, 3), torch.randn(1)
     out = propagate(x, adjacency, w, kernel=kernel)
     assert torch.allclose(out, torch.stack([w * x[1], torch.zeros(3)]))
-
-
-def test_fused_leaky_relu_equals_the_two_steps():
-    skip_if_absent("triton")
-    from mlgcn_pyg.nn.kernels.fused import fused
-
-    adjacency = Adjacency(torch.tensor([[0, 1, 1], [1, 2, 0]]), 3)
-    inputs = [torch.randn(size, dtype=torch.float64) for size in ((3, 20), (3,), (3,))]
-    signal = torch.randn(3, 20, dtype=torch.float64)
-
-    def two_steps(x, w, s):
-        return torch.nn.functional.leaky_relu(propagate(x, adjacency, w, s, "dense"), 0.2)
-
-    one = run(lambda x, w, s: fused(x, adjacency, w, s, negative_slope=0.2), inputs, signal)
-    for a, b in zip(one, run(two_steps, inputs, signal), strict=True):
-        assert torch.allclose(a, b, rtol=1e-10, atol=1e-10)
 
 
 def test_adjacency_by_hand():
@@ -200,7 +184,7 @@ def test_adjacency_moves_with_its_module_and_is_not_saved():
         (lambda: Adjacency.from_csr(torch.tensor([]), torch.tensor([3])), "rowptr: expected shape"),
     ],
 )
-def test_refused_patterns(make, message):
+def test_invalid_patterns(make, message):
     with pytest.raises(InputError, match=message):
         make()
 
@@ -217,7 +201,7 @@ def test_refused_patterns(make, message):
         ({"kernel": "magic"}, "kernel: expected one of gather_scatter, segment, dense, bag, triton, found 'magic'"),
     ],
 )
-def test_refused_inputs(changed, message):
+def test_invalid_inputs(changed, message):
     inputs = {
         "x": torch.zeros(2, 4), "adjacency": Adjacency(torch.tensor([[0], [1]]), 2), "edge_weight": torch.zeros(1),
         "self_weight": torch.zeros(2),
@@ -226,7 +210,7 @@ def test_refused_inputs(changed, message):
         propagate(**(inputs | changed))
 
 
-def test_kernels_whose_library_is_missing_say_what_to_install(monkeypatch):
+def test_errors_of_kernels_without_their_library_name_the_package(monkeypatch):
     import builtins
 
     real = builtins.__import__
@@ -252,7 +236,7 @@ def test_the_fused_kernel_needs_a_gpu_outside_the_interpreter(monkeypatch):
         propagate(torch.zeros(2, 4), Adjacency(torch.tensor([[0], [1]]), 2), torch.zeros(1), kernel="triton")
 
 
-def test_auto_says_why():
+def test_auto_states_its_reason():
     adjacency, x, w = Adjacency(torch.tensor([[0], [1]]), 2), torch.randn(2, 3), torch.randn(1)
     choice = choose_kernel(x, adjacency, w)
     assert choice.kernel in KERNELS and "CPU" in choice.reason
@@ -265,8 +249,8 @@ class OnCuda:
     is_cuda = True
 
 
-def test_on_cuda_auto_is_fused_where_triton_is_and_bag_elsewhere(monkeypatch):
+def test_on_cuda_auto_selects_triton_if_installed_and_bag_otherwise(monkeypatch):
     adjacency = Adjacency(torch.tensor([[0], [1]]), 2)
-    for there, kernel in ((True, "triton"), (False, "bag")):
-        monkeypatch.setattr(choice_module, "installed", lambda name, there=there: there)
+    for installed, kernel in ((True, "triton"), (False, "bag")):
+        monkeypatch.setattr(choice_module, "installed", lambda name, installed=installed: installed)
         assert choose_kernel(OnCuda(), adjacency, torch.ones(1)).kernel == kernel

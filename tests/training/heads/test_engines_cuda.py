@@ -1,4 +1,4 @@
-"""The engine on a GPU: captured steps are the CPU's steps; skipped where there is no GPU."""
+"""Training steps on a GPU agree with those on the CPU; skipped without a GPU."""
 
 import dataclasses
 
@@ -36,8 +36,8 @@ def test_a_run_on_cuda_is_the_run_on_the_cpu(kind, monkeypatch):
     on_cpu = fit_head(twin, data, val, CONFIG)
     close(head, twin, 1e-6)
     assert len(captured) == 1
-    for ours, theirs in zip(on_cuda.epochs, on_cpu.epochs, strict=True):
-        assert ours == pytest.approx(theirs, rel=1e-6)
+    for record, expected in zip(on_cuda.epochs, on_cpu.epochs, strict=True):
+        assert record == pytest.approx(expected, rel=1e-6)
 
 
 def test_capturing_changes_nothing():
@@ -102,7 +102,7 @@ def test_streamed_through_pinned_memory(tmp_path):
     close(head, twin, 1e-5)
 
 
-def test_going_on_with_a_captured_step(tmp_path, monkeypatch):
+def test_resuming_with_a_captured_step(tmp_path, monkeypatch):
     whole, again = fresh(), fresh()
     expected = fit_head(whole, problem(), problem(40, seed=1), CONFIG, device="cuda")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):

@@ -43,7 +43,7 @@ def heads_of(hidden, one_hot, learn, graphs, dtype):
 
 
 def configs(count, **shared):
-    """Every head with a recipe of its own."""
+    """A different recipe for each head."""
     varied = [
         HeadConfig(lr=0.5 / (k + 1), weight_decay=0.01 * k, clip_norm=None if k == 1 else 0.02, momentum=0.9 - 0.3 * k)
         for k in range(3)
@@ -97,7 +97,7 @@ def test_linear_heads(bias):
         assert all(relative(a, b) <= 1e-8 for a, b in zip(head.parameters(), twin.parameters(), strict=True))
 
 
-def test_both_orders_of_work_are_taken_as_the_head_takes_them(monkeypatch):
+def test_both_orders_of_the_products_are_used(monkeypatch):
     taken, real = [], gcn.features_first
     monkeypatch.setattr(gcn, "features_first", lambda *a, **k: taken.append(real(*a, **k)) or taken[-1])
     stack = stack_heads([fresh(seed=k, hidden=(4,)) for k in range(2)])
@@ -106,7 +106,7 @@ def test_both_orders_of_work_are_taken_as_the_head_takes_them(monkeypatch):
     assert taken == [True, False]
 
 
-def test_heads_are_up_to_date_while_they_train_and_their_own_afterwards(arrangement):
+def test_heads_are_up_to_date_during_training_and_own_their_storage_afterwards(arrangement):
     heads, seen = [fresh(seed=k) for k in range(3)], {}
     fit_heads(
         heads,
@@ -131,18 +131,18 @@ def test_an_error_leaves_heads_with_storage_of_their_own(arrangement, monkeypatc
 
 
 @pytest.mark.parametrize("cores", [1, 2, 3, 8])
-def test_any_number_of_cores_for_five_heads_and_torch_has_all_of_them_back(cores, monkeypatch):
+def test_five_heads_on_any_number_of_cores_restore_the_number_of_threads(cores, monkeypatch):
     data, before = (problem(40)[0].double(), problem(40)[1]), torch.get_num_threads()
     together, alone = ([fresh(seed=k).double() for k in range(5)] for _ in range(2))
     config, taken, real = HeadConfig(batch_size=1, epochs=2), [], engine._take_turn
-    monkeypatch.setattr(engine, "_take_turn", lambda step, batches, own: taken.append(own) or real(step, batches, own))
+    monkeypatch.setattr(engine, "_take_turn", lambda step, batches, n: taken.append(n) or real(step, batches, n))
     torch.set_num_threads(cores)
     try:
         histories = fit_heads(together, data, config=config)  # 40 steps: two turns and a shorter one
         threads = []
-        own = threading.Thread(target=lambda: threads.append(torch.get_num_threads()))
-        own.start()
-        own.join()
+        thread = threading.Thread(target=lambda: threads.append(torch.get_num_threads()))
+        thread.start()
+        thread.join()
         assert torch.get_num_threads() == threads[0] == cores
     finally:
         torch.set_num_threads(before)
@@ -195,7 +195,7 @@ def partly_frozen():
     return head
 
 
-def test_refusals():
+def test_invalid_input():
     data = problem()
     table = [
         ([], None, "heads: expected at least one head"),
