@@ -10,8 +10,8 @@ One layer is Eq. 2 of `the paper <https://arxiv.org/abs/1904.03582>`_, and Â is
 The functions receive Â as an :class:`~mlgcn_pyg.nn.kernels.Adjacency` with ``edge_weight`` (E,) and ``self_weight``
 (C,), which a label graph or :class:`~mlgcn_pyg.nn.learned_edges.LearnedEdges` computes.
 
-The same functions serve one head and a stack of H heads of equal shape. For a stack, every matrix has a leading
-dimension of size H, and the adjacency is the disjoint union of the H label graphs, with H·C nodes.
+The same functions serve one head and a stack of S heads of equal shape. For a stack, every matrix has a leading
+dimension of size S, and the adjacency is the disjoint union of the S label graphs, with S·C nodes.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ class LabelOperator:
     self_weight: Tensor
 
     def __call__(self, h: Tensor) -> Tensor:
-        """Returns ÂH for H (C, F), or (H, C, F) for a stack of heads."""
+        """Returns ÂH for a matrix H (C, F), or for a stack of heads (S, C, F)."""
         if h.dim() == 2:
             return propagate(h, self.adjacency, self.edge_weight, self.self_weight)
         return propagate(h.flatten(0, 1), self.adjacency, self.edge_weight, self.self_weight).view(h.shape)
@@ -50,9 +50,16 @@ def gcn_layer(h: Tensor | None, weight: Tensor, operator: LabelOperator) -> Tens
     Since Â(HW) = (ÂH)W, the propagation runs on the narrower side of W.
 
     Args:
-        h: (C, F), or None for one-hot labels, where HW = W.
-        weight: (F, N).
+        h: H (C, F), or None for one-hot labels, for which HW = W.
+        weight: W (F, N).
         operator: Â.
+
+    >>> import torch
+    >>> adjacency = Adjacency(torch.tensor([[0], [1]]), num_nodes=2)  # label 0 receives from label 1
+    >>> operator = LabelOperator(adjacency, edge_weight=torch.tensor([0.2]), self_weight=torch.tensor([0.8, 0.8]))
+    >>> gcn_layer(torch.tensor([[1.0], [3.0]]), torch.ones(1, 1), operator)
+    tensor([[1.4000],
+            [2.4000]])
     """
     if h is None:
         return operator(weight)
@@ -78,7 +85,7 @@ def gcn_factors(
         propagated_x: (C, F) the constant Âx, if it is known, else None.
         weights: the weight of each layer, (F, N₁), (N₁, N₂), …, (N, D).
         operator: Â.
-        negative_slope: of the LeakyReLU between the layers.
+        negative_slope: the negative slope of the LeakyReLU between the layers.
     """
     *inner, last = weights
     h, propagated = x, propagated_x
@@ -98,9 +105,9 @@ def gcn_logits(features: Tensor, h: Tensor, weight: Tensor | None, *, train_head
     multiplications (:func:`features_first`).
 
     Args:
-        features: X (B, D); a stack of heads shares it and returns logits (H, B, C).
-        h: (C, N).
-        weight: (N, D), or None if ``h`` is W_cls.
+        features: X (B, D); a stack of heads shares it, and the logits are (S, B, C).
+        h: H (C, N).
+        weight: W (N, D), or None if ``h`` is W_cls.
         train_head: whether H and W need gradients.
         train_features: whether X needs gradients.
     """
@@ -116,11 +123,11 @@ def times_transposed(x: Tensor, weight: Tensor) -> Tensor:
     """Returns x Wᵀ.
 
     Args:
-        x: (B, D), or (H, B, D) for a stack of heads.
-        weight: (n, D), or (H, n, D) for a stack of heads.
+        x: (B, D), or (S, B, D) for a stack of heads.
+        weight: (n, D), or (S, n, D) for a stack of heads.
 
     Returns:
-        (B, n), or (H, B, n) for a stack of heads.
+        (B, n), or (S, B, n) for a stack of heads.
     """
     if weight.dim() == 2:
         return F.linear(x, weight)  # the gradient of ``weight`` is laid out as ``weight`` is

@@ -40,16 +40,6 @@ def test_both_orders_of_the_last_products_are_used_and_agree():
     assert torch.allclose(torch.cat([head(row[None]) for row in features]), head(features), rtol=1e-12)
 
 
-def test_counting_multiplications_by_hand():
-    # C = 80, N = 1024, D = 2048, B = 32, training: 3·CND + 2·BCD against 2·BND + 3·BCN
-    labels_first, images_first = 3 * 80 * 1024 * 2048 + 2 * 32 * 80 * 2048, 2 * 32 * 1024 * 2048 + 3 * 32 * 80 * 1024
-    assert images_first < labels_first
-    for batch in (1, 32, 100, 200, 400, 4096):
-        first = 3 * 80 * 1024 * 2048 + 2 * batch * 80 * 2048
-        second = 2 * batch * 1024 * 2048 + 3 * batch * 80 * 1024
-        assert features_first(batch, 80, 1024, 2048, train_head=True, train_features=False) == (second < first)
-
-
 def test_a_head_always_uses_its_current_parameters():
     """Fused optimisers do not announce their steps: nothing folded may be kept between calls."""
     head = MLGCNHead(LabelGraph.from_targets([[1, 1, 0], [1, 0, 1]], x=torch.randn(3, 5)), 6, (4,))

@@ -197,7 +197,7 @@ def test_invalid_patterns(make, message):
         ({"self_weight": torch.zeros(1)}, r"self_weight: expected shape \(2,\)"),
         ({"edge_weight": torch.tensor([torch.nan])}, "edge_weight: expected finite weights, found NaN or Inf"),
         ({"edge_weight": torch.zeros(1).double()}, r"the type of x, torch.float32, found torch.float64"),
-        ({"x": torch.zeros(2, 4, device="meta")}, "everything on one device, found x on meta"),
+        ({"x": torch.zeros(2, 4, device="meta")}, "all tensors on one device, found x on meta"),
         ({"kernel": "magic"}, "kernel: expected one of gather_scatter, segment, dense, bag, triton, found 'magic'"),
     ],
 )
