@@ -1,4 +1,4 @@
-"""Random numbers that depend on what they are for, not on who draws them or when."""
+"""Random numbers that depend on their purpose, not on the process that draws them or on the order of draws."""
 
 import hashlib
 import random
@@ -7,7 +7,12 @@ from contextlib import contextmanager
 
 
 def derived_seed(*parts: int | str) -> int:
-    """A seed in [0, 2⁶³) from numbers and names, by SHA-256: near inputs give unrelated seeds.
+    """Returns a seed in [0, 2⁶³) that is derived from numbers and names by SHA-256.
+
+    Similar parts give unrelated seeds.
+
+    Args:
+        parts: what the random numbers are for, such as a base seed, a file name and an epoch.
 
     >>> derived_seed(0, "dog.jpg", 1) == derived_seed(0, "dog.jpg", 1) != derived_seed(1, "dog.jpg", 0)
     True
@@ -18,7 +23,10 @@ def derived_seed(*parts: int | str) -> int:
 
 @contextmanager
 def seeded(*parts: int | str) -> Iterator[None]:
-    """Within the block torch (on the CPU), NumPy and ``random`` draw from ``parts``; afterwards as before.
+    """Seeds torch (on the CPU), NumPy and ``random`` within a block, and restores their states after it.
+
+    Args:
+        parts: what the random numbers are for; see :func:`derived_seed`.
 
     >>> import torch
     >>> with seeded(0, "dog.jpg"):
@@ -31,14 +39,16 @@ def seeded(*parts: int | str) -> Iterator[None]:
     import numpy as np
     import torch
 
-    states, seed = (torch.get_rng_state(), random.getstate(), np.random.get_state()), derived_seed(*parts)
+    torch_state, python_state, numpy_state = torch.get_rng_state(), random.getstate(), np.random.get_state()
+    seed = derived_seed(*parts)
     try:
         torch.random.default_generator.manual_seed(seed)  # torch.manual_seed would also seed every GPU
         random.seed(seed)
-        # The same algorithm as `random`: with the same words of seed in the same order it would draw the same.
+        # NumPy and `random` use the same algorithm: seeded with the same words in the same order, they would draw the
+        # same numbers
         np.random.seed([seed >> 32, seed & 0xFFFFFFFF])
         yield
     finally:
-        torch.set_rng_state(states[0])
-        random.setstate(states[1])
-        np.random.set_state(states[2])
+        torch.set_rng_state(torch_state)
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)

@@ -1,6 +1,30 @@
-"""How a label listens to its neighbours: the entries of Â, edge by edge, never C×C.
+r"""The re-weighted adjacency Â of a label graph: how labels mix in one graph convolution.
 
-Edges i → j (P(L_j|L_i) ≥ τ) have ``edge_index[0] = i`` and ``edge_index[1] = j`` under every weighting.
+With A the binary adjacency of the edges i → j (P(L_j|L_i) ≥ τ, i ≠ j), p the share of the neighbours and 1 − p the
+share of a label itself:
+
+=================== ===================================================================== =====================
+weighting           Â                                                                     who receives
+=================== ===================================================================== =====================
+``"paper"``         Â_ij = p · A_ij / Σ_{k≠i} A_ik,  Â_ii = 1 − p  (Eq. 8)                i, from what it implies
+``"released"``      Â_ji = d_j · B_ij · d_i,  B = p·A / colsum(A) + (1−p)·I,              j, from what implies it
+                    d = rowsum(B)^-1/2  (the authors' code)
+``"binary"``        Â = D^-1/2 (A + I) D^-1/2,  D = rowsum(A + I)  (Table 1)              i, from what it implies
+``"none"``          Â = I  (the row p = 0 of Sec. 4.3.2)                                  –
+=================== ===================================================================== =====================
+
+Eq. 8 as printed lacks the factor A_ij; the formula above includes its published correction. ``"released"`` is the
+transpose of Eq. 8 with a symmetric normalisation. Its scale cancels: the authors' constant 0.25 beside a self weight of
+1 is p = 0.25 / 1.25 = 0.2.
+
+Under every weighting, ``edge_index[0]`` is i and ``edge_index[1]`` is j. Â is never stored as a matrix: the functions
+return its entries at the edges (E,) and its diagonal (C,). For ``"paper"``, Eq. 8 in code is::
+
+    out_degree = degrees(edge_index[0], num_labels)    # Σ_{k≠i} A_ik
+    edge_weight = p / out_degree[edge_index[0]]        # Â_ij
+    self_weight = torch.full_like(out_degree, 1 - p)   # Â_ii
+
+A label without outgoing edges keeps Â_ii = 1 − p, as Eq. 8 has it.
 """
 
 from collections.abc import Callable
@@ -15,19 +39,23 @@ Weights = tuple[Tensor, Tensor]
 
 
 def degrees(index: Tensor, num_labels: int) -> Tensor:
-    """How often each label stands in ``index`` (E,), as (C,) float64."""
+    """Returns how often each label occurs in ``index`` (E,), as float64 (C,)."""
     return torch.bincount(index, minlength=num_labels).to(torch.float64)
 
 
 def paper_weights(edge_index: Tensor, num_labels: int, p: float) -> Weights:
-    """Â_ij = p · A_ij / Σ_{k≠i} A_ik, Â_ii = 1 − p (Eq. 8, with the factor A_ij of its published correction)."""
+    """Returns Â_ij = p · A_ij / Σ_{k≠i} A_ik and Â_ii = 1 − p (Eq. 8 with its published correction)."""
     source = edge_index[0]
     out_degree = degrees(source, num_labels)
     return p / out_degree[source], torch.full_like(out_degree, 1 - p)
 
 
 def released_weights(edge_index: Tensor, num_labels: int, p: float) -> Weights:
-    """B = p·A / colsum(A) + (1−p)·I, d = rowsum(B)^-1/2, Â_ji = d_j · B_ij · d_i (the authors' released code)."""
+    """Returns Â_ji = d_j · B_ij · d_i with B = p·A / colsum(A) + (1−p)·I and d = rowsum(B)^-1/2.
+
+    Raises:
+        InputError: if p = 1: the row sums of B must be positive.
+    """
     if p >= 1:
         raise InputError("p", "p < 1 for weighting 'released' (its row sums must be positive)", p)
     source, target = edge_index
@@ -38,19 +66,19 @@ def released_weights(edge_index: Tensor, num_labels: int, p: float) -> Weights:
 
 
 def binary_weights(edge_index: Tensor, num_labels: int, p: float) -> Weights:
-    """Â = D^-1/2 (A + I) D^-1/2 with D the row sums of A + I (Table 1, "ML-GCN (Binary)"); p plays no part."""
+    """Returns Â = D^-1/2 (A + I) D^-1/2 with D the row sums of A + I (Table 1, "ML-GCN (Binary)"); p is ignored."""
     source, target = edge_index
     d = (degrees(source, num_labels) + 1).rsqrt()
     return d[source] * d[target], d * d
 
 
 def no_weights(edge_index: Tensor, num_labels: int, p: float) -> Weights:
-    """Â = I: every label keeps to itself (the p = 0 row of Sec. 4.3.2); p plays no part."""
+    """Returns Â = I: no label receives from a neighbour (the row p = 0 of Sec. 4.3.2); p is ignored."""
     ones = torch.ones(num_labels, dtype=torch.float64, device=edge_index.device)
     return ones.new_zeros(edge_index.size(1)), ones
 
 
-# weighting → (its weights, who receives in PyG's words: "target_to_source" lets i hear from j)
+# weighting → (function of its weights, PyG's name of the direction: "target_to_source" if i receives from j)
 WEIGHTINGS: dict[str, tuple[Callable[[Tensor, int, float], Weights], str]] = {
     "paper": (paper_weights, "target_to_source"),
     "released": (released_weights, "source_to_target"),
@@ -60,19 +88,19 @@ WEIGHTINGS: dict[str, tuple[Callable[[Tensor, int, float], Weights], str]] = {
 
 
 def reweight(edge_index: Tensor, num_labels: int, p: float, weighting: str) -> tuple[Tensor, Tensor, str]:
-    """The off-diagonal entries of Â at the edges, its diagonal, and PyG's flow.
+    """Computes the entries of Â.
 
     Args:
-        edge_index: (2, E) distinct edges i → j with i ≠ j.
+        edge_index: (2, E) different edges i → j with i ≠ j.
         num_labels: C.
-        p: share of the neighbours, 0 ≤ p ≤ 1 (p < 1 for ``"released"``).
+        p: share of the neighbours, 0 ≤ p ≤ 1; below 1 for ``"released"``.
         weighting: ``"paper"``, ``"released"``, ``"binary"`` or ``"none"``.
 
     Returns:
-        ``edge_weight`` (E,) and ``self_weight`` (C,) in float64, and ``flow``.
+        ``edge_weight`` (E,) and ``self_weight`` (C,) in float64, and PyG's ``flow``.
 
     Raises:
-        InputError: unknown weighting, or p out of range.
+        InputError: if the weighting is unknown or p is not in its range.
 
     >>> edge_weight, self_weight, flow = reweight(torch.tensor([[0, 0], [1, 2]]), 3, 0.2, "paper")
     >>> edge_weight.tolist(), self_weight.tolist(), flow

@@ -46,7 +46,7 @@ def plot_label_graph(
     check_libraries()
     import networkx as nx
 
-    network = nx.DiGraph()
+    network: DiGraph = nx.DiGraph()
     network.add_edges_from(zip(*graph.edge_index.tolist(), strict=True))
     isolated = [printable_line(graph.label_names[k]) for k in range(graph.num_labels) if k not in network]
     rows = textwrap.wrap(", ".join(isolated), 100)
