@@ -39,10 +39,10 @@ def write_cache(path: Path, rows: np.ndarray) -> None:
     partial = path.with_suffix(".partial")
     ids, targets = [str(k) for k in range(count)], np.zeros((count, LABELS), np.int8)
     names = [str(k) for k in range(LABELS)]
-    format.create(partial, (count, 1, width), "float16", targets, names, ids, {}, BATCH)
+    format.create(partial, format.checked_header((count, 1, width), "float16", targets, names, ids, {}, BATCH))
     with FeatureWriter(partial) as writer:
         for batch, start in enumerate(range(0, count, BATCH)):
-            writer.write(batch, rows[start : start + BATCH, None])
+            writer.write_batch(batch, rows[start : start + BATCH, None])
         writer.finish(path)
 
 

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written beside their final name, synced, then renamed."""
+"""Files that are complete or absent: written under a temporary name, flushed to the disk, then renamed."""
 
 import errno
 import glob
@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlgcn_pyg.errors import InputError, first_line
 from mlgcn_pyg.system import BINARY, sync, sync_folder, try_lock, unlock
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Yields a temporary path in the folder of ``path``; it becomes ``path`` only if the block ends well.
+    """Yields a temporary path in the folder of ``path``, which is renamed to ``path`` if the block ends normally.
 
-    On any exception, Ctrl-C included, the temporary file is removed and ``path`` is untouched. A symbolic link stays
-    one: all this happens to the file that it points to.
+    On any exception, including KeyboardInterrupt, the temporary file is removed and ``path`` is unchanged. A symbolic
+    link stays a link: its target is replaced.
     """
     path = behind_links(Path(path))
     check_file_name("path", path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # not the process's number: on a shared disk two machines, or containers, may have the same
+    # random, since processes of two machines or containers may have the same number and share a disk
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         yield partial
@@ -37,32 +37,32 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def leftovers(path: Path) -> list[Path]:
-    """What processes that were killed inside :func:`atomic_path` left beside ``path``."""
+    """Returns the temporary files of processes that were killed within :func:`atomic_path`."""
     return list(path.parent.glob(f".{glob.escape(path.name)}.*.partial"))
 
 
 def behind_links(path: Path) -> Path:
-    """Where the file called ``path`` is, or will be: of a symbolic link what it points to, so that the link stays."""
+    """Returns the target of a symbolic link, and any other path unchanged."""
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def partial_path(path: Path) -> Path:
-    """The name of a file that is made over several runs, ``train.h5.partial``; beside a link's target, not the link."""
+    """Returns the name of the unfinished file, such as ``train.h5.partial``, in the folder of a link's target."""
     path = behind_links(path)
     return path.with_name(path.name + ".partial")
 
 
 def check_file_name(argument: str, path: Path) -> None:
-    """InputError where a file cannot be put in the place of what is there: a folder, or a device such as /dev/null."""
+    """Raises InputError if ``path`` is a folder, a device such as /dev/null, or another thing that is not a file."""
     if path.exists() and not path.is_file():
-        what = f"the folder {path}" if path.is_dir() else f"{path}, which is no regular file"
-        raise InputError(argument, "a file name", what)
+        found = f"the folder {path}" if path.is_dir() else f"{path}, which is not a regular file"
+        raise InputError(argument, "a file name", found)
 
 
 def publish(partial: Path, path: Path) -> None:
-    """Gives a finished file its final name; content and name have reached the disk when this returns.
+    """Renames a finished file to ``path``; its content and its name have reached the disk when this returns.
 
-    Windows refuses it while any program has the file ``path`` open or mapped.
+    Raises PermissionError on Windows if a program has the file ``path`` open or mapped.
     """
     path = behind_links(path)
     with open(partial, "rb+") as file:
@@ -73,28 +73,30 @@ def publish(partial: Path, path: Path) -> None:
 
 @contextmanager
 def enough_disk(path: Path, size: int, fix: str) -> Iterator[None]:
-    """Within the block a disk without room for the ``size`` bytes of ``path`` is an InputError that says so."""
+    """Turns the OSError of a full disk into an InputError about ``path``, a file of ``size`` bytes."""
     try:
         yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
         found = os.strerror(error.errno)
-        raise InputError("path", f"{max(size / 1e6, 0.1):,.1f} MB of disk for {path}", found, fix) from error
+        raise InputError("path", f"{max(size / 1e6, 0.1):,.1f} MB of disk space for {path}", found, fix) from error
 
 
 @contextmanager
-def locked(path: Path, argument: str = "path", expected: str = "a file that nobody else is writing") -> Iterator[None]:
-    """Within the block no other process or thread that asks has ``path`` locked.
+def locked(path: Path) -> Iterator[None]:
+    """Holds an advisory lock on ``path`` within the block.
 
-    The lock is that of a file ``.NAME.lock`` beside ``path`` (see :func:`mlgcn_pyg.system.try_lock`), which is removed
-    at the end; one that a killed process left does not matter. If ``path`` is an empty file at the end, it is removed.
+    The lock belongs to the file ``.NAME.lock`` in the same folder (see :func:`mlgcn_pyg.system.try_lock`). The lock file
+    is removed at the end. One that a killed process left is used again. If ``path`` is an empty file at the end, it is
+    removed too.
 
     Raises:
-        InputError: if ``path`` is locked, about ``argument``; expected is ``expected``.
-        OSError: if the lock file cannot be made.
+        InputError: if another process, or another block in this process, holds the lock.
+        OSError: if the lock file cannot be created.
     """
-    with _holding(path.with_name(f".{path.name}.lock"), path, argument, expected):
+    lock = path.with_name(f".{path.name}.lock")
+    with _holding(lock, path, "path", "a file that no other process is writing"):
         try:
             yield
         finally:
@@ -109,13 +111,17 @@ def own_folder(
     argument: str = "folder",
     expected: str = "a folder that no other run is using",
 ) -> Iterator[None]:
-    """Within the block no other run has ``folder``, which is created if it is missing; None locks nothing.
+    """Holds an advisory lock on a folder within the block; see :func:`locked`.
 
-    The lock is that of the file ``lock`` in the folder; see :func:`locked`.
+    Args:
+        folder: the folder, which is created if it does not exist. None locks nothing.
+        lock: name of the lock file in the folder.
+        argument: the argument that the error names.
+        expected: what the error expects.
 
     Raises:
-        InputError: if the folder is locked, about ``argument``; expected is ``expected``.
-        OSError: if the folder or the lock file cannot be made.
+        InputError: if another process, or another block in this process, holds the lock.
+        OSError: if the folder or the lock file cannot be created.
     """
     if folder is None:
         yield
@@ -129,7 +135,7 @@ def own_folder(
 def _holding(lock: Path, path: Path, argument: str, expected: str) -> Iterator[None]:
     handle = os.open(lock, os.O_RDWR | os.O_CREAT | BINARY, 0o666)
     try:
-        # a lock file without its name is one that its last holder removed just now
+        # the last holder may have removed the lock file after it was opened here
         if not (try_lock(handle) and _is_at(handle, lock)):
             fix = f"wait for it to end, or choose a different {argument}"
             raise InputError(argument, expected, f"{path} in use by another process", fix)
@@ -141,14 +147,18 @@ def _holding(lock: Path, path: Path, argument: str, expected: str) -> Iterator[N
     finally:
         os.close(handle)
     if left:
-        with suppress(OSError):  # another process has opened it by now, and will remove it
+        with suppress(OSError):  # another process has opened it since, and will remove it
             lock.unlink()
 
 
 def _remove(handle: int, lock: Path) -> bool:
-    """Removes a lock file before its lock is released; returns whether the system refuses that for open files."""
+    """Removes a lock file before its lock is released.
+
+    Returns:
+        True if the file is left because the system does not remove open files.
+    """
     try:
-        if _is_at(handle, lock) and os.fstat(handle).st_size == 0:  # never a file that is something else
+        if _is_at(handle, lock) and os.fstat(handle).st_size == 0:  # a file with content is not a lock file
             lock.unlink()
     except PermissionError:
         return True
@@ -163,25 +173,23 @@ def _is_at(handle: int, path: Path) -> bool:
 
 
 def existing_file(argument: str, path: str | Path) -> Path:
-    """``path`` if it is a file that exists; InputError otherwise."""
+    """Returns ``path`` if it is an existing file; raises InputError otherwise."""
     path = Path(path)
     if not path.is_file():
-        raise InputError(
-            argument, "a file that exists", "a folder: " + str(path) if path.is_dir() else f"no file {path}"
-        )
+        raise InputError(argument, "a file that exists", f"the folder {path}" if path.is_dir() else f"no file {path}")
     return path
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Writes ``text`` (UTF-8) to ``path``, whole or not at all."""
+    """Writes ``text`` atomically, in UTF-8 and with the line ends that it has."""
     with atomic_path(path) as partial:
-        partial.write_text(text, encoding="utf-8", newline="\n")
+        partial.write_text(text, encoding="utf-8", newline="")
 
 
-def save_plain(path: str | Path, content: dict) -> None:
-    """Writes tensors, numbers, strings and containers of them with ``torch.save``, whole or not at all.
+def save_plain(path: str | Path, content: Mapping[str, Any]) -> None:
+    """Writes tensors, numbers, strings and containers of them atomically with ``torch.save``.
 
-    Raises OSError that names the file where the disk is full or fails.
+    Raises OSError if the disk is full or fails; the error names the file.
     """
     import torch
 
@@ -189,33 +197,33 @@ def save_plain(path: str | Path, content: dict) -> None:
         try:
             torch.save(content, file)
         except RuntimeError as error:
-            reason = error.__context__  # torch's own words are about its position in the file
+            reason = error.__context__  # torch's message is about its position in the file only
             raise OSError(reason.errno, reason.strerror, str(path)) if isinstance(reason, OSError) else error from None
 
 
-def load_plain(argument: str, path: str | Path):
-    """Reads a ``torch.save`` file on the CPU with ``weights_only=True``: no code in it can run.
+def load_plain(argument: str, path: str | Path) -> Any:
+    """Reads a ``torch.save`` file to the CPU with ``weights_only=True``, so that no code in it can run.
 
-    Raises InputError where the file is missing, is no such file, or holds anything but plain content.
+    Raises InputError if the file is missing, damaged, or of another format, or if its content is not plain.
     """
     import torch
 
     path = existing_file(argument, path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged or foreign file may raise nearly anything
+    except Exception as error:  # a damaged file may raise almost anything
         raise InputError(
             argument, "a file of plain tensors written by torch.save", f"{path} ({first_line(error)})"
         ) from error
 
 
 def tensor_digest(tensors: Mapping[str, "Tensor"]) -> str:
-    """sha256 over names, types, shapes and bytes: it changes when anything does."""
+    """Returns a SHA-256 digest of names, types, shapes and bytes."""
     import torch
 
     sha = hashlib.sha256()
     for name, value in tensors.items():
         value = value.detach().cpu().contiguous()
         sha.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        sha.update(value.flatten().view(torch.uint8).numpy())
+        sha.update(value.flatten().view(torch.uint8).numpy().data)
     return sha.hexdigest()

@@ -56,9 +56,9 @@ def read_at(handle: int, size: int, offset: int) -> bytes:
     return b"".join(pieces)
 
 
-def write_at(handle: int, data: object, offset: int) -> None:
-    """Writes all of ``data``, an object with the buffer protocol, at a place of an open file."""
-    view = memoryview(data).cast("B")  # type: ignore[arg-type]  # collections.abc.Buffer needs Python 3.12
+def write_at(handle: int, data: bytes | memoryview, offset: int) -> None:
+    """Writes all of ``data`` at a place of an open file."""
+    view = memoryview(data).cast("B")
     while len(view):
         if hasattr(os, "pwrite"):
             written = os.pwrite(handle, view, offset)

@@ -15,8 +15,8 @@ from mlgcn_pyg import MLGCN, LabelGraph, MLGCNHead
 from mlgcn_pyg.checkpoints import save_model
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features import FeatureCache, extract_features
-from mlgcn_pyg.features.reading import read
-from mlgcn_pyg.features.verify import repair, verify
+from mlgcn_pyg.features.reading import read_contents
+from mlgcn_pyg.features.verification import repair, verify
 from mlgcn_pyg.files import locked, own_folder
 from mlgcn_pyg.nn import Backbone
 from mlgcn_pyg.training import HeadConfig, fit_head
@@ -67,7 +67,7 @@ def resumed_extraction_and_killed_fit(folder: Path) -> None:
 def resumed(folder: Path) -> None:
     told = []
     cache = extract(folder, notify=told.append, num_workers=1)
-    assert "3 of 6 batches are good" in told[0], told
+    assert "3 of 6 batches are verified" in told[0], told
     assert verify(cache.path).good
 
 
@@ -90,7 +90,7 @@ def resumed_fit_and_prediction(folder: Path) -> None:
 def repaired(folder: Path) -> None:
     """A damaged batch is found, marked and computed again; files are replaced where nothing has them open."""
     path = folder / "s.h5"
-    good, offset = path.read_bytes(), read(path).offset
+    good, offset = path.read_bytes(), read_contents(path).offset
     with open(path, "rb+") as file:
         file.seek(offset)
         file.write(bytes([good[offset] ^ 1]))

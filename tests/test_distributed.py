@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from mlgcn_pyg.features import FeatureCache, extract_features
-from mlgcn_pyg.features.verify import verify
+from mlgcn_pyg.features.verification import verify
 from mlgcn_pyg.files import locked
 from tests.features.small import SmallBackbone, small_scenes
 
@@ -46,7 +46,7 @@ def test_what_two_killed_processes_left_one_goes_on_with_and_a_refusal_is_everyb
     assert done.returncode != 0 and done.stderr.count("InputError: path: expected a new file") >= 2
     told = []
     cache = extract_features(SmallBackbone(), scenes, tmp_path / "two.h5", batch_size=4, notify=told.append)
-    assert told == [f"going on with {tmp_path / 'two.h5.partial'}: 2 of 6 batches are good"]
+    assert told == [f"resuming from {tmp_path / 'two.h5.partial'}: 2 of 6 batches are verified"]
     assert torch.equal(cache.load()[0], whole.load()[0])
     assert sorted(path.name for path in tmp_path.glob("two*")) == ["two.h5"]
 
@@ -55,5 +55,5 @@ def test_a_path_that_another_process_holds_is_refused_everywhere_and_at_once(tmp
     small_scenes(tmp_path / "scenes", 4)
     with locked(tmp_path / "two.h5.partial"):
         done = launch(tmp_path / "scenes", tmp_path / "two.h5")
-    assert done.returncode != 0 and done.stderr.count("InputError: path: expected a file that nobody else") == 2
+    assert done.returncode != 0 and done.stderr.count("InputError: path: expected a file that no other process") == 2
     assert "Connection closed" not in done.stderr and not list(tmp_path.glob("two*"))

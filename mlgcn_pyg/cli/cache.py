@@ -16,7 +16,7 @@ from mlgcn_pyg.cli.processes import print_error
 from mlgcn_pyg.errors import InputError, printable_line
 
 if TYPE_CHECKING:
-    from mlgcn_pyg.features.verify import Report
+    from mlgcn_pyg.features.verification import Report
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A feature file (.h5).")]
 Files = Annotated[str, typer.Argument(metavar="FILE", help="A feature file, or a quoted pattern such as 'train-*.h5'.")]
@@ -24,9 +24,8 @@ Files = Annotated[str, typer.Argument(metavar="FILE", help="A feature file, or a
 
 def info(path: Files, json: options.Json = False) -> None:
     """Show a file's header: sizes, labels and provenance. Features are not read."""
-    from mlgcn_pyg.features.verify import describe
 
-    header = describe(path)
+    header = describe_cache(path)
     if json:
         return print_json(header)
     table = Table(show_header=False, box=None)
@@ -61,7 +60,7 @@ def verify(context: typer.Context, path: Files, json: options.Json = False) -> N
 
 def _verify_file(file: Path, options: CommandOptions, show: bool) -> dict[str, Any]:
     """The report on one file; an error is part of it, since the other files are verified in any case."""
-    from mlgcn_pyg.features.verify import verify
+    from mlgcn_pyg.features.verification import verify
 
     try:
         report = _with_bar(verify, file)
@@ -79,7 +78,7 @@ def _failure(file: Path | str, error: InputError | OSError, options: CommandOpti
 
 def repair(path: File, json: options.Json = False) -> None:
     """Mark damaged batches as missing; the same extract command then computes those batches only."""
-    from mlgcn_pyg.features.verify import repair
+    from mlgcn_pyg.features.verification import repair
     from mlgcn_pyg.files import behind_links, partial_path
 
     path = behind_links(path)

@@ -1,9 +1,10 @@
-"""Features on disk, read at the speed of the disk."""
+"""A feature cache: the features and targets of a data set in one or more files."""
 
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,21 +20,26 @@ from mlgcn_pyg.files import atomic_path
 
 
 class FeatureCache:
-    """The image features of a data set with its targets: a file in :mod:`mlgcn_pyg.features.format`, or several.
+    """The image features and targets of a data set, read from feature files (:mod:`mlgcn_pyg.features.format`).
 
     No file handle is kept: a cache may be pickled, forked and read from many processes.
 
     Args:
-        path: the ``.h5`` file, a glob pattern, or a list of files: several files are one cache, the shards of an
-            extraction in the order of their numbers.
+        path: a feature file, a glob pattern, or a list of files. Several files are one cache; the shards of an
+            extraction are sorted by their numbers.
 
     Attributes:
         features: (N, V, D) float16 or float32, mapped into memory, read-only.
-        targets: (N, C) int8. label_names: C strings. ids: N strings.
-        meta: provenance (of the first file). paths: the files.
+        targets: (N, C) int8 in {-1, 0, 1}.
+        label_names: C strings.
+        ids: N strings that name the images.
+        meta: provenance, of the first file.
+        path: the file or pattern, or the first file of a list.
+        paths: the files.
 
     Raises:
-        InputError: a missing, foreign, newer, unfinished, cut or inconsistent file; files that do not fit together.
+        InputError: if a file is missing, is not a feature file, is of a newer version, unfinished, truncated or
+            inconsistent, or if files do not fit together.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp(), "tiny.h5")
@@ -46,88 +52,111 @@ class FeatureCache:
 
     def __init__(self, path: str | Path | Sequence[str | Path]):
         parts = open_parts(path)
-        self._source, self.paths = path, [file for file, _ in parts]
+        self._opened, self.paths = path, [part.path for part in parts]
         self.path = Path(path) if isinstance(path, str | Path) else self.paths[0]
-        first = parts[0][1]
+        first = parts[0].contents
         self.label_names, self.meta = first.label_names, first.meta
-        self.ids = tuple(name for _, contents in parts for name in contents.ids)
-        self.targets = torch.from_numpy(np.concatenate([contents.targets for _, contents in parts]))
-        self._rows = [Rows(file, contents) for file, contents in parts]
+        self.ids = tuple(name for part in parts for name in part.contents.ids)
+        self.targets = torch.from_numpy(np.concatenate([part.contents.targets for part in parts]))
+        self._rows = [Rows(part.path, part.contents) for part in parts]
         arrays = [rows.mapped() for rows in self._rows]
-        self.features = arrays[0] if len(arrays) == 1 else JoinedRows(arrays)
-        # version 1 has no checksums
-        self._sums = [a if c.checksums is None else c.checksums for a, (_, c) in zip(arrays, parts, strict=True)]
+        self.features: np.ndarray | JoinedRows = arrays[0] if len(arrays) == 1 else JoinedRows(arrays)
+        self._digested = [
+            part.contents.checksums if part.contents.has_checksums else array
+            for array, part in zip(arrays, parts, strict=True)
+        ]
 
     @classmethod
     def from_arrays(
         cls,
         path: str | Path,
-        features,
-        targets,
+        features: Any,
+        targets: Any,
         label_names: Sequence[str],
         *,
         ids: Sequence[str] | None = None,
         dtype: str = "float16",
-        meta: dict | None = None,
+        meta: dict[str, Any] | None = None,
     ) -> "FeatureCache":
-        """Writes features (N, D) or (N, V, D) of any origin (CLIP, DINO, …) to ``path`` and opens it.
+        """Writes features of any origin (CLIP, DINO, …) to a feature file and opens it.
 
-        ``ids`` are the row numbers by default; ``meta`` is what JSON can hold, to say where the features are from.
-        Raises InputError for NaN or Inf, values that ``dtype`` cannot hold, and whatever does not fit together.
+        Args:
+            path: the feature file, which is replaced atomically if it exists.
+            features: (N, D) or (N, V, D).
+            targets: (N, C) in {-1, 0, 1}.
+            label_names: C strings.
+            ids: N strings that name the images; the row numbers by default.
+            dtype: type of the stored features, ``"float16"`` or ``"float32"``.
+            meta: provenance, as JSON can hold it.
+
+        Raises:
+            InputError: if a feature is not finite or ``dtype`` cannot hold it, if shapes do not fit together, or if the
+                disk is full.
         """
         features = torch.as_tensor(features)
         features = features.unsqueeze(1) if features.dim() == 2 else features
         if features.dim() != 3:
             raise InputError("features", "shape (N, D) or (N, V, D)", f"shape {tuple(features.shape)}")
         ids = [str(row) for row in range(len(features))] if ids is None else list(ids)
-        batch_size = max(1, (8 << 20) // max(1, 4 * features[:1].numel()))  # some megabytes to a checksum
+        batch_size = max(1, (8 << 20) // max(1, 4 * features[:1].numel()))  # several megabytes per checksum
         with atomic_path(path) as partial:
-            shape = tuple(features.shape)
-            format.create(partial, shape, dtype, targets, label_names, ids, meta or {}, batch_size)
-            with FeatureWriter(partial, fix="free some and write it again") as writer:
+            shape = (features.size(0), features.size(1), features.size(2))
+            header = format.checked_header(shape, dtype, targets, label_names, ids, meta or {}, batch_size)
+            format.create(partial, header)
+            with FeatureWriter(partial, fix="free disk space and run again") as writer:
                 for batch, rows in enumerate(features.split(batch_size) if len(features) else ()):
                     start = batch * batch_size
-                    writer.write(batch, storable(rows, dtype, ids[start : start + batch_size]))
+                    writer.write_batch(batch, storable(rows, dtype, ids[start : start + batch_size]))
         return cls(path)
 
     def digest(self) -> str:
-        """sha256 that changes when features, targets or names do; features are told by the files' checksums."""
+        """Returns a SHA-256 digest of features, targets and names; for features, of the checksums in the files."""
         sha = hashlib.sha256(json.dumps([self.label_names, self.ids, list(self.features.shape)]).encode())
-        for content in (self.targets.numpy(), *self._sums):
-            sha.update(np.ascontiguousarray(content))
+        for content in (self.targets.numpy(), *self._digested):
+            sha.update(np.ascontiguousarray(content).data)
         return sha.hexdigest()
 
     @property
     def num_images(self) -> int:
+        """N."""
         return self.features.shape[0]
 
     @property
     def num_views(self) -> int:
+        """V."""
         return self.features.shape[1]
 
     @property
     def num_features(self) -> int:
+        """D."""
         return self.features.shape[2]
 
     @property
     def num_labels(self) -> int:
+        """C."""
         return len(self.label_names)
 
     def __len__(self) -> int:
         return self.num_images
 
-    def __reduce__(self):
-        return type(self), (self._source,)  # the other process maps the files itself
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._opened,)  # the other process maps the files itself
 
     def load(self, device: str | torch.device = "cpu") -> tuple[Tensor, Tensor]:
-        """Features (N, V, D) as stored and targets (N, C) int8 on ``device``, in one pass over the files.
+        """Reads all features in one pass over the files. Checksums are not verified; see :func:`verify`.
 
-        What is written is finite; whether it still is what was written, ``mlgcn cache verify`` finds out. Raises
-        InputError where another file has taken the name since the cache was opened, or the file was cut.
+        Args:
+            device: where the tensors are.
+
+        Returns:
+            Features (N, V, D) as stored, and targets (N, C) int8.
+
+        Raises:
+            InputError: if a file was replaced or truncated since the cache was opened.
         """
         shape, dtype, start = self.features.shape, self.features.dtype, 0
         if torch.device(device).type == "cpu":
-            # NumPy's memory comes in large pages, which fill twice as fast as torch's
+            # NumPy uses large pages, which fill twice as fast as torch's memory
             features = torch.from_numpy(np.empty(shape, dtype))
         else:
             features = torch.from_numpy(np.empty(0, dtype)).new_empty(shape, device=device)
@@ -143,9 +172,13 @@ class FeatureCache:
         generator: torch.Generator | None = None,
         device: str | torch.device = "cpu",
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yields features (B, D) float32 of view 0 and targets (B, C) int8; every row once, the last batch shorter.
+        """Yields features (B, D) float32 of view 0 and targets (B, C) int8, each row once.
 
-        The order of a shuffled pass is drawn from ``generator`` (on the CPU; torch's own by default).
+        Args:
+            batch_size: B; the last batch may be smaller.
+            shuffle: whether to draw the order of the rows at random.
+            generator: source of the random order, on the CPU; torch's default generator if None.
+            device: where the tensors are.
         """
         features, targets = self.load(device)
         yield from index_batches(features[:, 0], targets, check_positive("batch_size", batch_size), shuffle, generator)
@@ -160,7 +193,7 @@ class FeatureCache:
 def index_batches(
     features: Tensor, targets: Tensor, batch_size: int, shuffle: bool, generator: torch.Generator | None
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches of rows that lie on one device, by slices or by a permutation; features in float32."""
+    """Yields batches of rows on one device, by slices or by a permutation; features in float32."""
     if not shuffle:
         for start in range(0, len(features), batch_size):
             yield features[start : start + batch_size].float(), targets[start : start + batch_size]

@@ -1,30 +1,31 @@
-"""From photographs to a feature file, whatever interrupts it."""
+"""Extracts features: images → backbone → feature file, resumable after any interruption."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from mlgcn_pyg.checks import check_choice, check_count, check_positive
 from mlgcn_pyg.distributed import Ranks
-from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.errors import Argument, InputError
 from mlgcn_pyg.features import format
 from mlgcn_pyg.features.cache import FeatureCache
-from mlgcn_pyg.features.loading import ImageBatchError, Views, broken_error, broken_images, image_batches
+from mlgcn_pyg.features.loading import Progress, Views, image_batches
 from mlgcn_pyg.features.plan import Plan, check_shard
 from mlgcn_pyg.features.provenance import provenance
 from mlgcn_pyg.features.writer import FeatureWriter, storable
+from mlgcn_pyg.typing import FeatureExtractor, LabeledDataset
 
 PRECISIONS = {"float32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def extract_features(
-    backbone: torch.nn.Module,
-    dataset: Dataset,
+    backbone: FeatureExtractor,
+    dataset: LabeledDataset,
     path: str | Path,
     *,
     batch_size: int = 32,
@@ -32,52 +33,61 @@ def extract_features(
     dtype: str = "float16",
     precision: str = "float32",
     views: int = 1,
-    view_transform: Callable | None = None,
+    view_transform: Callable[[Any], Tensor] | None = None,
     seed: int = 0,
     num_workers: int = 0,
     on_error: str = "stop",
     shard: tuple[int, int] | None = None,
     overwrite: bool = False,
-    progress: Callable[[int, str], None] | None = None,
+    progress: Progress | None = None,
     notify: Callable[[str], None] | None = None,
 ) -> FeatureCache:
     """Writes the backbone's features of every image to a feature file (:mod:`mlgcn_pyg.features.format`).
 
-    Killed at any moment and run again, it goes on with the batches that are not proven good by their checksums, and
-    the features are byte for byte those of an uninterrupted run (on a CPU with the number of threads that began it,
-    whatever torch's is now). Until it is finished the file is called ``<path>.partial``. A finished file of the same
-    content key is left as it is. In a ``torchrun`` or ``accelerate launch`` the processes share the batches out
-    between them and the first one puts them together.
+    The file is called ``<path>.partial`` until it is finished. If the process is killed, the next call verifies the
+    checksums of the batches in that file and computes only the others. The features are then byte for byte those of an
+    uninterrupted run; on a CPU, the call uses the number of threads with which the file was begun. A finished file with
+    the same content key is not computed again. Under ``torchrun`` or ``accelerate launch`` the processes share the
+    batches, and the first process merges their files.
 
     Args:
-        backbone: images (B, 3, height, width) → features (B, D), with ``num_features`` = D; put in evaluation mode.
-        dataset: items ``(image, target, index)``, with ``targets``, ``label_names``, ``ids`` and ``transform``, which
-            is told from another transform by its ``repr``.
-        path: the file. It appears under this name only when it is complete.
-        batch_size: images per pass. Rows depend on it in their last bits, so that it belongs to the content key.
-        device: where the backbone runs; ``"cuda"`` is each process's own GPU.
-        dtype: ``"float16"`` or ``"float32"`` in the file.
-        precision: of the backbone's arithmetic: ``"float32"`` (on CUDA without TF32 in convolutions), or autocast to
-            ``"bf16"`` or ``"fp16"``.
-        views: V per image. View 0 is the data set's own transform.
-        view_transform: PIL image → tensor, random; it makes the other views.
-        seed: of the views, with the image's id and the view's number.
-        num_workers: processes that decode images.
-        on_error: what to do where images do not decode: ``"stop"`` with an error that names and counts them, or
-            ``"skip"`` them and list them in ``meta["skipped"]`` (every image is decoded once more to find them first).
-        shard: (i, n): only the i-th of n runs of batches, i from 0, for machines that share nothing but the result;
-            :class:`FeatureCache` opens the n files as one.
-        overwrite: replace a file of another content key; the old one stays until the new one is finished.
-        progress: called after each batch with the number of finished images and what is being done to them.
-        notify: called with a sentence when there is something to tell: nothing to do, going on, damage found.
+        backbone: maps images (B, 3, height, width) to features (B, D), with ``num_features`` = D; used in evaluation
+            mode.
+        dataset: items ``(image, target, index)``, with ``targets``, ``label_names``, ``ids`` and ``transform``. The
+            ``repr`` of the transform is part of the content key.
+        path: the feature file, which appears under this name only when it is complete.
+        batch_size: B, images per pass. The last bits of a row depend on it, so it is part of the content key.
+        device: where the backbone runs. ``"cuda"`` is a different GPU for each process.
+        dtype: type of the stored features, ``"float16"`` or ``"float32"``.
+        precision: arithmetic of the backbone: ``"float32"`` (without TF32), or autocast to ``"bf16"`` or ``"fp16"``.
+        views: V, views per image. View 0 is the result of the data set's transform.
+        view_transform: random transform of a PIL image to a tensor, for the other views.
+        seed: seed of the views. The random numbers of a view depend on the seed, the image's id and the view's number.
+        num_workers: worker processes that decode images; 0 decodes in this process.
+        on_error: what happens if images cannot be decoded: ``"stop"`` raises an error that names and counts them;
+            ``"skip"`` leaves them out and lists them in ``meta["skipped"]``, and decodes all images once more first.
+        shard: (i, n) computes only the i-th of n runs of batches, i from 0, for machines without a shared file system.
+            :class:`FeatureCache` opens the n files as one cache.
+        overwrite: replaces a file with a different content key. The old file stays until the new one is finished.
+        progress: called after each batch with the number of finished images and a description.
+        notify: called with a sentence if the file exists, is resumed, or is damaged.
 
     Returns:
-        The finished :class:`FeatureCache`.
+        The finished cache.
 
     Raises:
-        InputError: a file of other content under ``path`` (each field that differs is named), another process at
-            work on it, images that do not decode, values that ``dtype`` cannot hold (the image is named), a full
-            disk, a batch too large for a GPU, bad arguments.
+        InputError: if ``path`` holds a file with a different content key (the error names each field that differs); if
+            it is in use by another process or cannot be written; if the disk is full; if images cannot be decoded; if
+            ``dtype`` cannot hold a value (the error names the image); if a batch does not fit in the device's memory;
+            if an argument is invalid.
+
+    >>> import tempfile
+    >>> from mlgcn_pyg.datasets import Scenes, eval_transform
+    >>> from mlgcn_pyg.nn import Backbone
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> scenes = Scenes(folder / "scenes", 4, transform=eval_transform(64))
+    >>> extract_features(Backbone("squeezenet1_1"), scenes, folder / "scenes.h5")
+    FeatureCache(4 images, 1 view, 512 features, 16 labels)
     """
     check_choice("on_error", on_error, ("stop", "skip"))
     check_choice("dtype", dtype, format.DTYPES)
@@ -85,111 +95,129 @@ def extract_features(
     batch_size, seed = check_positive("batch_size", batch_size), check_count("seed", seed)
     check_count("num_workers", num_workers)
     with Ranks() as ranks:
-        device = _own_device(torch.device(device), ranks)
+        device = _rank_device(torch.device(device), ranks)
         source = Views(dataset, check_positive("views", views), view_transform, seed)
-        wanted = provenance(
-            backbone, dataset, batch_size=batch_size, dtype=dtype, precision=precision, views=source.views,
-            view_transform=view_transform, seed=seed, shard=check_shard(shard), device=device,
-        )  # fmt: skip
         plan = Plan(
-            Path(path), source, wanted, on_error, overwrite, num_workers, progress, notify or (lambda text: None)
-        )
-        compute = partial(_compute, backbone, source, device, num_workers, progress)
-        # else every process would also take memory of the first GPU, to pin the host's
+            path=Path(path),
+            source=source,
+            wanted=provenance(
+                backbone, dataset, batch_size=batch_size, dtype=dtype, precision=precision, views=source.views,
+                view_transform=view_transform, seed=seed, shard=check_shard(shard), device=device,
+            ),
+            on_error=on_error,
+            overwrite=overwrite,
+            num_workers=num_workers,
+            progress=progress,
+            notify=notify or _ignore,
+        )  # fmt: skip
+        # pinned memory would otherwise take memory of the first GPU in every process
         with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
-            (_lead if ranks.rank == 0 else _help)(plan, ranks, compute)
+            _extract(plan, ranks, _Computation(backbone, source, device, num_workers, progress))
     return FeatureCache(path)
 
 
-def _own_device(device: torch.device, ranks: Ranks) -> torch.device:
-    """``"cuda"`` is each process's own GPU."""
+def _ignore(sentence: str) -> None:
+    pass
+
+
+def _rank_device(device: torch.device, ranks: Ranks) -> torch.device:
+    """Replaces ``"cuda"`` by the GPU of this process."""
     if device != torch.device("cuda"):
         return device
     if ranks.local_rank >= (count := torch.cuda.device_count()):
         found = f"{count} GPUs for process {ranks.local_rank} of this machine, counted from 0"
-        raise InputError("device", "a GPU for every process", found, "start fewer processes, or give device='cpu'")
+        fix = ("start fewer processes, or pass ", Argument("device", "cpu"))
+        raise InputError("device", "a GPU for every process", found, fix)
     return torch.device("cuda", ranks.local_rank)
 
 
-def _lead(plan: Plan, ranks: Ranks, compute: Callable) -> None:
-    """The first process: decides what is to be done, does its share, and puts everybody's together."""
-    nothing = f"{plan.path} is there already, with the same content key: nothing to do"
-    if ranks.share(plan.finished):  # also where nothing can be written
-        return plan.notify(nothing)
-    with ExitStack() as held:
+def _extract(plan: Plan, ranks: Ranks, computation: "_Computation") -> None:
+    """Computes the missing batches with all processes."""
+    exists = f"{plan.path} already exists with the same content key: nothing to do"
+    with ExitStack() as lock:
 
         def begin() -> list[int] | None:
-            held.enter_context(plan.locked())
+            lock.enter_context(plan.locked())
             return plan.prepare()
 
-        missing = ranks.share(begin)
-        if missing is None:  # another process finished it just now
-            return plan.notify(nothing)
-        with FeatureWriter(plan.partial) as writer:
-            ours = missing[:: ranks.size]
-            compute(writer, ours)
-            ranks.barrier()
-            left = plan.collect(writer, sorted(set(missing) - set(ours)))
-            assert not left, left
-            writer.finish(plan.path)
+        # asked before the lock too: a finished file may be where nothing can be written
+        if ranks.share(plan.finished) or (missing := ranks.share(begin)) is None:
+            if ranks.rank == 0:
+                plan.notify(exists)
+            return
+        batches = missing[ranks.rank :: ranks.size]
+        if ranks.rank > 0:
+            with FeatureWriter(plan.helper_file(ranks.rank), reserve=False) as writer:
+                computation.write(writer, batches)
+            ranks.barrier()  # the first process merges the file now
+        else:
+            with FeatureWriter(plan.partial) as writer:
+                computation.write(writer, batches)
+                ranks.barrier()  # the files of the others are complete
+                _merge(plan, writer, sorted(set(missing) - set(batches)))
         ranks.barrier()
 
 
-def _help(plan: Plan, ranks: Ranks, compute: Callable) -> None:
-    """The others: their share of the batches, into a file of their own beside the first one's."""
-    if ranks.share(None) or (missing := ranks.share(None)) is None:
-        return
-    with FeatureWriter(plan.helper_file(ranks.rank), reserve=False) as writer:
-        compute(writer, missing[ranks.rank :: ranks.size])
-    ranks.barrier()  # our rows are there,
-    ranks.barrier()  # and now they are where they belong
+def _merge(plan: Plan, writer: FeatureWriter, missing: list[int]) -> None:
+    """Merges the files of the other processes and finishes the file."""
+    if lost := plan.collect(writer, missing):
+        fix = "check that all processes use the same disk, and run again"
+        raise InputError("path", "the batches of every process", f"{len(lost)} missing or damaged, {lost[:5]}", fix)
+    writer.finish(plan.path)
 
 
-def _compute(backbone, source: Views, device, num_workers, progress, writer: FeatureWriter, batches: list[int]) -> None:
-    """Computes and writes batches."""
-    contents, dataset = writer.contents, source.dataset
-    number = {name: row for row, name in enumerate(dataset.ids)}
-    runs = [contents.ids[slice(*contents.rows(batch))] for batch in batches]
-    finished = len(contents.ids) - sum(map(len, runs))
-    items = [[number[name] for name in names] for names in runs]
-    threads = torch.get_num_threads()
-    try:
-        torch.set_num_threads(contents.meta.get("threads") or threads)  # last bits depend on it
-        features = _features(backbone, source, items, device, contents.meta["precision"], num_workers)
-        for batch, names, rows in zip(batches, runs, features, strict=True):
-            writer.write(batch, storable(rows, contents.dtype.name, names))
-            finished += len(names)
-            if progress:
-                progress(finished, "extracting")
-    except ImageBatchError as error:
-        raise broken_error(dataset, broken_images(dataset, num_workers, progress)) from error
-    finally:
-        torch.set_num_threads(threads)
+@dataclass(frozen=True)
+class _Computation:
+    """How batches are computed; the fields are arguments of :func:`extract_features`."""
 
+    backbone: FeatureExtractor
+    source: Views
+    device: torch.device
+    num_workers: int
+    progress: Progress | None
 
-@torch.inference_mode()
-def _features(
-    backbone, source: Views, items, device: torch.device, precision: str, num_workers: int
-) -> Iterator[Tensor]:
-    """Yields (B, V, D) for each list of items, with the backbone in evaluation mode."""
-    training = backbone.training
-    backbone.to(device).eval()
-    try:
-        for images in image_batches(source, items, num_workers, pin_memory=device.type == "cuda"):
-            images = images.to(device, non_blocking=True)
-            with _arithmetic(device, precision):
-                views = [backbone(view) for view in images.unbind(1)]
-            yield torch.stack(views, dim=1).float()
-    except torch.OutOfMemoryError as error:
-        fix = "give a smaller batch_size (--batch-size)"
-        raise InputError("batch_size", "images that fit the device's memory", len(images), fix) from error
-    finally:
-        backbone.train(training)
+    def write(self, writer: FeatureWriter, batches: Sequence[int]) -> None:
+        """Computes and writes batches."""
+        contents = writer.contents
+        number = {name: row for row, name in enumerate(self.source.dataset.ids)}
+        ids = [contents.ids[slice(*contents.rows(batch))] for batch in batches]
+        finished = len(contents.ids) - sum(map(len, ids))
+        rows = [[number[name] for name in names] for names in ids]
+        threads = torch.get_num_threads()
+        try:
+            torch.set_num_threads(contents.meta.get("threads") or threads)  # decides last bits
+            computed = self._features(rows, contents.meta["precision"])
+            for batch, names, features in zip(batches, ids, computed, strict=True):
+                writer.write_batch(batch, storable(features, contents.dtype.name, names))
+                finished += len(names)
+                if self.progress:
+                    self.progress(finished, "extracting")
+        finally:
+            torch.set_num_threads(threads)
+
+    @torch.inference_mode()
+    def _features(self, rows: Sequence[Sequence[int]], precision: str) -> Iterator[Tensor]:
+        """Yields (B, V, D) for each list of rows."""
+        training, pinned = self.backbone.training, self.device.type == "cuda"
+        self.backbone.to(self.device).eval()
+        count = 0
+        try:
+            for images in image_batches(self.source, rows, self.num_workers, pinned, self.progress):
+                count = len(images)
+                images = images.to(self.device, non_blocking=True)
+                with _arithmetic(self.device, precision):
+                    views = [self.backbone(view) for view in images.unbind(1)]
+                yield torch.stack(views, dim=1).float()
+        except torch.OutOfMemoryError as error:
+            fix = ("pass a smaller ", Argument("batch_size"))
+            raise InputError("batch_size", "images that fit in the device's memory", count, fix) from error
+        finally:
+            self.backbone.train(training)
 
 
 @contextmanager
 def _arithmetic(device: torch.device, precision: str) -> Iterator[None]:
-    """A batch computed again is the same to the bit: no trials which kernel is faster; and no TF32, torch's default."""
+    """Makes repeated computations equal bit for bit, and disables TF32, which torch uses in convolutions by default."""
     cudnn, half = torch.backends.cudnn, PRECISIONS[precision]
     with (
         cudnn.flags(enabled=cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=False),

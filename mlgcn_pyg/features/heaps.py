@@ -1,36 +1,46 @@
-"""Texts of an HDF5 file lie in heaps, and the library goes round for ever in one with a damaged size: looked at first.
+"""Checks the heaps in which HDF5 keeps texts: the library never returns from reading one with a damaged size.
 
-A heap is ``GCOL``, its version, its own size, and objects one after the other: index, size, content to a multiple of
-8 bytes. Object 0 is free space, whose size counts its head.
+A heap is ``GCOL``, its version, its size, and then objects: index, size, and content padded to a multiple of 8 bytes.
+Object 0 is the free space; its size includes its head.
 """
 
 import mmap
 import struct
 from pathlib import Path
+from typing import Any
 
 import h5py
 
 from mlgcn_pyg.errors import InputError
 
-SIGNATURE, HEAD = b"GCOL\x01\0\0\0", struct.Struct("<HHIQ")  # of an object: index, references, nothing, size
+SIGNATURE = b"GCOL\x01\0\0\0"
+HEAD = struct.Struct("<HHIQ")  # of an object: index, references, reserved, size
 
 
-def check_heaps(file: h5py.File, path: Path) -> None:
-    """InputError for a heap outside the rows of ``/features`` whose objects do not follow one another."""
+def check_heaps(file: Any, path: Path) -> None:
+    """Checks that the objects of every heap outside the rows of ``/features`` follow one another.
+
+    Args:
+        file: the open HDF5 file.
+        path: its path.
+
+    Raises:
+        InputError: if a heap is damaged.
+    """
     features = file.get("features")
     if not isinstance(features, h5py.Dataset):
-        return  # none of our files
+        return  # not a feature file
     rows = features.id.get_offset() or 0
     with open(path, "rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
         for start, stop in ((0, rows), (rows + features.id.get_storage_size() if rows else 0, len(data))):
             place = data.find(SIGNATURE, start, stop)
             while place >= 0:
-                if not _is_whole(data, place):
-                    raise InputError("cache", "texts that can be read", f"damaged ones in {path}")
+                if not _is_intact(data, place):
+                    raise InputError("path", "texts that can be read", f"damaged texts in {path}")
                 place = data.find(SIGNATURE, place + 8, stop)
 
 
-def _is_whole(data: mmap.mmap, place: int) -> bool:
+def _is_intact(data: mmap.mmap, place: int) -> bool:
     end = place + int.from_bytes(data[place + 8 : place + 16], "little")
     place += 16
     while place + HEAD.size <= min(end, len(data)):

@@ -1,30 +1,47 @@
-"""Photographs as batches of views, decoded by worker processes if there are any."""
+"""Images as batches of views, decoded by worker processes if wanted."""
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
-from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.errors import Argument, InputError
 from mlgcn_pyg.loading import load_batches
 from mlgcn_pyg.seeding import seeded
+from mlgcn_pyg.typing import LabeledDataset
+
+Progress = Callable[[int, str], None]
 
 
-class ImageBatchError(InputError):
-    """An item that could not be read, however far down the loader it happened."""
+class Views(Dataset[Tensor]):
+    """The views (V, 3, height, width) of each image.
 
+    View 0 is the result of the data set's transform, the others are results of ``view_transform``. The random numbers
+    of view v depend on (seed, id of the image, v) only, and on no worker, order or batch.
 
-class Views(Dataset):
-    """Item n is image n as (V, 3, height, width): the data set's own transform first, then ``view_transform``.
+    Args:
+        dataset: the images. Several views require a method ``image(index)`` that returns the untransformed image.
+        views: V.
+        view_transform: image → tensor; required for several views.
+        seed: seed of the views.
 
-    The random numbers of view v are those of (seed, id of the image, v): they depend on no worker, order or batch.
+    Raises:
+        InputError: if several views are wanted without ``view_transform`` or the method ``image``.
     """
 
-    def __init__(self, dataset: Dataset, views: int = 1, view_transform: Callable | None = None, seed: int = 0):
+    def __init__(
+        self,
+        dataset: LabeledDataset,
+        views: int = 1,
+        view_transform: Callable[[Any], Tensor] | None = None,
+        seed: int = 0,
+    ):
         if views > 1 and (view_transform is None or not hasattr(dataset, "image")):
-            found = "none" if view_transform is None else f"a {type(dataset).__name__} without it"
-            raise InputError("views", "view_transform, and a data set with image(index)", found, fix="give both")
+            found = "no view_transform" if view_transform is None else f"a {type(dataset).__name__} without image()"
+            expected = "view_transform, and a dataset with a method image(index), for several views"
+            raise InputError("views", expected, found)
         self.dataset, self.views, self.view_transform = dataset, views, view_transform
         self.seed = seed if views > 1 else 0
 
@@ -32,69 +49,86 @@ class Views(Dataset):
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> Tensor:
-        if self.views == 1:  # any data set will do
-            return self._view(index, 0, lambda: self.dataset[index][0])[None]
-        image = self.dataset.image(index)
-        plain = self._view(index, 0, lambda: self.dataset.transform(image))
-        others = [self._view(index, v, lambda: self.view_transform(image)) for v in range(1, self.views)]
-        return torch.stack([plain, *others])
+        if self.views == 1 or self.view_transform is None:  # works with any data set
+            return self._view(index, 0, lambda _: self.dataset[index][0], None)[None]
+        image = self.dataset.image(index)  # type: ignore[attr-defined]  # checked above
+        transforms = [self.dataset.transform or _untransformed, *[self.view_transform] * (self.views - 1)]
+        return torch.stack([self._view(index, v, transform, image) for v, transform in enumerate(transforms)])
 
-    def _view(self, index: int, view: int, make: Callable) -> Tensor:
+    def _view(self, index: int, view: int, transform: Callable[[Any], Any], image: Any) -> Tensor:
         with seeded(self.seed, self.dataset.ids[index], view):
-            picture = make()
-        if not isinstance(picture, Tensor):
-            raise InputError("transform", "a tensor from every image", type(picture).__name__, "use eval_transform")
-        return picture
+            transformed = transform(image)
+        if not isinstance(transformed, Tensor):
+            argument, fix = ("view_transform", "train_transform") if view else ("dataset", "eval_transform")
+            raise InputError(argument, "images as tensors", type(transformed).__name__, f"use {fix}")
+        return transformed
+
+
+def _untransformed(image: Any) -> Any:
+    return image
 
 
 def image_batches(
-    views: Views, batches: Sequence[Sequence[int]], num_workers: int, pin_memory: bool
+    views: Views, batches: Sequence[Sequence[int]], num_workers: int, pin_memory: bool, progress: Progress | None = None
 ) -> Iterator[Tensor]:
-    """Yields (B, V, 3, height, width) for each list of items, in order."""
+    """Yields (B, V, 3, height, width) for each list of image numbers, in order.
+
+    Raises:
+        InputError: if an image cannot be decoded. All images are then decoded to name and count those.
+    """
     try:
         yield from load_batches(views, batches=batches, num_workers=num_workers, pin_memory=pin_memory)
     except InputError as error:
-        raise ImageBatchError(*error.args) from error
+        broken = broken_images(views.dataset, num_workers, progress)
+        if not broken:  # not an image, or one that can be decoded now
+            raise
+        raise broken_error(views.dataset, broken) from error
 
 
-class _Problems(Dataset):
-    """Item k is None if the data set's item k can be read, else the reason why not."""
+class _Problems(Dataset[str | None]):
+    """Item k is None if the image of row ``rows[k]`` can be decoded, else the reason why not."""
 
-    def __init__(self, dataset: Dataset):
-        self.dataset = dataset
+    def __init__(self, dataset: LabeledDataset, rows: Sequence[int]):
+        self.dataset, self.rows = dataset, rows
 
     def __len__(self) -> int:
-        return len(self.dataset)
+        return len(self.rows)
 
     def __getitem__(self, index: int) -> str | None:
         try:
-            self.dataset[index]
+            self.dataset[self.rows[index]]
         except InputError as error:
             return str(error)
         return None
 
 
 def broken_images(
-    dataset: Dataset, num_workers: int = 0, progress: Callable[[int, str], None] | None = None
+    dataset: LabeledDataset, num_workers: int = 0, progress: Progress | None = None, rows: Sequence[int] | None = None
 ) -> dict[int, str]:
-    """The items that cannot be read, {index: reason}; every image is decoded to find out."""
+    """Decodes images and returns those that cannot be decoded, as {row: reason}.
+
+    Args:
+        dataset: the images.
+        num_workers: worker processes that decode; 0 decodes in this process.
+        progress: called after each image with the number of images so far and a description.
+        rows: the images to decode; all by default.
+    """
+    rows = range(len(dataset)) if rows is None else rows
+    reasons = load_batches(_Problems(dataset, rows), num_workers=num_workers)
     broken = {}
-    for row, reason in enumerate(DataLoader(_Problems(dataset), batch_size=None, num_workers=num_workers)):
+    for count, (row, reason) in enumerate(zip(rows, reasons, strict=True), 1):
         if reason is not None:
             broken[row] = reason
         if progress:
-            progress(row + 1, f"looking for images that do not decode: {len(broken)}")
+            progress(count, f"looking for images that cannot be decoded: {len(broken)}")
     return broken
 
 
-def broken_error(dataset: Dataset, broken: dict[int, str]) -> InputError:
-    """The refusal that names and counts them."""
-    named = [dataset.ids[row] for row in broken]
-    listed = ", ".join(named[:5]) + (", …" if len(named) > 5 else "")
-    first = next(iter(broken.values()), "none when read again")
-    return InputError(
-        "dataset",
-        f"{len(dataset)} images that decode",
-        f"{len(broken)} that do not: {listed} (the first: {first})",
-        fix="mend or remove them, or skip them with on_error='skip' (--on-error skip)",
-    )
+def broken_error(dataset: LabeledDataset, broken: dict[int, str]) -> InputError:
+    """Returns the error that names and counts the images that cannot be decoded."""
+    names = [dataset.ids[row] for row in broken]
+    listed = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+    first = next(iter(broken.values()))
+    found = f"{len(broken)} of {len(dataset)} that cannot be decoded: {listed} (the first: {first})"
+    fix = ("fix or remove them, or skip them with ", Argument("on_error", "skip"))
+    return InputError("dataset", "images that can be decoded", found, fix)

@@ -1,9 +1,10 @@
-"""Several feature files as one: which files, in which order, and their rows as one array."""
+"""Several feature files as one cache: which files, in which order, and their rows as one array."""
 
 import glob
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,89 +12,117 @@ from mlgcn_pyg.checks import check_same_labels
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features.format import Contents
 from mlgcn_pyg.features.provenance import KEY, differences, is_extracted
-from mlgcn_pyg.features.reading import read
+from mlgcn_pyg.features.reading import read_contents
 from mlgcn_pyg.files import existing_file
 
-# features of different data may stand in one cache, features of different making may not
-MAKING = tuple(name for name in KEY if name not in ("dataset_sha256", "shard", "batch_size", "seed"))
+# fields in which the files of one cache must agree: their data may differ, the way they were computed may not
+SHARED = tuple(name for name in KEY if name not in ("dataset_sha256", "shard", "batch_size", "seed"))
 
 
-def open_parts(source: str | Path | Sequence[str | Path]) -> list[tuple[Path, Contents]]:
-    """The files of a path, of a glob pattern or of a list, checked against each other and in the order of their rows.
+class Part(NamedTuple):
+    """One file of a cache."""
 
-    Shards come in the order of their numbers, other files in the order given (a pattern's by name, numbers by value).
+    path: Path
+    contents: Contents
+
+
+def open_parts(path: str | Path | Sequence[str | Path]) -> list[Part]:
+    """Reads the files of a cache except their rows, and checks them against each other.
+
+    Args:
+        path: a file, a glob pattern, or a list of files.
+
+    Returns:
+        The files in the order of their rows: shards by their numbers, other files in the given order, and those of a
+        pattern in the order of :func:`matching_files`.
 
     Raises:
-        InputError: no file; shards missing or twice; other labels, sizes or making; an image in two files.
+        InputError: if there is no file; if a shard is missing or repeated; if labels, sizes, or the way in which the
+            features were computed differ; if an image is in two files.
     """
-    paths = matching_files(source) if isinstance(source, str | Path) else [Path(path) for path in source]
+    paths = matching_files(path) if isinstance(path, str | Path) else [Path(file) for file in path]
     if not paths:
-        raise InputError("cache", "at least one feature file", "none")
-    parts = [(existing_file("cache", path), read(path)) for path in paths]
+        raise InputError("path", "at least one feature file", "none")
+    parts = [Part(existing_file("path", file), read_contents(file)) for file in paths]
     if len(parts) > 1:
         parts = _in_order(parts)
         _check_alike(parts)
     return parts
 
 
-def matching_files(source: str | Path) -> list[Path]:
-    """The file of a path, or those of a glob pattern by name, numbers by value; none in the making."""
-    source = Path(source)
-    if source.exists() or not glob.has_magic(str(source)):
-        return [source]
-    found = [path for path in glob.glob(str(source)) if not re.search(r"\.partial(\.rank[^/]*)?$", path)]
-    if not found:
-        raise InputError("cache", "at least one feature file", f"none for {source}")
-    return sorted(
-        map(Path, found),
-        key=lambda path: [(not t.isdecimal(), int(t) if t.isdecimal() else t) for t in re.split(r"(\d+)", str(path))],
-    )
+def matching_files(path: str | Path) -> list[Path]:
+    """Returns the file ``path``, or the finished files that match a glob pattern.
+
+    Files are sorted by name, numbers within names by value.
+
+    Raises:
+        InputError: if no file matches the pattern.
+    """
+    path = Path(path)
+    if path.exists() or not glob.has_magic(str(path)):
+        return [path]
+    names = [name for name in glob.glob(str(path)) if not re.search(r"\.partial(\.rank[^/\\]*)?$", name)]
+    if not names:
+        raise InputError("path", "at least one feature file", f"no file that matches {path}")
+    return [Path(name) for name in sorted(names, key=_by_numbers)]
 
 
-def _in_order(parts: list[tuple[Path, Contents]]) -> list[tuple[Path, Contents]]:
-    """Shards of one data set by their numbers, all of them there; anything else as it came."""
-    shards = [_shard(contents.meta) for _, contents in parts]
-    data = {contents.meta.get("dataset_sha256") for _, contents in parts}
-    if any(shard is None for shard in shards) or len(data) > 1:
+def _by_numbers(name: str) -> list[tuple[bool, int, str]]:
+    return [(not t.isdecimal(), int(t) if t.isdecimal() else 0, t) for t in re.split(r"(\d+)", name)]
+
+
+def _in_order(parts: list[Part]) -> list[Part]:
+    """Sorts the shards of one data set by their numbers, and leaves other files as they are."""
+    shards = [shard for part in parts if (shard := _shard(part.contents.meta)) is not None]
+    data = {part.contents.meta.get("dataset_sha256") for part in parts}
+    if len(shards) < len(parts) or len(data) > 1:
         return parts
-    numbers, total = [shard[0] for shard in shards], shards[0][1]
-    if any(shard[1] != total for shard in shards) or sorted(numbers) != list(range(total)):
+    numbers, total = [number for number, _ in shards], shards[0][1]
+    if any(count != total for _, count in shards) or sorted(numbers) != list(range(total)):
         missing = [k for k in range(total) if k not in numbers]
-        found = f"shards {sorted(numbers)}" + (f" without {missing}" if missing else " of different numbers")
-        raise InputError("cache", f"each of the {total} shards once", found, "extract the missing ones")
-    return sorted(parts, key=lambda part: part[1].meta["shard"][0])
+        found = f"shards {sorted(numbers)}" + (f" without {missing}" if missing else " of different counts")
+        raise InputError("path", f"each of the {total} shards once", found, "extract the missing ones")
+    return sorted(parts, key=lambda part: part.contents.meta["shard"][0])
 
 
-def _shard(meta: dict) -> list[int] | None:
-    """[i, n] of an extraction's shard; features of other origin may mean anything by the word."""
-    shard = meta.get("shard")
-    two = isinstance(shard, list) and len(shard) == 2 and all(type(number) is int for number in shard)
-    return shard if two and is_extracted(meta) else None
+def _shard(meta: dict[str, Any]) -> tuple[int, int] | None:
+    """(i, n) of an extraction's shard; the word may mean anything in features of a different origin."""
+    match meta.get("shard"):
+        case [int(i), int(n)] if is_extracted(meta) and not (isinstance(i, bool) or isinstance(n, bool)):
+            return i, n
+    return None
 
 
-def _check_alike(parts: list[tuple[Path, Contents]]) -> None:
+def _check_alike(parts: list[Part]) -> None:
     first_path, first = parts[0]
     for path, contents in parts[1:]:
-        check_same_labels(f"cache ({path})", contents.label_names, first.label_names, str(first_path))
-        sizes = [(c.shape[1:], c.dtype.name) for c in (contents, first)]
-        if sizes[0] != sizes[1]:
-            raise InputError(
-                "cache", f"views, features and dtype {sizes[1]} as in {first_path}", f"{sizes[0]} in {path}"
-            )
-        made = {name: first.meta.get(name) for name in MAKING}
-        if differing := differences(contents.meta, made, MAKING):
-            found = f"{path} with " + "; ".join(differing).replace("asked for", f"in {first_path.name}")
-            raise InputError("cache", "files that were made in the same way", found)
-    seen = {}
+        check_same_labels("path", contents.label_names, first.label_names, f"{first_path} in {path}")
+        size, first_size = ((c.shape[1:], c.dtype.name) for c in (contents, first))
+        if size != first_size:
+            expected = f"views, features and dtype {first_size} as in {first_path}"
+            raise InputError("path", expected, f"{size} in {path}")
+        if differing := differences(contents.meta, first.meta, SHARED):
+            texts = (difference.text(wanted_in=f"in {first_path.name}") for difference in differing)
+            expected = "files that were computed in the same way"
+            raise InputError("path", expected, f"{path} with {'; '.join(texts)}")
+    seen: dict[str, Path] = {}
     for path, contents in parts:
         for name in contents.ids:
-            if name in seen:  # ids of one file differ
-                raise InputError("cache", "each image in one file", f"{name} in {seen[name]} and {path}")
+            if name in seen:  # the ids within a file differ
+                raise InputError("path", "each image in one file", f"{name} in {seen[name]} and {path}")
             seen[name] = path
 
 
 class JoinedRows:
-    """The rows of several arrays (N_k, V, D) as one, read when they are asked for; slices and lists of rows only."""
+    """The rows of several arrays as one array, read on access; indexed with a slice or a list of rows.
+
+    Args:
+        arrays: (N_k, V, D) each.
+
+    Attributes:
+        shape: (ΣN_k, V, D).
+        dtype: the type of all arrays.
+    """
 
     def __init__(self, arrays: Sequence[np.ndarray]):
         self.arrays = list(arrays)
@@ -103,20 +132,18 @@ class JoinedRows:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, rows) -> np.ndarray:
-        if isinstance(rows, slice):
-            rows = np.arange(len(self))[rows]
-        rows = np.asarray(rows)
-        rows = rows.nonzero()[0] if rows.dtype == bool else np.where(rows < 0, rows + len(self), rows)
+    def __getitem__(self, index: slice | Sequence[int] | np.ndarray) -> np.ndarray:
+        rows = np.arange(len(self))[index] if isinstance(index, slice) else np.asarray(index)
+        rows = np.flatnonzero(rows) if rows.dtype == bool else np.where(rows < 0, rows + len(self), rows)
         out = np.empty((*rows.shape, *self.shape[1:]), self.dtype)
         for array, end in zip(self.arrays, self.ends, strict=True):
             start = end - len(array)
-            here = (rows >= start) & (rows < end)
-            if here.any():
-                out[here] = array[rows[here] - start]
+            within = (rows >= start) & (rows < end)
+            if within.any():
+                out[within] = array[rows[within] - start]
         if rows.size and (rows.max() >= len(self) or rows.min() < 0):
             raise IndexError(f"row {int(rows.max())} of {len(self)}")
         return out
 
-    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+    def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[:], dtype)

@@ -1,44 +1,59 @@
-"""What an extraction has to do: nothing, the rest of an interrupted one, or all of it."""
+"""What an extraction has to do: nothing, the remaining batches of an interrupted one, or all batches."""
 
 import glob
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-from torch.utils.data import Subset
+from typing import Any
 
 from mlgcn_pyg.checks import check_count, check_positive
-from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.errors import Argument, InputError
 from mlgcn_pyg.features import format
-from mlgcn_pyg.features.loading import Views, broken_error, broken_images
-from mlgcn_pyg.features.provenance import ENVIRONMENT, KEY, differences
-from mlgcn_pyg.features.reading import NewerFormat, read
+from mlgcn_pyg.features.loading import Progress, Views, broken_error, broken_images
+from mlgcn_pyg.features.provenance import ENVIRONMENT, KEY, Difference, differences
+from mlgcn_pyg.features.reading import NewerFormat, read_contents
 from mlgcn_pyg.features.writer import FeatureWriter, merge
 from mlgcn_pyg.files import check_file_name, locked, partial_path
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True)
 class Plan:
-    """An extraction into ``path`` with the content key ``wanted`` (see ``provenance``)."""
+    """An extraction and the files that it uses.
+
+    Attributes:
+        path: the final name.
+        source: the images.
+        wanted: provenance of the features to compute, with the content key.
+        on_error: ``"stop"`` or ``"skip"``.
+        overwrite: whether a file of a different content key may be replaced.
+        num_workers: worker processes that decode images.
+        progress: called with a number of images and a description.
+        notify: called with a sentence.
+    """
 
     path: Path
     source: Views
-    wanted: dict
+    wanted: dict[str, Any]
     on_error: str
     overwrite: bool
     num_workers: int
-    progress: Callable[[int, str], None] | None
+    progress: Progress | None
     notify: Callable[[str], None]
 
     @property
     def partial(self) -> Path:
+        """The name of the unfinished file."""
         return partial_path(self.path)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """One writer at a time; a path that cannot be written is refused before any work."""
+        """Within the block no other extraction or repair writes the file.
+
+        Raises:
+            InputError: if one does, or if the file cannot be written.
+        """
         check_file_name("path", self.path)
         check_file_name("path", self.partial)
         with ExitStack() as lock:
@@ -50,44 +65,56 @@ class Plan:
             yield
 
     def finished(self) -> bool:
-        """Whether the file is there already; InputError, naming each field that differs, for another one."""
+        """Whether the finished file exists.
+
+        Raises:
+            InputError: if its content key differs; the error names each field that differs.
+        """
         if self.overwrite or not self.path.is_file():
             return False
-        self._refuse_other(self.path, read(self.path).meta, KEY)
+        self._refuse_different(self.path, read_contents(self.path).meta, KEY)
         return True
 
     def prepare(self) -> list[int] | None:
-        """The batches to be computed, with the file in the making there to take them; None if there is nothing to do.
+        """Creates the unfinished file, or reads the one of an interrupted extraction.
 
-        Raises InputError, naming each field that differs, for a file with another content key.
+        Returns:
+            The batches to compute; None if the finished file exists.
+
+        Raises:
+            InputError: if the file exists with a different content key; the error names each field that differs.
         """
         if self.finished():
             return None
-        found = self._unfinished()
-        if found is not None and self.on_error == "skip" and found.meta["on_error"] == "stop":
-            # which images are there may change; the batches that stay the same are taken over below
+        unfinished = self._unfinished()
+        if unfinished is not None and self.on_error == "skip" and unfinished.meta["on_error"] == "stop":
+            # the set of images may change; batches that stay the same are merged below
             os.replace(self.partial, f"{self.partial}.rank-before")
             self._create()
-        elif found is None:
+        elif unfinished is None:
             self._create()
         with FeatureWriter(self.partial) as writer:
-            good = writer.proven(self.progress)
-            if damaged := ((writer.contents.done == 1) & ~good).nonzero()[0].tolist():
-                writer.mark(damaged, False)
-                self.notify(f"{len(damaged)} finished batches of {self.partial} were damaged: computed again")
-            missing = self.collect(writer, (~good).nonzero()[0].tolist())
-        if found is not None:
+            good = writer.verified(self.progress)
+            if damaged := [k for k, done in enumerate(writer.contents.done) if done == 1 and not good[k]]:
+                writer.discard(damaged)
+                self.notify(f"{len(damaged)} finished batches of {self.partial} are damaged and will be computed again")
+            missing = self.collect(writer, [k for k, is_good in enumerate(good) if not is_good])
+        if unfinished is not None:
             total = writer.contents.num_batches
-            self.notify(f"going on with {self.partial}: {total - len(missing)} of {total} batches are good")
+            self.notify(f"resuming from {self.partial}: {total - len(missing)} of {total} batches are verified")
         return missing
 
     def collect(self, writer: FeatureWriter, missing: list[int]) -> list[int]:
-        """Takes over batches from the other processes' files, of this or an interrupted run; returns those left."""
+        """Merges the files of other processes, of this or of an interrupted run, and removes them.
+
+        Returns:
+            The batches that are still missing.
+        """
         for file in sorted(self.partial.parent.glob(f"{glob.escape(self.partial.name)}.rank*")):
             try:
-                meta = read(file, complete=False).meta
+                meta = read_contents(file, complete=False).meta
                 same = not differences(meta, self.wanted, KEY + ENVIRONMENT)
-            except InputError:  # cut off while it was being made
+            except InputError:  # its process was killed before the structure was complete
                 same = False
             if same:
                 missing = merge(writer, file, missing)
@@ -96,64 +123,69 @@ class Plan:
         return missing
 
     def helper_file(self, rank: int) -> Path:
-        """A file of the same header for the batches of another process."""
-        main, file = read(self.partial, complete=False), self.partial.with_name(f"{self.partial.name}.rank{rank}")
-        parts = (main.targets, main.label_names, main.ids, main.meta, main.batch_size)
-        format.create(file, main.shape, main.dtype.name, *parts)
+        """Creates a file with the same header, for the batches of another process."""
+        file = self.partial.with_name(f"{self.partial.name}.rank{rank}")
+        format.create(file, read_contents(self.partial, complete=False))
         return file
 
     def _unfinished(self) -> format.Contents | None:
-        """What an interrupted extraction of the same content left; None where there is nothing to go on with."""
+        """Reads the file of an interrupted extraction with the same content key; None if there is nothing to resume."""
         if not self.partial.exists():
             return None
         try:
-            found = read(self.partial, complete=False)
+            contents = read_contents(self.partial, complete=False)
         except NewerFormat:
             raise
         except InputError as error:
             with open(self.partial, "rb") as file:
                 start = file.read(8)
             if start not in (b"", bytes(len(start)), b"\x89HDF\r\n\x1a\n"):
-                raise InputError("path", "a file in the making", f"another file {self.partial}", "remove it") from error
-            if start.strip(b"\0"):  # killed while it was being made, or damaged since
-                self.notify(f"{self.partial} cannot be gone on with ({error}): starting anew")
+                found = f"a different file, {self.partial}"
+                raise InputError("path", "an unfinished feature file", found, "remove it") from error
+            if start.strip(b"\0"):  # killed before the structure was complete, or damaged since
+                self.notify(f"{self.partial} cannot be resumed ({error}); starting again")
             return None
         if not self.overwrite:
-            self._refuse_other(self.partial, found.meta, KEY + ENVIRONMENT)
-        elif self._differing(found.meta, KEY + ENVIRONMENT):
+            self._refuse_different(self.partial, contents.meta, KEY + ENVIRONMENT)
+        elif self._differing(contents.meta, KEY + ENVIRONMENT):
             return None
-        return found
+        return contents
 
-    def _differing(self, meta: dict, fields: tuple[str, ...]) -> list[str]:
+    def _differing(self, meta: dict[str, Any], fields: Sequence[str]) -> list[Difference]:
         differing = differences(meta, self.wanted, fields)
         if self.on_error == "stop" and (skipped := meta.get("skipped")):
-            differing.append(f"skipped: {len(skipped)} images in the file, none asked for")
+            differing.append(Difference("skipped", f"{len(skipped)} images", "none"))
         return differing
 
-    def _refuse_other(self, path: Path, meta: dict, fields: tuple[str, ...]) -> None:
+    def _refuse_different(self, path: Path, meta: dict[str, Any], fields: Sequence[str]) -> None:
         if differing := self._differing(meta, fields):
-            fix = "choose another path, or replace it with overwrite=True (--overwrite)"
-            raise InputError(
-                "path", "a new file, or one with the same content key", f"{path} with {'; '.join(differing)}", fix
-            )
+            found = f"{path} with {'; '.join(difference.text() for difference in differing)}"
+            fix = ("choose a different path, or replace the file with ", Argument("overwrite", True))
+            raise InputError("path", "a new file, or one with the same content key", found, fix)
 
     def _create(self) -> None:
-        data, batch_size = self.source.dataset, self.wanted["batch_size"]
-        keep, skipped = list(shard_rows(len(data), batch_size, self.wanted["shard"])), []
+        dataset, batch_size = self.source.dataset, self.wanted["batch_size"]
+        kept: list[int] = list(shard_rows(len(dataset), batch_size, self.wanted["shard"]))
+        skipped: list[str] = []
         if self.on_error == "skip":
-            broken = broken_images(Subset(data, keep), self.num_workers, self.progress)
-            broken = {keep[place]: reason for place, reason in broken.items()}
-            skipped, keep = [data.ids[row] for row in broken], [row for row in keep if row not in broken]
-            if broken and not keep:
-                raise broken_error(data, broken)
-        ids, meta = [data.ids[row] for row in keep], self.wanted | {"skipped": skipped, "on_error": self.on_error}
-        shape = (len(keep), self.source.views, self.wanted["num_features"])
-        targets = data.targets[keep]
-        format.create(self.partial, shape, self.wanted["dtype"], targets, data.label_names, ids, meta, batch_size)
+            broken = broken_images(dataset, self.num_workers, self.progress, kept)
+            skipped, kept = [dataset.ids[row] for row in broken], [row for row in kept if row not in broken]
+            if broken and not kept:
+                raise broken_error(dataset, broken)
+        header = format.checked_header(
+            (len(kept), self.source.views, self.wanted["num_features"]),
+            self.wanted["dtype"],
+            dataset.targets[kept],
+            dataset.label_names,
+            [dataset.ids[row] for row in kept],
+            self.wanted | {"skipped": skipped, "on_error": self.on_error},
+            batch_size,
+        )
+        format.create(self.partial, header)
 
 
-def shard_rows(num_images: int, batch_size: int, shard: tuple[int, int] | None) -> range:
-    """The rows of the i-th of n runs of whole batches; all rows where ``shard`` is None.
+def shard_rows(num_images: int, batch_size: int, shard: Sequence[int] | None) -> range:
+    """Returns the rows of shard i of n, a run of whole batches; all rows if ``shard`` is None.
 
     >>> [shard_rows(10, 4, (i, 2)) for i in range(2)]
     [range(0, 4), range(4, 10)]
@@ -165,7 +197,7 @@ def shard_rows(num_images: int, batch_size: int, shard: tuple[int, int] | None) 
 
 
 def check_shard(shard: tuple[int, int] | None) -> tuple[int, int] | None:
-    """``shard`` as (i, n) with 0 ≤ i < n; InputError otherwise."""
+    """Returns ``shard`` as (i, n) with 0 ≤ i < n; raises InputError for anything else."""
     if shard is None:
         return None
     if isinstance(shard, str) or len(shard) != 2:

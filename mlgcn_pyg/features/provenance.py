@@ -1,47 +1,75 @@
-"""Where features come from: enough to make them again, and to notice when they would differ."""
+"""The origin of features: enough to compute them again, and to notice when the result would differ."""
 
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from mlgcn_pyg._version import __version__
 from mlgcn_pyg.errors import printable_line
 from mlgcn_pyg.files import tensor_digest
 from mlgcn_pyg.seeding import seeded
+from mlgcn_pyg.typing import FeatureExtractor, LabeledDataset
 
 LIBRARIES = ("torch", "torchvision", "h5py", "pillow")
-# the content key: two extractions that agree in all of these are the same features
+# the content key: two extractions that agree in all of these compute the same features
 KEY = (
     "backbone", "weights_sha256", "pool", "num_features", "transform", "image_size", "dtype", "precision",
     "batch_size", "views", "view_transform", "seed", "dataset_sha256", "shard",
 )  # fmt: skip
-# what may change last bits besides: half of a file is not made with one of these and half with another
+# these may change last bits too: one file is computed with one value of each
 ENVIRONMENT = ("device", "versions")
 
 
+@dataclass(frozen=True)
+class Difference:
+    """A field in which the provenance of two files, or of a file and a request, differs."""
+
+    field: str
+    stored: object
+    wanted: object
+
+    def text(self, stored_in: str = "in the file", wanted_in: str = "requested") -> str:
+        """Describes the difference: ``"batch_size: 32 in the file, 16 requested"``."""
+        return f"{self.field}: {_short(self.stored)} {stored_in}, {_short(self.wanted)} {wanted_in}"
+
+
+def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any], fields: Iterable[str]) -> list[Difference]:
+    """Returns the fields that differ.
+
+    >>> [difference.text() for difference in differences({"seed": 1}, {"seed": 2}, ["seed"])]
+    ['seed: 1 in the file, 2 requested']
+    """
+    pairs = ((name, stored.get(name), wanted.get(name)) for name in fields)
+    return [Difference(name, old, new) for name, old, new in pairs if old != new]
+
+
 def provenance(
-    backbone: torch.nn.Module,
-    dataset: Dataset,
+    backbone: FeatureExtractor,
+    dataset: LabeledDataset,
     *,
     batch_size: int,
     dtype: str,
     precision: str = "float32",
     views: int = 1,
-    view_transform: Callable | None = None,
+    view_transform: Callable[[Any], Tensor] | None = None,
     seed: int = 0,
     shard: tuple[int, int] | None = None,
     device: torch.device | str = "cpu",
-) -> dict:
-    """Everything that decides a feature file's rows, plain enough for JSON."""
+) -> dict[str, Any]:
+    """Returns everything that decides the rows of a feature file, as JSON can hold it.
+
+    The arguments are those of :func:`~mlgcn_pyg.features.extract_features`.
+    """
     return {
         "backbone": getattr(backbone, "name", type(backbone).__name__),
         "weights_sha256": _weights_digest(backbone),
@@ -66,25 +94,16 @@ def provenance(
     }
 
 
-def is_extracted(meta: dict) -> bool:
-    """Whether an extraction made the file, so that the same one can make its rows again."""
+def is_extracted(meta: Mapping[str, Any]) -> bool:
+    """Whether an extraction made the file, so that it can compute the rows again."""
     return set(KEY) <= meta.keys()
 
 
-def differences(found: dict, wanted: dict, fields: Iterable[str]) -> list[str]:
-    """``"batch_size: 32 in the file, 16 asked for"`` for each field that differs."""
-    return [
-        f"{name}: {_short(found.get(name))} in the file, {_short(wanted[name])} asked for"
-        for name in fields
-        if found.get(name) != wanted[name]
-    ]
-
-
-def manifest_digest(dataset: Dataset) -> str:
-    """sha256 over label names, targets, and each image's id and file size; no photograph is opened."""
+def manifest_digest(dataset: LabeledDataset) -> str:
+    """Returns a SHA-256 digest of label names, targets, and the id and file size of each image; opens no image."""
     sha = hashlib.sha256(json.dumps(list(dataset.label_names)).encode())
-    sha.update(dataset.targets.cpu().contiguous().numpy())
-    paths = getattr(dataset, "image_paths", [None] * len(dataset.ids))
+    sha.update(dataset.targets.cpu().contiguous().numpy().data)
+    paths: Sequence[Path | None] = getattr(dataset, "image_paths", [None] * len(dataset.ids))
     for name, path in zip(dataset.ids, paths, strict=True):
         sha.update(f"{name}\t{_size(path)}\n".encode())
     return sha.hexdigest()
@@ -93,42 +112,42 @@ def manifest_digest(dataset: Dataset) -> str:
 def _size(path: Path | None) -> int | None:
     try:
         return None if path is None else Path(path).stat().st_size
-    except OSError:  # missing files are named when they are needed
+    except OSError:  # a missing file is reported when it is read
         return None
 
 
-def _weights_digest(backbone: torch.nn.Module) -> str:
-    """The backbone's own digest if it has one, else that of all tensors in its state."""
-    if own := getattr(backbone, "digest", None):
-        return own()
+def _weights_digest(backbone: FeatureExtractor) -> str:
+    """The result of the backbone's method ``digest`` if it has one, else a digest of all tensors in its state."""
+    if digest := getattr(backbone, "digest", None):
+        return str(digest())
     return tensor_digest({name: value for name, value in backbone.state_dict().items() if isinstance(value, Tensor)})
 
 
 def _hardware(device: torch.device) -> str:
-    """The kind of device and, since last bits depend on it, which of its kind: the GPU, or the CPU's instructions."""
+    """The kind of device with what decides its last bits: the model of the GPU, or the instructions of the CPU."""
     if device.type == "cuda":
         return f"cuda ({torch.cuda.get_device_name(device)})"
     return f"cpu ({torch.backends.cpu.get_cpu_capability()})" if device.type == "cpu" else device.type
 
 
-def _described(transform: Callable | None) -> str:
-    """The transform's own words, without line breaks and addresses in memory."""
+def _described(transform: Callable[..., Any] | None) -> str:
+    """The ``repr`` of a transform without line breaks and memory addresses."""
     return re.sub(r" at 0x[0-9a-fA-F]+", "", printable_line(repr(transform)))
 
 
-def _short(value) -> str:
+def _short(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= 40 else text[:16] + "…" + text[-16:]
 
 
-def _image_size(dataset: Dataset) -> list[int] | None:
-    """(height, width) that comes out of the transform, found by giving it a blank picture."""
+def _image_size(dataset: LabeledDataset) -> list[int] | None:
+    """The size (height, width) that the transform gives a blank image; None if it does not take one of 64 × 64."""
     transform = getattr(dataset, "transform", None)
     if transform is None:
         return None
     try:
         with seeded("image size"):
             shape = getattr(transform(Image.new("RGB", (64, 64))), "shape", None)
-    except Exception:  # too small a picture for a crop of one's own; the transform's words tell its size as well
+    except Exception:  # such as a crop larger than the image; its size is in the transform's repr too
         return None
     return None if shape is None else list(shape[-2:])

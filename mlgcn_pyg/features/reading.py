@@ -1,106 +1,108 @@
-"""Opening a feature file: everything but its rows, and every reason to refuse it."""
+"""Reads a feature file except its rows, and refuses every file that the format does not allow."""
 
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
 from mlgcn_pyg.checks import check_label_names, check_targets
-from mlgcn_pyg.errors import InputError, first_line
+from mlgcn_pyg.errors import Argument, InputError, first_line, renamed_arguments
 from mlgcn_pyg.features.format import FORMAT, VERSION, Contents, header_digest, num_batches
 from mlgcn_pyg.features.heaps import check_heaps
 
-PARTS = {1: ("features", "targets", "label_names", "ids")}
-PARTS[2] = (*PARTS[1], "done", "checksums")
-ATTRIBUTES = {1: ("meta",), 2: ("meta", "batch_size", "header")}
+_FIRST_PARTS = ("features", "targets", "label_names", "ids")
+PARTS = {1: _FIRST_PARTS, 2: (*_FIRST_PARTS, "done", "checksums")}
+ATTRIBUTES: dict[int, tuple[str, ...]] = {1: ("meta",), 2: ("meta", "batch_size", "header")}
 
 
 class NewerFormat(InputError):
-    """A file of a format version that this package does not know."""
+    """Raised for a file of a format version that this package does not know."""
 
 
-def read(path: Path, *, complete: bool = True) -> Contents:
-    """Everything but the rows of a feature file.
+def read_contents(path: Path, *, complete: bool = True) -> Contents:
+    """Reads everything but the rows of a feature file.
 
     Args:
-        path: the file. complete: refuse a file in which batches are missing.
+        path: the file.
+        complete: whether to refuse a file in which batches are missing.
 
     Raises:
-        InputError: a foreign, newer, incomplete, cut or inconsistent file.
+        InputError: if the file is not a feature file, of a newer version, incomplete, truncated or inconsistent.
     """
     try:
-        file = h5py.File(path, "r", locking=False)
+        # opened first: if the file is replaced meanwhile, its identity is the older one, and its rows are refused
+        with open(path, "rb") as stream, h5py.File(path, "r", locking=False) as file:
+            contents = _checked_contents(file, identity(stream.fileno()), path)
     except OSError as error:
-        raise InputError("cache", "an HDF5 feature file", f"{path} ({first_line(error)})") from error
-    with file:
-        try:
-            check_heaps(file, path)
-            version = _check_kind(file, path)
-            contents = _contents(file, version, path)
-            _check(contents, path)
-            if version > 1:
-                _check_header(file, contents, path)
-        except InputError:
-            raise
-        except Exception as error:  # parts of other kinds than the format's
-            raise InputError(
-                "cache", "a feature file as the format describes", f"{path} ({first_line(error)})"
-            ) from error
-    if complete and (contents.done != 1).any():
-        count = int((contents.done != 1).sum())
-        fix = "mlgcn cache repair, then mlgcn extract again"
-        raise InputError("cache", "a finished file", f"{count} of {len(contents.done)} batches missing in {path}", fix)
+        raise InputError("path", "an HDF5 feature file", f"{path} ({first_line(error)})") from error
+    if complete and (missing := int((contents.done != 1).sum())):
+        found = f"{missing} of {len(contents.done)} batches missing in {path}"
+        raise InputError("path", "a finished file", found, "repair the file, then extract it again")
     return contents
 
 
 def identity(handle: int) -> tuple[int, int]:
-    """What tells an open file from all others, whatever their names."""
+    """Returns the device and inode of an open file, which identify it under any name."""
     status = os.fstat(handle)
     return status.st_dev, status.st_ino
 
 
-def _check_kind(file: h5py.File, path: Path) -> int:
+def _checked_contents(file: Any, file_identity: tuple[int, int], path: Path) -> Contents:
+    try:
+        check_heaps(file, path)
+        version = _check_kind(file, path)
+        contents = _contents(file, version, file_identity)
+        _check(contents, path)
+        if version > 1:
+            _check_batches(contents, path)
+            _check_digest(file, contents, path)
+    except InputError:
+        raise
+    except Exception as error:  # h5py raises almost anything for parts of an unexpected kind
+        found = f"{path} ({first_line(error)})"
+        raise InputError("path", "a feature file as the format describes", found) from error
+    return contents
+
+
+def _check_kind(file: Any, path: Path) -> int:
     if file.attrs.get("format") != FORMAT:
-        raise InputError("cache", "a feature file written by this package", f"another HDF5 file, {path}")
+        raise InputError("path", "a feature file written by this package", f"a different HDF5 file, {path}")
     version = file.attrs.get("version")
     if version not in PARTS:
         expected = f"format version {VERSION} or older"
-        raise NewerFormat("cache", expected, f"version {version} in {path}", "use a newer mlgcn_pyg")
+        raise NewerFormat("path", expected, f"version {version} in {path}", "use a newer mlgcn_pyg")
     missing = [name for name in PARTS[version] if name not in file]
     missing += [name for name in ATTRIBUTES[version] if name not in file.attrs]
     if missing:
-        raise InputError("cache", "a complete feature file", f"no {', '.join(missing)} in {path}")
-    return int(version)
-
-
-def _contents(file: h5py.File, version: int, path: Path) -> Contents:
+        raise InputError("path", "a complete feature file", f"no {', '.join(missing)} in {path}")
     features = file["features"]
     if features.ndim != 3 or features.dtype not in (np.dtype("<f2"), np.dtype("<f4")) or features.chunks is not None:
         found = f"shape {features.shape}, {features.dtype}" + (", chunked" if features.chunks else "")
-        raise InputError("cache", "contiguous features (N, V, D) in float16 or float32", f"{found} in {path}")
-    common = {
-        "version": version,
-        "shape": features.shape,
-        "dtype": features.dtype,
-        "targets": file["targets"][...],
-        "label_names": tuple(file["label_names"].asstr()[...].tolist()),
-        "ids": tuple(file["ids"].asstr()[...].tolist()),
-        "meta": json.loads(file.attrs["meta"]),
-        "offset": features.id.get_offset(),
-        "identity": identity(file.id.get_vfd_handle()),
-    }
-    if version == 1:
-        return Contents(**common, batch_size=max(1, features.shape[0]), done=np.ones(1, np.uint8), checksums=None)
-    done, checksums = file["done"], file["checksums"]
+        raise InputError("path", "contiguous features (N, V, D) in float16 or float32", f"{found} in {path}")
+    return int(version)
+
+
+def _contents(file: Any, version: int, file_identity: tuple[int, int]) -> Contents:
+    features = file["features"]
+    batched = version > 1
     return Contents(
-        **common,
-        batch_size=int(file.attrs["batch_size"]),
-        done=done[...],
-        checksums=checksums[...],
-        done_offset=done.id.get_offset(),
-        checksums_offset=checksums.id.get_offset(),
+        version=version,
+        shape=features.shape,
+        dtype=features.dtype,
+        targets=file["targets"][...],
+        label_names=tuple(file["label_names"].asstr()[...].tolist()),
+        ids=tuple(file["ids"].asstr()[...].tolist()),
+        meta=json.loads(file.attrs["meta"]),
+        batch_size=int(file.attrs["batch_size"]) if batched else max(1, features.shape[0]),
+        done=file["done"][...] if batched else np.ones(1, np.uint8),
+        checksums=file["checksums"][...] if batched else np.zeros((0, 32), np.uint8),
+        offset=features.id.get_offset() or 0,
+        done_offset=(file["done"].id.get_offset() or 0) if batched else 0,
+        checksums_offset=(file["checksums"].id.get_offset() or 0) if batched else 0,
+        identity=file_identity,
     )
 
 
@@ -108,32 +110,35 @@ def _check(contents: Contents, path: Path) -> None:
     num_images, num_labels = contents.shape[0], len(contents.label_names)
     if contents.targets.shape != (num_images, num_labels) or len(contents.ids) != num_images:
         found = f"targets {contents.targets.shape}, {len(contents.ids)} ids, {num_labels} labels for {num_images} rows"
-        raise InputError("cache", "targets, ids and label names that fit the features", f"{found} in {path}")
+        raise InputError("path", "targets, ids and label names that fit the features", f"{found} in {path}")
     if contents.targets.dtype != np.int8:
-        raise InputError("cache", "targets of type int8", f"{contents.targets.dtype} in {path}")
-    check_targets("targets", contents.targets, num_labels)
-    check_label_names(contents.label_names, num_labels)
+        raise InputError("path", "targets of type int8", f"{contents.targets.dtype} in {path}")
+    with renamed_arguments(targets="path", label_names="path"):
+        check_targets("targets", contents.targets, num_labels)
+        check_label_names(contents.label_names, num_labels)
     if len(set(contents.ids)) != num_images:
-        raise InputError("cache", "different ids", f"{num_images - len(set(contents.ids))} repeated in {path}")
+        raise InputError("path", "different ids", f"{num_images - len(set(contents.ids))} repeated in {path}")
     if not isinstance(contents.meta, dict):
-        raise InputError("cache", "a JSON object as meta", f"{type(contents.meta).__name__} in {path}")
+        raise InputError("path", "a JSON object as meta", f"{type(contents.meta).__name__} in {path}")
     size = num_images * contents.row_bytes
-    if size and (contents.offset is None or contents.offset + size > path.stat().st_size):
-        raise InputError("cache", "a whole file", f"{path} cut short")
+    if size and not 0 < contents.offset <= path.stat().st_size - size:
+        raise InputError("path", "a complete file", f"{path}, which is truncated")
 
 
-def _check_header(file: h5py.File, contents: Contents, path: Path) -> None:
+def _check_batches(contents: Contents, path: Path) -> None:
     if contents.batch_size < 1:
-        raise InputError("cache", "a batch_size of at least 1", f"{contents.batch_size} in {path}")
+        raise InputError("path", "a batch_size of at least 1", f"{contents.batch_size} in {path}")
     batches = num_batches(contents.shape[0], contents.batch_size)
     kinds = [(contents.done, (batches,)), (contents.checksums, (batches, 32))]
     if any(part.shape != shape or part.dtype != np.uint8 for part, shape in kinds):
         found = f"{contents.done.shape} and {contents.checksums.shape} in {path}"
-        raise InputError("cache", f"done and checksums of {batches} batches", found)
-    if batches and (contents.done_offset is None or contents.checksums_offset is None):
-        raise InputError("cache", "contiguous done and checksums", f"chunked ones in {path}")
-    dtype = contents.dtype.name
-    parts = (contents.targets, contents.label_names, contents.ids, file.attrs["meta"])
-    if header_digest(contents.shape, dtype, contents.batch_size, *parts) != file.attrs["header"]:
-        fix = "extract it again with --overwrite, or take it from a backup"
-        raise InputError("cache", "targets, names and provenance as they were written", f"changed ones in {path}", fix)
+        raise InputError("path", f"done and checksums of {batches} batches", found)
+    if batches and not (contents.done_offset and contents.checksums_offset):
+        raise InputError("path", "contiguous done and checksums", f"chunked ones in {path}")
+
+
+def _check_digest(file: Any, contents: Contents, path: Path) -> None:
+    if header_digest(contents, file.attrs["meta"]) != file.attrs["header"]:
+        found = f"changes in {path} since it was written"
+        fix = ("extract it again with ", Argument("overwrite", True), ", or restore a backup")
+        raise InputError("path", "targets, names and provenance as they were written", found, fix)

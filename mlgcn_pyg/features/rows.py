@@ -1,4 +1,4 @@
-"""The rows of a feature file: mapped into memory, or read into it, or into a GPU's, in one pass."""
+"""The rows of a feature file: mapped into memory, or read into the memory of a device in one pass."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,10 +17,14 @@ CHUNK = 1 << 26  # bytes that pass through pinned memory at a time
 
 
 class Rows:
-    """Where the rows (N, V, D) of the feature file at ``path`` lie; no handle is kept.
+    """The place of the rows (N, V, D) of a feature file; no handle is kept.
 
-    What was read of the file before, its targets and names, goes with its own rows only. So every method raises
-    InputError where another file has the name by now.
+    Targets and names were read from the file before. They belong to its rows only, so every method raises InputError
+    if a different file has the path by then.
+
+    Args:
+        path: the file.
+        contents: what was read from it.
     """
 
     def __init__(self, path: Path, contents: Contents):
@@ -29,45 +33,48 @@ class Rows:
 
     @contextmanager
     def opened(self) -> Iterator[FileIO]:
-        """The file, for reading; unbuffered."""
+        """Opens the file for reading, unbuffered."""
         try:
             with open(self.path, "rb", buffering=0) as file:
                 if identity(file.fileno()) == self.identity:
                     yield file
                     return
-            found = f"another one under {self.path} by now"
+            found = f"a different file, which has replaced {self.path}"
         except FileNotFoundError:
-            found = f"no file {self.path} any more"
-        raise InputError("cache", "the file that was opened", found, "open the cache again")
+            found = f"no file {self.path}"
+        raise InputError("path", "the file that was opened", found, "open the cache again")
 
     def mapped(self) -> np.ndarray:
-        """(N, V, D), read-only."""
+        """Maps the rows (N, V, D) into memory, read-only."""
         if not self.shape[0]:  # nothing to map
             return np.zeros(self.shape, self.dtype)
         with self.opened() as file:
             return np.memmap(file, self.dtype, "r", self.offset, self.shape)
 
     def read_into(self, out: Tensor) -> None:
-        """Fills ``out`` (N, V, D), contiguous and of the file's dtype; faster than copying out of a mapping.
+        """Reads all rows; faster than a copy out of the mapping.
 
-        A GPU's memory is filled through one piece of pinned memory: the whole is never held on the host.
+        The memory of a GPU is filled through a buffer of pinned memory: the host never holds all rows.
+
+        Args:
+            out: (N, V, D), contiguous, of the file's dtype.
         """
         if not out.numel():
             return
-        numbers, staged = out.view(-1).view(torch.uint8), out.device.type != "cpu"
-        size = min(len(numbers), CHUNK) if staged else 0
+        data, staged = out.view(-1).view(torch.uint8), out.device.type != "cpu"
+        size = min(len(data), CHUNK) if staged else 0
         buffer = torch.empty(size, dtype=torch.uint8, pin_memory=out.device.type == "cuda")
         with self.opened() as file:
             file.seek(self.offset)
-            for piece in numbers.split(CHUNK):
+            for piece in data.split(CHUNK):
                 self._read(file, buffer[: len(piece)] if staged else piece)
                 if staged:
-                    piece.copy_(buffer[: len(piece)])  # and waits: the next piece goes through the same memory
+                    piece.copy_(buffer[: len(piece)])  # synchronous: the next piece uses the same buffer
 
     def _read(self, file: FileIO, piece: Tensor) -> None:
-        view = memoryview(piece.numpy())
+        view = piece.numpy().data
         while len(view):
             count = file.readinto(view)
             if not count:
-                raise InputError("cache", "a whole file", f"{self.path} cut short")
+                raise InputError("path", "a complete file", f"{self.path}, which is truncated")
             view = view[count:]

@@ -1,15 +1,17 @@
-"""Rows into a feature file that survives being killed at any moment.
+"""Writes rows into a feature file that survives being killed at any moment.
 
-The file has its whole structure before the first row (:func:`mlgcn_pyg.features.format.create`); from then on batches
-are written in place, without HDF5, each followed by its checksum. What a crash leaves is judged by the checksums
-alone: a batch is good if its rows are what was hashed, whichever of the two reached the disk first.
+:func:`mlgcn_pyg.features.format.create` makes the structure of the file before the first row. From then on batches are
+written in place, without HDF5, each followed by its checksum. After a crash the checksums alone decide: a batch is kept
+if its rows match its checksum, whichever of the two reached the disk first.
 """
 
 import os
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import numpy as np
 import torch
@@ -17,79 +19,103 @@ from torch import Tensor
 
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features.format import checksum
-from mlgcn_pyg.features.reading import read
+from mlgcn_pyg.features.reading import read_contents
 from mlgcn_pyg.files import enough_disk, publish
 from mlgcn_pyg.system import BINARY, preallocate, read_at, sync_data, write_at
 
-SYNC_SECONDS, SYNC_BYTES = 10.0, 1 << 28  # what a power failure may cost, and how much is in flight at most
-HASHED_ASIDE = 1 << 20  # bytes of a batch above which its checksum may come some batches late
+SYNC_SECONDS = 10.0  # the work that a power failure may cost
+SYNC_BYTES = 1 << 28  # rows that are not flushed yet, at most
+HASHED_ASIDE = 1 << 20  # bytes; checksums of larger batches are computed by threads, and written some batches later
+KEPT = "free disk space and run again; finished batches are kept"
 
 
 class FeatureWriter:
-    """Writes batches of rows into the file at ``path``, made by ``format.create``; a context manager.
+    """Writes batches of rows into a file that was made by ``format.create``; a context manager.
 
     Args:
-        path: the file in the making.
-        reserve: claim the disk space of all rows now, so that a full disk shows before the work and not after it.
-        fix: what to do where the disk is full.
+        path: the unfinished file.
+        reserve: whether to claim the disk space of all rows now, so that a full disk is detected before the work.
+        fix: what the error for a full disk suggests.
 
     Raises:
-        InputError: a file that is none of this format, or a disk without room.
+        InputError: if the file is not a feature file with checksums, or if the disk is full.
     """
 
-    def __init__(
-        self, path: Path, reserve: bool = True, fix: str = "free some and run again: finished batches are kept"
-    ):
-        self.path, self.contents, self.fix = path, read(path, complete=False), fix
-        self.pending, self.dirty, self.synced = [], 0, time.monotonic()
-        self.hasher, self.hashing = ThreadPoolExecutor(2), []
+    def __init__(self, path: Path, reserve: bool = True, fix: str = KEPT):
+        self.path, self.contents, self.fix = path, read_contents(path, complete=False), fix
+        if not self.contents.has_checksums:
+            raise InputError("path", "a file with checksums, of format version 2", f"version 1 in {path}")
+        self.pending: list[int] = []
+        self.hashing: list[tuple[int, Future[bytes]]] = []
+        self.dirty, self.synced = 0, time.monotonic()
+        self.hasher = ThreadPoolExecutor(2)
         self.handle = os.open(path, os.O_RDWR | BINARY)
+        self.closed = False
         size = self.contents.shape[0] * self.contents.row_bytes
         if size and reserve:
-            self._with_room(lambda: preallocate(self.handle, self.contents.offset, size))
+            try:
+                self._with_room(lambda: preallocate(self.handle, self.contents.offset, size))
+            except BaseException:
+                self.close()
+                raise
 
-    def __enter__(self) -> "FeatureWriter":
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind, *_) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
-            if self.handle is not None:
+            if not self.closed:
                 self.sync()
         except OSError:
-            if kind is None:  # else the first error says more than that the disk is still full
+            if kind is None:  # else the first error is the cause
                 raise
         finally:
             self.close()
 
     def close(self) -> None:
-        if self.handle is not None:
+        """Closes the file without flushing it."""
+        if not self.closed:
             self.hasher.shutdown()
             os.close(self.handle)
-            self.handle = None
+            self.closed = True
 
-    def proven(self, progress: Callable[[int, str], None] | None = None) -> np.ndarray:
-        """(K,) bool: batches whose rows are what their checksums say, found by reading them."""
+    def verified(self, progress: Callable[[int, str], None] | None = None) -> np.ndarray:
+        """Reads all batches and returns (K,) bool: whether the rows of each batch match its checksum."""
         good = np.zeros(self.contents.num_batches, bool)
-        for batch in self.contents.checksums.any(axis=1).nonzero()[0].tolist():
-            good[batch] = checksum(self.read(batch)) == self.contents.checksums[batch].tobytes()
+        for batch in np.flatnonzero(self.contents.checksums.any(axis=1)).tolist():
+            good[batch] = checksum(self.read_batch(batch)) == self.contents.checksums[batch].tobytes()
             if progress:
-                progress(self.contents.rows(batch)[1], "checking what is there")
+                progress(self.contents.rows(batch)[1], "verifying")
         return good
 
-    def read(self, batch: int) -> bytes:
-        """The bytes of a batch's rows."""
+    def read_batch(self, batch: int) -> bytes:
+        """Reads the rows of a batch as bytes."""
         start, stop = self.contents.rows(batch)
         size = (stop - start) * self.contents.row_bytes
         return read_at(self.handle, size, self.contents.offset + start * self.contents.row_bytes)
 
-    def write(self, batch: int, rows: np.ndarray) -> None:
-        """Rows (B, V, D) of a batch, in the file's dtype, and soon their checksum; they must not change any more."""
+    def write_batch(self, batch: int, rows: np.ndarray) -> None:
+        """Writes the rows of a batch, and its checksum soon afterwards.
+
+        Args:
+            batch: its number.
+            rows: (B, V, D), which must not change afterwards.
+
+        Raises:
+            ValueError: if the shape of ``rows`` is not that of the batch.
+            InputError: if the disk is full.
+        """
         start, stop = self.contents.rows(batch)
+        shape = (stop - start, *self.contents.shape[1:])
+        if rows.shape != shape:
+            raise ValueError(f"rows of batch {batch} have shape {rows.shape} instead of {shape}")
         rows = np.ascontiguousarray(rows, self.contents.dtype)
-        assert rows.shape == (stop - start, *self.contents.shape[1:]), (rows.shape, batch)
-        large = rows.nbytes >= HASHED_ASIDE  # then other threads hash while this one goes on
+        large = rows.nbytes >= HASHED_ASIDE
         self.hashing.append((batch, self.hasher.submit(checksum, rows)))
-        self._with_room(lambda: write_at(self.handle, rows, self.contents.offset + start * self.contents.row_bytes))
+        place = self.contents.offset + start * self.contents.row_bytes
+        self._with_room(lambda: write_at(self.handle, rows.data, place))
         self._with_room(lambda: self._write_checksums(keep=4 if large else 0))
         self.pending.append(batch)
         self.dirty += rows.nbytes
@@ -97,28 +123,29 @@ class FeatureWriter:
             self.sync()
 
     def _write_checksums(self, keep: int = 0) -> None:
-        """Those of the batches before the last ``keep``."""
+        """Writes the checksums of all batches but the last ``keep``."""
         while len(self.hashing) > keep:
             batch, digest = self.hashing.pop(0)
             write_at(self.handle, digest.result(), self.contents.checksums_offset + 32 * batch)
 
     def sync(self) -> None:
-        """Has all rows so far on the disk, and then the word that they are."""
+        """Flushes all rows to the disk, then marks their batches as done."""
         if self.pending:
             self._with_room(self._write_checksums)
             sync_data(self.handle)
-            self.mark(self.pending, True)
+            for batch in self.pending:
+                write_at(self.handle, b"\1", self.contents.done_offset + batch)
         self.pending, self.dirty, self.synced = [], 0, time.monotonic()
 
-    def mark(self, batches: list[int], done: bool) -> None:
-        """Sets the done map of some batches; a batch that is not done loses its checksum first."""
+    def discard(self, batches: Sequence[int]) -> None:
+        """Marks batches as not done, and removes their checksums first."""
         for batch in batches:
-            if not done:
-                write_at(self.handle, bytes(32), self.contents.checksums_offset + 32 * batch)
-            write_at(self.handle, bytes([done]), self.contents.done_offset + batch)
+            write_at(self.handle, bytes(32), self.contents.checksums_offset + 32 * batch)
+            write_at(self.handle, b"\0", self.contents.done_offset + batch)
+        sync_data(self.handle)
 
     def finish(self, path: Path) -> None:
-        """Gives the file its final name; the caller has written every batch or proven it good."""
+        """Gives the file its final name. The caller has written or verified every batch."""
         self.sync()
         if self.contents.num_batches:
             write_at(self.handle, b"\1" * self.contents.num_batches, self.contents.done_offset)
@@ -130,38 +157,53 @@ class FeatureWriter:
             act()
 
 
-def merge(writer: FeatureWriter, other: Path, missing: list[int]) -> list[int]:
-    """Copies batches of the same images that are proven good in another file; returns the batches still missing."""
-    ours, left = writer.contents, []
-    with FeatureWriter(other, reserve=False) as source:
-        theirs, good = source.contents, source.proven()
+def merge(writer: FeatureWriter, path: Path, missing: list[int]) -> list[int]:
+    """Copies verified batches of the same images from another file.
+
+    Args:
+        writer: of the file that receives them.
+        path: the other file.
+        missing: the wanted batches.
+
+    Returns:
+        The batches that are still missing.
+    """
+    target, still_missing = writer.contents, []
+    with FeatureWriter(path, reserve=False) as source:
+        good = source.verified()
         for batch in missing:
-            rows = slice(*ours.rows(batch))
-            if batch < len(good) and good[batch] and ours.ids[rows] == theirs.ids[slice(*theirs.rows(batch))]:
-                writer.write(batch, np.frombuffer(source.read(batch), ours.dtype).reshape(-1, *ours.shape[1:]))
+            ids = target.ids[slice(*target.rows(batch))]
+            if batch < len(good) and good[batch] and ids == source.contents.ids[slice(*source.contents.rows(batch))]:
+                rows = np.frombuffer(source.read_batch(batch), target.dtype)
+                writer.write_batch(batch, rows.reshape(-1, *target.shape[1:]))
             else:
-                left.append(batch)
-    return left
+                still_missing.append(batch)
+    return still_missing
 
 
 def storable(features: Tensor, dtype: str, ids: Sequence[str]) -> np.ndarray:
-    """Features (B, ...) as ``dtype``; InputError, naming the image, where a value is not finite or does not fit."""
+    """Converts features to the type in which they are stored.
+
+    Args:
+        features: (B, ...).
+        dtype: ``"float16"`` or ``"float32"``.
+        ids: B names of the images, for the error.
+
+    Raises:
+        InputError: if a value is not finite or does not fit; it names the image.
+    """
     limit = float(np.finfo(dtype).max)
     if features.is_complex():
         raise InputError("features", "real numbers", features.dtype)
     features = features.detach()
     if features.dtype not in (torch.float16, torch.float32, torch.float64):
-        features = features.float()  # NumPy knows no bfloat16
-    # the extremes tell in one pass; as numbers of Python, for in a half type the limit itself may round to Inf
+        features = features.float()  # NumPy has no bfloat16
+    # one pass; compared as Python numbers, since a half type may round the limit itself to Inf
     lowest, highest = map(float, features.aminmax()) if features.numel() else (0.0, 0.0)
-    if not -limit <= lowest <= highest <= limit:  # NaN fails as well
+    if not -limit <= lowest <= highest <= limit:  # false for NaN too
         row = int((~(features.double().abs() <= limit)).flatten(1).any(dim=1).nonzero()[0])
         worst = float(features[row].abs().max())
+        expected = f"finite values that {dtype} can hold (at most {limit:g})"
         fix = "store float32 instead" if np.isfinite(worst) else "check the weights and the image"
-        raise InputError(
-            "features",
-            f"finite values that {dtype} can hold (at most {limit:g})",
-            f"{worst:g} in row {row} (image {ids[row]})",
-            fix=fix,
-        )
+        raise InputError("features", expected, f"{worst:g} in row {row} (image {ids[row]})", fix)
     return features.cpu().numpy().astype(dtype)

@@ -16,7 +16,6 @@ from mlgcn_pyg.cli.main import app
 from mlgcn_pyg.datasets import Scenes
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features import FeatureCache
-from mlgcn_pyg.features.reading import read
 from tests.cli.test_cli import SMALL, refused, run
 
 
@@ -42,7 +41,7 @@ def test_again_is_nothing_to_do_and_another_key_is_refused(scenes, cache):
     before = cache.read_bytes()
     assert "nothing to do" in run(*words(scenes, cache))
     line = refused(*words(scenes, cache, "--dtype", "float32"))
-    assert "dtype: float16 in the file, float32 asked for" in line and "--overwrite" in line
+    assert "dtype: float16 in the file, float32 requested" in line and "--overwrite" in line
     assert cache.read_bytes() == before
     run(*words(scenes, cache, "--dtype", "float32", "--overwrite"))
     assert FeatureCache(cache).meta["dtype"] == "float32"
@@ -66,7 +65,7 @@ def test_ctrl_c_says_how_to_go_on(scenes, tmp_path, cache):
         f"Interrupted. Finished batches are in {out}.partial. Run the same command to resume." in said
         and not out.exists()
     )
-    assert "going on with" in run(*words(scenes, out, *slow)) and len(FeatureCache(out)) == 20
+    assert "resuming from" in run(*words(scenes, out, *slow)) and len(FeatureCache(out)) == 20
 
 
 def test_shards_and_views_from_the_command_line(scenes, cache, tmp_path):
@@ -97,7 +96,7 @@ def test_info_head_and_verify(cache):
 def test_verify_and_repair_of_a_damaged_file(scenes, cache):
     good = cache.read_bytes()
     with open(cache, "rb+") as file:
-        file.seek(read(cache).offset + 7 * 1024)
+        file.seek(read_contents(cache).offset + 7 * 1024)
         file.write(b"\x00\x00")
     said = run("cache", "verify", cache, "--json", code=1)  # with the bar, which goes to stderr
     report = json.loads(said[said.index("[\n") :])
@@ -108,7 +107,7 @@ def test_verify_and_repair_of_a_damaged_file(scenes, cache):
         f"The unfinished file is {cache}.partial. Run the same mlgcn extract command to complete it." in said
         and not cache.exists()
     )
-    assert "4 of 5 batches are good" in run(*words(scenes, cache))
+    assert "4 of 5 batches are verified" in run(*words(scenes, cache))
     assert cache.read_bytes() == good
     assert "good" in run("cache", "repair", cache) and cache.exists()
 
@@ -133,7 +132,7 @@ def test_killed_halfway_and_resumed_gives_the_same_map_on_real_photographs(share
             command = ["extract", *map(str, options), "--split", file.stem.removeprefix(f"{name}-"), "--out", str(file)]
             if name == "killed":
                 kill_halfway([sys.executable, "-m", "mlgcn_pyg", *command], file.with_name(file.name + ".partial"))
-                assert "going on with" in run(*command)
+                assert "resuming from" in run(*command)
             else:
                 run(*command)
         out = tmp_path / name
@@ -156,7 +155,7 @@ def kill_halfway(command, partial):
 def written(partial):
     """The share of batches that a file in the making holds, as far as can be seen in the middle of a write."""
     try:
-        return read(partial, complete=False).checksums.any(axis=1).mean()
+        return read_contents(partial, complete=False).checksums.any(axis=1).mean()
     except InputError:
         return 0
 

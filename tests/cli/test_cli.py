@@ -175,7 +175,11 @@ def test_broken_images_stop_or_are_skipped(tmp_path):
         *SMALL,
     )
     line = refused(*words)
-    assert "1 that do not: train_000002" in line and "--on-error skip" in line and not (tmp_path / "x.h5").exists()
+    assert (
+        "that cannot be decoded: train_000002" in line
+        and "--on-error skip" in line
+        and not (tmp_path / "x.h5").exists()
+    )
     assert "Skipped 1 images that cannot be decoded: train_000002" in run(*words, "--on-error", "skip")
 
 

@@ -228,7 +228,7 @@ def test_line_breaks_commas_and_quotes_in_names_keep_rows_whole(made, tmp_path):
 def test_predictions_never_replace_what_is_no_file(made, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     line = refused("predict", made / "photos", "--checkpoint", made / "model.pt", "--out", tmp_path / "pipe")
-    assert "--out: expected a file name" in line and "no regular file" in line
+    assert "--out: expected a file name" in line and "not a regular file" in line
     assert (tmp_path / "pipe").is_fifo() and len([*tmp_path.iterdir()]) == 1
 
 

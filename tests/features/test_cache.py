@@ -7,7 +7,7 @@ import torch
 
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features import FeatureCache
-from mlgcn_pyg.features.verify import verify
+from mlgcn_pyg.features.verification import verify
 from mlgcn_pyg.nn import LinearHead
 from mlgcn_pyg.training import fit_head, score
 
@@ -155,7 +155,7 @@ def test_files_that_are_no_cache(tmp_path, tiny):
     content = tiny[0].path.read_bytes()
     (tmp_path / "cut.h5").write_bytes(content[:-20])
     for name in ("text.h5", "cut.h5", "absent.h5", "."):
-        with pytest.raises(InputError, match="cache"):
+        with pytest.raises(InputError, match="path: expected"):
             FeatureCache(tmp_path / name)
 
 
@@ -183,7 +183,7 @@ def test_ids_that_are_numbers_are_refused_by_name(tmp_path, ids):
 
 
 @pytest.mark.parametrize(
-    ("features", "what"), [(torch.ones(1, 0, 3), "views"), (torch.ones(1, 3, dtype=torch.complex64), "features")]
+    ("features", "what"), [(torch.ones(1, 0, 3), "features"), (torch.ones(1, 3, dtype=torch.complex64), "features")]
 )
 def test_no_view_and_complex_numbers_are_refused(tmp_path, features, what):
     with pytest.raises(InputError, match=f"{what}: expected"):

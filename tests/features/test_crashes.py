@@ -15,7 +15,7 @@ from mlgcn_pyg import files
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features import FeatureCache, extract_features
 from mlgcn_pyg.features import writer as writer_module
-from mlgcn_pyg.features.verify import verify
+from mlgcn_pyg.features.verification import verify
 from tests.features.small import SmallBackbone, small_scenes
 
 
@@ -129,20 +129,20 @@ def test_only_what_is_not_proven_good_is_computed_again(tmp_path, scenes, whole,
     backbone = SmallBackbone()
     backbone.register_forward_hook(lambda *_: calls.append(1))
     extract_features(backbone, scenes, path, batch_size=4, notify=told.append)
-    assert told[0].endswith("3 of 6 batches are good") and len(calls) == 3
+    assert told[0].endswith("3 of 6 batches are verified") and len(calls) == 3
 
 
 def test_a_batch_that_went_bad_is_found_and_computed_again(tmp_path, scenes, whole):
     path = tmp_path / "s.h5"
     extract(scenes, path)
-    contents = writer_module.read(path)
+    contents = writer_module.read_contents(path)
     path.rename(tmp_path / "s.h5.partial")
     with open(tmp_path / "s.h5.partial", "rb+") as file:
         file.seek(contents.offset + 5 * contents.row_bytes)
         file.write(b"\x00\x01")
     told = []
     assert same(extract(scenes, path, notify=told.append), whole)
-    assert told[0].startswith("1 finished batches of") and "5 of 6 batches are good" in told[1]
+    assert told[0].startswith("1 finished batches of") and "5 of 6 batches are verified" in told[1]
 
 
 def test_a_disk_that_is_full_is_known_before_the_work(tmp_path, scenes, monkeypatch):
@@ -152,7 +152,9 @@ def test_a_disk_that_is_full_is_known_before_the_work(tmp_path, scenes, monkeypa
     monkeypatch.setattr(os, "posix_fallocate", full)
     backbone = SmallBackbone()
     backbone.register_forward_hook(lambda *_: pytest.fail("an image was computed"))
-    with pytest.raises(InputError, match=r"disk for .*s.h5.partial, found No space left on device; free some"):
+    with pytest.raises(
+        InputError, match=r"disk space for .*s.h5.partial, found No space left on device; free disk space"
+    ):
         extract_features(backbone, scenes, tmp_path / "s.h5", batch_size=4)
 
 
@@ -167,10 +169,12 @@ def test_a_disk_that_fills_on_the_way_keeps_what_was_done(tmp_path, scenes, whol
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "pwrite", fills)
-        with pytest.raises(InputError, match="No space left on device; free some and run again"):
+        with pytest.raises(InputError, match="No space left on device; free disk space and run again"):
             extract(scenes, tmp_path / "s.h5")
     told = []
-    assert same(extract(scenes, tmp_path / "s.h5", notify=told.append), whole) and "4 of 6 batches are good" in told[0]
+    assert (
+        same(extract(scenes, tmp_path / "s.h5", notify=told.append), whole) and "4 of 6 batches are verified" in told[0]
+    )
 
 
 def test_a_real_small_disk_that_fills(tmp_path, scenes):
@@ -199,9 +203,9 @@ def test_a_real_disk_without_room_for_anything(tmp_path, scenes, kilobytes, capf
     if done.returncode:
         pytest.skip(f"no file system can be made here ({done.stderr.decode().strip()})")
     try:
-        with pytest.raises(InputError, match="No space left on device; free some and run again"):
+        with pytest.raises(InputError, match="No space left on device; free disk space and run again"):
             extract(scenes, disk / "s.h5")
-        with pytest.raises(InputError, match="No space left on device; free some and (run|write it) again$"):
+        with pytest.raises(InputError, match="No space left on device; free disk space and run again$"):
             FeatureCache.from_arrays(disk / "f.h5", torch.zeros(4000, 16), torch.zeros(4000, 9), list("abcdefghi"))
         assert not (disk / "s.h5").exists() and not (disk / "f.h5").exists()
         assert capfd.readouterr().err == ""
@@ -218,13 +222,13 @@ def test_a_file_in_the_making_that_was_never_made(tmp_path, scenes, whole):
 
 def test_a_foreign_file_of_the_name_is_not_touched(tmp_path, scenes):
     (tmp_path / "s.h5.partial").write_text("somebody's notes")
-    with pytest.raises(InputError, match="a file in the making, found another file"):
+    with pytest.raises(InputError, match="an unfinished feature file, found a different file"):
         extract(scenes, tmp_path / "s.h5")
     assert (tmp_path / "s.h5.partial").read_text() == "somebody's notes"
 
 
 def test_two_writers_at_once(tmp_path, scenes, whole):
-    refused = pytest.raises(InputError, match="a file that nobody else is writing")
+    refused = pytest.raises(InputError, match="a file that no other process is writing")
     with files.locked(tmp_path / "s.h5.partial"), refused:
         extract(scenes, tmp_path / "s.h5")
     assert list(tmp_path.iterdir()) == []  # the lock leaves no empty file
@@ -246,7 +250,7 @@ def test_a_second_process_is_refused_while_the_first_writes(tmp_path, scenes):
 
     backbone.register_forward_hook(interfere)
     extract_features(backbone, scenes, tmp_path / "s.h5", batch_size=4)
-    assert outcome[0].returncode == 1 and "a file that nobody else is writing" in outcome[0].stderr
+    assert outcome[0].returncode == 1 and "a file that no other process is writing" in outcome[0].stderr
 
 
 def test_killed_fifty_times_at_random_moments(tmp_path, scenes, whole):

@@ -78,7 +78,7 @@ def test_an_interrupted_extraction_leaves_no_file_and_goes_on(tmp_path, scenes):
     told, done = [], []
     options = {"batch_size": 3, "notify": told.append, "progress": lambda n, what: done.append((n, what))}
     cache = extract_features(backbone, scenes, tmp_path / "s.h5", **options)
-    assert told == [f"going on with {tmp_path / 's.h5.partial'}: 2 of 4 batches are good"]
+    assert told == [f"resuming from {tmp_path / 's.h5.partial'}: 2 of 4 batches are verified"]
     assert [n for n, what in done if what == "extracting"] == [9, 10] and backbone.calls == 1 + 2 + 1 + 2
     assert torch.equal(cache.load()[0][:, 0], live(backbone, scenes, 3).half())
     assert [path.name for path in tmp_path.iterdir()] == ["s.h5"]
@@ -120,7 +120,9 @@ def broken(tmp_path):
 
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_broken_images_stop_the_run_named_and_counted(tmp_path, broken, backbone, num_workers):
-    with pytest.raises(InputError, match="6 images that decode, found 2 that do not: train_000001, train_000004"):
+    with pytest.raises(
+        InputError, match="images that can be decoded, found 2 of 6 that cannot be decoded: train_000001, train_000004"
+    ):
         extract_features(backbone, broken, tmp_path / "s.h5", batch_size=2, num_workers=num_workers)
     assert not (tmp_path / "s.h5").exists()
 
@@ -156,7 +158,7 @@ def test_nothing_left_after_skipping_is_an_error(tmp_path, backbone):
     data = Scenes(tmp_path / "gone", 3, transform=eval_transform(64))
     for path in data.image_paths:
         path.unlink()
-    with pytest.raises(InputError, match="found 3 that do not"):
+    with pytest.raises(InputError, match="found 3 of 3 that cannot be decoded"):
         extract_features(backbone, data, tmp_path / "s.h5", on_error="skip")
     assert not (tmp_path / "s.h5").exists()
 
@@ -176,7 +178,9 @@ class TooMuch(SmallBackbone):
 
 
 def test_a_batch_too_large_for_the_device_says_so(tmp_path):
-    with pytest.raises(InputError, match="batch_size: expected images that fit the device's memory, found 3; give a"):
+    with pytest.raises(
+        InputError, match="batch_size: expected images that fit in the device's memory, found 3; pass a"
+    ):
         extract_features(TooMuch(), small_scenes(tmp_path / "scenes", 3), tmp_path / "s.h5")
 
 

@@ -7,8 +7,8 @@ import torch
 
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features import FeatureCache, extract_features
-from mlgcn_pyg.features.reading import read
-from mlgcn_pyg.features.verify import repair, verify
+from mlgcn_pyg.features.reading import read_contents
+from mlgcn_pyg.features.verification import repair, verify
 from tests.features.small import SmallBackbone, small_scenes
 
 
@@ -38,7 +38,7 @@ def test_an_extraction_through_a_link_works_beside_its_target(tmp_path, link):
     hook.remove()
     told = []
     cache = extract_features(backbone, scenes, link, batch_size=4, notify=told.append)
-    assert "2 of 3 batches are good" in told[0] and len(cache) == 10
+    assert "2 of 3 batches are verified" in told[0] and len(cache) == 10
     assert link.is_symlink() and names(link.parent) == ["s.h5"] and names(tmp_path / "big") == ["far.h5"]
     extract_features(backbone, scenes, link, batch_size=4, notify=told.append)
     assert "nothing to do" in told[1]
@@ -50,7 +50,7 @@ def test_repair_through_a_link_and_extraction_again(tmp_path, link):
     scenes = small_scenes(tmp_path / "scenes", 10)
     good = extract_features(SmallBackbone(), scenes, link, batch_size=4).path.read_bytes()
     with open(link, "rb+") as file:
-        file.seek(read(link).offset)
+        file.seek(read_contents(link).offset)
         file.write(b"\x00\x01")
     assert repair(link).damaged == [0]
     assert link.is_symlink() and not link.exists() and names(tmp_path / "big") == ["far.h5.partial"]
@@ -68,6 +68,6 @@ def test_what_is_no_regular_file_is_not_replaced(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "l.h5").symlink_to(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path / "l.h5"):
-        with pytest.raises(InputError, match="which is no regular file"):
+        with pytest.raises(InputError, match="which is not a regular file"):
             extract_features(SmallBackbone(), small_scenes(tmp_path / "scenes", 2), path)
         assert path.is_fifo()

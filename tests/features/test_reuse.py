@@ -25,7 +25,7 @@ def test_the_same_content_key_is_nothing_to_do(tmp_path, scenes):
     backbone = SmallBackbone()
     backbone.register_forward_hook(lambda *_: pytest.fail("an image was computed"))
     extract_features(backbone, scenes, tmp_path / "s.h5", batch_size=4, notify=told.append, num_workers=1)
-    assert told == [f"{tmp_path / 's.h5'} is there already, with the same content key: nothing to do"]
+    assert told == [f"{tmp_path / 's.h5'} already exists with the same content key: nothing to do"]
     assert first.path.read_bytes() == before and not (tmp_path / "s.h5.partial").exists()
 
 
@@ -59,7 +59,7 @@ def test_another_content_key_is_refused_and_named(tmp_path, scenes, what):
     path = extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=4).path
     before = path.read_bytes()
     backbone, options, field = changed(scenes, what)
-    with pytest.raises(InputError, match=rf"found {path} with .*{field}: .* in the file, .* asked for.*--overwrite"):
+    with pytest.raises(InputError, match=rf"found {path} with .*{field}: .* in the file, .* requested.*overwrite=True"):
         extract_features(backbone, scenes, path, **options)
     assert path.read_bytes() == before
     cache = extract_features(backbone, scenes, path, **options, overwrite=True)
@@ -70,7 +70,7 @@ def test_every_field_that_differs_is_named(tmp_path, scenes):
     path = extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=4).path
     with pytest.raises(InputError) as refused:
         extract_features(SmallBackbone(1), scenes, path, batch_size=2, dtype="float32")
-    for field in ("weights_sha256", "batch_size: 4 in the file, 2 asked for", "dtype: float16 in the file, float32"):
+    for field in ("weights_sha256", "batch_size: 4 in the file, 2 requested", "dtype: float16 in the file, float32"):
         assert field in str(refused.value)
 
 
@@ -83,7 +83,7 @@ def test_an_unfinished_file_of_another_key_or_machine_is_refused(tmp_path, scene
 
     with pytest.raises(KeyboardInterrupt):
         extract_features(Stops(), scenes, tmp_path / "s.h5", batch_size=4)
-    with pytest.raises(InputError, match=r"s.h5.partial with batch_size: 4 in the file, 3 asked for"):
+    with pytest.raises(InputError, match=r"s.h5.partial with batch_size: 4 in the file, 3 requested"):
         extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=3)
     with monkeypatch.context() as patch:
         patch.setattr("mlgcn_pyg.features.provenance.version", lambda name: "0.1")
@@ -108,7 +108,7 @@ def test_skipped_images_belong_to_what_was_asked_for(tmp_path, scenes):
     scenes.image_paths[2].write_bytes(b"no picture")
     cache = extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=2, on_error="skip")
     assert len(cache) == 5
-    with pytest.raises(InputError, match="skipped: 1 images in the file, none asked for"):
+    with pytest.raises(InputError, match="skipped: 1 images in the file, none requested"):
         extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=2)
     told = []
     extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=2, on_error="skip", notify=told.append)
@@ -132,20 +132,20 @@ def test_precision_is_recorded_and_differs(tmp_path, scenes):
     a, b = plain.load()[0], half.load()[0]
     assert not torch.equal(a, b) and torch.allclose(a, b, rtol=0.02, atol=0.02)
     assert torch.equal(b, b.bfloat16().float())  # these are numbers that bfloat16 has
-    with pytest.raises(InputError, match="files that were made in the same way.*precision"):
+    with pytest.raises(InputError, match="files that were computed in the same way.*precision"):
         FeatureCache([tmp_path / "a.h5", tmp_path / "b.h5"])
 
 
 def test_broken_images_found_halfway_can_then_be_skipped(tmp_path, scenes):
     """Batches in front of the first broken image hold the same images as before and are not computed again."""
     scenes.image_paths[5].write_bytes(b"no picture")
-    with pytest.raises(InputError, match="found 1 that do not"):
+    with pytest.raises(InputError, match="found 1 of 6 that cannot be decoded"):
         extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=2)
     calls, told, backbone = [], [], SmallBackbone()
     backbone.register_forward_hook(lambda *_: calls.append(1))
     options = {"batch_size": 2, "on_error": "skip", "notify": told.append}
     cache = extract_features(backbone, scenes, tmp_path / "s.h5", **options)
-    assert len(cache) == 5 and len(calls) == 1 and "2 of 3 batches are good" in told[0]
+    assert len(cache) == 5 and len(calls) == 1 and "2 of 3 batches are verified" in told[0]
     fresh = extract_features(SmallBackbone(), scenes, tmp_path / "t.h5", batch_size=2, on_error="skip")
     assert torch.equal(cache.load()[0], fresh.load()[0])
     assert sorted(path.name for path in tmp_path.glob("*.h5*")) == ["s.h5", "t.h5"]
@@ -166,14 +166,14 @@ def test_a_name_with_glob_characters_loses_no_batches(tmp_path, scenes):
     interrupted(scenes, tmp_path / "s[1].h5", 2)
     told = []
     extract_features(SmallBackbone(), scenes, tmp_path / "s[1].h5", batch_size=2, on_error="skip", notify=told.append)
-    assert "2 of 3 batches are good" in told[0]
+    assert "2 of 3 batches are verified" in told[0]
     assert [path.name for path in tmp_path.glob("s*.h5*")] == ["s[1].h5"]
 
 
 def test_overwriting_does_not_go_on_with_a_file_that_skips_images(tmp_path, scenes):
     scenes.image_paths[5].write_bytes(b"broken")
     interrupted(scenes, tmp_path / "s.h5", 1, on_error="skip")
-    with pytest.raises(InputError, match="1 that do not: train_000005"):
+    with pytest.raises(InputError, match="1 of 6 that cannot be decoded: train_000005"):
         extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=2, overwrite=True)
     assert not (tmp_path / "s.h5").exists()
 
@@ -183,7 +183,7 @@ def test_a_finished_file_needs_no_place_to_write(tmp_path, scenes):
     (tmp_path / "s.h5.partial").mkdir()  # as on a disk mounted read-only, no file can be made there
     told = []
     assert len(extract_features(SmallBackbone(), scenes, path, batch_size=2, notify=told.append)) == 6
-    assert told == [f"{path} is there already, with the same content key: nothing to do"]
+    assert told == [f"{path} already exists with the same content key: nothing to do"]
 
 
 def test_other_weights_of_a_network_without_a_digest_of_its_own_are_noticed(tmp_path, scenes):
@@ -192,14 +192,14 @@ def test_other_weights_of_a_network_without_a_digest_of_its_own_are_noticed(tmp_
 
     extract_features(Plain(0), scenes, tmp_path / "s.h5")
     extract_features(Plain(0), scenes, tmp_path / "s.h5")
-    with pytest.raises(InputError, match="weights_sha256: .* in the file, .* asked for"):
+    with pytest.raises(InputError, match="weights_sha256: .* in the file, .* requested"):
         extract_features(Plain(1), scenes, tmp_path / "s.h5")
 
 
 def test_an_unfinished_file_of_another_processor_is_refused(tmp_path, scenes, monkeypatch):
     interrupted(scenes, tmp_path / "s.h5", 1)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "another")
-    with pytest.raises(InputError, match=r"device: cpu \(.*\) in the file, cpu \(another\) asked for"):
+    with pytest.raises(InputError, match=r"device: cpu \(.*\) in the file, cpu \(another\) requested"):
         extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=2)
 
 
@@ -243,11 +243,11 @@ def test_a_transform_that_needs_larger_pictures_than_a_blank_one(tmp_path, scene
     assert cache.meta["image_size"] is None and len(cache) == 6
 
 
-def test_a_file_in_the_making_that_is_damaged_is_told_and_begun_anew(tmp_path, scenes):
+def test_a_damaged_unfinished_file_is_reported_and_begun_again(tmp_path, scenes):
     interrupted(scenes, tmp_path / "s.h5", 2)
     with h5py.File(tmp_path / "s.h5.partial", "r+") as file:
         file["targets"][0, 0] ^= 1
     told = []
     cache = extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=2, notify=told.append)
     assert len(cache) == 6 and len(told) == 1
-    assert "cannot be gone on with" in told[0] and "as they were written" in told[0] and "anew" in told[0]
+    assert "cannot be resumed" in told[0] and "as they were written" in told[0] and "starting again" in told[0]

@@ -8,7 +8,7 @@ import torch
 
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features import FeatureCache, rows
-from mlgcn_pyg.features.reading import read
+from mlgcn_pyg.features.reading import read_contents
 
 
 def write(path, value, count=4):
@@ -20,7 +20,10 @@ def write(path, value, count=4):
 def test_a_file_that_was_replaced_meanwhile_does_not_lend_its_rows_to_the_old_targets(tmp_path, count):
     cache = write(tmp_path / "f.h5", 0)
     write(tmp_path / "f.h5", 1, count)
-    with pytest.raises(InputError, match="the file that was opened, found another one under .*; open the cache again"):
+    with pytest.raises(
+        InputError,
+        match="the file that was opened, found a different file, which has replaced .*; open the cache again",
+    ):
         cache.load()
     assert np.array_equal(cache.features, np.zeros((4, 1, 3)))  # what is mapped stays what it was
     assert len(FeatureCache(tmp_path / "f.h5")) == count
@@ -28,12 +31,12 @@ def test_a_file_that_was_replaced_meanwhile_does_not_lend_its_rows_to_the_old_ta
 
 def test_a_file_that_was_removed_or_cut_meanwhile(tmp_path):
     cache = write(tmp_path / "f.h5", 1)
-    os.truncate(cache.path, read(cache.path).offset + 10)
+    os.truncate(cache.path, read_contents(cache.path).offset + 10)
     for device in ("cpu", "meta"):
-        with pytest.raises(InputError, match="a whole file, found .* cut short"):
+        with pytest.raises(InputError, match="a complete file, found .*, which is truncated"):
             cache.load(device)
     cache.path.unlink()
-    with pytest.raises(InputError, match="no file .* any more"):
+    with pytest.raises(InputError, match="found no file .*f.h5"):
         cache.load()
 
 

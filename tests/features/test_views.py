@@ -47,7 +47,7 @@ def test_another_seed_gives_other_views_and_another_key(tmp_path, scenes):
     a, b = extract(scenes, tmp_path / "a.h5"), extract(scenes, tmp_path / "b.h5", seed=6)
     assert torch.equal(a.load()[0][:, 0], b.load()[0][:, 0])
     assert not torch.equal(a.load()[0][:, 1], b.load()[0][:, 1])
-    with pytest.raises(InputError, match="seed: 5 in the file, 6 asked for"):
+    with pytest.raises(InputError, match="seed: 5 in the file, 6 requested"):
         extract(scenes, tmp_path / "a.h5", seed=6)
 
 

@@ -12,8 +12,8 @@ import torch
 
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features import FeatureCache, extract_features
-from mlgcn_pyg.features.reading import read
-from mlgcn_pyg.features.verify import repair, verify
+from mlgcn_pyg.features.reading import read_contents
+from mlgcn_pyg.features.verification import repair, verify
 from tests.features.small import SmallBackbone, small_scenes
 
 
@@ -52,7 +52,7 @@ def test_cut_anywhere(path, good):
     """No prefix of the file is taken for a file, and none of them hangs or crashes the reader."""
     for size in {0, 1, 7, 8, 96, 512, 2048, len(good) // 2, len(good) - 100, len(good) - 1}:
         path.write_bytes(good[:size])
-        with pytest.raises(InputError, match="cache: expected"):
+        with pytest.raises(InputError, match="path: expected"):
             FeatureCache(path)
 
 
@@ -76,7 +76,7 @@ def test_any_single_flipped_byte_is_refused_or_found_or_harmless(path, good):
 
 
 def test_a_flipped_byte_in_features_is_found_and_its_batch_computed_again(path, scenes, good):
-    contents = read(path)
+    contents = read_contents(path)
     flip(path, contents.offset + 9 * contents.row_bytes)
     assert len(FeatureCache(path)) == 10  # opening does not read features
     report = verify(path)
@@ -104,7 +104,9 @@ def test_a_flipped_byte_in_targets_is_refused_when_opened(path):
 @pytest.mark.parametrize("bits", [0x01, 0x10])
 def test_a_flipped_byte_in_the_done_map_is_refused_and_mended_without_computing(path, scenes, good, bits):
     flip(path, place(path, "done") + 1, bits)
-    with pytest.raises(InputError, match="a finished file, found 1 of 3 batches missing .* mlgcn cache repair"):
+    with pytest.raises(
+        InputError, match="a finished file, found 1 of 3 batches missing .*; repair the file, then extract it again"
+    ):
         FeatureCache(path)
     assert verify(path).unfinished == [1]
     repair(path)
@@ -205,9 +207,9 @@ def test_not_a_number_in_a_file_whose_checksum_was_made_to_fit(path, scenes, goo
     from mlgcn_pyg.features.writer import FeatureWriter
 
     with FeatureWriter(path) as writer:
-        rows = np.frombuffer(writer.read(1), np.float16).reshape(4, 1, 8).copy()
+        rows = np.frombuffer(writer.read_batch(1), np.float16).reshape(4, 1, 8).copy()
         rows[2, 0, 3] = np.inf
-        writer.write(1, rows)
+        writer.write_batch(1, rows)
     report = verify(path)
     assert report.not_finite == [6] and report.damaged == [] and not report.good
     repair(path)
@@ -224,7 +226,7 @@ def test_the_same_picture_under_two_names_is_reported(tmp_path):
 
 
 def test_repair_does_not_touch_what_it_cannot_mend(path, tmp_path):
-    flip(path, read(path).offset)
+    flip(path, read_contents(path).offset)
     (tmp_path / "s.h5.partial").write_text("in the way")
     with pytest.raises(InputError, match="finish or remove it"):
         repair(path)
@@ -263,9 +265,12 @@ def test_a_pipe_is_no_file(tmp_path):
 def test_repair_leaves_features_of_other_origin_where_they_are(tmp_path):
     """No extraction could compute them again; renamed, what is still good would be lost as well."""
     cache = FeatureCache.from_arrays(tmp_path / "clip.h5", torch.randn(5, 3), torch.zeros(5, 1), ["a"])
-    flip(cache.path, read(cache.path).offset)
+    flip(cache.path, read_contents(cache.path).offset)
     before = cache.path.read_bytes()
-    with pytest.raises(InputError, match="of another origin in .*; write it again with FeatureCache.from_arrays"):
+    with pytest.raises(
+        InputError,
+        match="damaged features that no extraction can compute again, in .*; write it again with FeatureCache.from_arrays",
+    ):
         repair(cache.path)
     assert cache.path.read_bytes() == before and list(tmp_path.iterdir()) == [cache.path]
 
@@ -274,9 +279,9 @@ def test_repair_of_a_file_in_the_making(path, scenes, good):
     from mlgcn_pyg.features.writer import FeatureWriter
 
     with FeatureWriter(path) as writer:
-        rows = np.frombuffer(writer.read(1), np.float16).reshape(4, 1, 8).copy()
+        rows = np.frombuffer(writer.read_batch(1), np.float16).reshape(4, 1, 8).copy()
         rows[2, 0, 3] = np.nan  # under a checksum that fits: nothing else would find it
-        writer.write(1, rows)
+        writer.write_batch(1, rows)
     partial = path.rename(path.with_name("s.h5.partial"))
     assert repair(partial).not_finite == [6] and partial.exists()
     extract_features(SmallBackbone(), scenes, path, batch_size=4)
