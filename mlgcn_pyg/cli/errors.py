@@ -36,7 +36,6 @@ OPTION_NAMES: dict[str, dict[str, str]] = {
     "export": {"path": "out"},
     "demo": {"folder": "out", "path": "out"},
     "inspect": {"rare_below": "rare"},
-    **dict.fromkeys(("info", "verify", "repair", "head"), {"cache": "path"}),
 }
 PROCESS_GONE = "another process of this run has ended"
 

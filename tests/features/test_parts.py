@@ -67,7 +67,7 @@ def test_files_that_do_not_fit_together(tmp_path):
         (cache("d.h5", width=4, ids="q"), "views, features and dtype"),
         (cache("e.h5", dtype="float32", ids="q"), "views, features and dtype"),
         (cache("f.h5", ids="yq"), "each image in one file, found y in"),
-        (cache("g.h5", ids="q", meta={"backbone": "dino"}), "made in the same way, found .*backbone"),
+        (cache("g.h5", ids="q", meta={"backbone": "dino"}), "computed in the same way, found .*backbone"),
     ]:
         with pytest.raises(InputError, match=message):
             FeatureCache([first, other])
