@@ -87,9 +87,9 @@ def enough_disk(path: Path, size: int, fix: str) -> Iterator[None]:
 def locked(path: Path) -> Iterator[None]:
     """Holds an advisory lock on ``path`` within the block.
 
-    The lock belongs to the file ``.NAME.lock`` in the same folder (see :func:`mlgcn_pyg.system.try_lock`). The lock file
-    is removed at the end. One that a killed process left is used again. If ``path`` is an empty file at the end, it is
-    removed too.
+    The lock belongs to the file ``.NAME.lock`` in the same folder (see :func:`mlgcn_pyg.system.try_lock`), which is
+    removed at the end. A lock file that a killed process left is used again. If ``path`` is an empty file at the end,
+    it is removed too.
 
     Raises:
         InputError: if another process, or another block in this process, holds the lock.

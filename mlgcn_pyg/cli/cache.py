@@ -24,6 +24,7 @@ Files = Annotated[str, typer.Argument(metavar="FILE", help="A feature file, or a
 
 def info(path: Files, json: options.Json = False) -> None:
     """Show a file's header: sizes, labels and provenance. Features are not read."""
+    from mlgcn_pyg.features import describe_cache
 
     header = describe_cache(path)
     if json:

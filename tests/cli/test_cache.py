@@ -16,6 +16,7 @@ from mlgcn_pyg.cli.main import app
 from mlgcn_pyg.datasets import Scenes
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features import FeatureCache
+from mlgcn_pyg.features.reading import read_contents
 from tests.cli.test_cli import SMALL, refused, run
 
 

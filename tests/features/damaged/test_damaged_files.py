@@ -267,10 +267,8 @@ def test_repair_leaves_features_of_other_origin_where_they_are(tmp_path):
     cache = FeatureCache.from_arrays(tmp_path / "clip.h5", torch.randn(5, 3), torch.zeros(5, 1), ["a"])
     flip(cache.path, read_contents(cache.path).offset)
     before = cache.path.read_bytes()
-    with pytest.raises(
-        InputError,
-        match="damaged features that no extraction can compute again, in .*; write it again with FeatureCache.from_arrays",
-    ):
+    message = "that no extraction can compute again, in .*; write it again with FeatureCache.from_arrays"
+    with pytest.raises(InputError, match=message):
         repair(cache.path)
     assert cache.path.read_bytes() == before and list(tmp_path.iterdir()) == [cache.path]
 
