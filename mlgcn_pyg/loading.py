@@ -1,4 +1,4 @@
-"""Batches from a data set, decoded by worker processes, whose errors and signals are those of the run."""
+"""Loads batches with worker processes that pass errors on with their fields, and that end when the run ends."""
 
 import multiprocessing
 import signal
@@ -24,29 +24,31 @@ def load_batches(
 ) -> Iterator[Any]:
     """Yields collated batches of a data set in order.
 
-    Worker processes end with the run and not before it: launchers send signals to every process of a run, and the run
-    still needs images to finish its step.
+    Launchers send signals to every process of a run, but the run needs more batches to finish its step. Worker
+    processes therefore ignore SIGINT and SIGTERM, except a SIGTERM that the run sends (see
+    :func:`mlgcn_pyg.system.obey_only` for macOS and Windows).
 
     Args:
         dataset: a map-style data set.
-        batch_size: items per batch, in the order of the data set. None with ``batches=None`` yields single items.
-        batches: the items of each batch, in place of ``batch_size``.
-        num_workers: worker processes; 0 decodes in this process.
-        pin_memory: copy batches to pinned memory.
+        batch_size: items per batch, in the order of the data set. If both this and ``batches`` are None, single items
+            are yielded.
+        batches: indices of the items of each batch; replaces ``batch_size``.
+        num_workers: worker processes; 0 loads in this process.
+        pin_memory: whether to copy batches to pinned memory.
 
     Raises:
-        InputError: what the data set raised for an item, with its fields, from a worker process too.
+        InputError: if the data set raises one for an item, also in a worker process; the fields are kept.
     """
     guarded, single = _Guarded(dataset), batch_size is None and batches is None
     options = {"batch_size": batch_size} if batches is None else {"batch_sampler": batches}
-    own = torch.Generator()  # the loader draws a number that nothing here depends on
+    generator = torch.Generator()  # the loader draws a number, which must not come from the default generator
     with signals_blocked(ENDING):  # workers start with these signals blocked
         loader: DataLoader = DataLoader(
             guarded,
             num_workers=num_workers,
             pin_memory=pin_memory,
-            generator=own,
-            collate_fn=_as_it_is if single else _collate,
+            generator=generator,
+            collate_fn=_unchanged if single else _collate,
             worker_init_fn=_follow_the_run,
             **options,
         )
@@ -58,7 +60,7 @@ def load_batches(
 
 
 class _Guarded(Dataset):
-    """A data set that returns the InputError of an item: torch would rebuild it from its text alone."""
+    """Returns the InputError of an item instead of raising it: torch would keep only its text."""
 
     def __init__(self, dataset: Dataset):
         self.dataset = dataset
@@ -78,13 +80,13 @@ def _collate(items: list) -> Any:
     return default_collate(items) if failed is None else failed
 
 
-def _as_it_is(item: Any) -> Any:
+def _unchanged(item: Any) -> Any:
     return item
 
 
 def _follow_the_run(worker: int) -> None:
-    """Ends this worker when its run ends it, and ignores signals from any other process."""
+    """Makes a worker process obey only the process that started it."""
     run = multiprocessing.parent_process()
     if run is None or run.pid is None:
-        raise RuntimeError("a worker without a process that started it")
+        raise RuntimeError("a worker process requires a parent process")
     obey_only(run.pid, ENDING)

@@ -1,7 +1,7 @@
-"""System calls that only some platforms have, each with a fallback. No other module asks what the system has.
+"""System calls that some platforms lack, with their fallbacks. No other module checks which calls exist.
 
-The functions look the calls up when they are used, never when this module is imported. On Linux every call exists and
-is tested. The fallbacks for macOS and Windows are tested on Linux with the calls removed, never on those systems.
+A call is looked up when it is used, not when this module is imported. On Linux all calls exist and are tested. The
+fallbacks for macOS and Windows are tested on Linux, with the calls removed; they were not run on those systems.
 """
 
 import errno
@@ -14,18 +14,20 @@ from pathlib import Path
 
 from filelock import lock_descriptor, unlock_descriptor
 
-BINARY = getattr(os, "O_BINARY", 0)  # Windows translates line ends in files that are opened without it
-ZEROS = 1 << 20  # bytes written at a time where disk space cannot be claimed in one call
-_seek_and_use = threading.Lock()  # of the position that all users of a handle share
+BINARY = getattr(os, "O_BINARY", 0)  # without this flag, Windows translates line ends
+ZEROS = 1 << 20  # bytes written at a time if disk space cannot be claimed in one call
+_seeking = threading.Lock()  # all users of a handle share its position
 
 
 def try_lock(handle: int) -> bool:
-    """Locks an open file without waiting; returns whether the caller may go ahead.
+    """Tries to lock an open file, without waiting.
 
-    The lock is advisory, exclusive and not reentrant: a second handle of the same file is refused, in the same process
-    and in other threads too. A forked child shares its parent's lock until the parent calls :func:`unlock`. The system
-    releases the lock when the last process that shares it ends, however it ends. On file systems without locks
-    everybody may go ahead.
+    The lock is advisory, exclusive and not reentrant: it excludes every other handle of the same file, also in the same
+    process and in the same thread. A forked child shares the lock until its parent calls :func:`unlock`. If a process
+    crashes, the system releases its lock.
+
+    Returns:
+        False if another handle holds the lock. True if this handle holds it, or if the file system has no locks.
     """
     try:
         return lock_descriptor(handle, blocking=False)
@@ -34,19 +36,19 @@ def try_lock(handle: int) -> bool:
 
 
 def unlock(handle: int) -> None:
-    """Releases the lock of :func:`try_lock`, also from forked children that share it."""
+    """Releases the lock of :func:`try_lock`, which forked children then lose too."""
     with suppress(OSError):
         unlock_descriptor(handle)
 
 
 def read_at(handle: int, size: int, offset: int) -> bytes:
-    """Reads up to ``size`` bytes at a place of an open file; fewer only at its end."""
+    """Reads ``size`` bytes at an offset of an open file; fewer only at the end of the file."""
     pieces = []
     while size > 0:
         if hasattr(os, "pread"):
             piece = os.pread(handle, size, offset)
         else:
-            with _seek_and_use:
+            with _seeking:
                 os.lseek(handle, offset, os.SEEK_SET)
                 piece = os.read(handle, size)
         if not piece:
@@ -57,23 +59,25 @@ def read_at(handle: int, size: int, offset: int) -> bytes:
 
 
 def write_at(handle: int, data: bytes | memoryview, offset: int) -> None:
-    """Writes all of ``data`` at a place of an open file."""
+    """Writes all of ``data`` at an offset of an open file."""
     view = memoryview(data).cast("B")
     while len(view):
         if hasattr(os, "pwrite"):
             written = os.pwrite(handle, view, offset)
         else:
-            with _seek_and_use:
+            with _seeking:
                 os.lseek(handle, offset, os.SEEK_SET)
                 written = os.write(handle, view)
         view, offset = view[written:], offset + written
 
 
 def preallocate(handle: int, offset: int, size: int) -> None:
-    """Claims the disk space of a part of an open file, whose content does not change.
+    """Claims the disk space of a part of an open file without changing its content.
 
-    Raises OSError if the disk has no room. Where the system cannot claim space, blocks of zeros are written in the
-    place of blocks of zeros: a full disk shows then too, except on file systems that do not store zeros.
+    If the system has no call for it, blocks that hold zeros are written again. This detects a full disk too, except on
+    file systems that do not store zeros.
+
+    Raises OSError if the disk is full.
     """
     if size <= 0:
         return
@@ -86,8 +90,8 @@ def preallocate(handle: int, offset: int, size: int) -> None:
                 raise
     for start in range(offset, offset + size, ZEROS):
         count = min(ZEROS, offset + size - start)
-        there, zeros = read_at(handle, count, start), bytes(count)
-        if zeros.startswith(there):  # shorter beyond the end of the file
+        stored, zeros = read_at(handle, count, start), bytes(count)
+        if zeros.startswith(stored):  # it is shorter at the end of the file
             write_at(handle, zeros, start)
 
 
@@ -96,14 +100,14 @@ def sync(handle: int) -> None:
     try:
         import fcntl
 
-        full = fcntl.F_FULLFSYNC  # type: ignore[attr-defined]  # macOS only: its fsync does not flush the disk's cache
+        full = fcntl.F_FULLFSYNC  # type: ignore[attr-defined]  # macOS only, whose fsync does not flush the disk's cache
         fcntl.fcntl(handle, full)
     except (ImportError, AttributeError, OSError):
         os.fsync(handle)
 
 
 def sync_data(handle: int) -> None:
-    """Returns when the content of an open file has reached the disk; its length did not change."""
+    """Returns when the content of an open file, whose length has not changed, has reached the disk."""
     if hasattr(os, "fdatasync"):
         os.fdatasync(handle)
     else:
@@ -127,7 +131,7 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def signals_blocked(signals: Iterable[signal.Signals]) -> Iterator[None]:
-    """Within the block this thread, and the processes that it starts, do not receive ``signals``."""
+    """Blocks signals within the block, for this thread and the processes that it starts. Windows has no such call."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -139,10 +143,10 @@ def signals_blocked(signals: Iterable[signal.Signals]) -> Iterator[None]:
 
 
 def obey_only(process: int, signals: Iterable[signal.Signals]) -> None:
-    """Makes this process, a worker, ignore ``signals``; SIGTERM from ``process`` ends it.
+    """Makes this worker process ignore ``signals``, except a SIGTERM from ``process``, which ends it.
 
-    Only Linux reports the sender of a signal. macOS's workers ignore Ctrl-C and end on SIGTERM from anybody, Windows's
-    ignore Ctrl-C, and no signal is needed to end them.
+    Only Linux reports the sender of a signal. On macOS, workers ignore SIGINT and end on any SIGTERM. On Windows, they
+    ignore SIGINT; processes are ended there without a signal.
     """
     if hasattr(signal, "sigwaitinfo"):
         signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # a spawned worker does not inherit the mask

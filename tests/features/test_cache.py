@@ -205,8 +205,8 @@ def test_the_digest_is_that_of_features_targets_and_names(tmp_path):
         ("ids", ["a\0b", "c"], "ids: expected text without NUL"),
         ("ids", ["a\udcff", "c"], "ids: expected text that can be encoded in UTF-8"),  # a file name that is not UTF-8
         ("label_names", ["a\0b"], "label_names: expected text without NUL"),
-        ("meta", {"scale": np.float32(1)}, "meta: expected a dict of what JSON can hold, found TypeError"),
-        ("meta", [1], "meta: expected a dict of what JSON can hold, found list"),
+        ("meta", {"scale": np.float32(1)}, "meta: expected a dict that JSON can hold, found TypeError"),
+        ("meta", [1], "meta: expected a dict that JSON can hold, found list"),
     ],
 )
 def test_what_the_format_cannot_hold_is_refused_by_name(tmp_path, what, value, message):
