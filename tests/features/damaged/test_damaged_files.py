@@ -302,4 +302,4 @@ def test_a_size_in_a_heap_of_texts_in_which_hdf5_goes_round_for_ever(path, good)
     flip(path, last + 8)
     code = f"from mlgcn_pyg.features import FeatureCache; FeatureCache({str(path)!r})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 1 and "texts that can be read, found damaged ones in" in done.stderr
+    assert done.returncode == 1 and "texts that can be read, found damaged texts in" in done.stderr
