@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mlgcn_pyg.checks import check_choice
 from mlgcn_pyg.cli import console, options
 from mlgcn_pyg.cli.dataset_options import DATASET, DatasetOptions
 from mlgcn_pyg.cli.inputs import open_checkpoint, open_graph
@@ -61,6 +62,7 @@ def extract(
     from mlgcn_pyg.nn import Backbone
     from mlgcn_pyg.prediction.opening import check_accepts
 
+    check_choice("precision", precision, PRECISIONS)
     names = None if graph is None else open_graph(graph).label_names
     torch.manual_seed(seed)  # a resumed run has the same random weights
     if checkpoint is None:

@@ -118,7 +118,9 @@ def test_extract_train_and_evaluate_agree(made, tmp_path):
     words = ("--checkpoint", tmp_path / "run", "--cache", made / "test.h5")
     alone = run("evaluate", *words, "--out", tmp_path / "e.json")
     assert "±" in output.splitlines()[-2] + output.splitlines()[-3] and "±" not in alone  # nothing is averaged here
-    scored = json.loads((tmp_path / "e.json").read_text())["checkpoints"]
+    printed = CliRunner().invoke(app, ["evaluate", *map(str, words), "--json"]).stdout
+    assert json.loads(printed) == json.loads((tmp_path / "e.json").read_text())
+    scored = json.loads(printed)["checkpoints"]
     assert len(scored) == 4
     for kind, result in results["heads"].items():
         for seed in result["seeds"]:
