@@ -64,6 +64,9 @@ def save_linear(
     ('cat', 'dog')
     """
     linear = head.to_linear()
+    for value in (linear.weight, linear.bias):
+        if value is not None:
+            check_finite("head", value)
     if thresholds is not None:
         thresholds = check_thresholds(thresholds, head.num_labels)
     values = {"weight": linear.weight, "bias": linear.bias, "thresholds": thresholds}

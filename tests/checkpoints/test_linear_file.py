@@ -4,10 +4,10 @@ import json
 
 import pytest
 import torch
-from safetensors.torch import load_file, safe_open, save_file
+from safetensors.torch import load_file, safe_open, save, save_file
 
 from mlgcn_pyg import LabelGraph, MLGCNHead
-from mlgcn_pyg.checkpoints import load_linear, save_head, save_linear
+from mlgcn_pyg.checkpoints import linear_file, load_linear, save_head, save_linear
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.nn import LinearHead
 
@@ -61,8 +61,20 @@ def test_files_that_are_not_linear_exports(tmp_path):
 def test_non_finite_weights_are_not_exported(tmp_path):
     head = LinearHead(3, 8)
     head.linear.weight.data[1, 2] = torch.inf
-    with pytest.raises(InputError, match="finite numbers"):
+    with pytest.raises(InputError, match="head: expected finite numbers"):
         save_linear(tmp_path / "l.safetensors", head)
+    with pytest.raises(InputError, match="thresholds: expected one logit per label"):
+        save_linear(tmp_path / "l.safetensors", LinearHead(3, 8), thresholds=torch.zeros(2))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_differs_from_what_was_written_is_not_kept(tmp_path, monkeypatch):
+    def save_other(tensors, metadata):
+        return save(tensors | {"weight": tensors["weight"] + 1}, metadata)
+
+    monkeypatch.setattr(linear_file, "save", save_other)
+    with pytest.raises(OSError, match="l.safetensors does not hold the numbers"):
+        save_linear(tmp_path / "l.safetensors", LinearHead(3, 8))
     assert not list(tmp_path.iterdir())
 
 

@@ -5,6 +5,7 @@ import torch
 
 from mlgcn_pyg import MLGCN, LabelGraph, MLGCNHead
 from mlgcn_pyg.checkpoints import (
+    Checkpoint,
     load_checkpoint,
     load_head,
     load_model,
@@ -161,7 +162,14 @@ def test_bad_arguments_of_save_model(backbone, tmp_path):
     own.num_features = 512
     with pytest.raises(InputError, match="found one on Identity"):
         save_model(tmp_path / "m", MLGCN(own, make_head()), image_size=3)
+    with pytest.raises(InputError, match="head: expected an MLGCNHead or a LinearHead, found Identity"):
+        save_head(tmp_path / "h", own)
     assert not list(tmp_path.iterdir())
+
+
+def test_backbone_and_head_of_different_widths_are_not_a_checkpoint(backbone):
+    with pytest.raises(InputError, match="backbone: expected features of width 3, as the head has, found 512"):
+        Checkpoint(LinearHead(5, 3), backbone)
 
 
 @pytest.mark.parametrize("kind", ["head", "model"])

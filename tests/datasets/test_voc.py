@@ -144,6 +144,7 @@ def test_difficult_objects_count_as_positive_on_request(tmp_path):
         ("<annotation><object><name>cat</name><difficult>2</difficult></object></annotation>", "difficult '2'"),
         ("<annotation><object>", "VOC annotations of every image, found .*a.xml .*ParseError"),
         ('<!DOCTYPE x [<!ENTITY c "cat">]><annotation><object><name>&c;</name></object></annotation>', "DTDForbidden"),
+        ('<!DOCTYPE annotation SYSTEM "http://127.0.0.1/a.dtd"><annotation/>', "DTDForbidden"),
         ('<?xml version="1.0" encoding="x"?><annotation/>', "VOC annotations of every image, found .*LookupError"),
         (None, "VOC annotations of every image, found .*a.xml .*FileNotFoundError"),
     ],

@@ -9,7 +9,7 @@ from PIL import Image
 
 from mlgcn_pyg.checkpoints import Checkpoint, load_checkpoint, save_linear, save_model
 from mlgcn_pyg.datasets import VOC2007, LabeledImages, eval_transform, read_image
-from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.errors import Argument, InputError
 from mlgcn_pyg.features import extract_features
 from mlgcn_pyg.nn import Backbone, LinearHead
 from mlgcn_pyg.prediction import Predictor, find_images, open_model
@@ -101,6 +101,16 @@ def test_logits_that_are_not_finite_are_refused(made, tmp_path):
     save_model(tmp_path / "nan.pt", broken, image_size=SIZE)
     with pytest.raises(InputError, match="checkpoint: expected finite numbers"):
         next(Predictor(tmp_path / "nan.pt").predict(made / "photos"))
+
+
+def test_a_batch_that_does_not_fit_the_device_names_its_argument(made, predictor, monkeypatch):
+    def full(images):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(predictor.network, "forward", full)
+    with pytest.raises(InputError) as caught:
+        next(predictor.predict(made / "photos", batch_size=4))
+    assert caught.value.argument == "batch_size" and caught.value.fix[-1] == Argument("batch_size")
 
 
 class Tiny(torch.nn.Module):
