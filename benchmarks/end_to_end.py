@@ -13,6 +13,7 @@ from head_step import HIDDEN, make_graph
 from mlgcn_pyg import MLGCN, MLGCNHead
 from mlgcn_pyg.nn import Backbone, LinearHead
 from mlgcn_pyg.training import ModelConfig
+from mlgcn_pyg.training.model.shares import DecodedPiece
 from mlgcn_pyg.training.model.trainee import Trainee
 
 LABELS = 80
@@ -41,7 +42,7 @@ def make_step(head: str, name: str, side: int, batch: int, precision: str, cpu: 
     images = torch.randn(batch, 3, side, side).to(device, memory_format=trainee.layout)
     targets = (torch.rand(batch, LABELS) < 0.04).to(torch.int8).to(device)
     trainee.begin_epoch(1)
-    return lambda: trainee.step([(images, targets, 1.0)], 0, 1e-3)
+    return lambda: trainee.step([DecodedPiece(images, targets, 1.0)], 0, 1e-3)
 
 
 def prove() -> None:
@@ -52,7 +53,7 @@ def prove() -> None:
     images, targets = torch.randn(4, 3, 64, 64), (torch.rand(4, LABELS) < 0.1).to(torch.int8)
     expected = torch.nn.functional.multilabel_soft_margin_loss(model(images), targets.float()).detach()
     trainee.begin_epoch(1)
-    found = trainee.step([(images, targets, 1.0)], 0, 1.0)
+    found = trainee.step([DecodedPiece(images, targets, 1.0)], 0, 1.0)
     harness.agree({"trainer": [found.cpu().view(1)], "torch": [expected.view(1)]}, 1e-4, "torch")
 
 

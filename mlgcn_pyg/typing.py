@@ -32,6 +32,13 @@ class LabeledDataset(Protocol):
     def __getitem__(self, index: int) -> tuple[Any, Tensor, int]: ...
 
 
+class SeededDataset(LabeledDataset, Protocol):
+    """Images with labels, whose random transforms depend on (seed, epoch, index) alone if ``seed`` is not None."""
+
+    seed: int | None
+    epoch: int
+
+
 class FeatureExtractor(Protocol):
     """A module that maps images (B, 3, height, width) to features (B, D)."""
 

@@ -118,7 +118,7 @@ def _extract(backbone: "Backbone", data: "Scenes", path: Path, device: str) -> "
 
 
 def _retrain(runs: HeadRuns, out: Path) -> dict[str, dict[str, Any]]:
-    from mlgcn_pyg.experiments.compare_heads import describe_setup, summarize_heads
+    from mlgcn_pyg.experiments.head_comparison import describe_setup, summarize_heads
     from mlgcn_pyg.report import table1
 
     fitted = runs.fit()

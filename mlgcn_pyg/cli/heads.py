@@ -16,7 +16,7 @@ from mlgcn_pyg.training.config import HeadConfig
 if TYPE_CHECKING:  # these load torch
     from torch import Tensor, nn
 
-    from mlgcn_pyg.experiments.compare_heads import FittedHead
+    from mlgcn_pyg.experiments.head_comparison import FittedHead
     from mlgcn_pyg.features import FeatureCache
     from mlgcn_pyg.graph import LabelGraph
 
@@ -85,10 +85,10 @@ def unfinished_folder(out: Path) -> Path:
 
 def unfinished_epochs(out: Path, kinds: Sequence[str]) -> dict[str, int]:
     """The epoch that an interrupted run in ``out`` has reached, by kind of head; empty if there is none."""
-    from mlgcn_pyg.training.run_folder import read_state
+    from mlgcn_pyg.training.heads.run import saved_epoch
 
-    states = {kind: read_state(unfinished_folder(out) / kind) for kind in kinds}
-    return {kind: state["epoch"] for kind, state in states.items() if state}
+    epochs = {kind: saved_epoch(unfinished_folder(out) / kind) for kind in kinds}
+    return {kind: epoch for kind, epoch in epochs.items() if epoch is not None}
 
 
 def remove_unfinished(out: Path, kinds: Sequence[str]) -> None:
@@ -105,14 +105,14 @@ def save_heads(out: Path, fitted: "Sequence[FittedHead]", config: HeadConfig, tr
     Thresholds in an earlier checkpoint of the same head are kept; those of a different head are dropped with a warning.
     """
     from mlgcn_pyg.checkpoints import save_head
-    from mlgcn_pyg.training.history import json_line
+    from mlgcn_pyg.training.history import history_line
 
     features = {name: train.meta.get(name) for name in PROVENANCE}
     for run in fitted:
         checkpoint = out / f"{run.kind}-seed{run.seed}.pt"
         record = asdict(config) | {"seed": run.seed, "features": features}
         save_head(checkpoint, run.head, config=record, thresholds=_kept_thresholds(checkpoint, run.head))
-        write_text(checkpoint.with_suffix(".jsonl"), "".join(json_line(epoch) for epoch in run.history.epochs))
+        write_text(checkpoint.with_suffix(".jsonl"), "".join(history_line(epoch) for epoch in run.history.epochs))
 
 
 def _kept_thresholds(path: Path, head: "nn.Module") -> "Tensor | None":

@@ -17,7 +17,7 @@ from mlgcn_pyg.files import own_folder
 from mlgcn_pyg.training.config import HeadConfig, current_names
 
 if TYPE_CHECKING:  # these load torch
-    from mlgcn_pyg.experiments.compare_heads import FittedHead
+    from mlgcn_pyg.experiments.head_comparison import FittedHead
 
 KINDS = ("mlgcn", "linear", "both")
 OVERWRITE = ("choose a different ", Argument("out"), " or pass ", Argument("overwrite", True))
@@ -52,7 +52,7 @@ def train_head(
 
     The same command resumes an interrupted run.
     """
-    from mlgcn_pyg.experiments.compare_heads import HEADS
+    from mlgcn_pyg.experiments.head_comparison import HEADS
 
     kinds = HEADS if check_choice("head", head, KINDS) == "both" else (head,)
     if "mlgcn" in kinds and graph is None:
@@ -78,7 +78,7 @@ def train_head(
 
 def _run(runs: heads.HeadRuns, out: Path, overwrite: bool) -> dict[str, dict[str, Any]]:
     """Fits the heads, writes them and returns their metrics, beside those of heads in ``out`` with the same setup."""
-    from mlgcn_pyg.experiments.compare_heads import HEADS, describe_setup, summarize_heads
+    from mlgcn_pyg.experiments.head_comparison import HEADS, describe_setup, summarize_heads
 
     setup = describe_setup(runs.train, runs.val, runs.config, runs.seeds)
     own = {kind: _own_setup(kind, runs) for kind in runs.kinds}

@@ -1,5 +1,5 @@
 """The paper's studies."""
 
-from mlgcn_pyg.experiments.compare_heads import HEADS, compare_heads
+from mlgcn_pyg.experiments.head_comparison import HEADS, compare_heads
 
 __all__ = ["HEADS", "compare_heads"]

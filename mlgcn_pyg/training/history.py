@@ -1,45 +1,50 @@
-"""What happened, epoch by epoch."""
+"""The record of a training run, epoch by epoch."""
 
 import json
 import math
 from dataclasses import dataclass, field
 
+Record = dict[str, float]  # epoch (from 1), lr, loss, and mAP if the epoch was validated
+
 
 @dataclass
 class History:
-    """One record per epoch: ``epoch`` (from 1), ``lr``, ``loss``, and ``mAP`` where the epoch was validated.
+    """One record per epoch: ``epoch`` (from 1), ``lr``, ``loss``, and ``mAP`` if the epoch was validated.
 
-    The last epoch is the result. The best one is beside it and named so: where the validation set is the test set,
-    as in the paper's tables, choosing the best epoch would be choosing on the test set.
+    The last epoch is the result. Choosing the best epoch instead would be choosing on the test set if that is the
+    validation set, as in the paper's tables.
+
+    Attributes:
+        epochs: the records in order.
     """
 
-    epochs: list[dict[str, float]] = field(default_factory=list)
+    epochs: list[Record] = field(default_factory=list)
 
     @property
-    def last(self) -> dict[str, float]:
+    def last(self) -> Record:
+        """The record of the last epoch."""
         return self.epochs[-1]
 
     @property
-    def best(self) -> dict[str, float] | None:
-        """The first epoch with the highest mAP; None without a validation set."""
+    def best(self) -> Record | None:
+        """The record of the first epoch with the highest mAP; None without a defined mAP."""
         scored = [record for record in self.epochs if not math.isnan(record.get("mAP", math.nan))]
         return max(scored, key=lambda record: record["mAP"], default=None)
 
-    def waited(self) -> int:
-        """Validations since the best one; since the first where no mAP is defined.
+    def validations_since_best(self) -> int:
+        """Returns the number of validations after the best epoch; of all validations if no mAP is defined.
 
-        >>> History([{"epoch": 1, "mAP": 0.5}, {"epoch": 2}, {"epoch": 3, "mAP": 0.4}]).waited()
+        >>> History([{"epoch": 1, "mAP": 0.5}, {"epoch": 2}, {"epoch": 3, "mAP": 0.4}]).validations_since_best()
         1
         """
-        validated = [record for record in self.epochs if "mAP" in record]
-        since = 0 if self.best is None else self.best["epoch"]
-        return sum(record["epoch"] > since for record in validated)
+        best_epoch = 0 if self.best is None else self.best["epoch"]
+        return sum("mAP" in record and record["epoch"] > best_epoch for record in self.epochs)
 
 
-def json_line(record: dict[str, float]) -> str:
-    """One line of JSON; an undefined number (NaN: an mAP without positives) is null.
+def history_line(record: Record) -> str:
+    """Returns a record as one line of JSON. NaN, the mAP without a positive label, becomes null.
 
-    >>> json_line({"epoch": 1, "mAP": math.nan})
+    >>> history_line({"epoch": 1, "mAP": math.nan})
     '{"epoch": 1, "mAP": null}\\n'
     """
     plain = {name: None if math.isnan(value) else value for name, value in record.items()}

@@ -1,185 +1,213 @@
-"""A run on disk: what going on exactly needs, checkpoints, histories, and a Ctrl-C that loses nothing."""
+"""The folder of a training run: its state, its histories and its checkpoints."""
 
-import signal
-import threading
 import time
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 
-import torch
+from torch import Tensor
 
-from mlgcn_pyg.checkpoints import save_head
 from mlgcn_pyg.checks import check_number
+from mlgcn_pyg.distributed import Ranks
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.files import load_plain, save_plain, tensor_digest, write_text
+from mlgcn_pyg.files import leftovers, load_plain, own_folder, save_plain, write_text
 from mlgcn_pyg.training.config import current_names
-from mlgcn_pyg.training.heads.stacked import head_shape
-from mlgcn_pyg.training.history import json_line
-from mlgcn_pyg.typing import RowSource
+from mlgcn_pyg.training.history import Record, history_line
+from mlgcn_pyg.training.interruption import Interruption
 
-FORMAT = "mlgcn_pyg.training"
-PARTS = {"setup", "epoch", "step", "losses", "histories", "tensors"}  # of a state
-ECHO = 1.0  # seconds
-DIGESTED = 2**30  # bytes of features that tell one cache from another; of a larger one, evenly spaced images
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class StateFormat:
+    """The format of a ``state.pt``.
+
+    Attributes:
+        name: the string under ``"format"``.
+        run: what errors call a run with such states.
+        keys: what a state must have, beside ``"format"``, ``"version"`` and ``"setup"``.
+    """
+
+    name: str
+    run: str
+    keys: frozenset[str]
 
 
 class RunFolder:
-    """The folder of one run, or with ``path`` None a run that leaves nothing.
+    """The folder of one run, which can be resumed. With ``path=None`` every method does nothing.
 
-    ``state.pt`` holds parameters, momenta, the position (epoch and step), the losses of the epoch so far and the
-    histories: plain tensors, numbers and strings. ``NAME.jsonl`` is the history of head NAME, ``NAME-last.pt`` and
-    ``NAME-best.pt`` are its checkpoints. Every file is whole at every moment, ``NAME.jsonl`` line by line.
+    ``state.pt`` holds the format, the setup and the state of the run: plain tensors, numbers and strings.
+    ``NAME.jsonl`` is a history with one line per epoch. ``NAME.pt`` are checkpoints. Every file is replaced
+    atomically, except that a history may be extended by a line. If there are several processes, all of them call the
+    same methods in the same order, and the first one writes.
 
     Args:
-        path: made where it is absent. setup: what a run must share to be gone on with (:func:`describe`).
-        save_seconds: the state is written at least this often, between two steps.
+        path: the folder, which is created if it does not exist; None for a run that leaves no files.
+        state_format: the format of the state.
+        setup: plain values that two runs must share so that one resumes the other.
+        save_seconds: the longest time between two saved states, in seconds.
+        ranks: the processes of the run; None for one process.
+
+    Attributes:
+        last_saved: the last saved position, for messages; empty with ``path=None``.
+
+    Raises:
+        InputError: if ``path`` is a file, or ``save_seconds`` is negative.
     """
 
-    def __init__(self, path: str | Path | None, setup: dict | None, save_seconds: float):
-        self.path, self.setup = None if path is None else Path(path), setup
+    def __init__(
+        self,
+        path: str | Path | None,
+        state_format: StateFormat,
+        setup: dict | None,
+        save_seconds: float,
+        ranks: Ranks | None = None,
+    ):
+        self.path, self.format, self.setup = None if path is None else Path(path), state_format, setup
         self.save_seconds = check_number("save_seconds", save_seconds, 0, float("inf"))
-        self.saved_at, self.saved = time.monotonic(), "none yet"
+        self.ranks, self.saved_at = ranks, time.monotonic()
+        self.last_saved = "" if path is None else "none yet"
         if self.path is not None and self.path.exists() and not self.path.is_dir():
             raise InputError("folder", "a folder", f"the file {path}")
 
-    def restore(self, training) -> None:
-        """Puts ``training`` where the folder's state is, if it has one, and makes the histories agree with it."""
+    @property
+    def is_writer(self) -> bool:
+        """Whether this process writes the files."""
+        return self.ranks is None or self.ranks.rank == 0
+
+    @property
+    def _writable(self) -> Path | None:
+        """The folder, in the process that writes to it."""
+        return self.path if self.is_writer else None
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Creates and locks the folder within a ``with`` block; InputError if a different run is using it."""
+        return own_folder(self._writable)
+
+    def read_state(self) -> dict | None:
+        """Returns the saved state; None if there is none.
+
+        Raises:
+            InputError: if the file is damaged, the state is of a run with a different setup, or the processes read
+                different states.
+        """
         if self.path is None:
-            return
-        if (state := read_state(self.path)) is not None:
+            return None
+        state = read_run_state(self.path, self.format)
+        if state is not None:
             if difference := first_difference(current_names(state["setup"]), self.setup):
-                fix = "go on with the same data, heads and config, or choose another folder"
+                fix = "resume with the data, model and config of that run, or choose a different folder"
                 raise InputError("folder", "the run that was begun there", f"{difference} ({self.path})", fix)
-            training.load(state)
-            self.saved = _position(state["epoch"], state["step"], self.path)
-        for name, history in zip(training.names, training.histories, strict=True):
-            write_text(self.path / f"{name}.jsonl", "".join(map(json_line, history.epochs)))
+            self.last_saved = self._position(state)
+        place = 0 if state is None else state["epoch"] << 32 | state["step"]
+        if self._largest(place) != -self._largest(-place):
+            found = f"different states in {self.path}"
+            raise InputError("folder", "a folder that all processes share", found, "choose a folder on a shared disk")
+        return state
 
-    def after_step(self, training, stop: "Interruption") -> None:
-        """Saves the state where that is due, or where the run is about to be ended."""
+    def save_state(self, state: dict) -> None:
+        """Writes the state, with the position under ``"epoch"`` and ``"step"``."""
+        if (folder := self._writable) is not None:
+            content = {"format": self.format.name, "version": VERSION, "setup": self.setup}
+            save_plain(folder / "state.pt", content | state)
+        if self.path is not None:
+            self.saved_at, self.last_saved = time.monotonic(), self._position(state)
+
+    def _position(self, state: dict) -> str:
+        return f"{self.path}/state.pt (epoch {state['epoch']}, {state['step']} steps done)"
+
+    def is_due(self, stop: Interruption) -> bool:
+        """Returns whether this process wants the state to be saved: it is old, or a signal was received."""
+        return self.path is not None and (stop.asked is not None or self._is_old())
+
+    def _is_old(self) -> bool:
+        return time.monotonic() - self.saved_at >= self.save_seconds
+
+    def pause(self, stop: Interruption, save: Callable[[], None]) -> None:
+        """Calls ``save`` if the last state is ``save_seconds`` old, and ends the run if a signal was received."""
+        self.end_if_asked(stop, save)
+        if self.path is not None and self._largest(int(self._is_old())):
+            save()
+
+    def end_if_asked(self, stop: Interruption, save: Callable[[], None]) -> None:
+        """Calls ``save`` and ends the run in all processes if one of them has received a signal."""
         if self.path is None:
             return
-        if stop.asked is not None or time.monotonic() - self.saved_at >= self.save_seconds:
-            self.save(training)
+        if asked := self._largest(stop.asked or 0):
+            save()
+            stop.asked = asked
+            stop.obey()
 
-    def after_epoch(self, training, records: dict[int, dict], stop: "Interruption") -> None:
-        """Appends the records {head: record} to the histories and keeps the checkpoints they earned."""
-        if self.path is None:
-            return
-        for k, record in records.items():
-            with open(self.path / f"{training.names[k]}.jsonl", "a", encoding="utf-8") as file:
-                file.write(json_line(record))  # one write of one short line
-            if training.histories[k].best is record:
-                self._keep(training, k, "best")
-        if training.finished or stop.asked is not None or time.monotonic() - self.saved_at >= self.save_seconds:
-            for k in range(len(training.heads)):
-                self._keep(training, k, "last")
-            self.save(training)
+    def _largest(self, number: int) -> int:
+        return number if self.ranks is None else self.ranks.most(number)
 
-    def save(self, training) -> None:
-        training.check_losses()
-        save_plain(self.path / "state.pt", {"format": FORMAT, "version": 1, "setup": self.setup} | training.state())
-        self.saved_at, self.saved = time.monotonic(), _position(training.epoch, training.step, self.path)
+    def write_history(self, name: str, records: Iterable[Record]) -> None:
+        """Writes ``NAME.jsonl``."""
+        if (folder := self._writable) is not None:
+            write_text(folder / f"{name}.jsonl", "".join(map(history_line, records)))
 
-    def _keep(self, training, k: int, which: str) -> None:
-        config = asdict(training.configs[k]) | {"epoch": training.histories[k].last["epoch"]}
-        save_head(self.path / f"{training.names[k]}-{which}.pt", training.heads[k], config=config)
+    def append_history(self, name: str, record: Record) -> None:
+        """Appends a line to ``NAME.jsonl``."""
+        if (folder := self._writable) is not None:
+            with open(folder / f"{name}.jsonl", "a", encoding="utf-8") as file:
+                file.write(history_line(record))  # one write of one short line
+
+    def keep(self, name: str, write: Callable[[Path], None]) -> None:
+        """Calls ``write`` with the path of the checkpoint ``NAME.pt``."""
+        if (folder := self._writable) is not None:
+            write(folder / f"{name}.pt")
+
+    def kept_epoch(self, name: str) -> int | None:
+        """Returns the epoch of the checkpoint ``NAME.pt``; None if it does not exist or is damaged."""
+        if (folder := self._writable) is None:
+            return None
+        try:
+            return load_plain("path", folder / f"{name}.pt")["config"]["epoch"]
+        except (InputError, KeyError, TypeError):
+            return None
+
+    def remove_partial_files(self, names: Iterable[str]) -> None:
+        """Removes what killed processes left of these files."""
+        if (folder := self._writable) is not None:
+            for name in names:
+                for partial in leftovers(folder / name):
+                    partial.unlink()
 
 
-def read_state(
-    folder: str | Path, format: str = FORMAT, kind: str = "a training run", parts: set[str] = PARTS
-) -> dict | None:
-    """The state of a run that was begun in ``folder``; None where there is none. InputError for any other file.
+def read_run_state(folder: str | Path, state_format: StateFormat) -> dict | None:
+    """Returns the state of the run in ``folder``; None if there is none.
 
-    ``format`` and ``parts`` are what the state of such a run, called ``kind`` in errors, says of itself and has.
+    Raises:
+        InputError: if the file is damaged or of a different format.
     """
     path = Path(folder) / "state.pt"
     if not path.exists():
         return None
     state = load_plain("folder", path)
-    if not isinstance(state, dict) or state.get("format") != format:
-        raise InputError("folder", f"the state of {kind}", f"another file, {path}")
-    if state.get("version") != 1:
-        raise InputError("folder", "state version 1", state.get("version"), fix="use a newer mlgcn_pyg")
-    if missing := parts - state.keys():
-        raise InputError("folder", "a whole state", f"one without {', '.join(sorted(missing))}, {path}")
+    if not isinstance(state, dict) or state.get("format") != state_format.name:
+        raise InputError("folder", f"the state of {state_format.run}", f"a different file, {path}")
+    if state.get("version") != VERSION:
+        raise InputError("folder", f"state version {VERSION}", state.get("version"), fix="use a newer mlgcn_pyg")
+    if missing := (state_format.keys | {"setup"}) - state.keys():
+        raise InputError("folder", "a complete state", f"one without {', '.join(sorted(missing))}, {path}")
     return state
 
 
-def _position(epoch: int, step: int, folder: Path) -> str:
-    return f"{folder / 'state.pt'} (epoch {epoch}, {step} steps done)"
+def first_difference(stored: object, given: object, name: str = "") -> str:
+    """Describes the first difference between two plain values; empty if they are equal.
 
-
-def describe(training, train: RowSource, val: RowSource | None) -> dict:
-    """What two runs must share to be one: recipes, heads and their graphs, and the data."""
-    heads = {}
-    for name, head, config in zip(training.names, training.heads, training.configs, strict=True):
-        learned = {key for key, _ in head.named_parameters()}
-        fixed = {key: value for key, value in head.state_dict().items() if key not in learned}
-        shapes = {key: list(p.shape) for key, p in head.named_parameters()}
-        own = {"label_names": list(head.label_names), "graph": tensor_digest(fixed), "parameters": shapes}
-        heads[name] = {"config": asdict(config), "head": head_shape(head) | own}
-    return {"heads": heads, "train": _describe_data(train), "val": None if val is None else _describe_data(val)}
-
-
-def _describe_data(source: RowSource) -> dict:
-    sizes = {"images": source.num_images, "views": source.num_views, "features": source.num_features}
-    row = source.num_views * source.num_features * 4
-    sample = source.sample(max(1, DIGESTED // max(row, 1)))
-    return sizes | {"dtype": str(sample.dtype), "digest": tensor_digest({"f": sample, "t": source.targets})}
-
-
-def first_difference(there, here, where: str = "") -> str:
-    """The first place where two plain contents differ, in words; empty where they agree."""
-    if isinstance(there, dict) and isinstance(here, dict) and there.keys() == here.keys():
-        parts = (first_difference(there[key], here[key], f"{where}.{key}" if where else str(key)) for key in there)
-        return next(filter(None, parts), "")
-    if there == here:
-        return ""
-    if isinstance(there, dict) and isinstance(here, dict):
-        there, here = list(there), list(here)
-    return f"another {where}: {str(there)[:80]} there, {str(here)[:80]} here"
-
-
-class Interruption:
-    """While it is entered, Ctrl-C and SIGTERM wait for :meth:`obey`; a second one acts at once.
-
-    One that follows within a second is the first one's echo and changes nothing: launchers pass on to their processes
-    what these got as well. Signals reach the main thread only; elsewhere, and where ``wanted`` is False, nothing
-    changes.
+    >>> first_difference({"config": {"lr": 0.1}}, {"config": {"lr": 0.2}})
+    'a different config.lr: 0.1 stored, 0.2 given'
     """
-
-    def __init__(self, wanted: bool):
-        self.asked, self.asked_at = None, 0.0
-        self.wanted = wanted and threading.current_thread() is threading.main_thread()
-
-    def __enter__(self) -> "Interruption":
-        if self.wanted:
-            self.before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, kind, *_) -> None:
-        if self.wanted:
-            for number, handler in self.before.items():
-                signal.signal(number, signal.SIG_DFL if handler is None else handler)
-        if kind is None:
-            self.obey()  # asked for when all was done: whatever comes next is not wanted
-
-    def _ask(self, number: int, _) -> None:
-        if self.asked is None:
-            self.asked, self.asked_at = number, time.monotonic()
-        elif time.monotonic() - self.asked_at > ECHO:
-            self.asked = number
-            self.obey()
-
-    def obey(self) -> None:
-        """Ends the run where that was asked for, as the signal would have: KeyboardInterrupt, or exit code 143."""
-        if self.asked == signal.SIGINT:
-            raise KeyboardInterrupt
-        if self.asked is not None:
-            raise SystemExit(128 + self.asked)
+    if isinstance(stored, dict) and isinstance(given, dict):
+        if stored.keys() == given.keys():
+            inner = (first_difference(stored[key], given[key], f"{name}.{key}" if name else str(key)) for key in stored)
+            return next(filter(None, inner), "")
+        stored, given = list(stored), list(given)
+    return "" if stored == given else f"a different {name}: {str(stored)[:80]} stored, {str(given)[:80]} given"
 
 
-def plain_copy(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Copies on the CPU, each with storage of its own."""
+def plain_copy(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Returns copies on the CPU, each with its own storage."""
     return {name: value.detach().to("cpu", copy=True) for name, value in tensors.items()}

@@ -92,11 +92,11 @@ def test_recipes_of_the_command_line(scenes, tmp_path):
 def test_refusals_are_one_line_and_lose_nothing(scenes, tmp_path):
     run(*words(scenes, tmp_path / "run"))
     before = (tmp_path / "run" / "last.pt").read_bytes()
-    assert "another recipe.lr: 0.01 there, 0.5 here" in refused(*words(scenes, tmp_path / "run", "--lr", 0.5))
+    assert "a different recipe.lr: 0.01 stored, 0.5 given" in refused(*words(scenes, tmp_path / "run", "--lr", 0.5))
     weights = scenes / "weights.pth"
     torch.save(torchvision.models.squeezenet1_1().state_dict(), weights)
     line = refused(*words(scenes, tmp_path / "run", "--weights", weights))
-    assert "another network.backbone.weights: None there, weights.pth here" in line
+    assert "a different network.backbone.weights: None stored, weights.pth given" in line
     assert (tmp_path / "run" / "last.pt").read_bytes() == before
     for more, message in [
         (("--image-size", "large"), "--image-size: expected a side such as 448, or HEIGHTxWIDTH"),

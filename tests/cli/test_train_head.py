@@ -84,7 +84,7 @@ def test_an_interrupted_run_of_other_arguments_is_refused_and_kept(made, tmp_pat
     state = (tmp_path / "unfinished/mlgcn/state.pt").read_bytes()
     for more, told in (
         (("--weight-decay", 0.5), "weight_decay"),
-        (("--seeds", 3), "another heads"),
+        (("--seeds", 3), "a different heads"),
         (("--views", "mean"), "views"),
     ):
         output = run(*words(made, tmp_path, *more), code=2)

@@ -1,4 +1,4 @@
-"""Fitting heads on cached features."""
+"""Training heads on cached features."""
 
 from mlgcn_pyg.training.heads.fit import fit_head, fit_heads
 from mlgcn_pyg.training.heads.scoring import score

@@ -1,60 +1,68 @@
-"""Fitting heads on cached features: seconds instead of hours."""
+"""Training heads on cached features, which takes seconds instead of hours."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
-from mlgcn_pyg.errors import InputError, renamed_arguments
-from mlgcn_pyg.files import own_folder
+from mlgcn_pyg.errors import Argument, InputError, renamed_arguments
 from mlgcn_pyg.training.config import HeadConfig
 from mlgcn_pyg.training.heads.engines import make_step
-from mlgcn_pyg.training.heads.loop import Training, run_training
+from mlgcn_pyg.training.heads.loop import train_heads
+from mlgcn_pyg.training.heads.run import HEADS_STATE, HeadsRun
 from mlgcn_pyg.training.heads.scoring import Data, open_source
+from mlgcn_pyg.training.heads.setup import describe_heads_run
 from mlgcn_pyg.training.heads.stacked import check_alike
 from mlgcn_pyg.training.heads.steps import make_optimizers, matmul_precision
-from mlgcn_pyg.training.history import History
-from mlgcn_pyg.training.run_folder import RunFolder, describe
+from mlgcn_pyg.training.history import History, Record
+from mlgcn_pyg.training.run_folder import RunFolder
+from mlgcn_pyg.typing import Head, RowSource
 
-SHARED = ("epochs", "batch_size", "seed", "precision", "val_every", "views")
+SHARED_SETTINGS = ("epochs", "batch_size", "seed", "precision", "val_every", "views")
 
 
 def fit_head(
-    head: torch.nn.Module,
+    head: Head,
     train: Data,
     val: Data | None = None,
     config: HeadConfig | None = None,
     *,
     device: str | torch.device = "cpu",
-    progress: Callable[[dict], None] | None = None,
+    progress: Callable[[Record], None] | None = None,
     stream: bool | None = None,
     folder: str | Path | None = None,
     save_seconds: float = 30.0,
 ) -> History:
-    """Trains ``head`` in place on features that stay on ``device``, without a data loader.
+    r"""Trains a head in place on cached features, without a data loader.
 
-    The order of images and the view drawn of each are functions of (seed, epoch). With ``folder``, a run that was
-    interrupted, by Ctrl-C, SIGTERM or a crash, goes on where its state was last written when it is called again with
-    the same data, head and config; on a CPU the result is that of an uninterrupted run, bit for bit.
+    .. math:: \min \frac{1}{BC} \sum_{b,c \text{ known}} \ell(z_{bc}, y_{bc})
+
+    per batch of B images, with the multi-label soft margin loss of Eq. 5 and SGD. The order of the images and the view
+    of each image are functions of (seed, epoch). With ``folder``, a run that Ctrl-C, SIGTERM or a crash has
+    interrupted resumes from its last saved state when it is called again with the same data, head and config. On a
+    CPU the result equals that of an uninterrupted run bit for bit.
 
     Args:
-        head: :class:`~mlgcn_pyg.nn.MLGCNHead` or :class:`~mlgcn_pyg.nn.LinearHead`.
-        train, val: a :class:`~mlgcn_pyg.features.FeatureCache`, or features (N, D) or (N, V, D) and targets (N, C).
-        config: the recipe; the paper's by default.
-        device: where head and batches lie while training.
-        progress: called with each epoch's record.
-        stream: read caches window by window instead of loading them; by default where one would take over half of
-            the free memory. The result is the same.
-        folder: where state, history and the last and best checkpoints are kept (``head-last.pt``, …).
-        save_seconds: the state is written at least this often, and when the run is interrupted.
+        head: an :class:`~mlgcn_pyg.nn.MLGCNHead` or a :class:`~mlgcn_pyg.nn.LinearHead`.
+        train: a :class:`~mlgcn_pyg.features.FeatureCache`, or features (N, D) or (N, V, D) and targets (N, C).
+        val: the validation data, in the same form; None disables validation.
+        config: the recipe; default: the paper's, ``HeadConfig()``.
+        device: the device of the head and of the batches.
+        progress: a function that is called with the record of each epoch.
+        stream: True reads a cache in windows, False loads it; default: depends on free memory. The result is the same.
+        folder: the folder for the state, the history ``head.jsonl`` and the checkpoints ``head-last.pt`` and
+            ``head-best.pt``; None writes no files.
+        save_seconds: the longest time between two saved states, in seconds; the state is also saved at the end and
+            when the run is interrupted.
 
     Returns:
         The :class:`History`; ``history.last`` is the result.
 
     Raises:
-        InputError: labels or widths that disagree, no image, NaN features, a folder of another run (what differs is
-            named), or a loss that is no number any more (its step and the last good state are named).
+        InputError: if labels or widths do not match.
+        InputError: if there is no image, or features are not finite.
+        InputError: if ``folder`` holds a run with different data, a different head or a different config.
+        NonFiniteLossError: if a loss is not finite.
 
     >>> from mlgcn_pyg.nn import LinearHead
     >>> x = torch.eye(4)
@@ -62,49 +70,65 @@ def fit_head(
     >>> history.last["mAP"]
     1.0
     """
-    report = None if progress is None else (lambda _, record: progress(record))
-    options = {"names": ["head"], "device": device, "progress": report}
-    options |= {"stream": stream, "folder": folder, "save_seconds": save_seconds}
-    return fit_heads([head], train, val, config, **options)[0]
+    histories = fit_heads(
+        [head],
+        train,
+        val,
+        config,
+        names=["head"],
+        device=device,
+        progress=None if progress is None else lambda _, record: progress(record),
+        stream=stream,
+        folder=folder,
+        save_seconds=save_seconds,
+    )
+    return histories[0]
 
 
 def fit_heads(
-    heads: Sequence[torch.nn.Module],
+    heads: Sequence[Head],
     train: Data,
     val: Data | None = None,
     config: HeadConfig | Sequence[HeadConfig] | None = None,
     *,
     names: Sequence[str] | None = None,
     device: str | torch.device = "cpu",
-    progress: Callable[[int, dict], None] | None = None,
+    progress: Callable[[int, Record], None] | None = None,
     stream: bool | None = None,
     folder: str | Path | None = None,
     save_seconds: float = 30.0,
 ) -> list[History]:
-    r"""Trains many heads of equal shape in place, at once, over the same batches.
+    r"""Trains several heads of equal shape in place, together, on the same batches.
 
     .. math::
         \min \sum_h \mathcal{L}_h, \qquad
         \mathbf{X} \, [\mathbf{W}^{(1)\top} \cdots \mathbf{W}^{(H)\top}] \text{ in one product}
 
-    Heads share no parameter, so that the gradient of the sum is each head's own: the result is that of
-    :func:`fit_head` with each head, to rounding. They may differ in initial weights, label graph (τ, p, weighting,
-    edges), and in the config's lr, lr_step, lr_gamma, momentum, weight_decay, clip_norm and patience.
+    Heads share no parameter, so the gradient of the sum consists of the gradients of the heads: the result is that of
+    :func:`fit_head` with each head, up to rounding. Heads may differ in initial weights, label graph (τ, p, weighting,
+    edges), and in lr, lr_step, lr_gamma, momentum, weight_decay, clip_norm and patience of the config.
 
-    On a GPU, and for linear heads everywhere, all heads are one batched program. ML-GCN heads on a CPU are trained
-    side by side, each by cores of its own, since products of their size are as fast apart as together there.
+    On a GPU, and for linear heads on every device, all heads are one batched program. ML-GCN heads on a CPU are
+    trained side by side on separate cores, since batching products of their size saves no time there.
 
     Args:
-        heads: of one kind and shape. config: one for all, or one each.
-        names: of the heads in messages and files; ``head0``, … by default.
-        progress: called with the number of a head and its epoch's record.
-        train, val, device, stream, folder, save_seconds: as in :func:`fit_head`.
+        heads: heads of equal type and shape.
+        train: as in :func:`fit_head`.
+        val: as in :func:`fit_head`.
+        config: one recipe for all heads, or one per head.
+        names: names of the heads in messages and files; default: ``head0``, ``head1``, …
+        device: as in :func:`fit_head`.
+        progress: a function that is called with the number of a head and the record of its epoch.
+        stream: as in :func:`fit_head`.
+        folder: as in :func:`fit_head`, with the names of the heads in place of ``head``.
+        save_seconds: as in :func:`fit_head`.
 
     Returns:
         One :class:`History` per head.
 
     Raises:
-        InputError: as :func:`fit_head`, and for heads of unequal shape or configs that differ in what is shared.
+        InputError: as :func:`fit_head`; also if heads have unequal shapes, or configs differ in other settings.
+        NonFiniteLossError: if a loss is not finite.
 
     >>> from mlgcn_pyg.nn import LinearHead
     >>> x = torch.eye(4)
@@ -112,66 +136,63 @@ def fit_heads(
     >>> [len(history.epochs) for history in histories]
     [3, 3]
     """
-    heads, device = list(heads), torch.device(device)
     if not heads:
         raise InputError("heads", "at least one head", "none")
-    configs, names = _configs(config, len(heads)), _names(names, len(heads))
-    if val is None and any(one.patience is not None for one in configs):
-        raise InputError("patience", "a validation set to stop early by", "none", fix="give val")
+    configs, names = _config_per_head(config, len(heads)), _checked_names(names, len(heads))
+    if val is None and any(config.patience is not None for config in configs):
+        raise InputError("patience", "a validation set to stop early by", "none", fix=["pass ", Argument("val")])
+    device = torch.device(device)
     with matmul_precision(configs[0], device):
-        with renamed_arguments(data="train"):
-            source, validation = open_source(train, heads[0], device, stream), None
-        if val is not None:
-            with renamed_arguments(data="val"):
-                validation = open_source(val, heads[0], device, stream)
-        for argument, data in (("train", source), ("val", validation)):
-            if data is not None and not data.num_images:
-                raise InputError(argument, "at least one image", "none")
+        source = _open_source("train", train, heads[0], device, stream)
+        validation = None if val is None else _open_source("val", val, heads[0], device, stream)
         check_alike([head.to(device).train() for head in heads])
-        optimizers = make_optimizers(heads, configs, device)
-        training = Training(heads, names, configs, optimizers, source)
-        setup = None if folder is None else describe(training, source, validation)
-        training.folder = RunFolder(folder, setup, save_seconds)
-        with own_folder(training.folder.path):
-            training.folder.restore(training)
-            if not training.finished:
-                step = make_step(heads, source, optimizers, configs)
+        run = HeadsRun(heads, names, configs, make_optimizers(heads, configs, device), source)
+        setup = None if folder is None else describe_heads_run(heads, names, configs, source, validation)
+        run_folder = RunFolder(folder, HEADS_STATE, setup, save_seconds)
+        with run_folder.lock():
+            _resume(run, run_folder)
+            if not run.finished:
+                step = make_step(heads, source, run.optimizers, configs)
                 try:
-                    run_training(training, step, source, validation, training.folder, progress)
+                    train_heads(run, step, source, validation, run_folder, progress)
                 finally:
                     step.release()
-    return training.histories
+    return run.histories
 
 
-def _configs(config: HeadConfig | Sequence[HeadConfig] | None, count: int) -> list[HeadConfig]:
+def _open_source(argument: str, data: Data, head: Head, device: torch.device, stream: bool | None) -> RowSource:
+    with renamed_arguments(data=argument):
+        source = open_source(data, head, device, stream)
+    if not source.num_images:
+        raise InputError(argument, "at least one image", "none")
+    return source
+
+
+def _resume(run: HeadsRun, folder: RunFolder) -> None:
+    """Moves to the saved position, if there is one, and makes the histories in the folder agree with it."""
+    if (state := folder.read_state()) is not None:
+        run.load_state(state)
+    for name, history in zip(run.names, run.histories, strict=True):
+        folder.write_history(name, history.epochs)
+
+
+def _config_per_head(config: HeadConfig | Sequence[HeadConfig] | None, count: int) -> list[HeadConfig]:
     if config is None or isinstance(config, HeadConfig):
         return [config or HeadConfig()] * count
     configs = list(config)
     if len(configs) != count:
         raise InputError("config", f"one config, or {count}, one per head", f"{len(configs)}")
     for k, other in enumerate(configs):
-        for name in SHARED:
-            first, value = asdict(configs[0])[name], asdict(other)[name]
+        for name in SHARED_SETTINGS:
+            first, value = getattr(configs[0], name), getattr(other, name)
             if first != value:
-                found = f"{first} of head 0 and {value} of head {k}"
-                raise InputError("config", f"one {name} for all heads", found, "train them one after another")
+                found = f"{first} for head 0 and {value} for head {k}"
+                raise InputError("config", f"the same {name} for all heads", found, "train them one after another")
     return configs
 
 
-def _names(names: Sequence[str] | None, count: int) -> list[str]:
+def _checked_names(names: Sequence[str] | None, count: int) -> list[str]:
     names = [f"head{k}" for k in range(count)] if names is None else [str(name) for name in names]
     if len(names) != count or len(set(names)) != count or any(not name or set(name) & set("/\\\0") for name in names):
         raise InputError("names", f"{count} different file names", names)
     return names
-
-
-def check_loss(loss: float, epoch: int, lr: float) -> float:
-    """``loss`` if it is a finite number; InputError that names the epoch and the learning rate otherwise."""
-    if not torch.isfinite(torch.tensor(loss)):
-        raise InputError(
-            "lr",
-            "a learning rate at which training converges",
-            f"loss {loss} in epoch {epoch} at lr {lr:g}",
-            fix="try a tenth of it",
-        )
-    return loss

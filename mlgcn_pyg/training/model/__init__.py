@@ -1,4 +1,4 @@
-"""Fitting backbone and head end to end."""
+"""Training backbone and head end to end."""
 
 from mlgcn_pyg.training.model.fit import fit_model
 

@@ -1,36 +1,38 @@
-"""Fitting backbone and head end to end (Sec. 4.2)."""
+"""Training backbone and head end to end (Sec. 4.2)."""
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
 import torch
-from torch import Tensor
-from torch.utils.data import Dataset, Subset
 
+from mlgcn_pyg.checkpoints import save_model
 from mlgcn_pyg.checks import check_same_labels
+from mlgcn_pyg.distributed import Ranks
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.evaluation import multilabel_metrics
-from mlgcn_pyg.files import own_folder
-from mlgcn_pyg.loading import load_batches
 from mlgcn_pyg.nn import MLGCN
 from mlgcn_pyg.training.config import ModelConfig
-from mlgcn_pyg.training.heads.fit import check_loss
-from mlgcn_pyg.training.history import History
-from mlgcn_pyg.training.model.folder import ModelFolder, describe_run
+from mlgcn_pyg.training.history import History, Record
+from mlgcn_pyg.training.interruption import Interruption
+from mlgcn_pyg.training.model.reporting import ProgressReport, check_tensorboard, tensorboard_curves
+from mlgcn_pyg.training.model.run import MODEL_STATE, ModelRun
+from mlgcn_pyg.training.model.scoring import model_logits
+from mlgcn_pyg.training.model.setup import describe_model_run
 from mlgcn_pyg.training.model.shares import batches, pieces_in_order, shares
 from mlgcn_pyg.training.model.trainee import Trainee
-from mlgcn_pyg.training.run_folder import Interruption
+from mlgcn_pyg.training.run_folder import RunFolder
+from mlgcn_pyg.typing import LabeledDataset, SeededDataset
 
-TOLD_EVERY = 10  # steps between two reports: looking at a loss waits for the device
+FILES = ("state.pt", "history.jsonl", "last.pt", "best.pt")
 
 
 def fit_model(
     model: MLGCN,
-    train_set: Dataset,
-    val_set: Dataset | None = None,
+    train_set: SeededDataset,
+    val_set: LabeledDataset | None = None,
     config: ModelConfig | None = None,
     *,
     folder: str | Path | None = None,
@@ -38,122 +40,151 @@ def fit_model(
     tensorboard: bool = False,
     progress: Callable[[dict], None] | None = None,
 ) -> History:
-    r"""Trains ``model`` in place on photographs, in one process or in all those of a ``torchrun`` or ``accelerate
+    r"""Trains a network in place on images, in one process or in all processes of ``torchrun`` or ``accelerate
     launch``:
 
-    .. math:: \mathcal{L} = \frac{1}{BC} \sum_{\text{known}} \ell(z_{bc}, y_{bc})
+    .. math:: \min \frac{1}{BC} \sum_{b,c \text{ known}} \ell(z_{bc}, y_{bc})
 
-    over the whole batch, however many processes or pieces it is computed in. Order, augmentation and dropout are
-    functions of (seed, epoch, step or index). With ``folder``, a run that was interrupted by Ctrl-C, SIGTERM or a crash
-    goes on where its state was last written when it is called again; on a CPU the result is that of an uninterrupted
-    run, bit for bit.
+    per batch of B images, over however many processes and parts it is computed. Order, augmentation and dropout are
+    functions of (seed, epoch, step or index). With ``folder``, a run that Ctrl-C, SIGTERM or a crash has interrupted
+    resumes from its last saved state when it is called again. On a CPU the result equals that of an uninterrupted run
+    bit for bit.
 
     Args:
-        model: backbone and head; parameters without ``requires_grad`` stay as they are.
-        train_set, val_set: data sets of this package, items ``(image, target, index)``.
-        config: the recipe; the paper's by default.
-        folder: for ``state.pt``, ``history.jsonl``, and the networks ``last.pt`` and ``best.pt`` (``load_model``).
-        save_seconds: the state is written at least this often, and when the run is interrupted.
-        tensorboard: also write curves to ``folder/tensorboard``.
-        progress: called every few steps with ``{"epoch", "step", "steps", "loss", "lr", "images_per_second"}``.
+        model: backbone and head. Parameters without ``requires_grad`` stay fixed.
+        train_set: the training images; items are ``(image, target, index)``. Its ``seed`` and ``epoch`` are set during
+            training and restored afterwards.
+        val_set: the validation images; None disables validation.
+        config: the recipe; default: the paper's, ``ModelConfig()``.
+        folder: the folder for ``state.pt``, ``history.jsonl`` and the networks ``last.pt`` and ``best.pt``
+            (:func:`~mlgcn_pyg.checkpoints.load_checkpoint`); None writes no files.
+        save_seconds: the longest time between two saved states, in seconds; the state is also saved after each epoch
+            and when the run is interrupted.
+        tensorboard: whether to write curves to ``folder/tensorboard``.
+        progress: a function that is called every few steps with a dict of ``epoch``, ``step``, ``steps``, ``loss``,
+            ``lr`` and ``images_per_second``.
 
     Returns:
         The :class:`History`; ``history.last`` is the result.
 
     Raises:
-        InputError: labels that disagree with the model's, no image, images that do not decode, a folder of another run
-            (what differs is named), or a loss that is no number any more.
+        InputError: if labels do not match those of the model.
+        InputError: if there is no image, or an image does not decode.
+        InputError: if ``folder`` holds a run with different data, a different model or a different config.
+        NonFiniteLossError: if a loss is not finite.
     """
     config = config or ModelConfig()
-    for argument, data in (("train_set", train_set), ("val_set", val_set)):
-        if data is not None:
-            check_same_labels(argument, data.label_names, model.label_names, "the model")
-            if not len(data):
-                raise InputError(argument, "at least one image", "none")
-    train_set.seed = config.seed
+    _check_data("train_set", train_set, model)
+    if val_set is not None:
+        _check_data("val_set", val_set, model)
+    if tensorboard:
+        check_tensorboard(folder)
     trainee = Trainee(model, config)
-    sizes = torch.tensor([len(batch) for batch in batches(len(train_set), config, 1)])  # of every epoch's batches
-    setup = describe_run(model, train_set, val_set, config) if folder is not None else None
-    run = ModelFolder(folder, setup, trainee, len(sizes), save_seconds, tensorboard)
     try:
-        with own_folder(run.path if run.leads else None), Interruption(wanted=folder is not None) as stop:
-            run.restore()
-            while run.epoch <= config.epochs:
-                _train_epoch(trainee, train_set, sizes, run, stop, progress)
-                record = _epoch_record(trainee, run, sizes, val_set, partial(run.pause, stop))
-                run.after_epoch(record, stop)
+        with _seeded(train_set, config.seed):
+            sizes = torch.tensor([len(batch) for batch in batches(len(train_set), config, epoch=1)])
+            run = ModelRun(trainee, sizes)
+            setup = None if folder is None else describe_model_run(model, train_set, val_set, config)
+            run_folder = RunFolder(folder, MODEL_STATE, setup, save_seconds, Ranks())
+            curves = tensorboard_curves(run_folder.path if tensorboard and run_folder.is_writer else None)
+            with run_folder.lock(), curves as add_to_curves:
+                _train(run, train_set, val_set, run_folder, add_to_curves, progress)
     finally:
         trainee.finish()
     return run.history
 
 
-def _train_epoch(
-    trainee: Trainee, data, sizes: Tensor, run: ModelFolder, stop: Interruption, progress: Callable | None
+def _check_data(argument: str, data: LabeledDataset, model: MLGCN) -> None:
+    check_same_labels(argument, data.label_names, model.label_names, "the model")
+    if not len(data):
+        raise InputError(argument, "at least one image", "none")
+
+
+@contextmanager
+def _seeded(data: SeededDataset, seed: int) -> Iterator[None]:
+    """Sets the seed of a data set within the block, and restores seed and epoch afterwards."""
+    before, epoch = getattr(data, "seed", None), getattr(data, "epoch", 0)
+    data.seed = seed
+    try:
+        yield
+    finally:
+        data.seed = before
+        if before is not None:
+            data.epoch = epoch
+
+
+def _train(
+    run: ModelRun,
+    train_set: SeededDataset,
+    val_set: LabeledDataset | None,
+    folder: RunFolder,
+    add_to_curves: Callable[[Record], None],
+    progress: Callable[[dict], None] | None,
 ) -> None:
-    """The steps of an epoch that are still to be done."""
-    config, steps = trainee.config, len(run.losses)
-    data.epoch = run.epoch
-    trainee.begin_epoch(run.epoch)
-    own = shares(len(data), config, run.epoch, trainee.rank, trainee.size)[run.step :]
-    pinned = trainee.accelerator.device.type == "cuda"
-    told, since = run.step, time.perf_counter()
-    for pieces in pieces_in_order(data, own, config.num_workers, pinned):
-        number = (run.epoch - 1) * steps + run.step
-        run.losses[run.step] = trainee.step(pieces, number, config.lr_factor(number, steps))
-        run.step += 1
-        if progress and (run.step % TOLD_EVERY == 0 or run.step == steps):
-            images = int(sizes[told : run.step].sum())
-            loss = float(trainee.size * run.losses[told : run.step].mean())  # this process's images stand for all
-            seconds, told, since = time.perf_counter() - since, run.step, time.perf_counter()
-            where = {
-                "epoch": run.epoch,
-                "step": run.step,
-                "steps": steps,
-                "lr": trainee.optimizer.param_groups[-1]["lr"],
-            }
-            progress(where | {"loss": loss, "images_per_second": images / seconds})
-        run.after_step(stop)
+    """Resumes the run if the folder has a state, and trains to the last epoch."""
+    trainee, config = run.trainee, run.trainee.config
+
+    def save() -> None:
+        losses = run.batch_losses(folder.last_saved)  # raises, so that a diverged state never replaces a good one
+        folder.save_state(run.state(losses, with_trainee=folder.is_writer))
+
+    with Interruption(wanted=folder.path is not None) as stop:
+        _resume(run, folder)
+        while run.epoch <= config.epochs:
+            train_set.epoch = run.epoch
+            trainee.begin_epoch(run.epoch)
+            report = ProgressReport(run, progress)
+            own = shares(len(train_set), config, run.epoch, trainee.rank, trainee.size)[run.step :]
+            for pieces in pieces_in_order(train_set, own, config.num_workers, pin_memory=trainee.on_gpu):
+                lr_factor = config.lr_factor(run.step_of_run, run.num_steps)
+                run.losses[run.step] = trainee.step(pieces, run.step_of_run, lr_factor)
+                run.step += 1
+                report.step_done()
+                folder.pause(stop, save)
+
+            losses = run.batch_losses(folder.last_saved)
+            mean_ap = _validate(run, val_set, partial(folder.end_if_asked, stop, save))
+            record = run.end_epoch(losses, mean_ap)
+            # the state comes first: history and networks can be written again from it
+            save()
+            folder.write_history("history", run.history.epochs)
+            _keep_networks(run, folder)
+            add_to_curves(record)
+            folder.end_if_asked(stop, save)
 
 
-def _epoch_record(
-    trainee: Trainee, run: ModelFolder, sizes: Tensor, val_set: Dataset | None, pause: Callable[[], None]
-) -> dict:
-    config = trainee.config
-    losses = trainee.accelerator.reduce(run.losses, "sum").double().cpu()
-    lr = trainee.optimizer.param_groups[-1]["lr"]
-    record = {
-        "epoch": run.epoch,
-        "lr": lr,
-        "loss": check_loss(float((losses * sizes).sum() / sizes.sum()), run.epoch, lr),
-    }
-    if val_set is not None and (run.epoch % config.val_every == 0 or run.epoch == config.epochs):
-        logits = model_logits(trainee, val_set, pause)
-        record["mAP"] = multilabel_metrics(logits, val_set.targets)["mAP"]
-    return record
+def _resume(run: ModelRun, folder: RunFolder) -> None:
+    """Moves to the saved position, if there is one, and makes the files in the folder agree with it."""
+    if (state := folder.read_state()) is not None:
+        run.load_state(state, with_losses=folder.is_writer)
+    folder.remove_partial_files(FILES)
+    folder.write_history("history", run.history.epochs)
+    if run.history.epochs and not run.step:
+        # a network of this epoch stays as it is, since thresholds may have been added to it
+        _keep_networks(run, folder, unless_epoch=run.history.last["epoch"])
 
 
-@torch.no_grad()
-def model_logits(trainee: Trainee, data: Dataset, pause: Callable[[], None] = lambda: None) -> Tensor:
-    """Logits (N, C) float32 of all images on the CPU, each image scored by exactly one process.
+def _validate(run: ModelRun, val_set: LabeledDataset | None, pause: Callable[[], None]) -> float | None:
+    """Returns the mAP; None in an epoch without validation."""
+    config = run.trainee.config
+    if val_set is None or (run.epoch % config.val_every and run.epoch != config.epochs):
+        return None
+    return multilabel_metrics(model_logits(run.trainee, val_set, pause), val_set.targets)["mAP"]
 
-    ``pause`` is called after each batch, equally often in every process.
+
+def _keep_networks(run: ModelRun, folder: RunFolder, unless_epoch: float | None = None) -> None:
+    """Writes the network of the last epoch, also as the best one if it is.
+
+    Args:
+        run: the run at the end of an epoch.
+        folder: the folder of the run.
+        unless_epoch: a file of this epoch is not replaced.
     """
-    trainee.share_statistics()
-    accelerator, model = trainee.accelerator, trainee.best_weights.eval()
-    rows = torch.arange(len(data))[trainee.rank :: trainee.size]
-    most = -(-len(data) // trainee.size)
-    found = torch.zeros(most, len(data.label_names), device=accelerator.device)
-    places = torch.full((most,), -1, device=accelerator.device)  # −1: nothing, to make all shares equally long
-    share, size = Subset(data, rows.tolist()), max(1, trainee.config.batch_size // trainee.size)
-    batches = load_batches(share, batch_size=size, num_workers=trainee.config.num_workers)
-    for start in range(0, most, size):
-        for images, _, index in islice(batches, 1):  # none where only the others have one left
-            with accelerator.autocast():
-                logits = model(images.to(accelerator.device, memory_format=trainee.layout))
-            own = slice(start, start + len(images))
-            found[own], places[own] = logits.float(), index.to(places)
-        pause()
-    found, places = accelerator.gather(found).cpu(), accelerator.gather(places).cpu()
-    there = places >= 0
-    assert torch.equal(places[there].sort().values, torch.arange(len(data))), "an image scored twice, or not at all"
-    return torch.zeros(len(data), found.size(1)).index_copy_(0, places[there], found[there])
+    if folder.setup is None:
+        return
+    record = run.history.last
+    config = asdict(run.trainee.config) | {"epoch": record["epoch"]}
+    size = folder.setup["train"]["image_size"]
+    for name in ("last", "best") if run.history.best is record else ("last",):
+        if unless_epoch is None or folder.kept_epoch(name) != unless_epoch:
+            folder.keep(name, partial(save_model, model=run.trainee.best_weights, image_size=size, config=config))

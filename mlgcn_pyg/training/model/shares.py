@@ -1,30 +1,50 @@
-"""Which images a process sees, and when: a function of (seed, epoch, step) and of nothing else."""
+"""The images that each process sees in each step, as a function of (seed, epoch, step)."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from mlgcn_pyg.loading import load_batches
 from mlgcn_pyg.seeding import derived_seed
 from mlgcn_pyg.training.config import ModelConfig
+from mlgcn_pyg.typing import LabeledDataset
 
 
+@dataclass(frozen=True)
 class Piece:
-    """A part of a batch that is computed at once: item numbers, and its weight in the mean over the whole batch.
+    """A part of a batch that one process computes at once.
 
-    Args:
-        weight: images of it over images of the batch; 0 for a stand-in, where a process has no image of its own.
+    Attributes:
+        items: the numbers of its images.
+        weight: the number of its images divided by that of the batch, its weight in the mean over the batch. 0 if the
+            process has no image of the batch and computes an arbitrary one.
     """
 
-    def __init__(self, items: list[int], weight: float):
-        self.items, self.weight = items, weight
+    items: list[int]
+    weight: float
+
+
+@dataclass(frozen=True)
+class DecodedPiece:
+    """A :class:`Piece` with its images.
+
+    Attributes:
+        images: (n, 3, height, width).
+        targets: (n, C).
+        weight: as in :class:`Piece`.
+    """
+
+    images: Tensor
+    targets: Tensor
+    weight: float
 
 
 def batches(num_images: int, config: ModelConfig, epoch: int) -> list[Tensor]:
-    """The batches (B,) of a shuffled pass over all images; a last image alone joins the batch before it, since a batch
-    of one has no statistics to normalise by.
+    """Returns the batches (B,) of a shuffled pass over all images.
+
+    A single last image joins the batch before it, since a batch of one image has no statistics to normalise by.
 
     >>> [len(batch) for batch in batches(9, ModelConfig(batch_size=4), epoch=1)]
     [4, 5]
@@ -37,29 +57,34 @@ def batches(num_images: int, config: ModelConfig, epoch: int) -> list[Tensor]:
 
 
 def shares(num_images: int, config: ModelConfig, epoch: int, rank: int = 0, size: int = 1) -> list[list[Piece]]:
-    """One process's pieces of every step of an epoch: a shuffled pass in which each image is in one piece of one
-    process, so that any number of processes takes the same steps.
+    """Returns the pieces of one process for each step of an epoch.
+
+    Each image is in one piece of one process, so that any number of processes takes the same steps.
 
     >>> config = ModelConfig(batch_size=4, accumulate=2)
     >>> steps = [shares(10, config, 1, rank, 2) for rank in (0, 1)]
-    >>> sorted(item for own in steps for pieces in own for piece in pieces if piece.weight for item in piece.items)
+    >>> sorted(item for share in steps for pieces in share for piece in pieces if piece.weight for item in piece.items)
     [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
     """
     return [_share(batch, config.accumulate, rank, size) for batch in batches(num_images, config, epoch)]
 
 
 def _share(batch: Tensor, accumulate: int, rank: int, size: int) -> list[Piece]:
-    own = batch[rank::size]
-    if not len(own):  # the others wait for this process's gradients all the same
+    share = batch[rank::size]
+    if not len(share):  # the other processes wait for this one's gradients
         return [Piece(batch[:1].tolist(), 0.0)]
-    return [Piece(piece.tolist(), len(piece) / len(batch)) for piece in own.chunk(accumulate)]
+    return [Piece(part.tolist(), len(part) / len(batch)) for part in share.chunk(accumulate)]
 
 
 def pieces_in_order(
-    dataset: Dataset, steps: Sequence[Sequence[Piece]], num_workers: int, pin_memory: bool = False
-) -> Iterator[list[tuple[Tensor, Tensor, float]]]:
-    """Yields, for each step, its pieces as (images, targets, weight); decoded ahead where there are workers."""
+    dataset: LabeledDataset, steps: Sequence[Sequence[Piece]], num_workers: int, pin_memory: bool = False
+) -> Iterator[list[DecodedPiece]]:
+    """Yields the decoded pieces of each step. Worker processes decode ahead."""
     items = [piece.items for pieces in steps for piece in pieces]
-    loader = load_batches(dataset, batches=items, num_workers=num_workers, pin_memory=pin_memory)
+    loaded = load_batches(dataset, batches=items, num_workers=num_workers, pin_memory=pin_memory)
     for pieces in steps:
-        yield [(*next(loader)[:2], piece.weight) for piece in pieces]
+        decoded = []
+        for piece in pieces:
+            images, targets, _ = next(loaded)
+            decoded.append(DecodedPiece(images, targets, piece.weight))
+        yield decoded

@@ -1,6 +1,8 @@
-"""A network in training: precision, processes, optimiser, averaged weights, and one step."""
+"""A network in training: precision, processes, optimizer, averaged weights, and one step."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import cast
 
 import torch
 from accelerate import Accelerator
@@ -12,93 +14,116 @@ from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.nn import MLGCN, make_loss
 from mlgcn_pyg.seeding import derived_seed
 from mlgcn_pyg.training.config import ModelConfig
+from mlgcn_pyg.training.model.shares import DecodedPiece
 from mlgcn_pyg.training.run_folder import plain_copy
 
 MIXED_PRECISION = {"float32": "no", "bf16": "bf16", "fp16": "fp16"}  # Accelerate's names
 
 
 class Trainee:
-    """``model`` with all that training changes, on the device and with the precision that Accelerate provides.
+    """A network with everything that training changes, on the device and in the precision that Accelerate provides.
+
+    Args:
+        model: the network, which is trained in place.
+        config: the recipe.
 
     Attributes:
-        averaged: the exponential average of the weights, or None.
+        averaged: the exponential average of the weights; None without ``ema_decay``.
+
+    Raises:
+        InputError: if the precision is not available on the device, or no parameter is trainable in some epoch.
     """
 
     def __init__(self, model: MLGCN, config: ModelConfig):
-        AcceleratorState._reset_state(reset_partial_state=True)  # an earlier call may have had another precision
+        AcceleratorState._reset_state(reset_partial_state=True)  # an earlier call may have used a different precision
         if config.precision == "fp16" and (config.cpu or not torch.cuda.is_available()):
             raise InputError("precision", "float32 or bf16 on this device", "'fp16'", "float16 trains on GPUs")
         self.accelerator = Accelerator(mixed_precision=MIXED_PRECISION[config.precision], cpu=config.cpu)
         self.model, self.config, self.loss = model, config, make_loss(config.loss, check=False)
         self.layout = torch.channels_last if config.channels_last else torch.contiguous_format
-        model.to(self.accelerator.device, memory_format=self.layout)
+        model.to(self.accelerator.device).to(memory_format=self.layout)
         groups = model.param_groups(config.lr, config.backbone_lr_factor)
         self.base_lrs = [group["lr"] for group in groups]
-        options = {"momentum": config.momentum, "weight_decay": config.weight_decay}
-        self.optimizer = self.accelerator.prepare_optimizer(torch.optim.SGD(groups, **options))
-        self.averaged = None
+        optimizer = torch.optim.SGD(groups, momentum=config.momentum, weight_decay=config.weight_decay)
+        self.optimizer = self.accelerator.prepare_optimizer(optimizer)
+        self.averaged: AveragedModel | None = None
         if config.ema_decay is not None:
             self.averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay))
-        self.learning = [p for p in model.parameters() if p.requires_grad]  # the caller may hold some fixed
-        always = model.head if config.frozen_epochs else model
-        if not any(p.requires_grad for p in always.parameters()):
-            raise InputError(
-                "model", "a parameter that learns in every epoch", "none", "requires_grad_() lets it learn"
-            )
-        self.wrapped, self.frozen = None, None
+        self.trainable = [p for p in model.parameters() if p.requires_grad]  # the caller may have frozen others
+        always_trained = model.head if config.frozen_epochs else model
+        if not any(p.requires_grad for p in always_trained.parameters()):
+            fix = "requires_grad_() makes parameters trainable"
+            raise InputError("model", "a trainable parameter in every epoch", "none", fix)
+        self.wrapped: torch.nn.Module | None = None
+        self.backbone_frozen = False
 
     @property
     def rank(self) -> int:
+        """The number of this process."""
         return self.accelerator.process_index
 
     @property
     def size(self) -> int:
+        """The number of processes."""
         return self.accelerator.num_processes
 
     @property
+    def on_gpu(self) -> bool:
+        """Whether the network is on a CUDA device."""
+        return self.accelerator.device.type == "cuda"
+
+    @property
     def best_weights(self) -> MLGCN:
-        """The network to validate and to keep: the averaged one where there is one."""
-        return self.model if self.averaged is None else self.averaged.module
+        """The network to validate and to keep: the averaged one if there is one."""
+        return self.model if self.averaged is None else cast(MLGCN, self.averaged.module)
 
     def begin_epoch(self, epoch: int) -> None:
-        """Training mode, with the backbone frozen in the first epochs if the recipe says so."""
+        """Sets the training mode. The backbone is frozen in the first ``frozen_epochs`` epochs."""
         frozen = epoch <= self.config.frozen_epochs
-        if self.wrapped is None or frozen != self.frozen:
-            self._let_learn()
-            if frozen:
-                self.model.backbone.requires_grad_(False)
-            network = torch.compile(self.model) if self.config.compile else self.model
-            # wrapped anew, since gradients are exchanged for what learns now; in a shell, which takes Accelerate's
-            # changes of its forward in the model's place
-            self.wrapped, self.frozen = self.accelerator.prepare_model(torch.nn.Sequential(network)), frozen
+        if self.wrapped is None or frozen != self.backbone_frozen:
+            self._wrap(frozen)
+        assert self.wrapped is not None
         self.wrapped.train()
         if frozen:
             self.model.backbone.eval()
         if frozen or self.config.freeze_batchnorm:
-            for part in self.model.backbone.modules():
-                if isinstance(part, torch.nn.modules.batchnorm._BatchNorm):
-                    part.eval()
+            for layer in self.model.backbone.modules():
+                if isinstance(layer, torch.nn.modules.batchnorm._BatchNorm):
+                    layer.eval()
 
-    def _let_learn(self) -> None:
-        for parameter in self.learning:
+    def _wrap(self, frozen: bool) -> None:
+        """Wraps the network for several processes, which exchange the gradients of what is trainable now."""
+        self._unfreeze()
+        if frozen:
+            self.model.backbone.requires_grad_(False)
+        # torch.compile returns a module for a module; torch's annotation covers functions only
+        network = cast(torch.nn.Module, torch.compile(self.model)) if self.config.compile else self.model
+        # Accelerate replaces the forward method of what it is given: here that of the shell, not the model's
+        self.wrapped, self.backbone_frozen = self.accelerator.prepare_model(torch.nn.Sequential(network)), frozen
+
+    def _unfreeze(self) -> None:
+        for parameter in self.trainable:
             parameter.requires_grad_()
 
-    def step(self, pieces: Sequence[tuple[Tensor, Tensor, float]], number: int, lr_factor: float) -> Tensor:
-        """One update from this process's pieces of a batch; returns its part of the batch's mean loss.
+    def step(self, pieces: Sequence[DecodedPiece], number: int, lr_factor: float) -> Tensor:
+        """Updates the weights once and returns this process's part of the batch's mean loss.
 
-        Dropout and the like draw from (seed, step, process), so that going on needs no generator's state.
+        Dropout draws from (seed, step, process), so that resuming needs no state of a random generator.
+
+        Args:
+            pieces: this process's pieces of the batch.
+            number: the number of the step in the run, from 0.
+            lr_factor: the factor of all learning rates.
         """
         torch.manual_seed(derived_seed("step", self.config.seed, number, self.rank))
         for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
             group["lr"] = base * lr_factor
         self.optimizer.zero_grad()
         total = torch.zeros((), device=self.accelerator.device)
-        for k, (images, targets, weight) in enumerate(pieces, start=1):
-            if k < len(pieces):
-                with self.accelerator.no_sync(self.wrapped):
-                    total += self._backward(images, targets, weight)
-            else:
-                total += self._backward(images, targets, weight)
+        for k, piece in enumerate(pieces, start=1):
+            # gradients are exchanged with those of the last piece
+            with self.accelerator.no_sync(self.wrapped) if k < len(pieces) else nullcontext():
+                total += self._backward(piece)
         if self.config.clip_norm is not None:
             self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
         self.optimizer.step()
@@ -106,24 +131,25 @@ class Trainee:
             self.averaged.update_parameters(self.model)
         return total
 
-    def _backward(self, images: Tensor, targets: Tensor, weight: float) -> Tensor:
+    def _backward(self, piece: DecodedPiece) -> Tensor:
+        assert self.wrapped is not None, "begin_epoch comes before step"
         device = self.accelerator.device
-        images = images.to(device, memory_format=self.layout, non_blocking=True)
+        images = piece.images.to(device, memory_format=self.layout, non_blocking=True)
         with self.accelerator.autocast():
             logits = self.wrapped(images)
-        loss = weight * self.loss(logits, targets.to(device, non_blocking=True))
-        self.accelerator.backward(loss * self.size)  # gradients are averaged over processes, parts are to be summed
+        loss = piece.weight * self.loss(logits, piece.targets.to(device, non_blocking=True))
+        self.accelerator.backward(loss * self.size)  # the mean over processes becomes a sum
         return loss.detach()
 
     def share_statistics(self) -> None:
-        """Gives every process the first one's batch statistics: those that are kept are those that are scored."""
+        """Copies the first process's batch statistics to all, so that the statistics that are kept are scored."""
         if self.size > 1:
             for buffer in self.best_weights.buffers():
                 if buffer.is_floating_point() and buffer.numel():
                     torch.distributed.broadcast(buffer, src=0)
 
     def state(self) -> dict:
-        """All that going on exactly needs, plain."""
+        """Returns everything that training changes, as plain values."""
         state = {"model": plain_copy(self.model.state_dict()), "optimizer": self.optimizer.state_dict()}
         if self.averaged is not None:
             state["averaged"] = plain_copy(self.averaged.state_dict())
@@ -131,7 +157,8 @@ class Trainee:
             state["scaler"] = self.accelerator.scaler.state_dict()
         return state
 
-    def load(self, state: dict) -> None:
+    def load_state(self, state: dict) -> None:
+        """Restores what :meth:`state` returned."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.averaged is not None:
@@ -140,8 +167,8 @@ class Trainee:
             self.accelerator.scaler.load_state_dict(state["scaler"])
 
     def finish(self) -> None:
-        """Leaves the model as it was handed in, trained."""
+        """Unwraps the model; it keeps its trained weights, the averaged ones if there are any."""
         self.wrapped = None
-        self._let_learn()
+        self._unfreeze()
         if self.averaged is not None:
             self.model.load_state_dict(self.averaged.module.state_dict())

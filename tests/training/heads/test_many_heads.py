@@ -213,8 +213,12 @@ def test_invalid_input():
         ([fresh(), partly_frozen()], None, "heads without frozen parameters"),
         ([fresh().requires_grad_(False)], None, "heads: expected heads with trainable parameters"),
         ([fresh(), fresh()], [HeadConfig()], "config: expected one config, or 2, one per head, found 1"),
-        ([fresh(), fresh()], [HeadConfig(), HeadConfig(seed=1)], "one seed for all heads, found 0 of head 0 and 1"),
-        ([fresh(), fresh()], [HeadConfig(), HeadConfig(batch_size=8)], "one batch_size for all heads"),
+        (
+            [fresh(), fresh()],
+            [HeadConfig(), HeadConfig(seed=1)],
+            "the same seed for all heads, found 0 for head 0 and 1",
+        ),
+        ([fresh(), fresh()], [HeadConfig(), HeadConfig(batch_size=8)], "the same batch_size for all heads"),
     ]
     for heads, config, message in table:
         with pytest.raises(InputError, match=message):

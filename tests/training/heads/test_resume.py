@@ -19,7 +19,7 @@ from mlgcn_pyg.features.batches import ResidentRows
 from mlgcn_pyg.files import own_folder
 from mlgcn_pyg.training import HeadConfig, fit_head, fit_heads
 from mlgcn_pyg.training.heads import engines as engine
-from mlgcn_pyg.training.run_folder import ECHO, Interruption
+from mlgcn_pyg.training.interruption import ECHO, Interruption
 from tests.training.heads.problems import fresh, graph, problem, same, state
 
 CONFIG = HeadConfig(lr=0.3, epochs=4, batch_size=16, lr_step=2, clip_norm=0.05, weight_decay=0.01)
@@ -171,23 +171,23 @@ def test_a_folder_is_of_one_run(tmp_path):
             data,
             val,
             HeadConfig(lr=0.1, epochs=4, batch_size=16),
-            "another heads.head.config.lr: 0.3 there, 0.1",
+            "a different heads.head.config.lr: 0.3 stored, 0.1",
         ),
-        (fresh(), (changed, data[1]), val, CONFIG, "another train.digest"),
-        (fresh(), (data[0], unlike), val, CONFIG, "another train.digest"),
-        (fresh(), (data[0].double(), data[1]), val, CONFIG, "another train.dtype"),
-        (fresh(), data, problem(41, seed=1), CONFIG, "another val.images: 40 there, 41 here"),
-        (fresh(), data, None, CONFIG, "another val"),
-        (fresh("linear"), data, val, CONFIG, "another heads.head.head"),
-        (fresh(hidden=(8,)), data, val, CONFIG, "another heads.head.head.hidden_channels"),
-        (fresh(graph_of=graph(tau=0.6)), data, val, CONFIG, "another heads.head.head.graph"),
+        (fresh(), (changed, data[1]), val, CONFIG, "a different train.digest"),
+        (fresh(), (data[0], unlike), val, CONFIG, "a different train.digest"),
+        (fresh(), (data[0].double(), data[1]), val, CONFIG, "a different train.dtype"),
+        (fresh(), data, problem(41, seed=1), CONFIG, "a different val.images: 40 stored, 41 given"),
+        (fresh(), data, None, CONFIG, "a different val"),
+        (fresh("linear"), data, val, CONFIG, "a different heads.head.head"),
+        (fresh(hidden=(8,)), data, val, CONFIG, "a different heads.head.head.hidden_channels"),
+        (fresh(graph_of=graph(tau=0.6)), data, val, CONFIG, "a different heads.head.head.graph"),
     ]
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     for head, train, val_data, config, message in table:
         with pytest.raises(InputError, match="folder: expected the run that was begun there") as caught:
             fit_head(head, train, val_data, config, folder=tmp_path)
         assert message in str(caught.value)
-    with pytest.raises(InputError, match="another heads"):
+    with pytest.raises(InputError, match="a different heads"):
         fit_heads([fresh(), fresh()], data, val, CONFIG, folder=tmp_path)
     assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
@@ -213,7 +213,7 @@ def test_foreign_and_damaged_states_are_refused(tmp_path):
     torch.save({"format": "mlgcn_pyg.training", "version": 2}, tmp_path / "state.pt")
     assert "folder: expected state version 1, found 2" in refusal()
     torch.save({"format": "mlgcn_pyg.training", "version": 1, "setup": {}}, tmp_path / "state.pt")
-    assert "a whole state, found one without epoch, histories, losses, step, tensors" in refusal()
+    assert "a complete state, found one without epoch, histories, losses, step, tensors" in refusal()
     torch.save(HeadConfig(), tmp_path / "state.pt")  # a pickle that would run code
     assert "folder: expected a file of plain tensors" in refusal()
     with pytest.raises(InputError, match="folder: expected a folder, found the file"):
@@ -266,7 +266,7 @@ def test_divergence_names_the_step_the_rate_and_the_last_good_state(tmp_path):
     with pytest.raises(InputError) as caught:
         fit_head(fresh(), problem(), config=wild, folder=tmp_path, save_seconds=0)
     saved = torch.load(tmp_path / "state.pt", weights_only=True)
-    assert f"last good state: {tmp_path / 'state.pt'} (epoch 1, {saved['step']} steps done)" in str(caught.value)
+    assert f"last saved state: {tmp_path / 'state.pt'} (epoch 1, {saved['step']} steps done)" in str(caught.value)
     assert saved["losses"].isfinite().all() and f"step {saved['step'] + 1} (head)" in str(caught.value)
 
 

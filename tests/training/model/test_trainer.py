@@ -25,9 +25,10 @@ from mlgcn_pyg.files import own_folder
 from mlgcn_pyg.loading import load_batches
 from mlgcn_pyg.nn import Backbone
 from mlgcn_pyg.training import ModelConfig, fit_model
-from mlgcn_pyg.training.model.fit import model_logits
+from mlgcn_pyg.training.model.scoring import model_logits
 from mlgcn_pyg.training.model.shares import shares
 from mlgcn_pyg.training.model.trainee import Trainee
+from mlgcn_pyg.training.run_folder import RunFolder
 
 
 @pytest.fixture(scope="module")
@@ -92,19 +93,17 @@ class Stop(Exception):
 def test_interrupted_at_every_step_and_gone_on_with_is_uninterrupted_bit_for_bit(root, tmp_path, options, monkeypatch):
     whole, history = trained(root, tmp_path / "whole", **options)
     train, val = data(root)
-    from mlgcn_pyg.training.model.folder import ModelFolder
+    pause = RunFolder.pause
 
-    after_step = ModelFolder.after_step
-
-    def ended(run, stop):
-        stop.asked = signal.SIGTERM  # after every single step, as the system asks
-        after_step(run, stop)
+    def ended(folder, stop, save):
+        stop.asked = signal.SIGTERM  # after every step
+        pause(folder, stop, save)
 
     for _ in range(2 * 3 + 2):  # each process gets one step further, and over the end of an epoch
         begun = (tmp_path / "run" / "state.pt").exists()
         net = network(root, seed=int(begun))  # other weights than at first: the state brings the right ones
         with monkeypatch.context() as patch:
-            patch.setattr(ModelFolder, "after_step", ended)
+            patch.setattr(RunFolder, "pause", ended)
             try:
                 fit_model(net, train, val, config(**options), folder=tmp_path / "run")
             except SystemExit as error:
@@ -375,17 +374,17 @@ def test_what_the_caller_holds_fixed_stays_fixed(root, tmp_path):
     changed = {name for name, p in net.named_parameters() if not torch.equal(p, before[name])}
     held = {name for name, p in net.named_parameters() if any(p is other for other in fixed)}
     assert changed == before.keys() - held and not any(p.requires_grad for p in fixed)
-    with pytest.raises(InputError, match="another network.fixed"):
+    with pytest.raises(InputError, match="a different network.fixed"):
         trained(root, tmp_path, frozen_epochs=1)
 
 
 def test_nothing_to_learn_is_refused(root):
     net = network(root)
     net.head.requires_grad_(False)
-    with pytest.raises(InputError, match="model: expected a parameter that learns in every epoch, found none"):
+    with pytest.raises(InputError, match="model: expected a trainable parameter in every epoch, found none"):
         trained(root, net=net, frozen_epochs=1)
     trained(root, net=net, epochs=1)
-    with pytest.raises(InputError, match="model: expected a parameter that learns in every epoch, found none"):
+    with pytest.raises(InputError, match="model: expected a trainable parameter in every epoch, found none"):
         trained(root, net=net.requires_grad_(False))
 
 
@@ -415,9 +414,12 @@ def test_another_recipe_data_or_network_is_refused_and_named(root, tmp_path):
     trained(root, tmp_path, epochs=1)
     train, val = data(root)
     for change, message in [
-        (lambda: trained(root, tmp_path, epochs=1, lr=0.5), "another recipe.lr: 0.02 there, 0.5 here"),
-        (lambda: trained(root, tmp_path, network(root, "squeezenet1_1"), epochs=1), "another network.backbone.name"),
-        (lambda: fit_model(network(root), train, None, config(epochs=1), folder=tmp_path), "another val"),
+        (lambda: trained(root, tmp_path, epochs=1, lr=0.5), "a different recipe.lr: 0.02 stored, 0.5 given"),
+        (
+            lambda: trained(root, tmp_path, network(root, "squeezenet1_1"), epochs=1),
+            "a different network.backbone.name",
+        ),
+        (lambda: fit_model(network(root), train, None, config(epochs=1), folder=tmp_path), "a different val"),
     ]:
         with pytest.raises(InputError, match=message):
             change()
@@ -445,7 +447,7 @@ def test_half_a_state_is_refused(root, tmp_path):
     state = torch.load(tmp_path / "state.pt", weights_only=True)
     del state["trainee"], state["losses"]
     torch.save(state, tmp_path / "state.pt")
-    with pytest.raises(InputError, match="folder: expected a whole state, found one without losses, trainee"):
+    with pytest.raises(InputError, match="folder: expected a complete state, found one without losses, trainee"):
         trained(root, tmp_path, epochs=1)
 
 

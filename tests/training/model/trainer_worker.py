@@ -14,7 +14,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from mlgcn_pyg.training import fit_model
-from mlgcn_pyg.training.model.fit import model_logits
+from mlgcn_pyg.training.model.scoring import model_logits
 from mlgcn_pyg.training.model.trainee import Trainee
 from tests.training.model.test_trainer import config, data, network
 

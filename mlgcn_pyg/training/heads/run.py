@@ -1,0 +1,133 @@
+"""A training run of heads: the heads, their optimizers, and the position of the run."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mlgcn_pyg.training.config import HeadConfig
+from mlgcn_pyg.training.divergence import check_losses
+from mlgcn_pyg.training.heads.steps import set_lr, trained_tensors
+from mlgcn_pyg.training.history import History, Record
+from mlgcn_pyg.training.run_folder import StateFormat, plain_copy, read_run_state
+from mlgcn_pyg.typing import Head, RowSource
+
+HEADS_STATE = StateFormat(
+    "mlgcn_pyg.training", "a training run", frozenset({"epoch", "step", "losses", "histories", "tensors"})
+)
+
+
+class HeadsRun:
+    """Heads in training, and the position: ``step`` steps of epoch ``epoch`` (from 1) are done.
+
+    Args:
+        heads: H heads.
+        names: H names, for messages and files.
+        configs: H configs.
+        optimizers: H optimizers.
+        source: the training data.
+
+    Attributes:
+        losses: (steps, H) of the current epoch, on the device; they are read once per epoch, since reading waits for
+            the device.
+        histories: H histories.
+    """
+
+    def __init__(
+        self,
+        heads: Sequence[Head],
+        names: Sequence[str],
+        configs: Sequence[HeadConfig],
+        optimizers: Sequence[torch.optim.SGD],
+        source: RowSource,
+    ):
+        self.heads, self.names, self.configs, self.optimizers = list(heads), list(names), list(configs), optimizers
+        self.num_images, self.batch_size = source.num_images, configs[0].batch_size
+        self.num_steps = -(-self.num_images // self.batch_size)
+        dtype = next(iter(heads[0].parameters())).dtype
+        self.losses = torch.zeros(self.num_steps, len(heads), dtype=dtype, device=source.device)
+        self.histories = [History() for _ in heads]
+        self.epoch, self.step = 1, 0
+
+    @property
+    def running(self) -> list[int]:
+        """The numbers of the heads that have not been stopped early."""
+        waited = [history.validations_since_best() for history in self.histories]
+        patience = [config.patience for config in self.configs]
+        return [k for k in range(len(self.heads)) if patience[k] is None or waited[k] < patience[k]]
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done or all heads have been stopped early."""
+        return self.epoch > self.configs[0].epochs or not self.running
+
+    def set_learning_rates(self) -> None:
+        """Sets the learning rates of the epoch. A rate of 0 leaves a stopped head unchanged."""
+        running = self.running
+        for k, optimizer in enumerate(self.optimizers):
+            set_lr(optimizer, self.configs[k].lr_at(self.epoch) if k in running else 0.0)
+
+    def record_losses(self, losses: Tensor) -> None:
+        """Records the losses (n, H) of n steps."""
+        self.losses[self.step : self.step + len(losses)] = losses
+        self.step += len(losses)
+
+    def check_losses(self, last_saved: str) -> None:
+        """Checks the losses of the epoch; see :func:`~mlgcn_pyg.training.divergence.check_losses`."""
+        running = self.running
+        lrs = [self.configs[k].lr_at(self.epoch) for k in running]
+        names = [self.names[k] for k in running]
+        check_losses(self.losses[: self.step, running], self.epoch, lrs, names, last_saved)
+
+    def end_epoch(self, mean_aps: dict[int, float]) -> dict[int, Record]:
+        """Appends a record to the histories of the running heads, and moves to the next epoch.
+
+        Args:
+            mean_aps: the mAP of each validated head by its number.
+
+        Returns:
+            The new records by the number of the head.
+        """
+        sizes = torch.full((self.num_steps, 1), float(self.batch_size))
+        sizes[-1] = self.num_images - self.batch_size * (self.num_steps - 1)
+        means = ((self.losses.double().cpu() * sizes).sum(0) / self.num_images).tolist()
+        records: dict[int, Record] = {}
+        for k in self.running:
+            records[k] = {"epoch": self.epoch, "lr": self.configs[k].lr_at(self.epoch), "loss": means[k]}
+            if k in mean_aps:
+                records[k]["mAP"] = mean_aps[k]
+        for k, record in records.items():
+            self.histories[k].epochs.append(record)
+        self.epoch, self.step = self.epoch + 1, 0
+        return records
+
+    def state(self) -> dict:
+        """Returns everything that resuming needs, as plain values."""
+        return {
+            "epoch": self.epoch,
+            "step": self.step,
+            "losses": self.losses[: self.step].to("cpu", copy=True),
+            "histories": [list(map(dict, history.epochs)) for history in self.histories],
+            "tensors": [plain_copy(tensors) for tensors in trained_tensors(self.optimizers)],
+        }
+
+    @torch.no_grad()
+    def load_state(self, state: dict) -> None:
+        """Moves to the position of :meth:`state`."""
+        for tensors, saved in zip(trained_tensors(self.optimizers), state["tensors"], strict=True):
+            for name, tensor in tensors.items():
+                tensor.copy_(saved[name])  # in place: a captured graph contains the addresses
+        self.epoch, self.step = state["epoch"], state["step"]
+        self.losses[: self.step] = state["losses"].to(self.losses)
+        self.histories = [History(list(records)) for records in state["histories"]]
+
+
+def saved_epoch(folder: str | Path) -> int | None:
+    """Returns the epoch that the unfinished run in ``folder`` has reached; None if there is no run.
+
+    Raises:
+        InputError: if the state of the run is damaged.
+    """
+    state = read_run_state(folder, HEADS_STATE)
+    return None if state is None else state["epoch"]

@@ -1,0 +1,95 @@
+"""A training run of a whole network: the network in training and the position of the run."""
+
+import torch
+from torch import Tensor
+
+from mlgcn_pyg.training.divergence import check_losses
+from mlgcn_pyg.training.history import History, Record
+from mlgcn_pyg.training.model.trainee import Trainee
+from mlgcn_pyg.training.run_folder import StateFormat
+
+MODEL_STATE = StateFormat(
+    "mlgcn_pyg.model_training", "a network's training", frozenset({"trainee", "epoch", "step", "losses", "history"})
+)
+
+
+class ModelRun:
+    """A network in training, and the position: ``step`` steps of epoch ``epoch`` (from 1) are done.
+
+    Args:
+        trainee: the network in training.
+        sizes: (steps,) the number of images in each batch of an epoch.
+
+    Attributes:
+        losses: (steps,) this process's parts of the losses of the current epoch, on the device.
+        history: the :class:`~mlgcn_pyg.training.History`.
+    """
+
+    def __init__(self, trainee: Trainee, sizes: Tensor):
+        self.trainee, self.sizes = trainee, sizes
+        self.epoch, self.step, self.history = 1, 0, History()
+        self.losses = torch.zeros(len(sizes), device=trainee.accelerator.device)
+
+    @property
+    def num_steps(self) -> int:
+        """The number of steps of an epoch."""
+        return len(self.sizes)
+
+    @property
+    def step_of_run(self) -> int:
+        """The number of steps since the start of the run."""
+        return (self.epoch - 1) * self.num_steps + self.step
+
+    @property
+    def lr(self) -> float:
+        """The head's learning rate in the last step."""
+        return self.trainee.optimizer.param_groups[-1]["lr"]
+
+    def batch_losses(self, last_saved: str) -> Tensor:
+        """Returns the losses (step,) of the whole batches of this epoch, on the CPU. All processes must call it.
+
+        Raises:
+            NonFiniteLossError: if a loss is not finite.
+        """
+        if not self.step:
+            return torch.zeros(0)
+        losses = self.trainee.accelerator.reduce(self.losses[: self.step], "sum").cpu()
+        check_losses(losses.unsqueeze(1), self.epoch, [self.lr], last_saved=last_saved)
+        return losses
+
+    def end_epoch(self, losses: Tensor, mean_ap: float | None) -> Record:
+        """Appends a record to the history, returns it, and moves to the next epoch.
+
+        Args:
+            losses: the :meth:`batch_losses` of the epoch.
+            mean_ap: the mAP; None in an epoch without validation.
+        """
+        loss = float((losses.double() * self.sizes).sum() / self.sizes.sum())
+        record: Record = {"epoch": self.epoch, "lr": self.lr, "loss": loss}
+        if mean_ap is not None:
+            record["mAP"] = mean_ap
+        self.history.epochs.append(record)
+        self.epoch, self.step = self.epoch + 1, 0
+        return record
+
+    def state(self, losses: Tensor, *, with_trainee: bool) -> dict:
+        """Returns everything that resuming needs, as plain values.
+
+        Args:
+            losses: the :meth:`batch_losses` so far.
+            with_trainee: whether to copy the network and its optimizer; needed only in the process that writes.
+        """
+        position = {"epoch": self.epoch, "step": self.step, "losses": losses, "history": self.history.epochs}
+        return position | ({"trainee": self.trainee.state()} if with_trainee else {})
+
+    def load_state(self, state: dict, *, with_losses: bool) -> None:
+        """Moves to the position of :meth:`state`.
+
+        Args:
+            state: the state.
+            with_losses: True in one process. Its losses are those of all processes, whose losses are summed later.
+        """
+        self.trainee.load_state(state["trainee"])
+        self.epoch, self.step = state["epoch"], state["step"]
+        self.losses[: self.step] = state["losses"].to(self.losses) * with_losses
+        self.history = History([dict(record) for record in state["history"]])
