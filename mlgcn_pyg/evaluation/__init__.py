@@ -1,4 +1,4 @@
-"""Numbers: the paper's metrics."""
+"""The paper's metrics, and thresholds per label."""
 
 from mlgcn_pyg.evaluation.metrics import COUNT_METRICS, multilabel_metrics
 from mlgcn_pyg.evaluation.table1 import mean_and_std, table1_row

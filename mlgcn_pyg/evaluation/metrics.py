@@ -1,4 +1,6 @@
-"""The paper's numbers (Sec. 4.1): mAP, and precision, recall and F1 per class (C-) and overall (O-)."""
+"""The paper's metrics (Sec. 4.1): mAP, and precision, recall and F1 per class (C-) and overall (O-)."""
+
+from typing import Literal, TypedDict
 
 import torch
 from torch import Tensor
@@ -7,34 +9,59 @@ from torchmetrics.functional.classification import binary_average_precision, mul
 from mlgcn_pyg.checks import check_finite, check_positive, check_targets
 from mlgcn_pyg.errors import InputError
 
-COUNT_METRICS = ("CP", "CR", "CF1", "OP", "OR", "OF1")
+CountName = Literal["CP", "CR", "CF1", "OP", "OR", "OF1"]
+COUNT_METRICS: tuple[CountName, ...] = ("CP", "CR", "CF1", "OP", "OR", "OF1")
 
 
-def multilabel_metrics(logits: Tensor, targets: Tensor, top_k: int | None = None) -> dict[str, float | Tensor]:
-    r"""mAP, CP, CR, CF1, OP, OR and OF1 of logits against targets, as fractions.
+class CountMetrics(TypedDict):
+    """Precision, recall and F1 per class (C-) and overall (O-), as fractions."""
 
-    A label counts as predicted where its logit is > 0 and, with ``top_k``, where it is also among the image's
-    ``top_k`` highest logits (the paper's "top-3" columns). With tp, predicted and positives counted per class:
+    CP: float
+    CR: float
+    CF1: float
+    OP: float
+    OR: float
+    OF1: float
+
+
+class Metrics(CountMetrics):
+    """The result of :func:`multilabel_metrics`."""
+
+    mAP: float
+    AP: Tensor
+
+
+def multilabel_metrics(logits: Tensor, targets: Tensor, top_k: int | None = None) -> Metrics:
+    r"""Computes mAP, CP, CR, CF1, OP, OR and OF1 as fractions.
+
+    A label counts as predicted if its logit is > 0 and, with ``top_k``, if it is also among the image's ``top_k``
+    highest logits (the paper's "top-3" columns). With tp (correctly predicted images), predicted images and positive
+    images counted per class c:
 
     .. math::
         CP = \tfrac{1}{C} \sum_c \tfrac{tp_c}{predicted_c}, \quad
         CR = \tfrac{1}{|C^+|} \sum_{c \in C^+} \tfrac{tp_c}{positives_c}, \quad
         OP = \tfrac{\sum tp}{\sum predicted}, \quad OR = \tfrac{\sum tp}{\sum positives}
 
-    CP counts a class never predicted as 0; CR and mAP run over C⁺, the classes with a positive. CF1 and OF1 are the
-    harmonic means of these (CF1 is not the mean of per-class F1). AP is the area under the precision-recall steps
-    (as in scikit-learn), tied logits counted together. Entries with target −1 leave every metric and take no place
-    among the ``top_k``; equal logits take places in label order.
+    CP, class precision, is the mean precision of all C classes; a class that is never predicted counts as 0. CR, class
+    recall, is the mean recall of C⁺, the classes with a positive image. OP and OR, overall precision and recall, are
+    computed from summed counts. CF1 is the harmonic mean of CP and CR (not the mean of per-class F1), OF1 that of OP
+    and OR. AP is the area under the precision-recall steps of a class, as in scikit-learn, and mAP its mean over C⁺.
+
+    Entries with target −1 are ignored in every metric and take none of the ``top_k`` places. Among equal logits, the
+    label that comes first takes the place.
 
     Args:
-        logits: (N, C), finite. targets: (N, C) in {-1, 0, 1}. top_k: k ≥ 1; k ≥ C is no limit.
+        logits: (N, C), finite.
+        targets: (N, C) in {-1, 0, 1}: 1 for present, 0 for absent, −1 for unknown.
+        top_k: k ≥ 1; None or k ≥ C disables the limit.
 
     Returns:
-        A dict of floats, and ``"AP"``: (C,) float64 with NaN for a class without a positive. mAP is NaN where no
-        class has a positive; a ratio of nothing to nothing is 0 otherwise.
+        A dict of floats, and ``"AP"``: (C,) float64 with NaN for a class without a positive image. mAP is NaN if no
+        class has a positive image; every other ratio with a denominator of 0 is 0.
 
     Raises:
-        InputError: shapes that differ, NaN or Inf logits, other target values, top_k < 1.
+        InputError: if shapes differ, logits are not finite, targets have other values, or ``top_k`` < 1.
 
     >>> metrics = multilabel_metrics(torch.tensor([[2.0, -1.0], [1.0, 3.0]]), torch.tensor([[1, 0], [0, 1]]))
     >>> [round(metrics[name], 3) for name in ("mAP", "CP", "CR", "OP", "OR")]
@@ -49,12 +76,11 @@ def multilabel_metrics(logits: Tensor, targets: Tensor, top_k: int | None = None
     if top_k is not None:
         check_positive("top_k", top_k)
     ap = average_precision(logits, targets)
-    metrics = {"mAP": float(ap.nanmean()), "AP": ap}
-    return metrics | count_metrics(predicted_labels(logits, targets, top_k), targets)
+    return {"mAP": float(ap.nanmean()), "AP": ap, **count_metrics(predicted_labels(logits, targets, top_k), targets)}
 
 
 def predicted_labels(logits: Tensor, targets: Tensor, top_k: int | None = None) -> Tensor:
-    """(N, C) bool: logit > 0 and, with ``top_k``, among the image's ``top_k`` highest known logits."""
+    """Returns (N, C) bool: logit > 0 and, with ``top_k``, among the image's ``top_k`` highest known logits."""
     predicted = logits > 0
     if top_k is not None and top_k < logits.size(1):
         known = logits.masked_fill(targets < 0, -torch.inf)
@@ -63,27 +89,28 @@ def predicted_labels(logits: Tensor, targets: Tensor, top_k: int | None = None) 
     return predicted
 
 
-def count_metrics(predicted: Tensor, targets: Tensor) -> dict[str, float]:
-    """CP, CR, CF1, OP, OR, OF1 of decisions (N, C) bool against targets (N, C) in {-1, 0, 1}."""
+def count_metrics(predicted: Tensor, targets: Tensor) -> CountMetrics:
+    """Computes CP, CR, CF1, OP, OR and OF1 from predictions (N, C) bool and targets (N, C) in {-1, 0, 1}."""
     num_labels = targets.size(1)
     if len(targets):
-        # integer decisions: torchmetrics would take logits that all lie in [0, 1] for probabilities
+        # integers, since torchmetrics would take logits that all lie in [0, 1] for probabilities
         stats = multilabel_stat_scores(
             predicted.int(), targets.int(), num_labels, average=None, ignore_index=-1, validate_args=False
         )
-        tp, fp, _, _, positives = stats.double().view(num_labels, 5).unbind(dim=1)  # one label comes back squeezed
+        # view: the result for a single label lacks the dimension of the labels
+        tp, fp, _, _, positives = stats.double().view(num_labels, 5).unbind(dim=1)
     else:
         tp = fp = positives = torch.zeros(num_labels, dtype=torch.float64)
     cp = _ratio(tp, tp + fp).mean()
     cr = _ratio(tp, positives)[positives > 0]
     cr = cr.mean() if len(cr) else cr.new_zeros(())
     op, o_r = _ratio(tp.sum(), (tp + fp).sum()), _ratio(tp.sum(), positives.sum())
-    values = (cp, cr, _harmonic(cp, cr), op, o_r, _harmonic(op, o_r))
-    return dict(zip(COUNT_METRICS, map(float, values), strict=True))
+    cf1, of1 = _harmonic_mean(cp, cr), _harmonic_mean(op, o_r)
+    return {"CP": float(cp), "CR": float(cr), "CF1": float(cf1), "OP": float(op), "OR": float(o_r), "OF1": float(of1)}
 
 
 def average_precision(logits: Tensor, targets: Tensor) -> Tensor:
-    """AP per class, (C,) float64; NaN for a class without a positive."""
+    """Computes the AP of each class, (C,) float64; NaN for a class without a positive image."""
     ap = torch.full((targets.size(1),), torch.nan, dtype=torch.float64)
     for c in range(targets.size(1)):
         known = targets[:, c] >= 0
@@ -94,7 +121,7 @@ def average_precision(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def _ranks(scores: Tensor) -> Tensor:
-    """Scores in [0, 1] of the same order and the same ties: a sigmoid in float32 would saturate and tie."""
+    """Returns scores in [0, 1] with the same order and ties. A sigmoid in float32 would saturate and add ties."""
     _, rank = scores.unique(return_inverse=True)
     return rank.double() / max(len(scores), 1)
 
@@ -103,5 +130,5 @@ def _ratio(part: Tensor, whole: Tensor) -> Tensor:
     return part / whole.clamp(min=1)
 
 
-def _harmonic(a: Tensor, b: Tensor) -> Tensor:
+def _harmonic_mean(a: Tensor, b: Tensor) -> Tensor:
     return 2 * a * b / (a + b) if a + b > 0 else a.new_zeros(())

@@ -10,30 +10,48 @@ from mlgcn_pyg.evaluation.metrics import COUNT_METRICS, count_metrics, multilabe
 
 TOP = 3
 
+Row = dict[str, dict[str, float | None]]
 
-def table1_row(logits: Tensor, targets: Tensor, label_names: Sequence[str]) -> dict[str, dict[str, float | None]]:
-    """``{"all": {mAP, CP, …, OF1}, "top3": {CP, …, OF1}, "AP": {label: AP}}`` as fractions; None where undefined."""
-    everything = multilabel_metrics(logits, targets)
-    top = count_metrics(predicted_labels(logits, targets, TOP), targets)  # average precision knows no top three
+
+def table1_row(logits: Tensor, targets: Tensor, label_names: Sequence[str]) -> Row:
+    """Returns ``{"all": {mAP, CP, …, OF1}, "top3": {CP, …, OF1}, "AP": {label: AP}}``.
+
+    Values are fractions, and None where a metric is undefined. The three metrics of precision and recall are computed
+    once over all predictions (logit > 0), and once over those that are also among the image's three highest logits.
+
+    Args:
+        logits: (N, C), finite.
+        targets: (N, C) in {-1, 0, 1}.
+        label_names: C names.
+
+    Raises:
+        InputError: as :func:`~mlgcn_pyg.evaluation.multilabel_metrics`.
+    """
+    metrics = multilabel_metrics(logits, targets)
+    top = count_metrics(predicted_labels(logits, targets, TOP), targets)  # average precision has no top-3 version
     return {
-        "all": {name: _number(everything[name]) for name in ("mAP", *COUNT_METRICS)},
-        "top3": {name: _number(top[name]) for name in COUNT_METRICS},
-        "AP": {name: _number(ap) for name, ap in zip(label_names, everything["AP"].tolist(), strict=True)},
+        "all": {"mAP": _defined(metrics["mAP"])} | {name: _defined(metrics[name]) for name in COUNT_METRICS},
+        "top3": {name: _defined(top[name]) for name in COUNT_METRICS},
+        "AP": {name: _defined(ap) for name, ap in zip(label_names, metrics["AP"].tolist(), strict=True)},
     }
 
 
-def mean_and_std(rows: Sequence[dict]) -> tuple[dict, dict]:
-    """Mean and sample standard deviation (n − 1; None for a single row) of rows of :func:`table1_row`."""
-    mean, std = {}, {}
+def mean_and_std(rows: Sequence[Row]) -> tuple[Row, Row]:
+    """Returns the mean and the sample standard deviation (n − 1) of rows of :func:`table1_row`.
+
+    The mean of a value is None if it is undefined in a row; so is the standard deviation, also for a single row.
+    """
+    mean: Row = {}
+    std: Row = {}
     for part in rows[0]:
         mean[part], std[part] = {}, {}
         for name in rows[0][part]:
-            values = [row[part][name] for row in rows]
-            known = None not in values
-            mean[part][name] = statistics.fmean(values) if known else None
-            std[part][name] = statistics.stdev(values) if known and len(values) > 1 else None
+            values = [value for row in rows if (value := row[part][name]) is not None]
+            defined = len(values) == len(rows)
+            mean[part][name] = statistics.fmean(values) if defined else None
+            std[part][name] = statistics.stdev(values) if defined and len(values) > 1 else None
     return mean, std
 
 
-def _number(value: float) -> float | None:
+def _defined(value: float) -> float | None:
     return None if math.isnan(value) else float(value)

@@ -1,4 +1,4 @@
-"""One threshold per label, where F1 is highest on validation images."""
+"""One threshold per label, which maximises F1 on validation images."""
 
 import torch
 from torch import Tensor
@@ -6,27 +6,28 @@ from torch import Tensor
 from mlgcn_pyg.checks import check_finite, check_targets
 from mlgcn_pyg.errors import InputError
 
-BLOCK = 1 << 24  # entries that are sorted at a time
+BLOCK = 1 << 24  # entries that are sorted at once, to bound memory
 
 
 def fit_thresholds(logits: Tensor, targets: Tensor) -> Tensor:
-    r"""The thresholds :math:`t_c` that maximise each label's F1 where it is predicted at logit > :math:`t_c`.
+    r"""Returns the thresholds :math:`t_c` that maximise the F1 of each label, predicted if its logit is > :math:`t_c`.
 
     .. math:: t_c = \arg\max_t F_1(t) = \arg\max_t \frac{2 \, tp_c(t)}{predicted_c(t) + positives_c}
 
-    Exact: every cut between two different logits is tried. Of equally good cuts the highest is taken, and the
-    threshold lies halfway between the logits on its two sides; where everything is best predicted, it is the number
-    nearest to 0 below all logits. Entries with target −1 are left out. Thresholds are logits, since probabilities
-    near 1 round to 1: ``thresholds.sigmoid()`` shows them as probabilities.
+    The search is exact: it tries every cut between two different logits. Of equally good cuts it takes the highest.
+    The threshold lies halfway between the logits on both sides of the cut. If predicting all images is best, it is the
+    number nearest to 0 that is below all logits. Entries with target −1 are ignored. Thresholds are logits, since
+    probabilities near 1 round to 1; ``thresholds.sigmoid()`` converts them to probabilities.
 
     Args:
-        logits: (N, C), finite. targets: (N, C) in {-1, 0, 1}.
+        logits: (N, C), finite.
+        targets: (N, C) in {-1, 0, 1}.
 
     Returns:
-        (C,) float64; 0, a probability of 0.5, for a label without a positive.
+        (C,) float64; 0, a probability of 0.5, for a label without a positive image.
 
     Raises:
-        InputError: shapes that differ, NaN or Inf logits, other target values.
+        InputError: if shapes differ, logits are not finite, or targets have other values.
 
     >>> fit_thresholds(torch.tensor([[3.0], [2.0], [1.0], [-1.0]]), torch.tensor([[1], [1], [0], [0]]))
     tensor([1.5000], dtype=torch.float64)
@@ -36,34 +37,40 @@ def fit_thresholds(logits: Tensor, targets: Tensor) -> Tensor:
     if logits.shape != targets.shape:
         raise InputError("logits", f"the shape of targets, {tuple(targets.shape)}", f"shape {tuple(logits.shape)}")
     check_finite("logits", logits)
-    width = max(1, BLOCK // max(1, len(logits)))
+    if not logits.numel():
+        return logits.new_zeros(logits.size(1)).double()
+    width = max(1, BLOCK // len(logits))
     blocks = zip(logits.double().split(width, dim=1), targets.split(width, dim=1), strict=True)
-    return (
-        torch.cat([_fit(*block) for block in blocks]) if logits.numel() else logits.new_zeros(logits.size(1)).double()
-    )
+    return torch.cat([_fit_block(*block) for block in blocks])
 
 
-def _fit(logits: Tensor, targets: Tensor) -> Tensor:
-    """Row k of the sorted columns stands for the cut below it: the k + 1 highest logits are predicted."""
+def _fit_block(logits: Tensor, targets: Tensor) -> Tensor:
+    """Fits some labels. Row k of the sorted columns is the cut below it: the k + 1 highest logits are predicted."""
     scores, order = logits.masked_fill(targets < 0, -torch.inf).sort(dim=0, descending=True)
     truth = targets.gather(0, order)
     below = torch.cat([scores[1:], scores.new_full((1, scores.size(1)), -torch.inf)])
     positives = (truth == 1).sum(dim=0)
     tp, predicted = (truth == 1).cumsum(dim=0), (truth >= 0).cumsum(dim=0)
     f1 = 2 * tp.double() / (predicted + positives).clamp(min=1)
-    f1 = f1.masked_fill((truth < 0) | (scores == below), -1)  # no cut among unknown entries, none between equals
-    best = f1.argmax(dim=0, keepdim=True)  # the first of equals: the highest
+    f1 = f1.masked_fill((truth < 0) | (scores == below), -1)  # no cut at an unknown entry or between equal logits
+    best = f1.argmax(dim=0, keepdim=True)  # the first maximum: the highest cut
     above, below = scores.gather(0, best)[0], below.gather(0, best)[0]
     lowest = torch.nextafter(above, above.new_full((), -torch.inf)).clamp(max=0)
     middle = below + (above - below) / 2
-    middle = torch.where(middle < above, middle, below)  # neighbouring numbers have nothing between them
+    middle = torch.where(middle < above, middle, below)  # no number lies between adjacent floating-point numbers
     return torch.where(below.isinf(), lowest, middle).masked_fill(positives == 0, 0)
 
 
 def f1_per_label(logits: Tensor, targets: Tensor, thresholds: Tensor | None = None) -> Tensor:
-    """F1 of each label (C,) float64 where it is predicted at logit > threshold (0 by default); −1 targets left out.
+    """Computes the F1 of each label, predicted if its logit is > its threshold.
 
-    NaN for a label without a positive.
+    Args:
+        logits: (N, C).
+        targets: (N, C) in {-1, 0, 1}; entries with −1 are ignored.
+        thresholds: (C,) logits; default: 0.
+
+    Returns:
+        (C,) float64; NaN for a label without a positive image.
     """
     targets = check_targets("targets", targets)
     cuts = torch.zeros(targets.size(1), dtype=torch.float64) if thresholds is None else thresholds

@@ -1,0 +1,128 @@
+"""The comparison of heads: one row per kind and seed, resumed runs, refusals, and the summary."""
+
+import signal
+
+import pytest
+import torch
+
+from mlgcn_pyg import LabelGraph, MLGCNHead
+from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.evaluation import table1_row
+from mlgcn_pyg.experiments import compare_heads
+from mlgcn_pyg.experiments.head_comparison import build_head, describe_setup, summarize_heads
+from mlgcn_pyg.features import FeatureCache
+from mlgcn_pyg.features.batches import ResidentRows
+from mlgcn_pyg.nn import LinearHead
+from mlgcn_pyg.training import HeadConfig, score
+
+NAMES = ("sky", "sea", "sun", "sand")
+CONFIG = HeadConfig(lr=0.5, epochs=3, batch_size=16)
+
+
+def cache(path, num_images, seed, names=NAMES):
+    generator = torch.Generator().manual_seed(seed)
+    features = torch.randn(num_images, 8, generator=generator)
+    truth = torch.randn(8, len(names), generator=torch.Generator().manual_seed(9))
+    return FeatureCache.from_arrays(path, features, (features @ truth > 0).to(torch.int8), names, dtype="float32")
+
+
+@pytest.fixture(scope="module")
+def caches(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("caches")
+    return cache(folder / "train.h5", 64, seed=1), cache(folder / "val.h5", 40, seed=2)
+
+
+@pytest.fixture(scope="module")
+def graph(caches):
+    return LabelGraph.from_targets(caches[0].targets, label_names=NAMES)
+
+
+def compared(caches, graph, **options):
+    return compare_heads(*caches, graph, config=CONFIG, hidden_channels=(6,), **options)
+
+
+def test_each_kind_and_seed_has_the_row_of_its_head(caches, graph):
+    records = []
+    fitted = compared(caches, graph, seeds=2, progress=lambda *record: records.append(record))
+    assert [(head.kind, head.seed) for head in fitted] == [("mlgcn", 0), ("mlgcn", 1), ("linear", 0), ("linear", 1)]
+    assert [type(head.head) for head in fitted] == [MLGCNHead] * 2 + [LinearHead] * 2
+    for head in fitted:
+        assert head.row == table1_row(*score(head.head, caches[1]), NAMES)
+        assert head.row["all"]["mAP"] == head.history.last["mAP"] and list(head.row["AP"]) == list(NAMES)
+        told = [record for kind, seed, record in records if (kind, seed) == (head.kind, head.seed)]
+        assert told == head.history.epochs and len(told) == 3
+
+
+def test_a_seed_draws_the_initial_weights_and_is_repeatable(caches, graph):
+    first, again = (compared(caches, graph, seeds=2) for _ in range(2))
+    for head, other in zip(first, again, strict=True):
+        assert torch.equal(head.head.classifiers(), other.head.classifiers())
+    assert not torch.equal(first[0].head.classifiers(), first[1].head.classifiers())
+    torch.manual_seed(1)
+    fresh = build_head("linear", caches[0])
+    alone = compared(caches, None, kinds=["linear"], seeds=2)[1]
+    assert not torch.equal(alone.head.classifiers(), fresh.classifiers())
+    assert torch.equal(alone.head.classifiers(), first[3].head.classifiers())  # other kinds change nothing
+
+
+def test_options_reach_the_heads(caches, graph):
+    head = compared(caches, graph, kinds=["mlgcn"], seeds=1, learn_edges=True, learn_p=True)[0].head
+    assert head.learn_edges and head.learn_p and head.hidden_channels == (6,)
+
+
+def test_an_interrupted_comparison_resumes_in_its_folder(caches, graph, tmp_path, monkeypatch):
+    expected = compared(caches, graph, seeds=2)
+    gather, calls = ResidentRows.gather, iter(range(100))
+
+    def interrupting(self, rows):
+        if next(calls) == 5:  # within the run of the first kind
+            signal.raise_signal(signal.SIGINT)
+        return gather(self, rows)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(ResidentRows, "gather", interrupting)
+        compared(caches, graph, seeds=2, folder=tmp_path)
+    assert (tmp_path / "mlgcn" / "state.pt").exists() and not (tmp_path / "linear").exists()
+    resumed = compared(caches, graph, seeds=2, folder=tmp_path)
+    assert [head.row for head in resumed] == [head.row for head in expected]
+    assert (tmp_path / "linear" / "linear-seed1.jsonl").exists()
+    monkeypatch.setattr(ResidentRows, "gather", None)  # complete runs are not trained again
+    assert [head.row for head in compared(caches, graph, seeds=2, folder=tmp_path)] == [h.row for h in expected]
+    with pytest.raises(InputError, match="folder: expected the run that was begun there, found a different heads"):
+        compared(caches, graph, seeds=3, folder=tmp_path)
+
+
+def test_refusals(caches, graph, tmp_path):
+    with pytest.raises(InputError, match="kinds: expected one of mlgcn, linear, found 'tree'"):
+        compared(caches, graph, kinds=["linear", "tree"])
+    with pytest.raises(InputError, match="graph: expected a label graph for the ML-GCN head, found None"):
+        compared(caches, None)
+    with pytest.raises(InputError, match="seeds: expected an integer ≥ 1"):
+        compared(caches, graph, seeds=0)
+    other = cache(tmp_path / "other.h5", 20, seed=3, names=("sky", "sea", "moon", "sand"))
+    with pytest.raises(InputError, match="val: expected the 4 labels of the head, found 'moon' instead of 'sun'"):
+        compared((caches[0], other), None, kinds=["linear"])
+    with pytest.raises(InputError, match="'moon'"):
+        compared((other, other), graph, kinds=["mlgcn"])
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_summary(caches, graph, seeds):
+    fitted = compared(caches, graph, seeds=seeds)
+    summary = summarize_heads(fitted)
+    assert list(summary) == ["mlgcn", "linear"]
+    for kind, result in summary.items():
+        rows = [head.row for head in fitted if head.kind == kind]
+        values = [row["top3"]["CF1"] for row in rows]
+        assert [seed["seed"] for seed in result["seeds"]] == list(range(seeds))
+        assert result["seeds"][0]["last_epoch"] == fitted[0 if kind == "mlgcn" else seeds].history.last
+        assert result["mean"]["top3"]["CF1"] == pytest.approx(sum(values) / seeds)
+        std = None if seeds == 1 else pytest.approx(abs(values[0] - values[1]) / 2**0.5)
+        assert result["std"]["top3"]["CF1"] == std
+
+
+def test_the_setup_describes_recipe_and_data(caches):
+    setup = describe_setup(*caches, CONFIG, seeds=2)
+    assert setup["config"]["epochs"] == 3 and "seed" not in setup["config"] and setup["seeds"] == 2
+    assert setup["val"]["file"] == "val.h5" and setup["val"]["images"] == 40
+    assert setup["train"]["sha256"] == caches[0].digest() != setup["val"]["sha256"]
