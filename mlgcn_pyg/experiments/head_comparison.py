@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -100,7 +101,7 @@ def compare_heads(
             config,
             names=[f"{kind}-seed{seed}" for seed in range(seeds)],
             device=device,
-            progress=None if progress is None else lambda seed, record, kind=kind: progress(kind, seed, record),
+            progress=None if progress is None else partial(progress, kind),
             stream=stream,
             folder=None if folder is None else Path(folder) / kind,
         )

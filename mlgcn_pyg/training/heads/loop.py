@@ -6,7 +6,9 @@ from functools import partial
 from pathlib import Path
 
 from mlgcn_pyg.checkpoints import save_head
+from mlgcn_pyg.errors import Argument, InputError
 from mlgcn_pyg.evaluation import multilabel_metrics
+from mlgcn_pyg.nn import LinearHead, MLGCNHead
 from mlgcn_pyg.training.heads.run import HeadsRun
 from mlgcn_pyg.training.heads.scoring import source_logits
 from mlgcn_pyg.training.history import Record
@@ -64,5 +66,8 @@ def _validate(run: HeadsRun, validation: RowSource | None) -> dict[int, float]:
 
 
 def _write_head(run: HeadsRun, k: int, path: Path) -> None:
-    config = asdict(run.configs[k]) | {"epoch": run.histories[k].last["epoch"]}
-    save_head(path, run.heads[k], config=config)
+    head = run.heads[k]
+    if not isinstance(head, MLGCNHead | LinearHead):
+        fix = ["pass ", Argument("folder", None)]
+        raise InputError("head", "an MLGCNHead or a LinearHead, to write it to the folder", type(head).__name__, fix)
+    save_head(path, head, config=asdict(run.configs[k]) | {"epoch": run.histories[k].last["epoch"]})

@@ -53,9 +53,11 @@ class HeadsRun:
     @property
     def running(self) -> list[int]:
         """The numbers of the heads that have not been stopped early."""
-        waited = [history.validations_since_best() for history in self.histories]
-        patience = [config.patience for config in self.configs]
-        return [k for k in range(len(self.heads)) if patience[k] is None or waited[k] < patience[k]]
+        return [k for k in range(len(self.heads)) if not self._stopped_early(k)]
+
+    def _stopped_early(self, k: int) -> bool:
+        patience = self.configs[k].patience
+        return patience is not None and self.histories[k].validations_since_best() >= patience
 
     @property
     def finished(self) -> bool:

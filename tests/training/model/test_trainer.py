@@ -496,8 +496,52 @@ def test_one_cycle_goes_up_and_down():
     assert factors[:31] == sorted(factors[:31]) and factors[30:] == sorted(factors[30:], reverse=True)
 
 
-def test_curves_for_tensorboard(root, tmp_path):
+def test_curves_for_tensorboard(root, tmp_path, monkeypatch):
     pytest.importorskip("tensorboard")
+    from torch.utils.tensorboard import SummaryWriter
+
+    closed, close = [], SummaryWriter.close
+    monkeypatch.setattr(SummaryWriter, "close", lambda writer: closed.append(close(writer)))
     train, val = data(root)
     fit_model(network(root), train, val, config(epochs=1), folder=tmp_path, tensorboard=True)
-    assert list((tmp_path / "tensorboard").glob("events*"))
+    assert list((tmp_path / "tensorboard").glob("events*")) and len(closed) == 1
+    with pytest.raises(InputError, match="tensorboard: expected a folder for the curves, found none; pass folder"):
+        fit_model(network(root), train, val, config(epochs=1), tensorboard=True)
+    with pytest.raises(InputError, match="lr: expected a learning rate"):
+        fit_model(network(root), train, config=config(lr=1e30, clip_norm=None), folder=tmp_path / "b", tensorboard=True)
+    assert len(closed) == 2
+
+
+@pytest.mark.parametrize("seed, epoch", [(None, 0), (7, 3)])
+def test_seed_and_epoch_of_the_data_set_are_restored(root, seed, epoch):
+    train, val = data(root)
+    train.seed = seed
+    if seed is not None:
+        train.epoch = epoch
+    fit_model(network(root), train, None, config(epochs=1, seed=5))
+    assert (train.seed, train.epoch) == (seed, epoch)
+    with pytest.raises(InputError, match="lr: expected a learning rate"):
+        fit_model(network(root), train, None, config(lr=1e30, clip_norm=None))
+    assert (train.seed, train.epoch) == (seed, epoch) and val.seed is None
+
+
+def test_an_image_that_is_scored_twice_is_an_error(root, monkeypatch):
+    trainee, val = Trainee(network(root), config()), data(root)[1]
+    original = type(val).__getitem__
+    monkeypatch.setattr(type(val), "__getitem__", lambda self, index: original(self, min(index, 7)))
+    with pytest.raises(RuntimeError, match="of 9 images, some were scored twice or not at all"):
+        model_logits(trainee, val)
+
+
+def test_a_network_of_an_earlier_version_resumes(root, tmp_path):
+    """Its recipe has ``mixed_precision``; everything else in its state has the same names."""
+    whole, history = trained(root, epochs=2)
+    trained(root, tmp_path, epochs=1)
+    stored = torch.load(tmp_path / "state.pt", weights_only=True)
+    keys = {"format", "version", "setup", "trainee", "epoch", "step", "losses", "history"}
+    assert stored.keys() == keys and stored["format"] == "mlgcn_pyg.model_training"
+    assert stored["setup"]["recipe"].pop("precision") == "float32"
+    stored["setup"]["recipe"] |= {"epochs": 2, "mixed_precision": "no"}
+    torch.save(stored, tmp_path / "state.pt")
+    net, resumed = trained(root, tmp_path, network(root, seed=1), epochs=2)
+    assert same(net, whole) and resumed.epochs == history.epochs
