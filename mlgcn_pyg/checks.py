@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from numbers import Integral, Real
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from mlgcn_pyg.errors import Fix, InputError, first_line
+from mlgcn_pyg.values import real_number, shown
 
 if TYPE_CHECKING:  # the command line shows its help without loading torch
     from torch import Tensor
@@ -19,7 +20,7 @@ def check_choice(argument: str, value: str, choices: Iterable[str]) -> str:
     """
     choices = list(choices)
     if not isinstance(value, str) or value not in choices:
-        raise InputError(argument, "one of " + ", ".join(choices), _shown(value))
+        raise InputError(argument, "one of " + ", ".join(choices), shown(value))
     return value
 
 
@@ -39,9 +40,9 @@ def check_number(argument: str, value: float, low: float, high: float, *, open_l
     >>> check_number("tau", 1, 0, 1)
     1.0
     """
-    number = _real(value)
+    number = real_number(value)
     if number is None or not (low <= number <= high) or (open_low and number == low):
-        raise InputError(argument, f"a number {_range(low, high, open_low)}", _shown(value))
+        raise InputError(argument, f"a number {_range(low, high, open_low)}", shown(value))
     return number
 
 
@@ -99,7 +100,7 @@ def check_tensor(
     try:
         return torch.as_tensor(values)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
-        raise InputError(argument, expected, f"{_shown(values)} ({first_line(error)})", fix) from error
+        raise InputError(argument, expected, f"{shown(values)} ({first_line(error)})", fix) from error
 
 
 def check_targets(argument: str, targets: Any, num_labels: int | None = None) -> "Tensor":
@@ -145,7 +146,7 @@ def check_text(argument: str, text: str) -> str:
     'Straße'
     """
     if not isinstance(text, str):
-        raise InputError(argument, "a string", _shown(text))
+        raise InputError(argument, "a string", shown(text))
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -198,7 +199,7 @@ def check_label_names(names: Sequence[str] | None, num_labels: int | None = None
     if names is None and num_labels is not None:
         return tuple(str(i) for i in range(num_labels))
     if not isinstance(names, Iterable):
-        raise InputError("label_names", "a sequence of strings", _shown(names))
+        raise InputError("label_names", "a sequence of strings", shown(names))
     names = tuple(names)
     if num_labels is not None and len(names) != num_labels:
         raise InputError("label_names", f"{num_labels} names, one per label", f"{len(names)}")
@@ -243,32 +244,7 @@ def _range(low: float, high: float, open_low: bool) -> str:
     return f"in {'(' if open_low else '['}{low:g}, {high:g}]"
 
 
-def _real(value: object) -> float | None:
-    """``value`` as a float; None if it is not a real number or is NaN."""
-    if not isinstance(value, str) and getattr(value, "shape", None) == () and hasattr(value, "item"):
-        value = value.item()  # of a tensor or an array without dimensions, or of a NumPy scalar
-    if isinstance(value, bool) or not isinstance(value, Real):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:  # of a huge integer
-        return None
-    return None if math.isnan(number) else number
-
-
 def _integer(argument: str, value: object, low: int) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral) or value < low:
-        raise InputError(argument, f"an integer ≥ {low}", _shown(value))
+        raise InputError(argument, f"an integer ≥ {low}", shown(value))
     return int(value)
-
-
-def _shown(value: object) -> str:
-    """``value`` for a message: numbers as they are, other things with their type or shape."""
-    kind = type(value).__name__
-    if getattr(value, "shape", ()) != ():
-        return f"a {kind} of shape {tuple(value.shape)}"  # type: ignore[attr-defined]  # tensors and arrays have one
-    if value is None or isinstance(value, bool | str):
-        return repr(value)
-    if isinstance(value, Real):
-        return str(value)
-    return f"{ascii(value)[:60]} ({kind})"

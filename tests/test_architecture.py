@@ -11,7 +11,19 @@ import mlgcn_pyg
 
 ROOT = Path(mlgcn_pyg.__file__).parent
 # the root's modules, below all parts
-BASE = {"_version", "checks", "distributed", "errors", "files", "imagenet", "loading", "seeding", "system", "typing"}
+BASE = {
+    "_version",
+    "checks",
+    "distributed",
+    "errors",
+    "files",
+    "imagenet",
+    "loading",
+    "seeding",
+    "system",
+    "typing",
+    "values",
+}
 # the readers of published pickles are below the graph, the rest of their folder is above the network
 LOW_RELEASED = {"released.pickles"}
 ALLOWED = {
