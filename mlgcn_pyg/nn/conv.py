@@ -27,10 +27,10 @@ class ReweightedConv(MessagePassing):
     :class:`~mlgcn_pyg.nn.kernels.Adjacency`, it uses the fastest kernel, on the narrower side of :math:`\mathbf{W}`.
 
     Args:
-        in_channels: Size of each input sample; the number of labels for one-hot input (``x=None``).
-        out_channels: Size of each output sample.
-        bias: If set to True, the layer learns an additive bias. The paper has none.
-        flow: The direction of propagation, :obj:`graph.flow` of a label graph. With ``"target_to_source"``, the label
+        in_channels: size of each input sample; the number of labels for one-hot input (``x=None``).
+        out_channels: size of each output sample.
+        bias: if set to True, the layer learns an additive bias. The paper has none.
+        flow: the direction of propagation, :obj:`graph.flow` of a label graph. With ``"target_to_source"``, the label
             ``edge_index[0]`` receives from ``edge_index[1]`` (weightings ``paper`` and ``binary``); with
             ``"source_to_target"``, ``edge_index[1]`` receives from ``edge_index[0]`` (weighting ``released``).
 

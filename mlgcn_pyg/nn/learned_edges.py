@@ -20,9 +20,9 @@ class LearnedEdges(torch.nn.Module):
     1 − p.
 
     Args:
-        graph: A label graph with weighting ``"paper"``.
-        learn_edges: If set to True, one logit ℓ per edge is learned, starting at 0.
-        learn_p: If set to True, one offset q per label is learned, starting at 0. Weight decay pulls p towards the p of
+        graph: a label graph with weighting ``"paper"``.
+        learn_edges: if set to True, one logit ℓ per edge is learned, starting at 0.
+        learn_p: if set to True, one offset q per label is learned, starting at 0. Weight decay pulls p towards the p of
             the graph.
 
     Raises:

@@ -26,10 +26,10 @@ class LinearHead(torch.nn.Module):
     .. math:: \text{logits} = \mathbf{X} \, \mathbf{W}_{cls}^{\top} + \mathbf{b}
 
     Args:
-        num_labels: Number of labels C.
-        num_features: Size D of an image feature.
+        num_labels: number of labels C.
+        num_features: size D of an image feature.
         label_names: C names. Default: the numbers 0…C−1.
-        bias: If set to False, the layer does not learn an additive bias.
+        bias: if set to False, the layer does not learn an additive bias.
 
     Shapes:
         - **features:** (B, D)

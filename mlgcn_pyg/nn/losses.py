@@ -25,7 +25,7 @@ def multilabel_soft_margin(logits: Tensor, targets: Tensor, *, check: bool = Tru
         logits: z (B, C) of any floating-point type, or (H, B, C) for H heads. Half precision is computed, and returned,
             in float32.
         targets: y (B, C) in {-1, 0, 1}, of any type that holds these values.
-        check: If set to False, the values of the targets are not checked. The check synchronises with a GPU.
+        check: if set to False, the values of the targets are not checked. The check synchronises with a GPU.
 
     Returns:
         The loss, a scalar, or (H,) for H heads. It is 0 for an empty batch.
@@ -111,8 +111,8 @@ def make_loss(
     """Returns a loss as a function of logits and targets alone.
 
     Args:
-        name: A key of :data:`LOSSES`.
-        check: If set to False, the values of the targets are not checked.
+        name: a key of :data:`LOSSES`.
+        check: if set to False, the values of the targets are not checked.
         gamma_neg: γ₋ of :func:`asymmetric`. None means the default of the loss, also below.
         gamma_pos: γ₊ of :func:`asymmetric`.
         margin: m of :func:`asymmetric`.

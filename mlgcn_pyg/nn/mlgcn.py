@@ -16,7 +16,7 @@ class MLGCN(torch.nn.Module):
     .. math:: \text{logits} = \text{pool}(f_{cnn}(I)) \, \mathbf{W}_{cls}^{\top}
 
     Args:
-        backbone: A module that maps images (B, 3, height, width) to features (B, D), with an attribute
+        backbone: a module that maps images (B, 3, height, width) to features (B, D), with an attribute
             ``num_features`` = D, e.g. :class:`~mlgcn_pyg.nn.Backbone`.
         head: :class:`~mlgcn_pyg.nn.MLGCNHead` or :class:`~mlgcn_pyg.nn.LinearHead` with the same ``num_features``.
 

@@ -39,13 +39,13 @@ class MLGCNHead(torch.nn.Module):
     linear layer.
 
     Args:
-        graph: The label graph. Its embeddings, edges and weights become buffers of the head.
-        num_features: Size D of an image feature (``backbone.num_features``).
-        hidden_channels: Sizes between the layers: ``(1024,)`` for two layers, ``(1024, 1024)`` for three (Table 3).
-        negative_slope: Negative slope of the LeakyReLU (0.2 in the paper).
-        learn_edges: If set to True, the edge weights are learned (:class:`~mlgcn_pyg.nn.learned_edges.LearnedEdges`).
+        graph: the label graph. Its embeddings, edges and weights become buffers of the head.
+        num_features: size D of an image feature (``backbone.num_features``).
+        hidden_channels: sizes between the layers: ``(1024,)`` for two layers, ``(1024, 1024)`` for three (Table 3).
+        negative_slope: negative slope of the LeakyReLU (0.2 in the paper).
+        learn_edges: if set to True, the edge weights are learned (:class:`~mlgcn_pyg.nn.learned_edges.LearnedEdges`).
             Requires the weighting ``"paper"``.
-        learn_p: If set to True, one p per label is learned. Requires the weighting ``"paper"`` and 0 < p < 1.
+        learn_p: if set to True, one p per label is learned. Requires the weighting ``"paper"`` and 0 < p < 1.
 
     Shapes:
         - **features:** (B, D)

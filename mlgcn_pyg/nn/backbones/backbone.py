@@ -36,7 +36,7 @@ class Backbone(torch.nn.Module):
     The classifier and the pooling of the model are removed. The paper pools by the maximum over all positions.
 
     Args:
-        name: The name of a torchvision classification model, e.g. ``"resnet101"`` (see :func:`backbone_names`), or
+        name: the name of a torchvision classification model, e.g. ``"resnet101"`` (see :func:`backbone_names`), or
             ``timm:`` and the name of a timm model, e.g. ``"timm:convnext_tiny"``. The latter requires the optional
             extra ``timm``.
         weights: None for random weights; ``"DEFAULT"``, or another name of torchvision weights, for pretrained weights,
@@ -45,8 +45,8 @@ class Backbone(torch.nn.Module):
         pool: ``"max"`` or ``"avg"``, over all positions.
 
     Attributes:
-        num_features: Size D of a feature, found by running the model once.
-        weights: The initial weights: their name, the name of a file without its folder, or None.
+        num_features: size D of a feature, found by running the model once.
+        weights: the initial weights: their name, the name of a file without its folder, or None.
 
     Shapes:
         - **images:** (B, 3, height, width), normalised by the mean and standard deviation of ImageNet. The size is

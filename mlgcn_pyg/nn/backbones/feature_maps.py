@@ -18,7 +18,7 @@ class Rescaling(nn.Module):
     Args:
         mean: the mean of each channel that the model expects.
         std: the standard deviation of each channel that the model expects.
-        enabled: If False, images are returned unchanged.
+        enabled: if False, images are returned unchanged.
     """
 
     scale: Tensor

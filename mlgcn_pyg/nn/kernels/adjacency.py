@@ -17,9 +17,9 @@ class Adjacency(torch.nn.Module):
     All attributes are buffers. They move with ``.to(device)`` and are not part of the state dict.
 
     Args:
-        edge_index: The edges (2, E), int64, in any order.
-        num_nodes: Number of labels C.
-        flow: The direction of propagation. With ``"target_to_source"``, the label ``edge_index[0]`` receives from
+        edge_index: the edges (2, E), int64, in any order.
+        num_nodes: number of labels C.
+        flow: the direction of propagation. With ``"target_to_source"``, the label ``edge_index[0]`` receives from
             ``edge_index[1]``; with ``"source_to_target"``, ``edge_index[1]`` receives from ``edge_index[0]``.
 
     Attributes:

@@ -36,10 +36,10 @@ def choose_kernel(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_wei
     """Returns the kernel that ``kernel="auto"`` selects for these tensors, and the reason.
 
     Args:
-        x: The features.
-        adjacency: The pattern.
-        edge_weight: The edge weights.
-        self_weight: The self weights.
+        x: the features.
+        adjacency: the pattern.
+        edge_weight: the edge weights.
+        self_weight: the self weights.
 
     >>> import torch
     >>> adjacency = Adjacency(torch.tensor([[0], [1]]), num_nodes=2)

@@ -46,10 +46,10 @@ def propagate(
     The result is differentiable with respect to features, edge weights and self weights.
 
     Args:
-        x: The features (C, F), float32, float64 or bfloat16. They need not be contiguous.
-        adjacency: The pattern of Â (:class:`Adjacency`), which is built once.
-        edge_weight: The weights w (E,), in the order of the ``edge_index`` of the adjacency.
-        self_weight: The weights s (C,). Default: zeros.
+        x: the features (C, F), float32, float64 or bfloat16. They need not be contiguous.
+        adjacency: the pattern of Â (:class:`Adjacency`), which is built once.
+        edge_weight: the weights w (E,), in the order of the ``edge_index`` of the adjacency.
+        self_weight: the weights s (C,). Default: zeros.
         kernel: ``"gather_scatter"`` (as in PyG), ``"segment"`` (torch-scatter), ``"dense"``, ``"bag"``, ``"triton"``
             (CUDA), or ``"auto"`` (see :func:`choose_kernel`). All kernels agree up to rounding.
 
