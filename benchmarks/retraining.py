@@ -21,8 +21,9 @@ from mlgcn_pyg.features.batches import ResidentRows, StreamedRows
 from mlgcn_pyg.features.epochs import epoch_order
 from mlgcn_pyg.nn import Backbone, multilabel_soft_margin
 from mlgcn_pyg.training import HeadConfig, fit_head
-from mlgcn_pyg.training.heads.engines import GraphedStep, SideBySide, make_step
-from mlgcn_pyg.training.heads.steps import Step, make_optimizers
+from mlgcn_pyg.training.heads.engines import make_step
+from mlgcn_pyg.training.heads.steps import make_optimizers
+from mlgcn_pyg.typing import TrainingStep
 
 IMAGES, FEATURES, LABELS, BATCH, HEADS = 82_081, 2048, 80, 32, 8
 USUAL = "h5py + DataLoader + released order"
@@ -67,7 +68,7 @@ def new_head(width: int, seed: int, device: str) -> MLGCNHead:
     return MLGCNHead(make_graph(LABELS), width, (HIDDEN,)).to(device)
 
 
-def new_step(heads: list[MLGCNHead], source: ResidentRows) -> Step | GraphedStep | SideBySide:
+def new_step(heads: list[MLGCNHead], source: ResidentRows) -> TrainingStep:
     """The engine's own step of these heads."""
     configs = [CONFIG] * len(heads)
     return make_step(heads, source, make_optimizers(heads, configs, source.device), configs)
@@ -83,7 +84,7 @@ def take(steps: int, batches: Iterator, step: Callable) -> None:
         step(batch)
 
 
-def drive(steps: int, rows: Iterator, engine: Step | GraphedStep | SideBySide) -> None:
+def drive(steps: int, rows: Iterator, engine: TrainingStep) -> None:
     """So many steps of the engine."""
     rows = itertools.islice(rows, steps)
     while steps:

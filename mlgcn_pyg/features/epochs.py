@@ -5,8 +5,8 @@ from torch import Tensor
 
 from mlgcn_pyg.seeding import derived_seed
 
-BLOCK = 32  # neighbouring images that are shuffled as a unit, so that a disk reads runs instead of single rows
-WINDOW = 16_384  # images shuffled among each other; a streamed pass holds as many (64 MiB of float16 at D = 2048)
+BLOCK = 32  # neighbouring images shuffled as a unit, so that a disk reads runs instead of single rows
+WINDOW = 16_384  # images shuffled together; a streamed pass holds this many (64 MiB of float16 at D = 2048)
 
 
 def epoch_order(num_images: int, seed: int, epoch: int) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from mlgcn_pyg.checks import check_finite, check_same_labels, check_targets
-from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.errors import InputError, renamed_arguments
 from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.features.batches import ResidentRows, open_rows
 from mlgcn_pyg.typing import Head, RowSource
@@ -29,11 +29,12 @@ def open_source(data: Data, head: Head, device: str | torch.device = "cpu", stre
     if isinstance(data, FeatureCache):
         check_same_labels("data", data.label_names, head.label_names, "the head")
         _check_shapes(data.features.shape, data.targets.shape, head)
-        return open_rows(data, device, stream)
-    features, targets = data[0].to(device), check_targets("data", data[1]).to(device)
-    check_finite("data", features)
+        with renamed_arguments(cache="data"):
+            return open_rows(data, device, stream)
+    features, targets = data[0].to(device), torch.as_tensor(data[1])
     _check_shapes(features.shape, targets.shape, head)
-    return ResidentRows(features, targets)
+    check_finite("data", features)
+    return ResidentRows(features, check_targets("data", targets).to(device))
 
 
 def _check_shapes(features: Sequence[int], targets: Sequence[int], head: Head) -> None:

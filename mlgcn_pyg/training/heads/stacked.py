@@ -1,4 +1,4 @@
-"""The forward pass of one head, or of many heads of equal shape in a single batched program."""
+"""The forward pass of one head, or of many heads of equal shape as one batched computation."""
 
 from collections.abc import Sequence
 from typing import Protocol

@@ -127,7 +127,7 @@ def matmul_precision(config: HeadConfig, device: torch.device) -> Iterator[None]
         InputError: if the precision is ``tf32`` and the device is not a CUDA device.
     """
     if config.precision == "tf32" and device.type != "cuda":
-        raise InputError("precision", "float32 or bf16 on this device", "'tf32'", "TF32 is a type of NVIDIA GPUs")
+        raise InputError("precision", "float32 or bf16 on this device", "'tf32'", "TF32 requires an NVIDIA GPU")
     if device.type != "cuda":
         yield
         return

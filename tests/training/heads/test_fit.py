@@ -111,6 +111,10 @@ def test_refusals(tmp_path):
         fit_head(fresh("linear"), (features[:, :4], targets))
     with pytest.raises(InputError, match=r"val: expected targets of shape \(10, 5\)"):
         fit_head(fresh("linear"), (features, targets), (features, targets[:, :2]))
+    with pytest.raises(InputError, match=r"train: expected targets of shape \(10, 5\), found shape \(10,\)"):
+        fit_head(fresh("linear"), (features, targets[:, 0]))
+    with pytest.raises(InputError, match=r"train: expected values in \{-1, 0, 1\}, found [23] at image 0, label 0"):
+        fit_head(fresh("linear"), (features, targets + 2))
     with pytest.raises(InputError, match="train: expected finite numbers"):
         fit_head(fresh("linear"), (features * torch.nan, targets))
     cache = FeatureCache.from_arrays(tmp_path / "c.h5", features, targets, list("abcde"))
