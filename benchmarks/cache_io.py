@@ -19,8 +19,10 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.features import FeatureCache, extract_features, format
+from mlgcn_pyg.features import FeatureCache, extract_features
 from mlgcn_pyg.features.batches import ResidentRows
+from mlgcn_pyg.features.format import create
+from mlgcn_pyg.features.header import checked_header
 from mlgcn_pyg.features.writer import FeatureWriter
 from mlgcn_pyg.system import sync_folder
 
@@ -39,7 +41,7 @@ def write_cache(path: Path, rows: np.ndarray) -> None:
     partial = path.with_suffix(".partial")
     ids, targets = [str(k) for k in range(count)], np.zeros((count, LABELS), np.int8)
     names = [str(k) for k in range(LABELS)]
-    format.create(partial, format.checked_header((count, 1, width), "float16", targets, names, ids, {}, BATCH))
+    create(partial, checked_header((count, 1, width), "float16", targets, names, ids, {}, BATCH))
     with FeatureWriter(partial) as writer:
         for batch, start in enumerate(range(0, count, BATCH)):
             writer.write_batch(batch, rows[start : start + BATCH, None])

@@ -1,11 +1,12 @@
-"""Files that are whole or absent, wherever their names lead."""
+"""Files that are complete or absent, also behind symbolic links, and locks."""
 
 import os
 
 import pytest
 
 from mlgcn_pyg.cli.predictions import opened
-from mlgcn_pyg.files import atomic_path, write_text
+from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.files import atomic_path, locked, own_folder, write_text
 
 
 @pytest.fixture(params=["file", "dangling", "relative", "link to a link"])
@@ -33,8 +34,8 @@ def test_a_link_stays_and_what_it_points_to_is_written(link):
     assert only_target(link, target) and target.read_text() == link.read_text() == "after"
 
 
-def test_a_file_in_the_making_lies_beside_what_a_link_points_to(link):
-    """Where the link lies may be another disk: a file cannot be renamed from one to the other."""
+def test_an_unfinished_file_is_in_the_folder_of_the_links_target(link):
+    """A file cannot be renamed from one disk to another, and the link may be on a different disk."""
     link, target = link
     before = target.read_text() if target.exists() else None
     with pytest.raises(KeyboardInterrupt), atomic_path(link) as partial:
@@ -66,3 +67,46 @@ def test_two_writers_of_one_number_do_not_write_into_each_others_file(tmp_path):
         one.write_text("one")
         other.write_text("other")
     assert (tmp_path / "f").read_text() == "one" and os.listdir(tmp_path) == ["f"]  # whole, the last one's
+
+
+def test_a_lock_excludes_others_and_leaves_nothing(tmp_path):
+    file = tmp_path / "f"
+    (tmp_path / ".f.lock").touch()  # a killed process left it
+    for hold in (lambda: locked(file), lambda: own_folder(tmp_path)):
+        with hold():
+            with pytest.raises(InputError) as refused, hold():
+                pass
+            assert refused.value.found.endswith("in use by another process")
+        assert os.listdir(tmp_path) == []
+    with locked(file):
+        file.touch()
+    assert os.listdir(tmp_path) == []  # no empty file either
+    with locked(file):
+        file.write_text("content")
+    assert os.listdir(tmp_path) == ["f"]
+
+
+def test_a_file_with_the_name_of_a_lock_is_kept(tmp_path):
+    (tmp_path / ".f.lock").write_text("not a lock")
+    with locked(tmp_path / "f"):
+        pass
+    assert (tmp_path / ".f.lock").read_text() == "not a lock"
+
+
+def test_a_lock_ends_although_a_forked_child_shares_it(tmp_path):
+    """Worker processes may live a little longer than the block."""
+    ready, write = os.pipe()
+    with locked(tmp_path / "f"):
+        child = os.fork()
+        if child == 0:
+            os.read(ready, 1)
+            os._exit(0)
+    with locked(tmp_path / "f"):
+        pass
+    os.write(write, b"1")
+    os.waitpid(child, 0)
+
+
+def test_text_keeps_its_line_ends(tmp_path):
+    write_text(tmp_path / "f", "a\nb\r\nc")
+    assert (tmp_path / "f").read_bytes() == b"a\nb\r\nc"

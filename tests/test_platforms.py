@@ -72,5 +72,5 @@ def test_space_is_claimed_without_changing_what_is_there(tmp_path, monkeypatch):
     path = tmp_path / "f"
     path.write_bytes(b"head" + bytes(20) + b"row" + bytes(5))
     with open(path, "rb+") as file:
-        preallocate(file.fileno(), 4, 60)
+        preallocate(file.fileno(), 4, 60)  # to byte 64
         assert read_at(file.fileno(), 100, 0) == b"head" + bytes(20) + b"row" + bytes(37)

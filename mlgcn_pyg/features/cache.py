@@ -12,7 +12,8 @@ from torch import Tensor
 
 from mlgcn_pyg.checks import check_positive
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.features import format
+from mlgcn_pyg.features.format import create
+from mlgcn_pyg.features.header import checked_header
 from mlgcn_pyg.features.parts import JoinedRows, open_parts
 from mlgcn_pyg.features.rows import Rows
 from mlgcn_pyg.features.writer import FeatureWriter, storable
@@ -101,8 +102,8 @@ class FeatureCache:
         batch_size = max(1, (8 << 20) // max(1, 4 * features[:1].numel()))  # several megabytes per checksum
         with atomic_path(path) as partial:
             shape = (features.size(0), features.size(1), features.size(2))
-            header = format.checked_header(shape, dtype, targets, label_names, ids, meta or {}, batch_size)
-            format.create(partial, header)
+            header = checked_header(shape, dtype, targets, label_names, ids, meta or {}, batch_size)
+            create(partial, header)
             with FeatureWriter(partial, fix="free disk space and run again") as writer:
                 for batch, rows in enumerate(features.split(batch_size) if len(features) else ()):
                     start = batch * batch_size

@@ -12,11 +12,12 @@ from torch import Tensor
 from mlgcn_pyg.checks import check_choice, check_count, check_positive
 from mlgcn_pyg.distributed import Ranks
 from mlgcn_pyg.errors import Argument, InputError
-from mlgcn_pyg.features import format
 from mlgcn_pyg.features.cache import FeatureCache
+from mlgcn_pyg.features.header import DTYPES
 from mlgcn_pyg.features.loading import Progress, Views, image_batches
-from mlgcn_pyg.features.plan import Plan, check_shard
+from mlgcn_pyg.features.plan import Plan
 from mlgcn_pyg.features.provenance import provenance
+from mlgcn_pyg.features.shards import check_shard
 from mlgcn_pyg.features.writer import FeatureWriter, storable
 from mlgcn_pyg.typing import FeatureExtractor, LabeledDataset
 
@@ -90,7 +91,7 @@ def extract_features(
     FeatureCache(4 images, 1 view, 512 features, 16 labels)
     """
     check_choice("on_error", on_error, ("stop", "skip"))
-    check_choice("dtype", dtype, format.DTYPES)
+    check_choice("dtype", dtype, DTYPES)
     check_choice("precision", precision, PRECISIONS)
     batch_size, seed = check_positive("batch_size", batch_size), check_count("seed", seed)
     check_count("num_workers", num_workers)

@@ -10,7 +10,7 @@ import numpy as np
 
 from mlgcn_pyg.checks import check_same_labels
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.features.format import Contents
+from mlgcn_pyg.features.header import Contents
 from mlgcn_pyg.features.provenance import KEY, differences, is_extracted
 from mlgcn_pyg.features.reading import read_contents
 from mlgcn_pyg.files import existing_file

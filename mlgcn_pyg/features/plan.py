@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlgcn_pyg.checks import check_count, check_positive
 from mlgcn_pyg.errors import Argument, InputError
-from mlgcn_pyg.features import format
+from mlgcn_pyg.features.format import create
+from mlgcn_pyg.features.header import Contents, checked_header
 from mlgcn_pyg.features.loading import Progress, Views, broken_error, broken_images
 from mlgcn_pyg.features.provenance import ENVIRONMENT, KEY, Difference, differences
 from mlgcn_pyg.features.reading import NewerFormat, read_contents
+from mlgcn_pyg.features.shards import shard_rows
 from mlgcn_pyg.features.writer import FeatureWriter, merge
 from mlgcn_pyg.files import check_file_name, locked, partial_path
 
@@ -125,10 +126,10 @@ class Plan:
     def helper_file(self, rank: int) -> Path:
         """Creates a file with the same header, for the batches of another process."""
         file = self.partial.with_name(f"{self.partial.name}.rank{rank}")
-        format.create(file, read_contents(self.partial, complete=False))
+        create(file, read_contents(self.partial, complete=False))
         return file
 
-    def _unfinished(self) -> format.Contents | None:
+    def _unfinished(self) -> Contents | None:
         """Reads the file of an interrupted extraction with the same content key; None if there is nothing to resume."""
         if not self.partial.exists():
             return None
@@ -172,7 +173,7 @@ class Plan:
             skipped, kept = [dataset.ids[row] for row in broken], [row for row in kept if row not in broken]
             if broken and not kept:
                 raise broken_error(dataset, broken)
-        header = format.checked_header(
+        header = checked_header(
             (len(kept), self.source.views, self.wanted["num_features"]),
             self.wanted["dtype"],
             dataset.targets[kept],
@@ -181,28 +182,4 @@ class Plan:
             self.wanted | {"skipped": skipped, "on_error": self.on_error},
             batch_size,
         )
-        format.create(self.partial, header)
-
-
-def shard_rows(num_images: int, batch_size: int, shard: Sequence[int] | None) -> range:
-    """Returns the rows of shard i of n, a run of whole batches; all rows if ``shard`` is None.
-
-    >>> [shard_rows(10, 4, (i, 2)) for i in range(2)]
-    [range(0, 4), range(4, 10)]
-    """
-    i, n = shard or (0, 1)
-    batches = format.num_batches(num_images, batch_size)
-    first, last = batches * i // n, batches * (i + 1) // n
-    return range(first * batch_size, min(last * batch_size, num_images))
-
-
-def check_shard(shard: tuple[int, int] | None) -> tuple[int, int] | None:
-    """Returns ``shard`` as (i, n) with 0 ≤ i < n; raises InputError for anything else."""
-    if shard is None:
-        return None
-    if isinstance(shard, str) or len(shard) != 2:
-        raise InputError("shard", "(i, n) with 0 ≤ i < n", repr(shard))
-    i, n = check_count("shard", shard[0]), check_positive("shard", shard[1])
-    if i >= n:
-        raise InputError("shard", "(i, n) with 0 ≤ i < n", (i, n))
-    return i, n
+        create(self.partial, header)

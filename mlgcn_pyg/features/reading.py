@@ -10,7 +10,8 @@ import numpy as np
 
 from mlgcn_pyg.checks import check_label_names, check_targets
 from mlgcn_pyg.errors import Argument, InputError, first_line, renamed_arguments
-from mlgcn_pyg.features.format import FORMAT, VERSION, Contents, header_digest, num_batches
+from mlgcn_pyg.features.format import FORMAT, VERSION
+from mlgcn_pyg.features.header import Contents, header_digest, num_batches
 from mlgcn_pyg.features.heaps import check_heaps
 
 _FIRST_PARTS = ("features", "targets", "label_names", "ids")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.features.format import Contents
+from mlgcn_pyg.features.header import Contents
 from mlgcn_pyg.features.reading import identity
 
 CHUNK = 1 << 26  # bytes that pass through pinned memory at a time

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mlgcn_pyg.errors import Argument, InputError
-from mlgcn_pyg.features.format import Contents, checksum
+from mlgcn_pyg.features.header import Contents, checksum
 from mlgcn_pyg.features.provenance import is_extracted
 from mlgcn_pyg.features.reading import read_contents
 from mlgcn_pyg.features.rows import Rows

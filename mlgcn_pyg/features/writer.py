@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.features.format import checksum
+from mlgcn_pyg.features.header import checksum
 from mlgcn_pyg.features.reading import read_contents
 from mlgcn_pyg.files import enough_disk, publish
 from mlgcn_pyg.system import BINARY, preallocate, read_at, sync_data, write_at

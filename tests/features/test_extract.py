@@ -197,3 +197,18 @@ def test_half_of_a_launcher_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(InputError, match="WORLD_SIZE: expected a launcher's other variables .*; start with torchrun"):
         extract_features(SmallBackbone(), small_scenes(tmp_path / "scenes", 3), tmp_path / "s.h5")
+
+
+def test_a_transform_that_gives_no_tensor_is_not_taken_for_a_broken_image(tmp_path):
+    scenes = small_scenes(tmp_path / "scenes", 3)
+    scenes.transform = lambda image: image
+    with pytest.raises(InputError) as refused:
+        extract_features(SmallBackbone(), scenes, tmp_path / "s.h5")
+    assert refused.value.argument == "dataset" and refused.value.expected == "images as tensors"
+
+
+def test_batches_that_another_process_lost_are_reported(tmp_path, monkeypatch):
+    monkeypatch.setattr("mlgcn_pyg.features.plan.Plan.collect", lambda plan, writer, missing: [0])
+    with pytest.raises(InputError, match="the batches of every process, found 1 missing or damaged"):
+        extract_features(SmallBackbone(), small_scenes(tmp_path / "scenes", 3), tmp_path / "s.h5")
+    assert not (tmp_path / "s.h5").exists()

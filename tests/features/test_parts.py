@@ -8,7 +8,7 @@ import torch
 
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features import FeatureCache, extract_features
-from mlgcn_pyg.features.plan import shard_rows
+from mlgcn_pyg.features.shards import shard_rows
 from tests.features.small import SmallBackbone, small_scenes
 
 

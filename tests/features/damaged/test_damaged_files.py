@@ -14,6 +14,7 @@ from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features import FeatureCache, extract_features
 from mlgcn_pyg.features.reading import read_contents
 from mlgcn_pyg.features.verification import repair, verify
+from mlgcn_pyg.features.writer import FeatureWriter
 from tests.features.small import SmallBackbone, small_scenes
 
 
@@ -204,8 +205,6 @@ def test_no_rows(tmp_path):
 
 
 def test_not_a_number_in_a_file_whose_checksum_was_made_to_fit(path, scenes, good):
-    from mlgcn_pyg.features.writer import FeatureWriter
-
     with FeatureWriter(path) as writer:
         rows = np.frombuffer(writer.read_batch(1), np.float16).reshape(4, 1, 8).copy()
         rows[2, 0, 3] = np.inf
@@ -254,6 +253,10 @@ def test_version_1_stays_readable(tmp_path):
     assert verify(tmp_path / "old.h5").not_finite == [600]
     with pytest.raises(InputError, match="version 2, with checksums"):
         repair(tmp_path / "old.h5")
+    before = (tmp_path / "old.h5").read_bytes()
+    with pytest.raises(InputError, match="with checksums, of format version 2, found version 1"):
+        FeatureWriter(tmp_path / "old.h5")
+    assert (tmp_path / "old.h5").read_bytes() == before
 
 
 def test_a_pipe_is_no_file(tmp_path):
@@ -274,8 +277,6 @@ def test_repair_leaves_features_of_other_origin_where_they_are(tmp_path):
 
 
 def test_repair_of_a_file_in_the_making(path, scenes, good):
-    from mlgcn_pyg.features.writer import FeatureWriter
-
     with FeatureWriter(path) as writer:
         rows = np.frombuffer(writer.read_batch(1), np.float16).reshape(4, 1, 8).copy()
         rows[2, 0, 3] = np.nan  # under a checksum that fits: nothing else would find it
