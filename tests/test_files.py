@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from mlgcn_pyg.cli.predictions import opened
+from mlgcn_pyg.cli.predictions import open_output
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.files import atomic_path, locked, own_folder, write_text
 
@@ -48,7 +48,7 @@ def test_an_unfinished_file_is_in_the_folder_of_the_links_target(link):
 
 def test_predictions_through_a_link(link):
     link, target = link
-    with opened(link) as stream:
+    with open_output(link) as stream:
         stream.write("a line")
         assert (target.parent / "far.txt.partial").exists()
     assert only_target(link, target) and target.read_text() == "a line"
