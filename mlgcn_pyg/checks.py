@@ -32,10 +32,10 @@ def check_number(argument: str, value: float, low: float, high: float, *, open_l
         value: a number of Python or NumPy, or a tensor with a single entry and no dimensions.
         low: the smallest value.
         high: the largest value.
-        open_low: if True, ``low`` itself is refused.
+        open_low: if True, ``low`` itself is not allowed.
 
     Raises:
-        InputError: if the value is outside the range, NaN, or not a real number; strings and truth values are not.
+        InputError: if the value is outside the range, NaN, or not a real number; strings and booleans are refused.
 
     >>> check_number("tau", 1, 0, 1)
     1.0
@@ -140,7 +140,7 @@ def check_text(argument: str, text: str) -> str:
     """Returns ``text`` if it can be encoded in UTF-8.
 
     Raises:
-        InputError: if it is not a string, or has surrogates, which JSON files and some terminals let through.
+        InputError: if it is not a string, or contains lone surrogates, as JSON texts and file names can.
 
     >>> check_text("label_names", "Straße")
     'Straße'
@@ -218,7 +218,7 @@ def check_same_labels(argument: str, names: Sequence[str], expected: Sequence[st
 
     Args:
         argument: the argument that has ``names``.
-        names: its labels.
+        names: the labels that it has.
         expected: the labels that it must have.
         where: what has the expected labels, such as ``"the graph"``.
 

@@ -16,7 +16,7 @@ class Argument:
     """
 
     name: str
-    value: object = ...  # an Ellipsis is no value, also after pickling
+    value: object = ...  # an Ellipsis stands for no value, also after pickling
 
     @property
     def has_value(self) -> bool:
@@ -48,13 +48,13 @@ class InputError(ValueError):
     def __init__(self, argument: str, expected: str, found: object, fix: Fix = ""):
         self.argument, self.expected, self.found = argument, expected, str(found)
         self.fix: tuple[str | Argument, ...] = (fix,) if isinstance(fix, str) else tuple(fix)
-        super().__init__(self.argument, self.expected, self.found, self.fix)  # what a pickle rebuilds the error from
+        super().__init__(self.argument, self.expected, self.found, self.fix)  # a pickle rebuilds the error from these
 
     def __str__(self) -> str:
         return self.text()
 
     def text(self, show: Callable[[Argument], str] = str) -> str:
-        """The error on one line, without control characters.
+        """Returns the error as one line without control characters.
 
         Args:
             show: writes an argument; the command line writes ``--overwrite`` for ``overwrite=True``.
@@ -68,7 +68,8 @@ class InputError(ValueError):
 def renamed_arguments(**names: str) -> Iterator[None]:
     """Renames the arguments in an :class:`InputError` that is raised within the block.
 
-    A function that passes its own arguments on under other names keeps its names in the error.
+    A function that passes its arguments to functions that name them differently uses it: the error then has the names
+    that the caller knows.
 
     Args:
         names: the name within the block → the name in the error.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mlgcn_pyg.checks import check_positive, check_tensor
-from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.errors import InputError, renamed_arguments
 from mlgcn_pyg.graph.edges import MAX_ENTRIES, EdgeRule, mine_edges
 from mlgcn_pyg.graph.fields import Array, SparseMatrix
 from mlgcn_pyg.graph.sparse import stacked, without_diagonal
@@ -93,17 +93,19 @@ class CooccurrenceCounter:
         return self
 
     def merge(self, other: "CooccurrenceCounter") -> Self:
-        """Adds the images of a different counter over the same labels.
+        """Adds the images of another counter over the same labels.
 
         Args:
-            other: it is not changed.
+            other: the other counter; it is not changed.
 
         Returns:
             This counter.
 
         Raises:
-            InputError: if ``other`` counts a different number of labels.
+            InputError: if ``other`` is not a counter over the same number of labels.
         """
+        if not isinstance(other, CooccurrenceCounter):
+            raise InputError("other", "a CooccurrenceCounter", type(other).__name__)
         if other.num_labels != self.num_labels:
             raise InputError("other", f"a counter over {self.num_labels} labels", f"one over {other.num_labels}")
         return self._add(other._all_present(), other._all_unknown())
@@ -120,7 +122,7 @@ class CooccurrenceCounter:
     def pair_counts(self) -> "csr_array":
         """(C, C) sparse int64, M_ij with an empty diagonal.
 
-        All pairs are in memory at once; :meth:`edges` avoids that if there are many labels.
+        All pairs are in memory at once; for many labels, :meth:`edges` needs less memory.
         """
         present = self._all_present()
         return without_diagonal(present.T.tocsr() @ present).astype(np.int64)
@@ -146,16 +148,19 @@ class CooccurrenceCounter:
 
         Args:
             rule: which pairs become edges; default: ``EdgeRule()``.
-            max_entries: pair counts in memory at a time, about 45 bytes each.
+            max_entries: the largest number of pair counts in memory at a time, at about 45 bytes each.
 
         Returns:
             ``edge_index`` (2, E) and P (E,) float64.
 
         Raises:
-            InputError: if ``max_entries`` is not an integer ≥ 1.
+            InputError: if ``rule`` is not an EdgeRule, or ``max_entries`` is not an integer ≥ 1.
         """
+        rule = EdgeRule() if rule is None else rule
+        if not isinstance(rule, EdgeRule):
+            raise InputError("rule", "an EdgeRule", type(rule).__name__)
         present, unknown = self._all_present(), self._all_unknown()
-        return mine_edges(present, unknown, rule or EdgeRule(), check_positive("max_entries", max_entries))
+        return mine_edges(present, unknown, rule, check_positive("max_entries", max_entries))
 
 
 def count_targets(
@@ -171,7 +176,8 @@ def count_targets(
         InputError: if the shape or a value is not valid.
     """
     if num_labels is not None and not hasattr(targets, "shape"):
-        return CooccurrenceCounter(num_labels).update_ids(cast(Sequence[Sequence[int]], targets))
+        with renamed_arguments(rows="targets"):
+            return CooccurrenceCounter(num_labels).update_ids(cast(Sequence[Sequence[int]], targets))
     if not hasattr(targets, "shape"):
         targets = check_tensor("targets", targets, "a matrix of targets", fix="for lists of label ids, give num_labels")
     shape = tuple(cast(SparseMatrix, targets).shape)

@@ -1,4 +1,4 @@
-"""A label graph's tensors and settings as a PyTorch Geometric ``Data``, and what can be done with them."""
+"""A label graph's tensors and settings as a PyTorch Geometric ``Data``, with the methods that need no counts."""
 
 import warnings
 from collections.abc import Sequence
@@ -94,7 +94,9 @@ class LabelGraphData(Data):
         return self.num_labels if self.x is None else self.x.size(1)
 
     def to_dense(self) -> Tensor:
-        """Returns Â (C, C), whose rows receive: one propagation step is ``graph.to_dense() @ h`` for h (C, F).
+        """Returns Â (C, C), in which row i receives from column j.
+
+        One propagation step is ``graph.to_dense() @ h``, for label features h (C, F).
 
         Raises:
             InputError: if there are more than 16,384 labels (1 GiB).
@@ -117,7 +119,7 @@ class LabelGraphData(Data):
             weighting: ``"paper"``, ``"released"``, ``"binary"`` or ``"none"``; default: the graph's.
 
         Raises:
-            InputError: if τ is below the graph's: weaker edges were not kept. If p or weighting are not valid.
+            InputError: if τ is below the graph's, because weaker edges were not kept. If p or weighting is not valid.
 
         >>> from mlgcn_pyg import LabelGraph
         >>> graph = LabelGraph.from_targets([[1, 1], [1, 0]], tau=0.4)
@@ -159,13 +161,13 @@ class LabelGraphData(Data):
         """Checks the shapes and values of all fields.
 
         Args:
-            raise_on_error: if False, a problem is a warning and False is returned.
+            raise_on_error: if False, issues a warning and returns False instead of raising.
 
         Returns:
             True if the graph is valid.
 
         Raises:
-            InputError: if it is not; the error's ``argument`` is the name of the field.
+            InputError: if it is not valid; the error's ``argument`` is the name of the field.
         """
         try:
             check_graph(self)
@@ -188,14 +190,14 @@ class LabelGraphData(Data):
 
     @classmethod
     def from_state(cls, state: dict[str, Any], where: str = "") -> Self:
-        """Returns the graph of a :meth:`state`.
+        """Builds a graph from its :meth:`state`.
 
         Args:
             state: the dict.
-            where: where it comes from, such as a file, for error messages.
+            where: the origin of the dict, such as a file name, for error messages.
 
         Raises:
-            InputError: if it is not the state of a valid graph.
+            InputError: if ``state`` is not the state of a valid graph.
         """
         place = f" in {where}" if where else ""
         fields = fields_of_state(state, place)

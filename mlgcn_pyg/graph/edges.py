@@ -67,7 +67,7 @@ class EdgeRule:
             i, j and P_ij of the edges, sorted by i and then by j.
         """
         keep = (row != column) & (together >= max(self.min_count, 1))
-        # both estimates are at most M / n: most pairs are dropped before the costlier one is computed
+        # both estimates are at most M / n: most pairs are dropped before the more expensive one is computed
         keep &= together >= self.tau * known * (1 - 1e-12)
         row, column, together, known = row[keep], column[keep], together[keep], known[keep]
         prob = PROBABILITIES[self.probability](together.astype(np.float64), known.astype(np.float64))
@@ -165,8 +165,8 @@ def _blocks(
     The blocks are small enough for every thread to get one.
     """
     num_labels = by_label.shape[0]
-    # the additions for row i: one for every present or unknown label in every image that has i. The row has at most as
-    # many entries, and at most C.
+    # The work for row i is one addition for every present or unknown label in every image that has i. The row has at
+    # most as many entries, and at most C.
     works = [by_label @ length for length in lengths]
     work = works[0] + works[1]
     share = max(int(work.sum()) // threads, 1)

@@ -43,6 +43,8 @@ class LabelEmbeddings:
 
     def __post_init__(self) -> None:
         names = check_label_names(self.label_names)
+        if not isinstance(self.x, Tensor):
+            raise InputError("x", "a tensor (C, F)", type(self.x).__name__)
         if self.x.dim() != 2 or not self.x.is_floating_point() or self.x.size(1) == 0:
             shape = f"shape {tuple(self.x.shape)}, {self.x.dtype}"
             raise InputError("x", f"one row of numbers per label, shape ({len(names)}, F)", shape)
@@ -58,15 +60,16 @@ class LabelEmbeddings:
             label_names: names of labels, in the order of the result.
 
         Raises:
-            InputError: if a label has no embedding.
+            InputError: if a label has no embedding, or a name occurs twice.
         """
+        label_names = check_label_names(label_names)
         row = {name: k for k, name in enumerate(self.label_names)}
         if missing := [name for name in label_names if name not in row]:
             where = f" ({self.source['file']})" if "file" in self.source else ""
             found = f"none for {', '.join(map(repr, missing[:5]))}{where}"
             raise InputError("label_names", "labels that have an embedding", found, "make embeddings for these labels")
         rows = [row[name] for name in label_names]
-        return LabelEmbeddings(tuple(label_names), self.x[rows], self.source)
+        return LabelEmbeddings(label_names, self.x[rows], self.source)
 
     def save(self, path: str | Path) -> None:
         """Writes the embeddings to a file, atomically: the file is complete or absent.

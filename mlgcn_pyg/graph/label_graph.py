@@ -27,7 +27,8 @@ class LabelGraph(LabelGraphData):
     leaves fewer edges. The re-weighted adjacency Â then decides how labels mix in each graph convolution: a label
     keeps the share 1 − p of its own features and receives the share p from its neighbours (Eq. 8 for
     ``weighting="paper"``; :mod:`mlgcn_pyg.graph.weighting` has all weightings). Self weights are stored as a vector
-    beside the edges, not as self-loops.
+    beside the edges, not as self-loops. Usually, many labels have no edges, and a few labels have most of them: hubs,
+    such as ``person`` in COCO (see :meth:`summary`).
 
     Build a graph with :meth:`from_targets`, :meth:`from_counter`, :meth:`from_counts` or :meth:`from_released`. It
     remains an ordinary :class:`torch_geometric.data.Data` (``.to(device)``, ``to_networkx``, …).
@@ -72,7 +73,7 @@ class LabelGraph(LabelGraphData):
         top_k: int | None = None,
         max_entries: int = MAX_ENTRIES,
     ) -> Self:
-        """Builds the graph of a training set.
+        """Builds the graph from the targets of a training set.
 
         Args:
             targets: (N, C) with 1 for present, 0 for absent and −1 for unknown, dense or a SciPy sparse matrix; N may
@@ -86,9 +87,9 @@ class LabelGraph(LabelGraphData):
             weighting: ``"paper"`` (Eq. 8), ``"released"`` (the authors' code), ``"binary"`` or ``"none"``.
             probability: ``"ratio"`` (Eq. 6), or ``"wilson"`` for the lower end of its 95 % confidence interval, which
                 a rare label does not reach by chance.
-            min_count: images that must have both labels of an edge.
-            top_k: keeps the edges with the k highest P of every label; default: all.
-            max_entries: pair counts in memory at a time, about 45 bytes each.
+            min_count: the smallest number of images that have both labels of an edge.
+            top_k: keeps the k most probable edges of each label i; default: all.
+            max_entries: the largest number of pair counts in memory at a time, at about 45 bytes each.
 
         Raises:
             InputError: if an argument is not valid; the error names it.
@@ -124,19 +125,19 @@ class LabelGraph(LabelGraphData):
         top_k: int | None = None,
         max_entries: int = MAX_ENTRIES,
     ) -> Self:
-        """Builds the graph of targets that were counted in batches or by several processes.
+        """Builds the graph from targets that were counted in batches or by several processes.
 
         Args:
-            counter: the counts, of at least 0 images.
+            counter: the counts.
             label_names: C different names; default: the numbers 0…C−1.
             x: (C, F) label embeddings; default: one-hot.
             tau: τ in (0, 1]; pairs with P ≥ τ become edges.
             p: share of the neighbours in [0, 1]; below 1 for weighting ``"released"``.
             weighting: ``"paper"``, ``"released"``, ``"binary"`` or ``"none"``.
             probability: ``"ratio"`` or ``"wilson"``; see :meth:`from_targets`.
-            min_count: images that must have both labels of an edge.
-            top_k: keeps the edges with the k highest P of every label; default: all.
-            max_entries: pair counts in memory at a time, about 45 bytes each.
+            min_count: the smallest number of images that have both labels of an edge.
+            top_k: keeps the k most probable edges of each label i; default: all.
+            max_entries: the largest number of pair counts in memory at a time, at about 45 bytes each.
 
         Raises:
             InputError: if an argument is not valid; the error names it.
@@ -170,7 +171,7 @@ class LabelGraph(LabelGraphData):
         min_count: int = 1,
         top_k: int | None = None,
     ) -> Self:
-        """Builds the graph of counts that exist already.
+        """Builds the graph from label counts and pair counts that were computed elsewhere.
 
         Args:
             label_counts: N_i (C,), integers ≥ 0.
@@ -182,8 +183,8 @@ class LabelGraph(LabelGraphData):
             p: share of the neighbours in [0, 1]; below 1 for weighting ``"released"``.
             weighting: ``"paper"``, ``"released"``, ``"binary"`` or ``"none"``.
             probability: ``"ratio"`` or ``"wilson"``; see :meth:`from_targets`.
-            min_count: images that must have both labels of an edge.
-            top_k: keeps the edges with the k highest P of every label; default: all.
+            min_count: the smallest number of images that have both labels of an edge.
+            top_k: keeps the k most probable edges of each label i; default: all.
 
         Raises:
             InputError: if an argument is not valid; the error names it. If no set of images can have these counts.
@@ -212,7 +213,7 @@ class LabelGraph(LabelGraphData):
         min_count: int = 1,
         top_k: int | None = None,
     ) -> Self:
-        """Builds the graph of the authors' label counts, by default with the weighting of their code.
+        """Builds the graph from the authors' label counts, by default with the weighting of their code.
 
         No code in the file is run.
 
@@ -225,11 +226,11 @@ class LabelGraph(LabelGraphData):
             p: share of the neighbours in [0, 1), or [0, 1] for other weightings than ``"released"``.
             weighting: ``"released"``, ``"paper"``, ``"binary"`` or ``"none"``.
             probability: ``"ratio"`` or ``"wilson"``; see :meth:`from_targets`.
-            min_count: images that must have both labels of an edge.
-            top_k: keeps the edges with the k highest P of every label; default: all.
+            min_count: the smallest number of images that have both labels of an edge.
+            top_k: keeps the k most probable edges of each label i; default: all.
 
         Raises:
-            InputError: if the file is not such a file, or no set of images can have its counts. If another argument is
+            InputError: if ``adj`` is not such a file; if no set of images can have its counts; if another argument is
                 not valid.
         """
         with renamed_arguments(path="adj", label_counts="adj", pair_counts="adj"):

@@ -32,7 +32,7 @@ def present_and_unknown(targets: Array | SparseMatrix, num_labels: int) -> "tupl
     flat = dense.reshape(-1)
     if flat.size and flat.min() < 0:
         return _rows(np.flatnonzero(flat == 1), dense.shape), _rows(np.flatnonzero(flat == -1), dense.shape)
-    # flatnonzero is several times faster on truth values
+    # flatnonzero is several times faster on booleans
     return _rows(np.flatnonzero(flat.view(bool)), dense.shape), _rows(np.zeros(0, np.int64), dense.shape)
 
 
@@ -54,14 +54,14 @@ def from_label_ids(rows: Sequence[Sequence[int]], num_labels: int) -> "csr_array
     try:
         arrays = [np.asarray(row) for row in rows]
     except (TypeError, ValueError) as error:
-        raise InputError("targets", "lists of whole label ids", first_line(error)) from error
+        raise InputError("rows", "lists of integer label ids", first_line(error)) from error
     for row in arrays:
         if row.ndim != 1 or (row.size and row.dtype.kind not in "iu"):
-            raise InputError("targets", "lists of whole label ids", str(row.tolist())[:60])
+            raise InputError("rows", "lists of integer label ids", str(row.tolist())[:60])
     ids = np.concatenate([np.zeros(0, np.int64), *(row.astype(np.int64) for row in arrays if row.size)])
     if ids.size and (ids.min() < 0 or ids.max() >= num_labels):
         worst = int(ids.min() if ids.min() < 0 else ids.max())
-        raise InputError("targets", f"label ids in 0…{num_labels - 1}", worst)
+        raise InputError("rows", f"label ids in 0…{num_labels - 1}", worst)
     pointer = np.concatenate([[0], np.cumsum([row.size for row in arrays], dtype=np.int64)])
     present = csr_array((np.ones(len(ids), np.int32), ids, pointer), shape=(len(arrays), num_labels))
     present.sum_duplicates()

@@ -72,7 +72,7 @@ def embeddings_format(path: str | Path) -> str:
 
     Returns:
         ``"text"`` or ``"binary"`` for word vectors, ``"npy"``, ``"pickle"`` or ``"mlgcn"`` for embeddings of labels;
-        see :func:`~mlgcn_pyg.graph.label_embeddings`. Any file that is none of the others is taken for text.
+        see :func:`~mlgcn_pyg.graph.label_embeddings`. ``"text"`` is also returned for a file that is not recognised.
 
     Raises:
         InputError: if the file is an archive or a fastText model.

@@ -1,7 +1,7 @@
 """Plots of the label graph and of average precision per label. They need the extra ``plot``.
 
 Both functions draw on the axes that they are given, or on a new figure. They do not use ``pyplot``: the caller's
-backend and figures are not touched. In a notebook, ``plot_label_graph(graph).figure`` shows the figure.
+backend and figures are not changed. In a notebook, ``plot_label_graph(graph).figure`` shows the figure.
 """
 
 import math

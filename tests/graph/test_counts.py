@@ -95,6 +95,24 @@ def test_merging_other_labels_is_refused():
 
 
 @pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: CooccurrenceCounter("3"), "num_labels: expected an integer ≥ 1, found '3'"),
+        (lambda: CooccurrenceCounter(2).update(None), "targets: expected a tensor, an array or nested lists"),
+        (lambda: CooccurrenceCounter(2).update_ids(None), "rows: expected lists of integer label ids"),
+        (lambda: CooccurrenceCounter(2).update_ids([["a"]]), "rows: expected lists of integer label ids"),
+        (lambda: CooccurrenceCounter(2).update_ids([[2]]), "rows: expected label ids in 0…1, found 2"),
+        (lambda: CooccurrenceCounter(2).merge(None), "other: expected a CooccurrenceCounter, found NoneType"),
+        (lambda: CooccurrenceCounter(2).edges(0.4), "rule: expected an EdgeRule, found float"),
+        (lambda: CooccurrenceCounter(2).edges(max_entries="1"), "max_entries: expected an integer ≥ 1, found '1'"),
+    ],
+)
+def test_arguments_of_the_wrong_type(call, message):
+    with pytest.raises(InputError, match=f"^{message}"):
+        call()
+
+
+@pytest.mark.parametrize(
     "nums, pairs, message",
     [
         ([4, 4], [[0, 5], [5, 0]], r"P ≤ 1\), found M\[0,1\] = 5 but label 0 is in 4 images"),

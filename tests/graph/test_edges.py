@@ -160,7 +160,7 @@ def test_a_matrix_is_a_matrix_even_with_num_labels():
 
 @pytest.mark.parametrize("rows", [[[0.9, 2.7]], [[True, False]], [["a"]], [[[0]]]])
 def test_ids_that_are_no_whole_numbers(rows):
-    with pytest.raises(InputError, match="lists of whole label ids"):
+    with pytest.raises(InputError, match="lists of integer label ids"):
         LabelGraph.from_targets(rows, num_labels=3)
 
 

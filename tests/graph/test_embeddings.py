@@ -55,6 +55,27 @@ def test_names_without_words_and_files_that_are_not_there(file):
             label_embeddings(["person"], file, **{option: value})
 
 
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda file: label_embeddings(None, file), "label_names: expected a sequence of strings, found None"),
+        (lambda file: label_embeddings([1], file), "label_names: expected strings"),
+        (lambda file: label_embeddings(["person"], file, format=None), "format: expected one of auto"),
+        (lambda file: label_embeddings(["person"], file, oov=["zero"]), "oov: expected one of error"),
+        (lambda file: label_embeddings(["person"], file, seed="0"), "seed: expected an integer ≥ 0, found '0'"),
+        (lambda file: label_embeddings(["person"], file, aliases="person"), "aliases: expected a dict"),
+        (lambda file: label_embeddings(["person"], file, aliases={"person": 3}), "aliases: expected a string, found 3"),
+        (lambda file: LabelEmbeddings(("a",), [[1.0]]), r"x: expected a tensor \(C, F\), found list"),
+        (lambda file: LabelEmbeddings(None, torch.ones(1, 1)), "label_names: expected a sequence of strings"),
+        (lambda file: LabelEmbeddings(("a",), torch.ones(1, 1)).select(3), "label_names: expected a sequence"),
+        (lambda file: LabelEmbeddings(("a",), torch.ones(1, 1)).select("b"), "label_names: expected labels that have"),
+    ],
+)
+def test_arguments_of_the_wrong_type(file, call, message):
+    with pytest.raises(InputError, match=f"^{message}"):
+        call(file)
+
+
 def test_unknown_words_as_zeros_are_averaged_and_recorded(file):
     made = label_embeddings(["person", "bicycle lamp", "lamp"], file, oov="zero")
     assert made.x.tolist() == [[0, 3], [0.5, 0], [0, 0]]
