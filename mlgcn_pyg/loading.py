@@ -10,12 +10,13 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.system import obey_only, signals_blocked
+from mlgcn_pyg.typing import LabeledDataset
 
 ENDING = frozenset({signal.SIGINT, signal.SIGTERM})  # the signals that end a run
 
 
 def load_batches(
-    dataset: Dataset,
+    dataset: Dataset | LabeledDataset,
     *,
     batch_size: int | None = None,
     batches: Sequence[Sequence[int]] | None = None,
@@ -62,7 +63,7 @@ def load_batches(
 class _Guarded(Dataset):
     """Returns the InputError of an item instead of raising it: torch would keep only its text."""
 
-    def __init__(self, dataset: Dataset):
+    def __init__(self, dataset: Dataset | LabeledDataset):
         self.dataset = dataset
 
     def __len__(self) -> int:

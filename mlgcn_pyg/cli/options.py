@@ -10,7 +10,7 @@ from typing import Annotated, Any, Generic, TypeVar, get_args, get_type_hints
 
 import typer
 
-from mlgcn_pyg.training.config import Setting, settings
+from mlgcn_pyg.training.settings import Setting, settings
 
 # panels of the help
 DATA, MODEL, TRAINING, COMPUTATION, OUTPUT = "Data", "Model", "Training", "Computation", "Output"

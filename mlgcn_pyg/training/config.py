@@ -1,15 +1,22 @@
-"""Training recipes: every setting with its default, its check and its help text, which the command line shows too."""
+"""Training recipes. The command line takes defaults and help texts from them."""
 
 import math
-import textwrap
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
-from functools import partial
-from numbers import Integral
-from typing import Any, TypeVar, get_type_hints
+from dataclasses import dataclass, fields
 
-from mlgcn_pyg.checks import check_choice, check_count, check_number, check_positive
-from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.checks import check_count, check_positive
+from mlgcn_pyg.training.settings import (
+    choice,
+    documented,
+    flag,
+    fraction,
+    integer,
+    non_negative,
+    optional,
+    positive,
+    positive_fraction,
+    positive_or_inf,
+    setting,
+)
 
 # This module loads no torch, since `mlgcn --help` reads it: names that are defined beside torch code are repeated here.
 LOSSES = ("multilabel_soft_margin", "asymmetric")  # the names in mlgcn_pyg.nn.LOSSES
@@ -19,113 +26,32 @@ HEAD_PRECISIONS = ("float32", "tf32", "bf16")
 MODEL_PRECISIONS = ("float32", "bf16", "fp16")
 OLD_PRECISIONS = {"bfloat16": "bf16", "no": "float32"}  # names in files of earlier versions
 
-T = TypeVar("T")
-Check = Callable[[str, Any], Any]  # (name, value) → the converted value; raises InputError
-
-
-def setting(default: T, check: Check, help: str, choices: Sequence[str] = ()) -> T:
-    """Returns a dataclass field that carries its check, its help text and its choices as metadata."""
-    return field(default=default, metadata={"check": check, "help": help, "choices": tuple(choices)})
-
-
-def choice(default: str, choices: Sequence[str], help: str) -> str:
-    """Returns a :func:`setting` whose value is one of ``choices``."""
-    return setting(default, partial(check_choice, choices=choices), help, choices)
-
-
-def _optional(check: Check) -> Check:
-    return lambda name, value: None if value is None else check(name, value)
-
-
-def _finite(name: str, value: float, *, open_low: bool = False) -> float:
-    if math.isinf(number := check_number(name, value, 0, math.inf, open_low=open_low)):
-        raise InputError(name, "a finite number", value)
-    return number
-
-
-def _integer(name: str, value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise InputError(name, "an integer", repr(value))
-    return int(value)
-
-
-def _flag(name: str, value: bool) -> bool:
-    if not isinstance(value, bool):
-        raise InputError(name, "True or False", repr(value))
-    return value
-
-
-_positive = partial(_finite, open_low=True)
-_fraction = partial(check_number, low=0, high=1)
-_positive_fraction = partial(check_number, low=0, high=1, open_low=True)
-_norm = partial(check_number, low=0, high=math.inf, open_low=True)
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A field of a config class, as the command line needs it.
-
-    Attributes:
-        name: the name of the field.
-        type: its type, such as ``int`` or ``float | None``.
-        default: its default value.
-        help: what it does and why it has this default.
-        choices: the possible values; empty if there are other values.
-    """
-
-    name: str
-    type: Any
-    default: Any
-    help: str
-    choices: tuple[str, ...]
-
-
-def settings(config: type) -> tuple[Setting, ...]:
-    """Returns the fields of :class:`HeadConfig` or :class:`ModelConfig` in order.
-
-    >>> settings(HeadConfig)[-1].name, settings(HeadConfig)[-1].choices
-    ('views', ('first', 'mean'))
-    """
-    types = get_type_hints(config)
-    return tuple(
-        Setting(f.name, types[f.name], f.default, f.metadata["help"], f.metadata["choices"]) for f in fields(config)
-    )
-
-
-C = TypeVar("C", bound=type)
-
-
-def _documented(config: C) -> C:
-    """Appends the settings to the docstring of a config class."""
-    lines = [config.__doc__ or "", "", "Args:"]
-    for s in settings(config):
-        kind = s.type.__name__ if isinstance(s.type, type) else str(s.type)
-        text = f"{s.name} ({kind}, default {s.default!r}): {s.help}"
-        lines += textwrap.wrap(text, 110, initial_indent="    ", subsequent_indent="        ")
-    lines += ["", "Raises:", "    InputError: if a value has the wrong type or is out of range."]
-    config.__doc__ = "\n".join(lines)
-    return config
-
 
 @dataclass(frozen=True)
 class SGDConfig:
     """The settings that :class:`HeadConfig` and :class:`ModelConfig` share: the paper's recipe (Sec. 4.2)."""
 
-    lr: float = setting(0.01, _positive, "Learning rate of SGD; the paper's value.")
-    momentum: float = setting(0.9, _fraction, "Momentum of SGD; the paper's value.")
-    weight_decay: float = setting(1e-4, _finite, "Weight decay on all parameters; the paper's value.")
+    lr: float = setting(
+        0.01,
+        positive,
+        "Learning rate of SGD; the paper's value for the whole network, from which a head alone also converges.",
+    )
+    momentum: float = setting(0.9, fraction, "Momentum of SGD; the paper's value.")
+    weight_decay: float = setting(1e-4, non_negative, "Weight decay on all parameters; the paper's value.")
     lr_step: int = setting(40, check_positive, "Epochs between reductions of the learning rate; the paper's value.")
     lr_gamma: float = setting(
-        0.1, _positive_fraction, "Factor of the learning rate at each reduction; the paper's value."
+        0.1, positive_fraction, "Factor of the learning rate at each reduction; the paper's value."
     )
     epochs: int = setting(
         100, check_positive, "Passes over the training images; the last epoch is the result, as in the paper."
     )
-    batch_size: int = setting(32, check_positive, "Images per step; the released code uses 16 on each of two GPUs.")
+    batch_size: int = setting(32, check_positive, "Images per step; as released, where it is 16 on each of two GPUs.")
     clip_norm: float | None = setting(
-        10.0, _optional(_norm), "Maximum norm of the gradient, as in the released code; None disables clipping."
+        10.0,
+        optional(positive_or_inf),
+        "Maximum norm of the gradient, as in the released code; None disables clipping.",
     )
-    seed: int = setting(0, _integer, "Seed of the order of the images.")
+    seed: int = setting(0, integer, "Seed of the order of the images and of the views that are drawn.")
 
     def __post_init__(self) -> None:
         for f in fields(self):
@@ -133,7 +59,7 @@ class SGDConfig:
             object.__setattr__(self, f.name, value)  # the class is frozen; values are converted, e.g. 1 to 1.0
 
 
-@_documented
+@documented
 @dataclass(frozen=True)
 class HeadConfig(SGDConfig):
     """How :func:`~mlgcn_pyg.training.fit_heads` trains heads on cached features."""
@@ -141,15 +67,15 @@ class HeadConfig(SGDConfig):
     precision: str = choice(
         "float32",
         HEAD_PRECISIONS,
-        "Precision of matrix products: float32 (for a head of another type, that type); tf32 (CUDA only, 10 bits of "
-        "mantissa); or bf16. Weights and loss keep the type of the head.",
+        "Precision of matrix products: float32, which is exact enough to compare heads (a float64 head uses float64); "
+        "tf32, with 10 bits of mantissa, on CUDA only; or bf16. Weights and loss keep the type of the head.",
     )
     val_every: int = setting(1, check_positive, "Epochs between validations; the last epoch is always validated.")
     patience: int | None = setting(
         None,
-        _optional(check_positive),
-        "Validations without a higher mAP after which a head stops. None disables early stopping, which would choose "
-        "the epoch on the test set if that is the validation set, as in the paper's tables.",
+        optional(check_positive),
+        "Number of validations without a higher mAP after which a head stops. None disables early stopping: if the "
+        "validation set is the test set, as in the paper's tables, stopping early means choosing on the test set.",
     )
     views: str = choice(
         "first",
@@ -167,38 +93,38 @@ class HeadConfig(SGDConfig):
         return self.lr * self.lr_gamma ** ((epoch - 1) // self.lr_step)
 
 
-@_documented
+@documented
 @dataclass(frozen=True)
 class ModelConfig(SGDConfig):
     """How :func:`~mlgcn_pyg.training.fit_model` trains backbone and head end to end."""
 
-    lr: float = setting(0.01, _positive, "Learning rate of the head; the paper's value.")
+    lr: float = setting(0.01, positive, "Learning rate of the head; the paper's value.")
     batch_size: int = setting(
-        32, check_positive, "Images per step over all processes, so that a recipe does not depend on their number."
+        32, check_positive, "Images per step, over all processes: their number does not change the recipe."
     )
     seed: int = setting(0, check_count, "Seed of the order of the images, of their augmentation and of dropout.")
     backbone_lr_factor: float = setting(
         0.1,
-        _finite,
+        non_negative,
         "Learning rate of the backbone divided by that of the head; 0.1, as released, for a pretrained backbone.",
     )
     loss: str = choice("multilabel_soft_margin", LOSSES, "The loss; multilabel_soft_margin is the paper's.")
     schedule: str = choice(
         "step",
         SCHEDULES,
-        "Schedule of the learning rate: step (every lr_step epochs, the paper's), cosine (to 0 at the end) or "
-        "one_cycle (up for 30 % of the steps, then down to nearly 0).",
+        "Schedule of the learning rate: step (the paper's) multiplies it by lr_gamma every lr_step epochs, cosine "
+        "lowers it to 0 at the end, one_cycle raises it for 30 % of the steps and then lowers it to nearly 0.",
     )
-    frozen_epochs: int = setting(0, check_count, "Epochs at the start in which only the head is trained.")
+    frozen_epochs: int = setting(0, check_count, "Number of epochs at the start in which only the head is trained.")
     freeze_batchnorm: bool = setting(
-        False, _flag, "Keep the backbone's batch statistics, for small batches and for many processes."
+        False, flag, "Keep the backbone's batch statistics, for small batches and for many processes."
     )
     accumulate: int = setting(
-        1, check_positive, "Parts that each process splits its share of a batch into, to save memory."
+        1, check_positive, "Number of parts that each process splits its share of a batch into, to save memory."
     )
     ema_decay: float | None = setting(
         None,
-        _optional(_fraction),
+        optional(fraction),
         "Decay of an exponential average of the weights, e.g. 0.999, which is then validated and kept; None disables "
         "averaging.",
     )
@@ -211,9 +137,9 @@ class ModelConfig(SGDConfig):
         MODEL_PRECISIONS,
         "Precision of forward and backward pass; weights stay in float32, and fp16 needs a GPU.",
     )
-    channels_last: bool = setting(False, _flag, "Use the channels-last memory layout, which tensor cores prefer.")
-    compile: bool = setting(False, _flag, "Compile the network with torch.compile.")
-    cpu: bool = setting(False, _flag, "Train on the CPU even if there is a GPU.")
+    channels_last: bool = setting(False, flag, "Use the channels-last memory layout, which tensor cores prefer.")
+    compile: bool = setting(False, flag, "Compile the network with torch.compile.")
+    cpu: bool = setting(False, flag, "Train on the CPU even if there is a GPU.")
 
     def lr_factor(self, step: int, steps: int) -> float:
         """Returns the factor of the learning rates in a step (from 0), with ``steps`` steps per epoch.

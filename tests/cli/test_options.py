@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from mlgcn_pyg.cli.main import app
 from mlgcn_pyg.cli.options import from_config, takes
 from mlgcn_pyg.training import HeadConfig, ModelConfig
-from mlgcn_pyg.training.config import settings
+from mlgcn_pyg.training.settings import settings
 
 ROOT = typer.main.get_command(app)
 

@@ -10,7 +10,8 @@ from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features.batches import VIEWS
 from mlgcn_pyg.nn import LOSSES
 from mlgcn_pyg.training import HeadConfig, ModelConfig, config
-from mlgcn_pyg.training.config import current_names, settings
+from mlgcn_pyg.training.config import current_names
+from mlgcn_pyg.training.settings import settings
 
 
 @pytest.mark.parametrize("recipe", [HeadConfig, ModelConfig])

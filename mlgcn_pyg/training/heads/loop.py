@@ -68,6 +68,6 @@ def _validate(run: HeadsRun, validation: RowSource | None) -> dict[int, float]:
 def _write_head(run: HeadsRun, k: int, path: Path) -> None:
     head = run.heads[k]
     if not isinstance(head, MLGCNHead | LinearHead):
-        fix = ["pass ", Argument("folder", None)]
+        fix: list[str | Argument] = ["pass ", Argument("folder", None)]
         raise InputError("head", "an MLGCNHead or a LinearHead, to write it to the folder", type(head).__name__, fix)
     save_head(path, head, config=asdict(run.configs[k]) | {"epoch": run.histories[k].last["epoch"]})

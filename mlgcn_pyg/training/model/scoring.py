@@ -5,7 +5,6 @@ from itertools import islice
 
 import torch
 from torch import Tensor
-from torch.utils.data import Subset
 
 from mlgcn_pyg.loading import load_batches
 from mlgcn_pyg.training.model.trainee import Trainee
@@ -31,7 +30,8 @@ def model_logits(trainee: Trainee, data: LabeledDataset, pause: Callable[[], Non
     logits = torch.zeros(length, len(data.label_names), device=accelerator.device)
     images_at = torch.full((length,), -1, device=accelerator.device)  # the image of each row; −1 for padding
     batch_size = max(1, trainee.config.batch_size // trainee.size)
-    batches = load_batches(Subset(data, own_images), batch_size=batch_size, num_workers=trainee.config.num_workers)
+    items = [own_images[start : start + batch_size] for start in range(0, len(own_images), batch_size)]
+    batches = load_batches(data, batches=items, num_workers=trainee.config.num_workers)
     for start in range(0, length, batch_size):
         for images, _, index in islice(batches, 1):  # no batch if only other processes have images left
             with accelerator.autocast():
