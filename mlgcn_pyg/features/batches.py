@@ -122,7 +122,7 @@ class StreamedRows:
         self.targets = cache.targets
         dtype = torch.from_numpy(np.zeros(0, cache.features.dtype)).dtype
         size = min(window, self.num_images)
-        # storage that stays: a CUDA graph gathers from these addresses
+        # fixed storage: a captured CUDA graph gathers from these addresses
         self._window_rows = ResidentRows(
             torch.zeros(size, self.num_features, dtype=dtype, device=self.device),
             torch.zeros(size, self.targets.size(1), dtype=torch.int8, device=self.device),

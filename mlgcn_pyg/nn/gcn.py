@@ -29,7 +29,7 @@ class LabelOperator:
 
     Args:
         adjacency: the pattern of Â.
-        edge_weight: (E,) the entries beside the diagonal.
+        edge_weight: (E,) the entries off the diagonal.
         self_weight: (C,) the diagonal.
     """
 

@@ -39,8 +39,8 @@ class Backbone(torch.nn.Module):
         name: the name of a torchvision classification model, e.g. ``"resnet101"`` (see :func:`backbone_names`), or
             ``timm:`` and the name of a timm model, e.g. ``"timm:convnext_tiny"``. The latter requires the optional
             extra ``timm``.
-        weights: None for random weights; ``"DEFAULT"``, or another name of torchvision weights, for pretrained weights,
-            which torchvision or timm downloads; or the path of a state dict of the model (``.pth`` or
+        weights: None for random weights. ``"DEFAULT"``, or the name of weights in torchvision, for pretrained weights,
+            which torchvision or timm downloads. Otherwise, the path of a state dict of the model (``.pth`` or
             ``.safetensors``), with or without the classifier.
         pool: ``"max"`` or ``"avg"``, over all positions.
 
@@ -49,8 +49,8 @@ class Backbone(torch.nn.Module):
         weights: the initial weights: their name, the name of a file without its folder, or None.
 
     Shapes:
-        - **images:** (B, 3, height, width), normalised by the mean and standard deviation of ImageNet. The size is
-          free, except for timm models with a fixed size, if the strides of the model leave a feature map.
+        - **images:** (B, 3, height, width), normalised by the mean and standard deviation of ImageNet. All sizes are
+          supported for which the model has a feature map. Some timm models support a single size.
         - **output:** (B, D)
 
     Raises:

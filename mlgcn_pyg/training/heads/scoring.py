@@ -1,4 +1,4 @@
-"""Data as the source of a head's rows, and the logits of heads over a source."""
+"""Opening data for a head, and computing the logits of heads over it."""
 
 from collections.abc import Sequence
 
