@@ -1,6 +1,7 @@
 """The arrows between the package's parts, and what importing the root may load."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -137,6 +138,15 @@ def test_the_root_loads_nothing_heavy_that_torch_geometric_does_not():
     names = "from mlgcn_pyg import LabelGraph, MLGCNHead, MLGCN, ReweightedConv, __version__"
     extra = loaded_by(names) - loaded_by("import torch_geometric")
     assert not extra & set(HEAVY), extra & set(HEAVY)
+
+
+@pytest.mark.parametrize("package", ["mlgcn_pyg", "mlgcn_pyg.nn", "mlgcn_pyg.released", "mlgcn_pyg.training"])
+def test_names_that_are_loaded_on_first_use_are_visible(package):
+    module = importlib.import_module(package)
+    assert set(module.__all__) <= set(dir(module))
+    assert all(getattr(module, name) is not None for name in module.__all__)
+    with pytest.raises(AttributeError, match=f"module '{package}' has no attribute 'absent'"):
+        module.absent  # noqa: B018
 
 
 def test_help_needs_no_torch():

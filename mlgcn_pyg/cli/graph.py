@@ -56,6 +56,6 @@ def graph(
 def _draw(graph: "LabelGraph", path: Path) -> None:
     from mlgcn_pyg.report.plots import plot_label_graph
 
-    with renamed_arguments(path="plot"):
+    with renamed_arguments(path="plot", ax="plot"):
         plot_label_graph(graph, path)
     console.say(f"Wrote {path}")

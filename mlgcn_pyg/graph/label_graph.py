@@ -46,8 +46,8 @@ class LabelGraph(LabelGraphData):
         probability (str): how P was estimated, ``"ratio"`` or ``"wilson"``.
         p (float): the share of the neighbours.
         weighting (str): ``"paper"``, ``"released"``, ``"binary"`` or ``"none"``.
-        flow (str): PyG's name for who receives: i from j with ``"target_to_source"``, j from i with
-            ``"source_to_target"`` (weighting ``"released"``).
+        flow (str): PyG's name for the direction of messages: with ``"target_to_source"`` i receives from j, with
+            ``"source_to_target"`` (weighting ``"released"``) j receives from i.
 
     >>> graph = LabelGraph.from_targets([[1, 1], [1, 0], [1, 0]], label_names=["person", "tie"], tau=0.4, p=0.2)
     >>> graph.edge_index.tolist(), graph.edge_prob.tolist()  # a tie implies a person, a person does not imply a tie

@@ -135,3 +135,11 @@ assert plt.get_fignums() == [1] and plt.gcf() is mine and not mine.axes
 """
     subprocess.run([sys.executable, "-c", script], check=True)
     assert ink(tmp_path / "g.png").any() and ink(tmp_path / "ap.png").any()
+
+
+@pytest.mark.parametrize("library", ["matplotlib", "networkx"])
+@pytest.mark.parametrize("plot", plots())
+def test_a_missing_library_is_named(plot, library, monkeypatch):
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(InputError, match=rf"ax: expected matplotlib and networkx .*, found no {library}; pip install"):
+        plot()
