@@ -98,7 +98,7 @@ def read_linear(path: str | Path) -> Checkpoint:
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dict
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dict
     except Exception as error:  # a damaged or foreign file
         raise InputError("path", "a safetensors file", f"{path} ({first_line(error)})") from error
     if metadata.get("format") != LINEAR_FORMAT:

@@ -60,11 +60,11 @@ def test_nothing_of_the_gcn_is_left_in_the_onnx_graph(as_onnx):
 
 
 def test_the_metadata_hold_all_that_serving_needs(as_onnx):
-    told = onnxruntime.InferenceSession(str(as_onnx.path)).get_modelmeta().custom_metadata_map
-    told = {name: json.loads(value) for name, value in told.items()}
-    assert told["label_names"] == list(NAMES) and told["image_size"] == [64, 48]
-    assert (told["mean"], told["std"]) == ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
-    assert told["thresholds"] == [0.5, -1, 0] and told["config"] == {"lr": 0.1}
+    metadata = onnxruntime.InferenceSession(str(as_onnx.path)).get_modelmeta().custom_metadata_map
+    metadata = {name: json.loads(value) for name, value in metadata.items()}
+    assert metadata["label_names"] == list(NAMES) and metadata["image_size"] == [64, 48]
+    assert (metadata["mean"], metadata["std"]) == ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    assert metadata["thresholds"] == [0.5, -1, 0] and metadata["config"] == {"lr": 0.1}
 
 
 @torch.no_grad()

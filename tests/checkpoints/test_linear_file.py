@@ -37,7 +37,7 @@ def test_files_that_are_not_linear_exports(tmp_path):
     save_linear(good, LinearHead(3, 8))
     tensors = load_file(good)
     metadata = {"format": "mlgcn_pyg.linear", "version": "1", "label_names": '["a", "b", "c"]', "config": "{}"}
-    for parts, told, message in [
+    for parts, stored, message in [
         (tensors, {}, "a linear export"),
         (tensors, metadata | {"version": "2"}, "version 1, found 2"),
         (tensors, metadata | {"label_names": '["a"]'}, "3 names, one per label"),
@@ -47,7 +47,7 @@ def test_files_that_are_not_linear_exports(tmp_path):
         (tensors | {"bias": torch.zeros(2)}, metadata, "a complete linear export"),
         (tensors | {"weight": torch.full((3, 8), torch.nan)}, metadata, "finite numbers"),
     ]:
-        save_file(parts, path, told)
+        save_file(parts, path, stored)
         with pytest.raises(InputError, match=message):
             load_linear(path)
     path.write_bytes(good.read_bytes()[:-5])

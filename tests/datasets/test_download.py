@@ -46,12 +46,12 @@ def md5(path: Path) -> str:
 
 @pytest.mark.parametrize("make", [make_zip, make_tar])
 def test_files_are_extracted_and_progress_ends_at_the_total(tmp_path, away, server, make):
-    made, told, root = make(away / "a.arc", FILES), {}, tmp_path / "root"
+    made, progress, root = make(away / "a.arc", FILES), {}, tmp_path / "root"
     archive = Archive(server.offer(made), md5(made))
-    kept = download_and_extract(archive, root, lambda what, done, total: told.update({what: (done, total)}))
+    kept = download_and_extract(archive, root, lambda what, done, total: progress.update({what: (done, total)}))
     assert tree(root) == FILES | {"a.arc": made.read_bytes()} and kept == root / "a.arc"
     size, inner = made.stat().st_size, sum(map(len, FILES.values()))
-    assert told == {"downloading a.arc": (size, size), "extracting a.arc": (inner, inner)}
+    assert progress == {"downloading a.arc": (size, size), "extracting a.arc": (inner, inner)}
     download_and_extract(archive, root)
     assert len(server.requests) == 1  # the archive is there
 
@@ -114,18 +114,19 @@ download_and_extract(Archive(sys.argv[1]), sys.argv[2])
 
 def test_two_processes_do_not_download_into_one_folder(tmp_path, away, server):
     """Both would append to one partial file."""
-    made, root, told = make_zip(away / "a.zip", {"big": os.urandom(3 << 20)}), tmp_path / "root", []
+    made, root, errors = make_zip(away / "a.zip", {"big": os.urandom(3 << 20)}), tmp_path / "root", []
     archive = Archive(server.offer(made), md5(made))
     words = [sys.executable, "-W", "ignore", "-c", OTHER, archive.url, str(root)]
 
     def meanwhile(*_):
-        if not told:
+        if not errors:
             done = subprocess.run(words, capture_output=True, text=True, cwd=Path(__file__).parents[2])
-            told.append(done.stderr.strip().splitlines()[-1])
+            errors.append(done.stderr.strip().splitlines()[-1])
 
     download_and_extract(archive, root, meanwhile)
     assert (
-        "folder: expected a folder that no other process downloads into" in told[0] and "wait for it to end" in told[0]
+        "folder: expected a folder that no other process downloads into" in errors[0]
+        and "wait for it to end" in errors[0]
     )
     assert len(server.requests) == 1 and sorted(p.name for p in root.iterdir()) == ["a.zip", "big"]
     assert subprocess.run(words, cwd=Path(__file__).parents[2], stderr=subprocess.DEVNULL).returncode == 0
