@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # these load torch
     from mlgcn_pyg.datasets import Scenes
     from mlgcn_pyg.features import FeatureCache
     from mlgcn_pyg.graph import LabelGraph
-    from mlgcn_pyg.nn import MLGCN, Backbone
+    from mlgcn_pyg.nn import Backbone
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -49,8 +49,8 @@ def demo(
     train_set, test_set = _draw(out / "scenes", num_train, num_test, image_size)
     graph = _build_graph(train_set, out)
     plot_label_graph(graph, out / "label_graph.png", title="Labels of the generated scenes: i → j where P(j | i) ≥ 0.4")
-    model = _train(graph, train_set, test_set, epochs, device)
-    train, test = (_extract(model.backbone, data, out / f"{data.split}.h5", device) for data in (train_set, test_set))
+    backbone = _train(graph, train_set, test_set, epochs, device)
+    train, test = (_extract(backbone, data, out / f"{data.split}.h5", device) for data in (train_set, test_set))
     runs = HeadRuns(train, test, graph, ("mlgcn", "linear"), seeds, head_config, device)
     metrics = _retrain(runs, out)
     plot_per_class_ap({kind: metrics[kind]["mean"]["AP"] for kind in metrics}, out / "per_class_ap.png")
@@ -82,8 +82,8 @@ def _build_graph(train_set: "Scenes", out: Path) -> "LabelGraph":
     return graph
 
 
-def _train(graph: "LabelGraph", train_set: "Scenes", test_set: "Scenes", epochs: int, device: str) -> "MLGCN":
-    """A ResNet-18 from scratch: backbone and head learn at the same rate, which is reduced once near the end."""
+def _train(graph: "LabelGraph", train_set: "Scenes", test_set: "Scenes", epochs: int, device: str) -> "Backbone":
+    """Trains a ResNet-18 from scratch, at the head's rate, which is reduced once near the end."""
     import torch
 
     from mlgcn_pyg.nn import MLGCN, Backbone, MLGCNHead
@@ -104,7 +104,7 @@ def _train(graph: "LabelGraph", train_set: "Scenes", test_set: "Scenes", epochs:
         history = fit_model(model, train_set, test_set, config, progress=report)
     chance = float((test_set.targets == 1).double().mean())
     console.say(f"End to end: mAP {history.last['mAP']:.3f} after {epochs} epochs (chance {chance:.3f})")
-    return model
+    return backbone
 
 
 def _extract(backbone: "Backbone", data: "Scenes", path: Path, device: str) -> "FeatureCache":

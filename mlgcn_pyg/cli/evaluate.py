@@ -29,7 +29,7 @@ def evaluate(
     """Score trained heads on cached features."""
     if file:  # earlier versions took a file name after --json
         fix = ("write the metrics to a file with ", Argument("out", file[0]))
-        raise InputError("json" if json else "file", "no file name", file[0], fix)
+        raise InputError("json" if json else "file", "no value", file[0], fix)
     if out is not None:
         check_output("out", out, cache, *checkpoint)
     features = open_cache(cache)

@@ -1,7 +1,7 @@
 """``mlgcn export``: trained networks for other programs."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from mlgcn_pyg.checks import check_choice
 from mlgcn_pyg.cli import console
@@ -10,6 +10,9 @@ from mlgcn_pyg.cli.options import OUTPUT, choice, option, takes
 from mlgcn_pyg.cli.outputs import check_output
 from mlgcn_pyg.cli.whole_model import WHOLE_MODEL, ModelOptions
 from mlgcn_pyg.errors import InputError, renamed_arguments
+
+if TYPE_CHECKING:  # this loads torch
+    from mlgcn_pyg.checkpoints import Checkpoint
 
 FORMATS = ("linear", "onnx", "torch", "model")
 
@@ -60,20 +63,24 @@ def _write_model(model: ModelOptions, out: Path) -> None:
         raise InputError("image_size", "the size of the images", "none in the checkpoint")
     save_model(out, whole.model, image_size=whole.image_size, config=whole.config, thresholds=whole.thresholds)
     load_checkpoint(out)
-    _report(out, f"{whole.model.backbone.name} and a head for {whole.head.num_labels} labels")
+    _report(out, f"{_backbone_name(whole)} and a head for {whole.head.num_labels} labels")
 
 
 def _write_program(model: ModelOptions, out: Path, format: str) -> None:
     from mlgcn_pyg.checkpoints import export_onnx, export_torch
 
     whole = model.open()
-    with console.err.status(f"exporting {whole.model.backbone.name}"), renamed_arguments(path="out"):
+    with console.err.status(f"exporting {_backbone_name(whole)}"), renamed_arguments(path="out"):
         written = (export_onnx if format == "onnx" else export_torch)(out, whole)
     sides = whole.image_size if written.least_side is None else ("height", "width")
     shape = f"({', '.join(map(str, ('batch', 3, *(sides or ()))))})"
     if (written.least_side or 1) > 1:
         shape += f" of at least {written.least_side} pixels a side"
     _report(out, f"images {shape} → logits, which differ from PyTorch's by at most {written.difference:.1g}")
+
+
+def _backbone_name(whole: "Checkpoint") -> str:
+    return "a head" if whole.backbone is None else whole.backbone.name
 
 
 def _report(out: Path, content: str) -> None:

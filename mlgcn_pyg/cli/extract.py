@@ -63,6 +63,7 @@ def extract(
     from mlgcn_pyg.prediction.opening import check_accepts
 
     check_choice("precision", precision, PRECISIONS)
+    part = _parse_shard(shard)
     names = None if graph is None else open_graph(graph).label_names
     torch.manual_seed(seed)  # a resumed run has the same random weights
     if checkpoint is None:
@@ -77,7 +78,7 @@ def extract(
             cache = extract_features(
                 model, dataset, out, batch_size=batch_size, device=pick_device(device), dtype=dtype,
                 precision=precision, views=views, view_transform=train_transform(size), seed=seed,
-                num_workers=num_workers, on_error=on_error, shard=_parse_shard(shard), overwrite=overwrite,
+                num_workers=num_workers, on_error=on_error, shard=part, overwrite=overwrite,
                 progress=update, notify=messages.append,
             )  # fmt: skip
     except KeyboardInterrupt:

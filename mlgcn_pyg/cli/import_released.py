@@ -26,6 +26,7 @@ def import_released(
 ) -> None:
     """Convert a released checkpoint to a head, backbone weights and a label graph. Code in it is never run."""
     from mlgcn_pyg.checkpoints import save_head
+    from mlgcn_pyg.nn import MLGCNHead
     from mlgcn_pyg.released import load_released
     from mlgcn_pyg.released.network import torchvision_state
 
@@ -33,9 +34,11 @@ def import_released(
     with renamed_arguments(path="checkpoint"), console.err.status(f"reading {checkpoint.name}"):
         model = load_released(checkpoint, embeddings, adj, label_names=label_names, backbone=backbone, tau=tau)
     make_folder("out", out)
-    save_head(out / "head.pt", model.head, config={"released": checkpoint.name})
+    head = model.head
+    assert isinstance(head, MLGCNHead)  # for the type checker: no other head was released
+    save_head(out / "head.pt", head, config={"released": checkpoint.name})
     save_plain(out / "backbone.pth", torchvision_state(model))
-    graph = model.head.base_graph()
+    graph = head.base_graph()
     graph.save(out / "graph.pt")
     console.say(str(graph.summary(num_strongest=0)))
     console.say(f"Wrote {', '.join(str(out / name) for name in ('head.pt', 'backbone.pth', 'graph.pt'))}")

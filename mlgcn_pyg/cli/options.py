@@ -157,7 +157,10 @@ def _or_none(kind: Callable[[str], object]) -> Callable[[str], object]:
     def parse(text: object) -> object:
         if text is None or str(text).lower() == "none":
             return None
-        return kind(str(text))
+        try:
+            return kind(str(text))
+        except ValueError:
+            raise typer.BadParameter(f"{text!r} is not a number or none") from None
 
     parse.__name__ = getattr(kind, "__name__", "value")
     return parse

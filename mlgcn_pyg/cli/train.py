@@ -18,7 +18,7 @@ from mlgcn_pyg.training.config import ModelConfig
 
 if TYPE_CHECKING:  # these load torch
     from mlgcn_pyg.graph import LabelGraph
-    from mlgcn_pyg.nn import MLGCN
+    from mlgcn_pyg.nn import MLGCN, Backbone, LinearHead, MLGCNHead
     from mlgcn_pyg.training import History
     from mlgcn_pyg.typing import LabeledDataset
 
@@ -36,22 +36,24 @@ class NetworkOptions:
     weights: options.Weights = "DEFAULT"
     pool: options.Pool = "max"
 
-    def build(self, data: "LabeledDataset", graph: "LabelGraph | None", seed: int) -> "MLGCN":
-        """Returns the network for the labels of ``data``; without a graph, one-hot labels and the graph of ``data``."""
+    def build(
+        self, data: "LabeledDataset", graph: "LabelGraph | None", seed: int
+    ) -> "tuple[Backbone, MLGCNHead | LinearHead]":
+        """Returns backbone and head for the labels of ``data``; without a graph, one-hot labels and their own graph."""
         import torch
 
         from mlgcn_pyg.graph import LabelGraph
-        from mlgcn_pyg.nn import MLGCN, Backbone, LinearHead, MLGCNHead
+        from mlgcn_pyg.nn import Backbone, LinearHead, MLGCNHead
 
         check_choice("head", self.head, HEADS)
         widths = parse_widths(self.hidden)
         torch.manual_seed(seed)
         backbone = Backbone(self.backbone, parse_weights(self.weights), self.pool)
         if self.head == "linear":
-            return MLGCN(backbone, LinearHead(len(data.label_names), backbone.num_features, data.label_names))
+            return backbone, LinearHead(len(data.label_names), backbone.num_features, data.label_names)
         if graph is None:
             graph = LabelGraph.from_targets(data.targets, label_names=data.label_names)
-        return MLGCN(backbone, MLGCNHead(graph, backbone.num_features, widths))
+        return backbone, MLGCNHead(graph, backbone.num_features, widths)
 
 
 @takes(
@@ -76,6 +78,8 @@ def train(
 ) -> None:
     """Train backbone and head together. The same command resumes an interrupted run."""
     from mlgcn_pyg.datasets import eval_transform, train_transform
+    from mlgcn_pyg.nn import MLGCN
+    from mlgcn_pyg.prediction.opening import check_accepts
 
     device = pick_device(check_choice("device", device, DEVICES))
     recipe = config(cpu=device == "cpu")
@@ -88,8 +92,11 @@ def train(
         val_set = validation.open(eval_transform(size), train_set.label_names)
     _warn_of_absent_labels(train_set)
     make_folder("out", out)
-    model = network.build(train_set, label_graph, recipe.seed)
-    _fit(model, size, train_set, val_set, recipe, out, tensorboard)
+    backbone, head = network.build(train_set, label_graph, recipe.seed)
+    check_accepts(backbone, size)
+    model = MLGCN(backbone, head)
+    history = _fit(model, train_set, val_set, recipe, out, title=f"{backbone.name} + head", tensorboard=tensorboard)
+    _report(history, out)
 
 
 def _warn_of_absent_labels(data: "LabeledDataset") -> None:
@@ -100,21 +107,20 @@ def _warn_of_absent_labels(data: "LabeledDataset") -> None:
 
 def _fit(
     model: "MLGCN",
-    image_size: tuple[int, int],
     train_set: "LabeledDataset",
     val_set: "LabeledDataset | None",
     config: ModelConfig,
     out: Path,
+    *,
+    title: str,
     tensorboard: bool,
-) -> None:
+) -> "History":
     import torch
 
-    from mlgcn_pyg.prediction.opening import check_accepts
     from mlgcn_pyg.training import fit_model
 
-    check_accepts(model.backbone, image_size)
     try:
-        with console.progress_bar(f"{model.backbone.name} + head", config.epochs) as update:
+        with console.progress_bar(title, config.epochs) as update:
 
             def report(step: dict[str, Any]) -> None:
                 done = step["epoch"] - 1 + step["step"] / step["steps"]
@@ -128,7 +134,7 @@ def _fit(
         state = f"The state is in {out}." if (out / "state.pt").exists() else "No step was finished."
         console.say(f"Interrupted. {state} Run the same command to resume.")
         raise typer.Exit(stop.code if isinstance(stop, SystemExit) and isinstance(stop.code, int) else 130) from None
-    _report(history, out)
+    return history
 
 
 def _report(history: "History", out: Path) -> None:

@@ -149,5 +149,5 @@ def test_the_earlier_use_of_json_in_evaluate_is_explained(tmp_path):
     words = ["evaluate", "--checkpoint", "a.pt", "--cache", "a.h5", "--json", "e.json"]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 2
-    text = "--json: expected no file name, found e.json; write the metrics to a file with --out e.json"
+    text = "--json: expected no value, found e.json; write the metrics to a file with --out e.json"
     assert result.stderr == f"mlgcn: error: {text}\n"

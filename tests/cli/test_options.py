@@ -69,7 +69,7 @@ def test_none_for_other_settings():
 @pytest.mark.parametrize(
     "words, message",
     [
-        (("--clip-norm", "ten"), "Invalid value for '--clip-norm'"),
+        (("--clip-norm", "ten"), "Invalid value for '--clip-norm': 'ten' is not a number or none"),
         (("--clip-norm", "-1"), "--clip-norm: expected a number"),
         (("--ema-decay", "2"), "--ema-decay: expected a number in [0, 1]"),
         (("--lr", "inf"), "--lr: expected a finite number"),
