@@ -1,4 +1,4 @@
-"""The arrows between the package's parts, and what importing the root may load."""
+"""Which parts of the package may import which, what importing the root may load, and the length of files."""
 
 import ast
 import importlib
@@ -11,7 +11,7 @@ import pytest
 import mlgcn_pyg
 
 ROOT = Path(mlgcn_pyg.__file__).parent
-# the root's modules, below all parts
+# modules of the root, which all parts may import
 BASE = {
     "_version",
     "checks",
@@ -25,7 +25,7 @@ BASE = {
     "typing",
     "values",
 }
-# the readers of published pickles are below the graph, the rest of their folder is above the network
+# the graph imports the reader of released pickles; the other modules of `released` import the network
 LOW_RELEASED = {"released.pickles"}
 ALLOWED = {
     "released.pickles": set(),
@@ -54,7 +54,7 @@ FILES = {
 
 
 def imports(path: Path) -> set[str]:
-    """Modules of the package that a file imports, without ``mlgcn_pyg.``; inside functions and for type checkers too.
+    """Returns the modules of the package that a file imports, also inside functions and for type checkers.
 
     >>> sorted(imports(FILES["errors"]))
     []
@@ -73,7 +73,7 @@ def imports(path: Path) -> set[str]:
 
 
 def _module(name: str) -> str:
-    """The module that ``name`` is, or is an attribute of."""
+    """Returns the module that ``name`` is, or that has it as an attribute."""
     return name if name in FILES or "." not in name else name.rpartition(".")[0]
 
 
@@ -90,7 +90,7 @@ def test_every_part_is_in_the_plan():
 def test_arrows_point_down(module):
     part = part_of(module)
     unplanned = {part_of(name) for name in imports(FILES[module])} - ALLOWED[part] - BASE - {part}
-    if module == "released":  # the folder's face shows both its floors, the upper one when asked for
+    if module == "released":  # its __init__ exports from both levels, from the upper one on first use
         unplanned = set()
     assert not unplanned, f"{module} may not import {', '.join(sorted(unplanned))}"
 
@@ -100,8 +100,8 @@ def test_root_modules_import_no_part(module):
     assert imports(FILES[module]) <= BASE
 
 
-def test_no_two_modules_import_each_other_however_far_round():
-    """Imports for type checkers and inside functions count. A package's ``__init__`` may show what is below it."""
+def test_no_circular_imports():
+    """Imports for type checkers and inside functions count; those of a package's ``__init__`` do not."""
     arrows = {name: imports(path) & set(FILES) for name, path in FILES.items() if path.name != "__init__.py"}
     done: set[str] = set()
 
@@ -118,7 +118,7 @@ def test_no_two_modules_import_each_other_however_far_round():
 
 
 def test_tests_mirror_the_package():
-    """Every folder of the package has one of the same name under ``tests`` with at least one test in it."""
+    """Every folder of the package has a folder of the same name under ``tests`` with at least one file of tests."""
     tests = Path(__file__).parent
     for folder in {path.parent for path in FILES.values()} - {ROOT}:
         mirrored = tests / folder.relative_to(ROOT)
@@ -134,7 +134,7 @@ def loaded_by(code: str) -> set[str]:
     return {name.split(".")[0] for name in done.stdout.split()}
 
 
-def test_the_root_loads_nothing_heavy_that_torch_geometric_does_not():
+def test_importing_the_root_loads_no_heavy_library():
     names = "from mlgcn_pyg import LabelGraph, MLGCNHead, MLGCN, ReweightedConv, __version__"
     extra = loaded_by(names) - loaded_by("import torch_geometric")
     assert not extra & set(HEAVY), extra & set(HEAVY)
@@ -156,7 +156,7 @@ def test_help_needs_no_torch():
 def test_functions_and_files_stay_short():
     for path in ROOT.rglob("*.py"):
         text = path.read_text(encoding="utf-8")
-        assert len(text.splitlines()) <= 260, f"{path.relative_to(ROOT)} is too long for one idea"
+        assert len(text.splitlines()) <= 260, f"{path.relative_to(ROOT)} has more than 260 lines"
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef) and node.body:
                 body = node.body[1:] if ast.get_docstring(node) else node.body

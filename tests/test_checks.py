@@ -1,4 +1,4 @@
-"""Arguments of every kind, and what each check makes of them."""
+"""Arguments of every type, and what each check returns or raises for them."""
 
 from fractions import Fraction
 
@@ -63,7 +63,7 @@ def test_integers_are_numbers(value):
 
 
 @pytest.mark.parametrize("value, found", NOT_NUMBERS)
-def test_other_values_are_no_numbers(value, found):
+def test_other_values_are_not_numbers(value, found):
     with pytest.raises(InputError, match=rf"tau: expected a number in \[0, 1\], found .*({found})"):
         check_number("tau", value, 0, 1)
 
@@ -97,7 +97,7 @@ def test_integers_of_every_type(value):
 
 
 @pytest.mark.parametrize("value", ["3", None, True, np.True_, 3.0, np.float64(3), 1.5, float("nan"), [3], -1, {}])
-def test_other_values_are_no_counts(value):
+def test_other_values_are_not_counts(value):
     with pytest.raises(InputError, match="k: expected an integer ≥ 0, found"):
         check_count("k", value)
     with pytest.raises(InputError, match="k: expected an integer ≥ 1, found"):

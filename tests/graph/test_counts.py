@@ -130,7 +130,7 @@ def test_refused_counts(nums, pairs, message):
         LabelGraph.from_counts(nums, pairs)
 
 
-def test_counts_may_be_dense_or_sparse_and_carry_a_diagonal():
+def test_counts_may_be_dense_or_sparse_and_have_a_diagonal():
     dense = np.array([[4, 3], [3, 5]])
     graphs = [
         LabelGraph.from_counts([4, 5], pairs)

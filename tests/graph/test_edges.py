@@ -83,7 +83,7 @@ def test_coco_in_blocks_and_from_workers_equals_one_pass(coco_targets):
     assert same(whole, LabelGraph.from_counter(merged))
 
 
-def test_a_label_seen_twice_is_no_certainty_to_wilson():
+def test_wilson_does_not_trust_a_label_of_two_images():
     rare = torch.zeros(1000, 3)
     rare[:2, :2] = 1  # label 0 is in two images, with label 1 in both
     rare[:, 1] = 1
@@ -112,7 +112,7 @@ def test_min_count_and_top_k_keep_the_best_neighbours():
 
 
 def test_many_labels_stay_sparse(tmp_path):
-    """A million labels, as a matrix 4 TB: a graph is mined, described, re-weighted, saved and read."""
+    """A million labels, whose dense matrix has 4 TB: the graph is built, summarised, re-weighted, saved and loaded."""
     num_labels = 1_000_000
     rng = np.random.default_rng(0)
     ids = rng.integers(0, num_labels - 1, 20_000)
@@ -159,19 +159,19 @@ def test_a_matrix_is_a_matrix_even_with_num_labels():
 
 
 @pytest.mark.parametrize("rows", [[[0.9, 2.7]], [[True, False]], [["a"]], [[[0]]]])
-def test_ids_that_are_no_whole_numbers(rows):
+def test_label_ids_that_are_not_integers(rows):
     with pytest.raises(InputError, match="lists of integer label ids"):
         LabelGraph.from_targets(rows, num_labels=3)
 
 
-def test_forgotten_num_labels_and_torch_sparse_say_what_to_do():
+def test_errors_suggest_num_labels_or_a_scipy_matrix():
     with pytest.raises(InputError, match="for lists of label ids, give num_labels"):
         LabelGraph.from_targets([[0, 1], [2]])
     with pytest.raises(InputError, match="a dense tensor, or a SciPy sparse matrix"):
         LabelGraph.from_targets(torch.eye(3).to_sparse())
 
 
-def test_the_callers_matrix_stays_as_it_is():
+def test_the_callers_matrix_is_not_changed():
     matrix = sp.csr_array((np.array([1, 1]), np.array([2, 0]), np.array([0, 2])), shape=(1, 3))
     LabelGraph.from_targets(matrix)
     assert matrix.indices.tolist() == [2, 0]

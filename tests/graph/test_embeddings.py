@@ -43,7 +43,7 @@ def test_unknown_words_are_listed_with_near_spellings(file):
         label_embeddings(["bycicle", "zzz", "person"], file)
 
 
-def test_names_without_words_and_files_that_are_not_there(file):
+def test_names_without_words_and_missing_files(file):
     with pytest.raises(InputError, match="at least one word"):
         label_embeddings(["_"], file)
     with pytest.raises(InputError, match="path: expected a file that exists"):
@@ -76,14 +76,14 @@ def test_arguments_of_the_wrong_type(file, call, message):
         call(file)
 
 
-def test_unknown_words_as_zeros_are_averaged_and_recorded(file):
+def test_zero_vectors_of_unknown_words_are_averaged_and_recorded(file):
     made = label_embeddings(["person", "bicycle lamp", "lamp"], file, oov="zero")
     assert made.x.tolist() == [[0, 3], [0.5, 0], [0, 0]]
     assert made.source["oov"] == "zero" and made.source["oov_words"] == ["lamp"]
     assert made.source["oov_labels"] == ["bicycle lamp", "lamp"] and made.source["seed"] is None
 
 
-def test_unknown_words_at_random_depend_on_seed_and_word_alone(file):
+def test_random_vectors_depend_only_on_seed_and_word(file):
     x = {seed: label_embeddings(["lamp", "person", "desk"], file, oov="random", seed=seed) for seed in (0, 1)}
     other = label_embeddings(["bicycle", "lamp"], file, oov="random", seed=0)  # other labels, another order
     assert torch.equal(other.x[0], torch.tensor([1.0, 0.0])) and x[0].source["seed"] == 0
@@ -92,14 +92,14 @@ def test_unknown_words_at_random_depend_on_seed_and_word_alone(file):
     assert torch.equal(again.x[2], x[0].x[0]) and torch.equal(again.x[1], x[0].x[2])
 
 
-def test_random_vectors_are_as_long_as_known_ones(tmp_path):
+def test_random_vectors_have_the_norm_of_known_vectors(tmp_path):
     rows = "".join(f"w{k} " + " ".join(f"{v:.4f}" for v in 5 * torch.randn(400)) + "\n" for k in range(3))
     (tmp_path / "v.txt").write_text(rows)
     x = label_embeddings(["w0", "w1", "w2", "unheard"], tmp_path / "v.txt", oov="random").x
     assert float(x[3].norm() / x[:3].norm(dim=1).mean()) == pytest.approx(1, abs=0.15)
 
 
-def test_no_known_word_at_all_is_an_error_whatever_the_rule(file):
+def test_a_file_without_any_known_word_is_refused_under_every_rule(file):
     for oov in ("error", "zero", "random"):
         with pytest.raises(InputError, match="a vector for every word of the labels"):
             label_embeddings(["lamp"], file, oov=oov)
@@ -114,7 +114,7 @@ def test_the_record_names_the_file_and_the_aliases_used(file):
     assert label_embeddings(["person"], file).source["sha256"] != before
 
 
-def test_rows_of_an_array_are_labels_in_their_order(tmp_path):
+def test_rows_of_an_array_follow_the_label_order(tmp_path):
     rows = np.arange(6).reshape(3, 2)
     for dtype in (np.float16, np.float64, np.int64):
         np.save(tmp_path / "x.npy", rows.astype(dtype))
@@ -135,7 +135,7 @@ def test_rows_of_an_array_are_labels_in_their_order(tmp_path):
         (np.array([[1j]]), "a matrix of numbers"),
     ],
 )
-def test_arrays_that_are_no_embeddings(tmp_path, array, message):
+def test_arrays_that_are_not_embeddings(tmp_path, array, message):
     np.save(tmp_path / "x.npy", array)
     with pytest.raises(InputError, match=message):
         label_embeddings(["a"], tmp_path / "x.npy")
@@ -149,7 +149,7 @@ class Hostile:
         return (open, (self.path, "w"))
 
 
-def test_hostile_arrays_pickles_and_own_files_run_nothing(tmp_path):
+def test_hostile_arrays_pickles_and_saved_files_run_no_code(tmp_path):
     ran, hostile = tmp_path / "ran", tmp_path / "h"
     np.save(tmp_path / "h.npy", np.array([[Hostile(ran)]], dtype=object), allow_pickle=True)
     hostile.write_bytes(pickle.dumps(Hostile(ran)))
@@ -160,7 +160,7 @@ def test_hostile_arrays_pickles_and_own_files_run_nothing(tmp_path):
     assert not ran.exists()
 
 
-def test_half_an_array(tmp_path):
+def test_a_truncated_array(tmp_path):
     np.save(tmp_path / "x.npy", np.zeros((4, 4)))
     (tmp_path / "x.npy").write_bytes((tmp_path / "x.npy").read_bytes()[:-20])
     with pytest.raises(InputError, match="x.npy"):
@@ -177,14 +177,14 @@ def test_an_array_whose_header_is_damaged(tmp_path, damage):
         label_embeddings("abcd", tmp_path / "x.npy")
 
 
-def test_half_characters_are_refused_by_name(file):
+def test_lone_surrogates_are_refused(file):
     with pytest.raises(InputError, match=r"aliases: expected text that can be encoded in UTF-8, found '\\udcff'"):
         label_embeddings(["person"], file, aliases={"person": "\udcff"})
     with pytest.raises(InputError, match="label_names: expected text that can be encoded in UTF-8"):
         label_embeddings(["\ud83d"], file, oov="zero")
 
 
-def test_saved_embeddings_come_back_by_name(file, tmp_path):
+def test_saved_embeddings_are_selected_by_name(file, tmp_path):
     made = label_embeddings(["cycle", "person"], file, aliases={"cycle": "bicycle"})
     made.save(tmp_path / "e.pt")
     same = LabelEmbeddings.load(tmp_path / "e.pt")
@@ -195,7 +195,7 @@ def test_saved_embeddings_come_back_by_name(file, tmp_path):
         label_embeddings(["person", "dog"], tmp_path / "e.pt")
 
 
-def test_files_that_are_no_saved_embeddings(tmp_path):
+def test_files_that_are_not_saved_embeddings(tmp_path):
     torch.save({"format": "other"}, tmp_path / "e.pt")
     with pytest.raises(InputError, match="saved by LabelEmbeddings.save, found other content"):
         label_embeddings(["a"], tmp_path / "e.pt")
@@ -211,7 +211,7 @@ def test_files_that_are_no_saved_embeddings(tmp_path):
             label_embeddings(["a"], tmp_path / "e.pt")
 
 
-def test_a_graph_keeps_what_its_embeddings_are_made_of(file, tmp_path):
+def test_a_graph_keeps_the_record_of_its_embeddings(file, tmp_path):
     made = label_embeddings(["cycle", "person"], file, aliases={"cycle": "bicycle"})
     graph = LabelGraph.from_targets([[1, 1]], label_names=["cycle", "person"], x=made)
     graph.save(tmp_path / "g.pt")
@@ -223,7 +223,7 @@ def test_a_graph_keeps_what_its_embeddings_are_made_of(file, tmp_path):
         LabelGraph.from_targets([[1, 1]], label_names=["person", "cycle"], x=made)
 
 
-def test_graph_files_from_before_the_record_are_read():
+def test_graph_files_without_a_record_of_the_embeddings_are_read():
     graph = LabelGraph.from_targets([[1, 1]], x=torch.ones(2, 3))
     old = graph.state()
     del old["x_source"]

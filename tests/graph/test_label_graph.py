@@ -120,7 +120,7 @@ def test_lower_tau_needs_the_counts_again():
         graph.reweighted(tau=0.5)
 
 
-def test_reweighted_equals_building_anew(shared):
+def test_reweighted_equals_a_new_graph(shared):
     nums, pairs = released(shared, "coco")
     low = LabelGraph.from_counts(nums, pairs, tau=0.2)
     for weighting in WEIGHTINGS:
@@ -131,7 +131,7 @@ def test_reweighted_equals_building_anew(shared):
     assert low.tau == 0.2 and low.weighting == "paper"  # the original is untouched
 
 
-def test_it_stays_a_real_data(tmp_path):
+def test_a_label_graph_is_a_pyg_data(tmp_path):
     graph = LabelGraph.from_targets([[1, 1, 0], [1, 0, 0]], label_names=["a", "b", "c"], x=torch.randn(3, 4))
     assert isinstance(graph, Data) and graph.validate()
     moved = graph.to("cpu").clone()
@@ -305,7 +305,7 @@ def test_only_a_counter_is_a_counter():
 
 
 @pytest.mark.parametrize("tau", [np.float32(0.5), np.float64(0.5), torch.tensor(0.5)])
-def test_numbers_of_other_libraries_are_stored_as_pythons(tau, tmp_path):
+def test_numbers_of_other_libraries_are_stored_as_python_numbers(tau, tmp_path):
     graph = LabelGraph.from_targets([[1, 1], [1, 0]], tau=tau, p=tau, top_k=np.int64(1), min_count=np.int8(1))
     assert type(graph.tau) is float and type(graph.p) is float and graph.tau == graph.p == 0.5
     graph.save(tmp_path / "g.pt")
@@ -338,7 +338,7 @@ def test_the_annotated_fields_are_stored_as_any_other():
     assert graph["edge_weight"].tolist() == [0, 0] and "edge_weight" in graph.to_dict()
 
 
-def test_validate_notices_what_was_changed_by_hand():
+def test_validate_finds_changes_made_by_hand():
     graph = LabelGraph.from_targets([[1, 1], [1, 0]])
     graph.edge_weight = graph.edge_weight[:1]
     with pytest.raises(InputError, match=r"edge_weight: expected shape \(2,\), found shape \(1,\)"):
@@ -359,7 +359,7 @@ def test_validate_notices_what_was_changed_by_hand():
         {"label_names": 3}, {"num_labels": 1},
     ],
 )  # fmt: skip
-def test_states_that_no_graph_has(change):
+def test_invalid_states_are_refused(change):
     state = LabelGraph.from_targets([[1, 1], [1, 0]], tau=0.1).state()
     with pytest.raises(InputError):
         LabelGraph.from_state(state | change)
@@ -372,7 +372,7 @@ def test_files_that_start_like_a_pickle_are_refused_without_a_traceback(tmp_path
             LabelGraph.load(tmp_path / "x")
 
 
-def test_digest_changes_with_anything():
+def test_the_digest_depends_on_every_field():
     graph = LabelGraph.from_targets([[1, 1], [1, 0]], x=torch.ones(2, 3))
     assert graph.digest() == graph.clone().digest()
     other = LabelGraph.from_targets([[1, 1], [1, 0]], x=torch.ones(2, 3) + 1e-3)

@@ -1,4 +1,4 @@
-"""Word-vector files of every format, whole and damaged; the bytes are written here, by the formats' definitions."""
+"""Word-vector files of every format, valid and damaged, written here by the definitions of the formats."""
 
 import bz2
 import gzip
@@ -48,8 +48,8 @@ def test_every_format_is_recognised_and_gives_the_same_vectors(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_every_cut_is_refused(tmp_path, name):
-    """Wherever the file ends, it is refused or the vectors are the true ones; never other numbers."""
+def test_truncated_files_are_refused(tmp_path, name):
+    """Wherever the file ends, it is refused or gives the true vectors, never other numbers."""
     whole, format = WHOLE[name], "binary" if "binary" in name else "text"
     refused = 0
     for end in range(len(whole)):
@@ -100,20 +100,20 @@ def test_damaged_files(tmp_path, content, message):
         label_embeddings(["dog"], tmp_path / "v")
 
 
-def test_a_word_given_twice_with_the_same_vector_is_no_contradiction(tmp_path):
+def test_a_word_may_occur_twice_with_the_same_vector(tmp_path):
     (tmp_path / "v").write_bytes(b"dog 1 2\ncat 1 1\ndog 1.0 2\n")
     assert label_embeddings(["dog"], tmp_path / "v").x.tolist() == [[1, 2]]
 
 
-def test_words_with_spaces_in_them_are_not_their_first_part(tmp_path):
+def test_words_that_contain_spaces(tmp_path):
     (tmp_path / "v").write_bytes(b"the 1 2\nat name 9 9\nat 3 4\n. . . 5 5\n")  # glove.840B has such lines
     assert label_embeddings(["at"], tmp_path / "v").x.tolist() == [[3, 4]]
     assert read_vectors(tmp_path / "v", ["at name", ". . ."], "text")[0]["at name"].tolist() == [9, 9]
 
 
 @pytest.mark.parametrize("first", ["the", ". . ."])
-def test_words_with_spaces_in_them_after_a_header(tmp_path, first):
-    """What gensim makes of glove.840B; its first word may be one of them."""
+def test_words_that_contain_spaces_after_a_header(tmp_path, first):
+    """gensim writes glove.840B like this; the first word may contain spaces, too."""
     words = {first: [1, 2, 7], "at name": [9, 9, 9], "at": [3, 4, 5], ". .": [5, 5, 5]}
     lines = "".join(f"{word} {' '.join(map(str, v))}\n" for word, v in words.items())
     (tmp_path / "v").write_text(f"{len(words)} 3\n{lines}")
@@ -125,18 +125,18 @@ def test_words_with_spaces_in_them_after_a_header(tmp_path, first):
 
 @pytest.mark.parametrize("header", ["", "2 2\n"])
 @pytest.mark.parametrize("number", ["3", "-0.5", ".5", "1e-05"])
-def test_a_number_too_many_is_no_part_of_the_word(tmp_path, header, number):
+def test_a_surplus_number_is_not_part_of_the_word(tmp_path, header, number):
     (tmp_path / "v").write_text(f"{header}dog 1 2\nthe {number} 1 2\n")
     with pytest.raises(InputError, match=r"a word and 2 numbers in every line, found 3 in line \d"):
         label_embeddings(["dog"], tmp_path / "v")
 
 
-def test_a_first_line_of_a_number_too_long_to_be_a_count(tmp_path):
+def test_a_number_too_long_for_a_count_is_not_a_header(tmp_path):
     (tmp_path / "v").write_bytes(b"9" * 5000 + b" 2\ndog 1\n")
     assert embeddings_format(tmp_path / "v") == "text" and label_embeddings(["dog"], tmp_path / "v").x.tolist() == [[1]]
 
 
-def test_damage_in_words_nobody_asked_for_is_not_parsed_but_counted(tmp_path):
+def test_vectors_of_other_words_are_counted_but_not_parsed(tmp_path):
     (tmp_path / "v").write_bytes(b"the x y\ndog 1 2\n")
     assert label_embeddings(["dog"], tmp_path / "v").x.tolist() == [[1, 2]]
 
@@ -152,7 +152,7 @@ def test_a_given_format_is_not_recognised_by_content(tmp_path):
         label_embeddings(["dog"], tmp_path / "v", format="npy")
 
 
-def test_a_binary_file_longer_than_a_chunk_is_read_across_its_borders(tmp_path):
+def test_binary_entries_across_chunks(tmp_path):
     vectors = np.random.default_rng(0).normal(size=(CHUNK // 1000, 300)).astype("<f4")
     assert vectors.nbytes > CHUNK
     entries = b"".join(f"w{k}".encode() + b" " + v.tobytes() for k, v in enumerate(vectors))
@@ -169,7 +169,7 @@ def test_distances_by_hand():
         assert edits(a, b) == edits(b, a) == far
 
 
-def test_nearest_spellings_are_the_nearest_of_all_that_share_an_end():
+def test_nearest_spellings_equal_a_full_search():
     vocabulary = ["".join(w) for w in zip("abcdeabcde" * 8, "aabbc" * 16, "xyzxyzwv" * 10, "ghgh" * 20, strict=True)]
     for word in ("acxg", "bbyh"):
         near = nearest_spellings([word], vocabulary, count=5)[word]

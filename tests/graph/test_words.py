@@ -4,7 +4,7 @@ from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.graph import label_words, read_aliases
 
 
-def test_words_of_names():
+def test_words_of_label_names():
     assert label_words("Hair-drier/dryer  old_one") == ["hair", "drier", "dryer", "old", "one"]
     assert label_words("TVmonitor") == ["tv", "monitor"]  # the table's names in any case
     assert label_words("crème brûlée") == ["crème", "brûlée"]
@@ -39,13 +39,13 @@ def test_alias_files(tmp_path):
         ("a.json", '{"tv": ', "a JSON object"),
     ],
 )
-def test_alias_files_that_would_be_misread(tmp_path, name, text, message):
+def test_invalid_alias_files(tmp_path, name, text, message):
     (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match=f"path: expected .*{message}"):
         read_aliases(tmp_path / name)
 
 
-def test_alias_files_in_other_encodings_or_absent(tmp_path):
+def test_alias_files_in_other_encodings_and_missing_files(tmp_path):
     (tmp_path / "a.csv").write_bytes("label,words\nnaïve,a\n".encode("latin1"))
     with pytest.raises(InputError, match="path.*UnicodeDecodeError"):
         read_aliases(tmp_path / "a.csv")

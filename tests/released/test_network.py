@@ -1,4 +1,4 @@
-"""Released checkpoints: the authors' forward written densely here, on checkpoints of their shapes made here."""
+"""Released checkpoints: files of their form are written here, and the authors' forward pass is computed densely."""
 
 import io
 import pickle
@@ -33,7 +33,7 @@ def released_matrix(nums=NUMS, pairs=PAIRS, tau=0.4):
 
 
 def released_logits(resnet, a, first, second, x, images):
-    """Their forward: features, 14 × 14 max pooling, D Aᵀ D, two layers, dot products."""
+    """The authors' forward pass: features, 14 × 14 max pooling, D Aᵀ D, two layers, dot products."""
     maps = images
     for name in CHILDREN:
         maps = getattr(resnet, name)(maps)
@@ -79,7 +79,7 @@ def same_logits(model, oracle, size=(96, 64), batch=2):
         (False, "", 83.1),
     ],
 )
-def test_checkpoints_as_they_come_give_the_released_logits(tmp_path, small, zip_format, prefix, score):
+def test_checkpoints_give_the_released_logits(tmp_path, small, zip_format, prefix, score):
     content, x, oracle = small
     content = content | {"state_dict": {prefix + k: v for k, v in content["state_dict"].items()}, "best_score": score}
     torch.save(content, tmp_path / "c.pth.tar", _use_new_zipfile_serialization=zip_format)
@@ -91,7 +91,7 @@ def test_checkpoints_as_they_come_give_the_released_logits(tmp_path, small, zip_
 
 
 def test_resnet101_with_the_released_shapes(tmp_path, shared):
-    """COCO's: 80 labels, embeddings of 300, hidden 1024, features of 2048, at 448 pixels."""
+    """COCO: 80 labels, embeddings of width 300, hidden width 1024, 2048 features, 448 pixels."""
     with open(shared / "reference" / "coco_adj.pkl", "rb") as file:
         counts = pickle.load(file)  # a file of this folder, not of a stranger
     content, _, _ = released("resnet101", 2048, 1024, 300, counts["nums"], counts["adj"])
@@ -111,7 +111,7 @@ def test_resnet101_with_the_released_shapes(tmp_path, shared):
 
 
 class Python2Pickler(pickle._Pickler):
-    """Writes text and bytes alike as Python 2's strings."""
+    """Writes text and bytes as strings of Python 2."""
 
     def save_string(self, value):
         data = value.encode("latin1") if isinstance(value, str) else value
@@ -138,8 +138,8 @@ def test_files_of_python_2(tmp_path, small, score):
 
 
 @pytest.mark.parametrize("number", [np.float64(83.1), np.float32(-1e-30), np.int64(-200), np.dtype(">f8").type(0.5)])
-def test_numbers_of_numpy_are_read_as_they_are(number):
-    """By their own pickles, with NumPy's names replaced by what stands in for them."""
+def test_numpy_numbers_are_read_exactly(number):
+    """From pickles of these numbers, with the names of NumPy replaced by their substitutes."""
 
     class Reader(pickle.Unpickler):
         def find_class(self, module, name):
@@ -149,7 +149,7 @@ def test_numbers_of_numpy_are_read_as_they_are(number):
         assert Reader(io.BytesIO(pickle.dumps(number, protocol))).load() == number
 
 
-def test_files_from_before_batches_were_counted(tmp_path, small):
+def test_checkpoints_without_num_batches_tracked(tmp_path, small):
     content, x, oracle = small
     state = {k: v for k, v in content["state_dict"].items() if not k.endswith("num_batches_tracked")}
     torch.save({"state_dict": state}, tmp_path / "c", _use_new_zipfile_serialization=False)
@@ -186,7 +186,7 @@ def test_the_exact_weights_survive_saving_the_head(tmp_path, small):
     assert torch.equal(head.classifiers(), model.head.classifiers())
 
 
-def test_the_backbone_goes_into_a_weights_file(tmp_path, small):
+def test_the_backbone_is_written_as_a_weights_file(tmp_path, small):
     content, x, _ = small
     torch.save(content, tmp_path / "c")
     model = load_released(tmp_path / "c", x, backbone="resnet18")
@@ -194,7 +194,7 @@ def test_the_backbone_goes_into_a_weights_file(tmp_path, small):
     assert Backbone("resnet18", tmp_path / "b.pth").digest() == model.backbone.digest()
 
 
-def test_names_come_from_the_embeddings_and_in_their_order(tmp_path, small):
+def test_names_and_their_order_come_from_the_embeddings(tmp_path, small):
     content, x, oracle = small
     torch.save(content, tmp_path / "c")
     shuffled = LabelEmbeddings(tuple("edcba"), x.flip(0), {"file": "mine"})
@@ -203,7 +203,7 @@ def test_names_come_from_the_embeddings_and_in_their_order(tmp_path, small):
     assert model.head.base_graph().x_source == {"file": "mine"}
 
 
-def test_another_matrix_is_held_as_it_is_with_a_warning():
+def test_entries_of_a_different_matrix_are_kept_with_a_warning():
     a = torch.rand(4, 4) + torch.eye(4)
     with pytest.warns(UserWarning, match="not the released re-weighting"):
         graph = graph_of_matrix(a)
@@ -257,7 +257,7 @@ class Hostile:
 
 
 @pytest.mark.parametrize("zip_format", [True, False])
-def test_a_hostile_checkpoint_is_refused_and_nothing_runs(tmp_path, zip_format):
+def test_a_hostile_checkpoint_is_refused_and_runs_no_code(tmp_path, zip_format):
     content = {"state_dict": {}, "best_score": Hostile(tmp_path / "ran")}
     torch.save(content, tmp_path / "c", _use_new_zipfile_serialization=zip_format)
     with pytest.raises(InputError, match="path: expected a checkpoint of tensors and plain values"):
@@ -266,7 +266,7 @@ def test_a_hostile_checkpoint_is_refused_and_nothing_runs(tmp_path, zip_format):
 
 
 @pytest.mark.parametrize("value", [np.arange(3), np.dtype("O"), np.str_("x"), np.complex128(1)])
-def test_of_numpy_only_numbers_are_admitted(tmp_path, value):
+def test_of_numpy_objects_only_numbers_are_admitted(tmp_path, value):
     torch.save({"state_dict": {}, "best_score": value}, tmp_path / "c")
     with pytest.raises(InputError, match="path: expected a checkpoint"):
         read_released_state(tmp_path / "c")

@@ -1,4 +1,4 @@
-"""The authors' published files, and pickles that pretend to be."""
+"""The authors' published files, and hostile pickles."""
 
 import copy
 import pickle
@@ -28,7 +28,7 @@ class Hostile:
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_a_hostile_pickle_is_refused_and_nothing_runs(tmp_path, protocol):
+def test_a_hostile_pickle_is_refused_and_runs_no_code(tmp_path, protocol):
     (tmp_path / "h.pkl").write_bytes(pickle.dumps({"adj": Hostile(tmp_path / "ran")}, protocol=protocol))
     with pytest.raises(InputError, match="a pickle of NumPy arrays and nothing else"):
         read_array_pickle(tmp_path / "h.pkl")
@@ -44,14 +44,14 @@ def test_arrays_of_every_protocol_are_read(tmp_path, protocol):
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_arrays_that_were_read_can_be_written_again(tmp_path, protocol):
+def test_arrays_from_pickles_can_be_pickled(tmp_path, protocol):
     (tmp_path / "a.pkl").write_bytes(pickle.dumps(np.arange(6).reshape(2, 3)))
     array = read_array_pickle(tmp_path / "a.pkl")
     for again in (pickle.loads(pickle.dumps(array, protocol)), copy.deepcopy(array)):
         assert again.tolist() == [[0, 1, 2], [3, 4, 5]]
 
 
-def test_half_a_pickle(tmp_path):
+def test_a_truncated_pickle(tmp_path):
     (tmp_path / "a.pkl").write_bytes(pickle.dumps(np.arange(100))[:-50])
     with pytest.raises(InputError, match="a.pkl"):
         read_array_pickle(tmp_path / "a.pkl")
@@ -68,7 +68,7 @@ def test_a_released_graph_has_the_released_propagation(shared):
     assert LabelGraph.from_released(path, weighting="paper").to_dense().diagonal().tolist() == pytest.approx([0.8] * 20)
 
 
-def test_released_embeddings_go_into_the_graph_with_their_record(shared):
+def test_released_embeddings_enter_the_graph_with_their_record(shared):
     reference = shared / "reference"
     names = [f"label {k}" for k in range(80)]
     x = label_embeddings(names, reference / "coco_glove_word2vec.pkl")
@@ -94,14 +94,14 @@ def test_released_embeddings_go_into_the_graph_with_their_record(shared):
         (np.eye(2), "'nums' and 'adj', found an array"),
     ],
 )
-def test_counts_that_no_images_gave_are_refused(tmp_path, content, message):
+def test_counts_that_no_images_can_have_are_refused(tmp_path, content, message):
     (tmp_path / "adj.pkl").write_bytes(pickle.dumps(content, protocol=2))
     with pytest.raises(InputError, match=message):
         LabelGraph.from_released(tmp_path / "adj.pkl")
 
 
-def test_lists_that_hold_each_other_do_not_fill_the_memory(tmp_path):
-    """A file of a few kB: five lists deep, a hundred times each; and one that holds itself."""
+def test_nested_lists_do_not_fill_the_memory(tmp_path):
+    """Files of a few kB: lists nested five deep with a hundred entries each, and a list that contains itself."""
     nested, cycle = [1.5] * 100, []
     for _ in range(5):
         nested = [nested] * 100
@@ -115,7 +115,7 @@ def test_lists_that_hold_each_other_do_not_fill_the_memory(tmp_path):
             LabelGraph.from_released(tmp_path / "h.pkl")
 
 
-def test_lists_of_numbers_and_of_arrays_are_as_good_as_an_array(tmp_path):
+def test_lists_of_numbers_or_arrays_equal_an_array(tmp_path):
     for rows in ([[1, 2.5], [0, 1]], [np.array([1, 2.5]), np.array([0, 1])], ((1, 2.5), (0, 1))):
         (tmp_path / "x.pkl").write_bytes(pickle.dumps(rows))
         assert label_embeddings("ab", tmp_path / "x.pkl").x.tolist() == [[1, 2.5], [0, 1]]
@@ -149,7 +149,7 @@ def test_bytes_that_pretend_to_be_objects_are_refused(tmp_path, content):
 
 
 def test_a_pickle_cannot_reach_the_types_of_this_process(tmp_path):
-    """BUILD on a dtype would change the one that the whole process uses."""
+    """The opcode BUILD on a real dtype would change it for the whole process."""
     swapped = STATE.replace(b"\x01|", b"\x01>")
     pickled = b"\x80\x04" + _says("numpy", "dtype") + b"\x8c\x02f8\x85R" + swapped + b"b."
     (tmp_path / "d.pkl").write_bytes(pickled)

@@ -1,4 +1,4 @@
-"""Pictures with label names as people have them, judged by their pixels."""
+"""Plots with awkward label names, checked by their pixels."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ LONG = "a label whose name is a whole sentence, as those of large data sets are"
 
 
 def ink(path) -> np.ndarray:
-    """Where something is drawn."""
+    """Returns 1 for each pixel that is drawn on."""
     with Image.open(path) as picture:
         return (np.asarray(picture.convert("L")) < 250).astype(int)
 
@@ -31,7 +31,7 @@ def drawn(tmp_path, names, targets=PAIR) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", [r"$\frac$", "$", "cost $x_1$ and $\\foo$", "two\nlines"])
-def test_names_that_would_be_formulas_are_drawn_as_they_are(tmp_path, name):
+def test_names_are_not_drawn_as_formulas(tmp_path, name):
     assert drawn(tmp_path, [name, "b"]).any()
     assert drawn(tmp_path, [name, "b"], torch.eye(2, dtype=torch.int8)).any()
     plot_per_class_ap({"mlgcn": {name: 0.5, "b": None}, "linear": {name: 0.4, "b": None}}, tmp_path / "ap.png")
@@ -44,7 +44,7 @@ def test_a_dollar_is_a_dollar(tmp_path):
 
 
 def test_a_long_name_is_not_cut(tmp_path):
-    """At a node it takes as much ink as among the labels without edges."""
+    """Its text has as many pixels at a node as in the list of labels without edges."""
     at_node, below = (
         drawn(tmp_path, [LONG, "b"], targets).sum() - drawn(tmp_path, [".", "b"], targets).sum()
         for targets in (PAIR, torch.eye(2, dtype=torch.int8))
@@ -52,8 +52,8 @@ def test_a_long_name_is_not_cut(tmp_path):
     assert at_node == pytest.approx(below, rel=0.15)
 
 
-def test_names_hide_no_arrow(tmp_path):
-    """The only arrow head is dark blue whatever the name of the label that it points to."""
+def test_names_do_not_hide_arrows(tmp_path):
+    """The dark blue arrow head is visible, however long the name of its target is."""
     graph = torch.tensor([[1, 1], [1, 1], [0, 1], [0, 1], [0, 1], [0, 1]])  # a → b alone
     heads = []
     for names in (["a", ""], ["a", "refrigerators"]):
@@ -64,7 +64,7 @@ def test_names_hide_no_arrow(tmp_path):
     assert heads[0] == pytest.approx(heads[1], rel=0.01) and heads[0] > 100
 
 
-def test_a_graph_without_edges_is_no_empty_page(tmp_path):
+def test_a_graph_without_edges_is_a_small_image(tmp_path):
     assert len(drawn(tmp_path, ["a", "b"], torch.eye(2, dtype=torch.int8))) < 250
 
 
@@ -119,7 +119,7 @@ def test_no_head_at_all():
 
 
 def test_backend_and_figures_of_the_caller_are_left_alone(tmp_path):
-    """In a process of its own: the backend is a global setting."""
+    """In a separate process, because the backend is a global setting."""
     script = f"""
 import matplotlib
 matplotlib.use("svg")
