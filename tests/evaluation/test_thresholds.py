@@ -69,14 +69,14 @@ def test_no_image_gives_a_half():
     assert fit_thresholds(torch.zeros(0, 3), torch.zeros(0, 3)).tolist() == [0, 0, 0]
 
 
-def test_neighbouring_numbers_are_still_told_apart():
+def test_a_threshold_separates_adjacent_floating_point_numbers():
     low = torch.tensor(1.0, dtype=torch.float64)
     high = torch.nextafter(low, low + 1)
     logits, targets = torch.stack([high, low])[:, None], torch.tensor([[1], [0]])
     assert f1_per_label(logits, targets, fit_thresholds(logits, targets)).item() == 1
 
 
-def test_logits_whose_sigmoid_is_one_are_still_told_apart():
+def test_a_threshold_separates_logits_whose_sigmoid_is_one():
     logits, targets = torch.tensor([[60.0], [50.0]]), torch.tensor([[1], [0]])
     assert logits.double().sigmoid().unique().numel() == 1
     assert f1_per_label(logits, targets, fit_thresholds(logits, targets)).item() == 1

@@ -49,8 +49,8 @@ def test_each_kind_and_seed_has_the_row_of_its_head(caches, graph):
     for head in fitted:
         assert head.row == table1_row(*score(head.head, caches[1]), NAMES)
         assert head.row["all"]["mAP"] == head.history.last["mAP"] and list(head.row["AP"]) == list(NAMES)
-        told = [record for kind, seed, record in records if (kind, seed) == (head.kind, head.seed)]
-        assert told == head.history.epochs and len(told) == 3
+        reported = [record for kind, seed, record in records if (kind, seed) == (head.kind, head.seed)]
+        assert reported == head.history.epochs and len(reported) == 3
 
 
 def test_a_seed_draws_the_initial_weights_and_is_repeatable(caches, graph):

@@ -18,7 +18,7 @@ POSITION = {"epoch": 2, "step": 3}
 
 
 class Processes:
-    """The first or second of two processes, whose numbers are ``numbers`` in the second one."""
+    """One of two processes; the other one contributes ``other`` to every agreement."""
 
     def __init__(self, rank, other=0):
         self.rank, self.other = rank, other

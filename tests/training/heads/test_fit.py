@@ -59,7 +59,7 @@ def test_each_step_is_torchs_own_sgd():
         assert torch.allclose(p, q, rtol=1e-4, atol=1e-6)
 
 
-def test_the_same_seed_gives_the_same_head_and_another_seed_another():
+def test_equal_seeds_give_equal_heads_and_different_seeds_do_not():
     def weights(seed):
         head = fresh("mlgcn")
         fit_head(head, problem(), config=HeadConfig(epochs=2, seed=seed))
@@ -87,7 +87,7 @@ def test_scores_in_blocks_equal_one_pass():
     assert logits.shape == known.shape == (0, 5)
 
 
-def test_unknown_targets_teach_nothing():
+def test_unknown_targets_do_not_change_a_classifier():
     features, targets = problem()
     head, twin = fresh("linear"), fresh("linear")
     unknown = targets.clone()

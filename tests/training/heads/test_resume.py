@@ -1,4 +1,4 @@
-"""A run that is interrupted anywhere and gone on with is the uninterrupted run, bit for bit."""
+"""A run that is interrupted anywhere and resumed equals the uninterrupted run bit for bit."""
 
 import json
 import os
@@ -60,7 +60,7 @@ def test_interrupted_at_any_step_equals_uninterrupted(tmp_path, monkeypatch, kin
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     saved = torch.load(tmp_path / "state.pt", weights_only=True)
     assert (saved["epoch"], saved["step"]) == (call // STEPS + 1, call % STEPS + 1)  # the step was finished
-    other = fresh(kind, seed=5)  # what it starts from does not matter any more
+    other = fresh(kind, seed=5)  # its initial weights are replaced by those of the state
     history = fit_head(other, problem(), problem(40, seed=1), CONFIG, folder=tmp_path)
     assert same(state(other), state(whole)) and history == expected
     assert lines(tmp_path / "head.jsonl") == expected.epochs
@@ -80,7 +80,7 @@ def test_interrupted_again_and_again(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("together", [False, True])
-def test_many_heads_go_on_too(tmp_path, monkeypatch, together):
+def test_many_heads_resume_too(tmp_path, monkeypatch, together):
     if together:  # as on a GPU
         monkeypatch.setattr(engine, "side_by_side", lambda heads, device: False)
 
@@ -99,7 +99,7 @@ def test_many_heads_go_on_too(tmp_path, monkeypatch, together):
     assert all(p.untyped_storage().nbytes() == p.nbytes for head in half for p in head.parameters())  # its own again
 
 
-def test_views_and_streaming_go_on_too(tmp_path, monkeypatch):
+def test_views_and_streaming_resume_too(tmp_path, monkeypatch):
     features = torch.randn(100, 3, 12)
     cache = FeatureCache.from_arrays(tmp_path / "c.h5", features, problem()[1], list("01234"))
     whole, again = fresh(), fresh()
@@ -128,11 +128,11 @@ fit_head(fresh(), problem(), problem(40, seed=1), CONFIG, folder=sys.argv[1], sa
 
 
 @pytest.mark.parametrize("name, code", [("SIGKILL", -9), ("SIGTERM", 143)])
-def test_a_killed_process_goes_on_and_no_line_is_twice(tmp_path, name, code):
+def test_a_killed_run_resumes_and_writes_no_line_twice(tmp_path, name, code):
     done = subprocess.run([sys.executable, "-c", SCRIPT.format(call=17, name=name), str(tmp_path)], env=os.environ)
     assert done.returncode == code and len(lines(tmp_path / "head.jsonl")) == 2
     with open(tmp_path / "head.jsonl", "a") as file:
-        file.write('{"epoch": 3, "lr"')  # a line that was cut, and an epoch that the state does not know
+        file.write('{"epoch": 3, "lr"')  # a truncated line, of an epoch that the state does not contain
     whole, head = fresh(), fresh()
     expected = fit_head(whole, problem(), problem(40, seed=1), CONFIG)
     assert fit_head(head, problem(), problem(40, seed=1), CONFIG, folder=tmp_path) == expected
@@ -158,7 +158,7 @@ def test_best_and_last_are_kept(tmp_path):
     assert same(state(load_head(tmp_path / "head-last.pt")), state(head))
 
 
-def test_a_folder_is_of_one_run(tmp_path):
+def test_a_folder_belongs_to_one_run(tmp_path):
     data, val = problem(), problem(40, seed=1)
     fit_head(fresh(), data, val, CONFIG, folder=tmp_path)
     changed = data[0].clone()
@@ -248,7 +248,7 @@ def test_the_echo_of_a_signal_changes_nothing(tmp_path, monkeypatch, number):
     assert torch.load(tmp_path / "state.pt", weights_only=True)["step"] == 1
 
 
-def test_in_another_thread_signals_are_left_alone(tmp_path):
+def test_in_a_different_thread_signals_are_left_alone(tmp_path):
     handler, found = signal.getsignal(signal.SIGINT), []
     fit = threading.Thread(target=lambda: found.append(fit_head(fresh(), problem(), config=CONFIG, folder=tmp_path)))
     fit.start()
@@ -256,7 +256,7 @@ def test_in_another_thread_signals_are_left_alone(tmp_path):
     assert len(found[0].epochs) == 4 and signal.getsignal(signal.SIGINT) is handler
 
 
-def test_divergence_names_the_step_the_rate_and_the_last_good_state(tmp_path):
+def test_divergence_names_the_step_the_rate_and_the_last_saved_state(tmp_path):
     wild = HeadConfig(lr=1e25, epochs=5, batch_size=16, clip_norm=None)
     with pytest.raises(InputError) as caught:
         fit_head(fresh(), problem(), config=wild)

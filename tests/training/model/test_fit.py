@@ -50,7 +50,7 @@ def test_labels_that_disagree_are_refused(scenes):
         fit_model(net, scenes[0], config=ModelConfig(epochs=1, cpu=True))
 
 
-def test_a_second_run_may_have_another_precision_and_leaves_the_model_as_it_was(scenes):
+def test_a_second_run_may_have_a_different_precision_and_leaves_the_model_unwrapped(scenes):
     net = model(scenes[0])
     for precision in ("bf16", "float32"):
         fit_model(net, scenes[0], config=ModelConfig(epochs=1, batch_size=48, precision=precision, cpu=True))

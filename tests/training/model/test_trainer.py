@@ -1,4 +1,4 @@
-"""The end-to-end trainer: what must agree agrees, whoever computes it and however often it is interrupted."""
+"""End-to-end training: the result does not depend on processes, workers, parts of batches or interruptions."""
 
 import functools
 import json
@@ -90,7 +90,7 @@ class Stop(Exception):
         {"precision": "bf16"},
     ],
 )
-def test_interrupted_at_every_step_and_gone_on_with_is_uninterrupted_bit_for_bit(root, tmp_path, options, monkeypatch):
+def test_interrupted_at_every_step_and_resumed_equals_uninterrupted_bit_for_bit(root, tmp_path, options, monkeypatch):
     whole, history = trained(root, tmp_path / "whole", **options)
     train, val = data(root)
     pause = RunFolder.pause
@@ -99,9 +99,9 @@ def test_interrupted_at_every_step_and_gone_on_with_is_uninterrupted_bit_for_bit
         stop.asked = signal.SIGTERM  # after every step
         pause(folder, stop, save)
 
-    for _ in range(2 * 3 + 2):  # each process gets one step further, and over the end of an epoch
+    for _ in range(2 * 3 + 2):  # each call takes one step, and some end an epoch
         begun = (tmp_path / "run" / "state.pt").exists()
-        net = network(root, seed=int(begun))  # other weights than at first: the state brings the right ones
+        net = network(root, seed=int(begun))  # weights that the state replaces
         with monkeypatch.context() as patch:
             patch.setattr(RunFolder, "pause", ended)
             try:
@@ -119,7 +119,7 @@ def test_interrupted_at_every_step_and_gone_on_with_is_uninterrupted_bit_for_bit
     )
 
 
-def test_a_killed_process_goes_on(root, tmp_path):
+def test_a_killed_run_resumes(root, tmp_path):
     whole, _ = trained(root, tmp_path / "whole", epochs=4)
     for number, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 143), (signal.SIGINT, 1)):
         worker = start_worker(root, tmp_path / "run", "--epochs", 4)
@@ -127,14 +127,14 @@ def test_a_killed_process_goes_on(root, tmp_path):
             time.sleep(0.02)
         worker.send_signal(number)
         worker.wait()
-        # it may have been done by then, or not yet at work
+        # it may have been finished by then, or not yet started
         assert worker.returncode in (code, 0, -number)
     net, history = trained(root, tmp_path / "run", network(root, seed=1), epochs=4)
     assert same(net, whole) and len(history.epochs) == 4
 
 
-def test_asked_to_stop_while_it_scores_it_does_not_score_on(root, tmp_path):
-    """Scoring may take longer than a launcher waits."""
+def test_a_signal_during_validation_ends_the_run_before_the_next_batch(root, tmp_path):
+    """Validation may take longer than a launcher waits."""
     whole, expected = trained(root, tmp_path / "whole")
     train, val = data(root)
     read, seen = val.image, []
@@ -184,7 +184,7 @@ def test_killed_at_the_end_of_an_epoch_no_file_is_ahead_of_the_state(root, tmp_p
         assert same(load_checkpoint(tmp_path / "run" / name).model, whole)
 
 
-def test_a_finished_run_leaves_its_networks_as_they_are_or_makes_them_again(root, tmp_path):
+def test_a_finished_run_keeps_its_networks_and_restores_missing_ones(root, tmp_path):
     net, _ = trained(root, tmp_path)
     store_thresholds(tmp_path / "last.pt", torch.ones(net.head.num_labels))
     trained(root, tmp_path, network(root, seed=1))
@@ -205,7 +205,7 @@ def start_worker(root, folder, *more, launcher=()):
 
 def test_two_processes_follow_one_and_score_each_image_once(root, tmp_path):
     """One step an epoch, so that a history holds the loss of every step; batch statistics as they were; the backbone
-    thaws on the way; stopped once, and gone on with by other numbers of processes."""
+    is unfrozen on the way; the run is stopped once and resumed with other numbers of processes."""
     options = {"epochs": 4, "batch_size": 22, "freeze_batchnorm": True, "momentum": 0.5, "frozen_epochs": 1}
     net, history = trained(root, tmp_path / "one", **options)
     words = ("--epochs", 4, "--batch-size", 22, "--freeze-batchnorm", "--momentum", 0.5, "--frozen-epochs", 1)
@@ -216,12 +216,12 @@ def test_two_processes_follow_one_and_score_each_image_once(root, tmp_path):
     state = torch.load(folder / "state.pt", weights_only=True)
     assert (state["epoch"], state["step"]) == (2, 1)
     shutil.copytree(folder, tmp_path / "alone")
-    alone, goes_on = trained(root, tmp_path / "alone", network(root, seed=1), **options)
+    alone, resumed = trained(root, tmp_path / "alone", network(root, seed=1), **options)
     worker = start_worker(root, folder, *words, launcher=TWO)
     _, errors = worker.communicate()
     assert worker.returncode == 0, errors
     records = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
-    for one, *others in zip(history.epochs, records, goes_on.epochs, strict=True):
+    for one, *others in zip(history.epochs, records, resumed.epochs, strict=True):
         for other in others:
             assert abs(one["loss"] - other["loss"]) < 1e-4 and abs(one["mAP"] - other["mAP"]) < 1e-3
     for other in (alone, load_checkpoint(folder / "last.pt").model):
@@ -242,11 +242,11 @@ def test_every_process_scores_with_the_statistics_that_are_kept(root, tmp_path):
 
 
 def test_processes_that_see_different_folders_are_refused(root, tmp_path):
-    """The first machine's folder holds a state, the second machine's none: they would wait for each other for ever."""
+    """The first machine's folder holds a state, the second machine's none: without a check they would wait forever."""
     trained(root, tmp_path / "0", epochs=2)
     worker = start_worker(root, tmp_path / "{rank}", launcher=TWO)
     _, errors = worker.communicate(timeout=120)
-    assert worker.returncode != 0 and "folder: expected a folder that every process sees" in errors
+    assert worker.returncode != 0 and "folder: expected a folder that all processes share" in errors
     assert len((tmp_path / "0" / "history.jsonl").read_text().splitlines()) == 2
 
 
@@ -284,7 +284,7 @@ def test_workers_change_nothing(root):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_worker_that_is_signalled_while_it_starts_lives_on(monkeypatch, number):
+def test_a_worker_survives_a_signal_while_it_starts(monkeypatch, number):
     """Launchers signal every process of a run, at any moment of it."""
     monkeypatch.setattr(signal_handling, "_set_worker_signal_handlers", lambda: os.kill(os.getpid(), number))
     assert torch.cat(list(load_batches(torch.arange(6), num_workers=2, batch_size=2))).tolist() == list(range(6))
@@ -292,7 +292,7 @@ def test_a_worker_that_is_signalled_while_it_starts_lives_on(monkeypatch, number
 
 
 class Signalled(torch.utils.data.Dataset):
-    """Items that end nobody: each sends its own process a signal."""
+    """Items that send a signal to the process that loads them."""
 
     def __init__(self, number):
         self.number = number
@@ -306,11 +306,11 @@ class Signalled(torch.utils.data.Dataset):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_worker_that_is_signalled_while_it_works_lives_on(number):
+def test_a_worker_survives_a_signal_while_it_works(number):
     assert torch.cat(list(load_batches(Signalled(number), num_workers=2, batch_size=2))).tolist() == list(range(6))
 
 
-def test_a_worker_ends_where_its_run_ends_it():
+def test_a_worker_ends_when_its_run_ends_it():
     batches = load_batches(torch.arange(600), num_workers=1, batch_size=2)
     next(batches)
     (worker,) = multiprocessing.active_children()
@@ -320,7 +320,7 @@ def test_a_worker_ends_where_its_run_ends_it():
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
-def test_a_photograph_that_does_not_decode_is_told_in_one_line(tmp_path, num_workers):
+def test_an_image_that_does_not_decode_is_reported_in_one_line(tmp_path, num_workers):
     train = Scenes(tmp_path, 8, image_size=32, transform=train_transform(32))
     path = train.image_paths[5]
     path.write_bytes(path.read_bytes()[:200])
@@ -330,7 +330,7 @@ def test_a_photograph_that_does_not_decode_is_told_in_one_line(tmp_path, num_wor
     assert "\n" not in str(refused.value)
 
 
-def test_a_step_is_torchs_own(root):
+def test_a_step_equals_one_written_with_torch(root):
     """One step written out: the paper's loss, clipping, SGD with the backbone at a tenth."""
     net, history = trained(root, epochs=1, batch_size=22, clip_norm=0.3)
     twin, (train, _) = network(root).train(), data(root)
@@ -364,7 +364,7 @@ def test_frozen_batch_statistics_stay_and_weights_learn(root):
     assert not torch.equal(next(net.backbone.parameters()), next(before.backbone.parameters()))
 
 
-def test_what_the_caller_holds_fixed_stays_fixed(root, tmp_path):
+def test_frozen_parameters_of_the_caller_stay_frozen(root, tmp_path):
     net = network(root)
     fixed = [net.head.convs[0].weight, *list(net.backbone.parameters())[:4]]
     for p in fixed:
@@ -378,7 +378,7 @@ def test_what_the_caller_holds_fixed_stays_fixed(root, tmp_path):
         trained(root, tmp_path, frozen_epochs=1)
 
 
-def test_nothing_to_learn_is_refused(root):
+def test_a_model_without_trainable_parameters_is_refused(root):
     net = network(root)
     net.head.requires_grad_(False)
     with pytest.raises(InputError, match="model: expected a trainable parameter in every epoch, found none"):
@@ -410,7 +410,7 @@ def test_other_ways_to_compute_learn_the_same_to_their_precision(root, options):
     assert abs(plain.last["loss"] - other.last["loss"]) < 0.05
 
 
-def test_another_recipe_data_or_network_is_refused_and_named(root, tmp_path):
+def test_a_different_recipe_data_or_network_is_refused_and_named(root, tmp_path):
     trained(root, tmp_path, epochs=1)
     train, val = data(root)
     for change, message in [
@@ -423,7 +423,7 @@ def test_another_recipe_data_or_network_is_refused_and_named(root, tmp_path):
     ]:
         with pytest.raises(InputError, match=message):
             change()
-    trained(root, tmp_path, network(root, seed=1), epochs=1, num_workers=1)  # where it runs is not what it is
+    trained(root, tmp_path, network(root, seed=1), epochs=1, num_workers=1)  # num_workers is not part of the setup
     (tmp_path / "state.pt").write_bytes((tmp_path / "state.pt").read_bytes()[:1000])
     with pytest.raises(InputError, match="folder: expected a file of plain tensors"):
         trained(root, tmp_path, epochs=1)
@@ -442,7 +442,7 @@ def test_a_full_disk_is_named_and_costs_no_good_file(root, tmp_path):
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_half_a_state_is_refused(root, tmp_path):
+def test_an_incomplete_state_is_refused(root, tmp_path):
     trained(root, tmp_path, epochs=1)
     state = torch.load(tmp_path / "state.pt", weights_only=True)
     del state["trainee"], state["losses"]
@@ -451,8 +451,8 @@ def test_half_a_state_is_refused(root, tmp_path):
         trained(root, tmp_path, epochs=1)
 
 
-def test_compiled_the_steps_are_the_same_and_the_model_is_left_as_it_was(root, monkeypatch):
-    """Through torch's own compiler, its last stage left out: that takes minutes and a C++ compiler."""
+def test_compiled_steps_are_equal_and_leave_the_model_unwrapped(root, monkeypatch):
+    """Uses torch.compile without its last stage, which takes minutes and a C++ compiler."""
     options = {"precision": "bf16", "frozen_epochs": 1, "freeze_batchnorm": True}
     net, expected = trained(root, **options)
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
