@@ -29,6 +29,8 @@ def train_heads(
     recipe = run.configs[0]
 
     def save() -> None:
+        if folder.path is None:
+            return
         run.check_losses(folder.last_saved)  # a diverged state never replaces a good one
         folder.save_state(run.state())
 

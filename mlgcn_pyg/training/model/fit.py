@@ -125,6 +125,8 @@ def _train(
     trainee, config = run.trainee, run.trainee.config
 
     def save() -> None:
+        if folder.path is None:
+            return
         losses = run.batch_losses(folder.last_saved)  # raises, so that a diverged state never replaces a good one
         folder.save_state(run.state(losses, with_trainee=folder.is_writer))
 
@@ -134,8 +136,8 @@ def _train(
             train_set.epoch = run.epoch
             trainee.begin_epoch(run.epoch)
             report = ProgressReport(run, progress)
-            own = shares(len(train_set), config, run.epoch, trainee.rank, trainee.size)[run.step :]
-            for pieces in pieces_in_order(train_set, own, config.num_workers, pin_memory=trainee.on_gpu):
+            remaining = shares(len(train_set), config, run.epoch, trainee.rank, trainee.size)[run.step :]
+            for pieces in pieces_in_order(train_set, remaining, config.num_workers, pin_memory=trainee.on_gpu):
                 lr_factor = config.lr_factor(run.step_of_run, run.num_steps)
                 run.losses[run.step] = trainee.step(pieces, run.step_of_run, lr_factor)
                 run.step += 1
