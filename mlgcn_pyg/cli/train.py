@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # these load torch
     from mlgcn_pyg.graph import LabelGraph
     from mlgcn_pyg.nn import MLGCN, Backbone, LinearHead, MLGCNHead
     from mlgcn_pyg.training import History
-    from mlgcn_pyg.typing import LabeledDataset
+    from mlgcn_pyg.typing import LabeledDataset, SeededDataset
 
 DEVICES = ("auto", "cpu", "cuda")
 HEADS = ("mlgcn", "linear")
@@ -107,8 +107,8 @@ def _warn_of_absent_labels(data: "LabeledDataset") -> None:
 
 def _fit(
     model: "MLGCN",
-    train_set: "LabeledDataset",
-    val_set: "LabeledDataset | None",
+    train_set: "SeededDataset",
+    val_set: "SeededDataset | None",
     config: ModelConfig,
     out: Path,
     *,

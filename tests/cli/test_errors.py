@@ -40,7 +40,7 @@ def options(name):
         ("train-head", Argument("hidden_channels", (512, 256)), "--hidden 512,256"),
         ("train", Argument("folder"), "--out"),
         ("inspect", Argument("decode", False), "--no-decode"),
-        ("info", Argument("cache"), "FILE"),
+        ("info", Argument("path"), "FILE"),
         ("predict", Argument("images"), "IMAGES"),
         ("thresholds", Argument("overwrite", True), "overwrite=True"),  # not an option of this command
         ("export", Argument("kernel"), "kernel"),
