@@ -1,4 +1,4 @@
-"""Two processes make the file that one makes."""
+"""Two processes compute the same file as one process."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ def launch(*words, processes: int = 2) -> subprocess.CompletedProcess:
     )
 
 
-def test_two_processes_make_the_same_features_as_one(tmp_path):
+def test_two_processes_compute_the_same_features_as_one(tmp_path):
     scenes = small_scenes(tmp_path / "scenes")
     whole = extract_features(SmallBackbone(), scenes, tmp_path / "one.h5", batch_size=4)
     done = launch(tmp_path / "scenes", tmp_path / "two.h5")
@@ -36,7 +36,7 @@ def test_two_processes_make_the_same_features_as_one(tmp_path):
     assert done.returncode == 0 and sorted(done.stdout.split()) == ["0:0", "1:0"]  # nothing to do
 
 
-def test_what_two_killed_processes_left_one_goes_on_with_and_a_refusal_is_everybodys(tmp_path):
+def test_one_process_resumes_two_killed_ones_and_an_error_is_raised_in_all_processes(tmp_path):
     scenes = small_scenes(tmp_path / "scenes")
     whole = extract_features(SmallBackbone(), scenes, tmp_path / "one.h5", batch_size=4)
     done = launch(tmp_path / "scenes", tmp_path / "two.h5", "killed")
@@ -44,14 +44,14 @@ def test_what_two_killed_processes_left_one_goes_on_with_and_a_refusal_is_everyb
     assert (tmp_path / "two.h5.partial.rank1").exists()
     done = launch(tmp_path / "scenes", tmp_path / "two.h5", "other")
     assert done.returncode != 0 and done.stderr.count("InputError: path: expected a new file") >= 2
-    told = []
-    cache = extract_features(SmallBackbone(), scenes, tmp_path / "two.h5", batch_size=4, notify=told.append)
-    assert told == [f"resuming from {tmp_path / 'two.h5.partial'}: 2 of 6 batches are verified"]
+    notes = []
+    cache = extract_features(SmallBackbone(), scenes, tmp_path / "two.h5", batch_size=4, notify=notes.append)
+    assert notes == [f"resuming from {tmp_path / 'two.h5.partial'}: 2 of 6 batches are verified"]
     assert torch.equal(cache.load()[0], whole.load()[0])
     assert sorted(path.name for path in tmp_path.glob("two*")) == ["two.h5"]
 
 
-def test_a_path_that_another_process_holds_is_refused_everywhere_and_at_once(tmp_path):
+def test_a_path_in_use_by_another_process_is_refused_at_once_in_all_processes(tmp_path):
     small_scenes(tmp_path / "scenes", 4)
     with locked(tmp_path / "two.h5.partial"):
         done = launch(tmp_path / "scenes", tmp_path / "two.h5")

@@ -1,4 +1,4 @@
-"""Starts extractions and kills them, again and again, until the wanted number of kills is reached; then finishes.
+"""Starts extractions and kills them until the wanted number of kills is reached, then finishes one.
 
 python kill_many.py SCENES OUT KILLS prints the number of kills and of files finished.
 """

@@ -1,4 +1,4 @@
-"""A real but small network and data set: what is tested with them is the file."""
+"""A small network and data set for tests of feature files."""
 
 import torch
 
@@ -26,5 +26,5 @@ def small_scenes(folder, num_images: int = 22) -> Scenes:
 
 
 def drawn_scenes(folder) -> VOC2007:
-    """Scenes that another process has drawn."""
+    """Opens scenes that another process has drawn."""
     return VOC2007(folder, "train", eval_transform(32))

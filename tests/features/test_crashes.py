@@ -1,4 +1,4 @@
-"""An extraction that ends at any moment is finished by the next one, to the byte."""
+"""An extraction that ends at any moment is finished by the next one, byte for byte."""
 
 import errno
 import os
@@ -20,11 +20,11 @@ from tests.features.small import SmallBackbone, small_scenes
 
 
 class Killed(BaseException):
-    """Stands for a process that ends at once: nothing that runs after it may matter to the test."""
+    """Stands for a process that is killed: the test must not depend on code that runs afterwards."""
 
 
 class Disk:
-    """Counts what is done to files, ends the process at a chosen moment, and knows what a power failure would undo."""
+    """Counts file operations, ends the process at a chosen one, and records what a power failure would undo."""
 
     def __init__(self, monkeypatch, ends_at: int | None, torn: bool = False):
         self.count, self.ends_at, self.torn, self.unsynced = 0, ends_at, torn, []
@@ -65,7 +65,7 @@ class Disk:
         self.real["replace"](source, target)
 
     def lose_power(self, path: Path, seed: int) -> None:
-        """Of the writes since the last sync, any may be undone: a disk orders them as it likes."""
+        """Undoes a random subset of the writes since the last flush, since disks reorder writes."""
         if not path.exists():
             return
         chance = random.Random(seed)
@@ -95,7 +95,7 @@ def same(a: FeatureCache, b: FeatureCache) -> bool:
 
 
 @pytest.mark.parametrize("how", ["killed", "torn", "power"])
-def test_the_end_at_every_single_file_operation(tmp_path, scenes, whole, how, monkeypatch):
+def test_a_process_that_ends_at_any_file_operation_is_resumed(tmp_path, scenes, whole, how, monkeypatch):
     monkeypatch.setattr(writer_module, "SYNC_SECONDS", 0.0 if how != "power" else 1e9)
     monkeypatch.setattr(writer_module, "SYNC_BYTES", 1 << 28 if how != "power" else 150)  # every third batch
     moment, finished = 1, False
@@ -120,19 +120,19 @@ def test_the_end_at_every_single_file_operation(tmp_path, scenes, whole, how, mo
     assert moment > 20  # it did end at many moments
 
 
-def test_only_what_is_not_proven_good_is_computed_again(tmp_path, scenes, whole, monkeypatch):
-    path, calls, told = tmp_path / "s.h5", [], []
+def test_only_batches_that_are_not_verified_are_computed_again(tmp_path, scenes, whole, monkeypatch):
+    path, calls, notes = tmp_path / "s.h5", [], []
     with monkeypatch.context() as patch:
         Disk(patch, 9, torn=True)  # the folder's sync, then rows and checksum of three batches, then half of some rows
         with pytest.raises(Killed):
             extract(scenes, path)
     backbone = SmallBackbone()
     backbone.register_forward_hook(lambda *_: calls.append(1))
-    extract_features(backbone, scenes, path, batch_size=4, notify=told.append)
-    assert told[0].endswith("3 of 6 batches are verified") and len(calls) == 3
+    extract_features(backbone, scenes, path, batch_size=4, notify=notes.append)
+    assert notes[0].endswith("3 of 6 batches are verified") and len(calls) == 3
 
 
-def test_a_batch_that_went_bad_is_found_and_computed_again(tmp_path, scenes, whole):
+def test_a_damaged_batch_is_found_and_computed_again(tmp_path, scenes, whole):
     path = tmp_path / "s.h5"
     extract(scenes, path)
     contents = writer_module.read_contents(path)
@@ -140,12 +140,12 @@ def test_a_batch_that_went_bad_is_found_and_computed_again(tmp_path, scenes, who
     with open(tmp_path / "s.h5.partial", "rb+") as file:
         file.seek(contents.offset + 5 * contents.row_bytes)
         file.write(b"\x00\x01")
-    told = []
-    assert same(extract(scenes, path, notify=told.append), whole)
-    assert told[0].startswith("1 finished batches of") and "5 of 6 batches are verified" in told[1]
+    notes = []
+    assert same(extract(scenes, path, notify=notes.append), whole)
+    assert notes[0].startswith("1 finished batches of") and "5 of 6 batches are verified" in notes[1]
 
 
-def test_a_disk_that_is_full_is_known_before_the_work(tmp_path, scenes, monkeypatch):
+def test_a_full_disk_is_detected_before_the_work(tmp_path, scenes, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -158,7 +158,7 @@ def test_a_disk_that_is_full_is_known_before_the_work(tmp_path, scenes, monkeypa
         extract_features(backbone, scenes, tmp_path / "s.h5", batch_size=4)
 
 
-def test_a_disk_that_fills_on_the_way_keeps_what_was_done(tmp_path, scenes, whole, monkeypatch):
+def test_a_disk_that_fills_during_the_work_keeps_finished_batches(tmp_path, scenes, whole, monkeypatch):
     real, room = os.pwrite, [9]
 
     def fills(handle, data, offset):
@@ -171,14 +171,15 @@ def test_a_disk_that_fills_on_the_way_keeps_what_was_done(tmp_path, scenes, whol
         patch.setattr(os, "pwrite", fills)
         with pytest.raises(InputError, match="No space left on device; free disk space and run again"):
             extract(scenes, tmp_path / "s.h5")
-    told = []
+    notes = []
     assert (
-        same(extract(scenes, tmp_path / "s.h5", notify=told.append), whole) and "4 of 6 batches are verified" in told[0]
+        same(extract(scenes, tmp_path / "s.h5", notify=notes.append), whole)
+        and "4 of 6 batches are verified" in notes[0]
     )
 
 
 def test_a_real_small_disk_that_fills(tmp_path, scenes):
-    """A file system of 256 KiB, where the machine lets us make one."""
+    """A file system of 256 KiB, if this machine allows one to be mounted."""
     disk = tmp_path / "disk"
     disk.mkdir()
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", disk], capture_output=True)
@@ -196,7 +197,7 @@ def test_a_real_small_disk_that_fills(tmp_path, scenes):
 
 @pytest.mark.parametrize("kilobytes", [4, 8, 16, 24])
 def test_a_real_disk_without_room_for_anything(tmp_path, scenes, kilobytes, capfd):
-    """HDF5 on a full disk raises errors of many kinds and prints more: it must not come to that."""
+    """HDF5 on a full disk raises errors of many kinds and prints more. The disk is checked before HDF5 writes."""
     disk = tmp_path / "disk"
     disk.mkdir()
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", disk], capture_output=True)
@@ -213,14 +214,14 @@ def test_a_real_disk_without_room_for_anything(tmp_path, scenes, kilobytes, capf
         subprocess.run(["umount", "-l", disk], check=True)
 
 
-def test_a_file_in_the_making_that_was_never_made(tmp_path, scenes, whole):
+def test_an_unfinished_file_without_a_structure_is_begun_again(tmp_path, scenes, whole):
     for start in (b"", b"\x89HDF\r\n\x1a\n", b"\x89HDF\r\n\x1a\n" + bytes(3000), bytes(500)):
         (tmp_path / "s.h5.partial").write_bytes(start)
         assert same(extract(scenes, tmp_path / "s.h5"), whole)
         (tmp_path / "s.h5").unlink()
 
 
-def test_a_foreign_file_of_the_name_is_not_touched(tmp_path, scenes):
+def test_a_different_file_with_the_unfinished_name_is_kept(tmp_path, scenes):
     (tmp_path / "s.h5.partial").write_text("somebody's notes")
     with pytest.raises(InputError, match="an unfinished feature file, found a different file"):
         extract(scenes, tmp_path / "s.h5")
@@ -254,7 +255,7 @@ def test_a_second_process_is_refused_while_the_first_writes(tmp_path, scenes):
 
 
 def test_killed_fifty_times_at_random_moments(tmp_path, scenes, whole):
-    """SIGKILL, as the system sends it; the next process goes on. No row is lost, repeated or changed."""
+    """The next process resumes after SIGKILL. No row is lost, repeated or changed."""
     script = Path(__file__).with_name("kill_many.py")
     done = subprocess.run(
         [sys.executable, str(script), str(scenes.image_paths[0].parent.parent), str(tmp_path), "50"],
@@ -268,7 +269,7 @@ def test_killed_fifty_times_at_random_moments(tmp_path, scenes, whole):
     assert not list(tmp_path.glob("*.partial"))
 
 
-def test_sigkill_leaves_the_lock_free(tmp_path):
+def test_sigkill_releases_the_lock(tmp_path):
     child = os.fork()
     if child == 0:
         with files.locked(tmp_path / "x"):

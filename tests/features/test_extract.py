@@ -50,7 +50,7 @@ def test_float32_is_exact(tmp_path, scenes, backbone):
     assert torch.equal(cache.load()[0][:, 0], live(backbone, scenes, 5))
 
 
-def test_provenance_tells_where_features_come_from(tmp_path, scenes, backbone):
+def test_provenance_records_the_origin_of_features(tmp_path, scenes, backbone):
     meta = extract_features(backbone, scenes, tmp_path / "s.h5", batch_size=4).meta
     assert meta["backbone"] == "resnet18" and meta["weights_sha256"] == backbone.digest() and meta["pool"] == "max"
     assert meta["image_size"] == [64, 64] and "Resize" in meta["transform"] and meta["split"] == "train"
@@ -69,16 +69,16 @@ class Interrupted(Backbone):
         return super().forward(images)
 
 
-def test_an_interrupted_extraction_leaves_no_file_and_goes_on(tmp_path, scenes):
+def test_an_interrupted_extraction_leaves_no_finished_file_and_is_resumed(tmp_path, scenes):
     torch.manual_seed(0)
     backbone = Interrupted("squeezenet1_1")
     with pytest.raises(KeyboardInterrupt):
         extract_features(backbone, scenes, tmp_path / "s.h5", batch_size=3)
     assert [path.name for path in tmp_path.iterdir()] == ["s.h5.partial"]
-    told, done = [], []
-    options = {"batch_size": 3, "notify": told.append, "progress": lambda n, what: done.append((n, what))}
+    notes, done = [], []
+    options = {"batch_size": 3, "notify": notes.append, "progress": lambda n, what: done.append((n, what))}
     cache = extract_features(backbone, scenes, tmp_path / "s.h5", **options)
-    assert told == [f"resuming from {tmp_path / 's.h5.partial'}: 2 of 4 batches are verified"]
+    assert notes == [f"resuming from {tmp_path / 's.h5.partial'}: 2 of 4 batches are verified"]
     assert [n for n, what in done if what == "extracting"] == [9, 10] and backbone.calls == 1 + 2 + 1 + 2
     assert torch.equal(cache.load()[0][:, 0], live(backbone, scenes, 3).half())
     assert [path.name for path in tmp_path.iterdir()] == ["s.h5"]
@@ -164,7 +164,7 @@ def test_nothing_left_after_skipping_is_an_error(tmp_path, backbone):
 
 
 def test_float32_is_float32_in_convolutions_too(tmp_path):
-    """On a GPU torch's convolutions are TF32 unless they are told otherwise."""
+    """On a GPU, torch's convolutions use TF32 by default."""
     backbone, seen = SmallBackbone(), []
     backbone.register_forward_hook(lambda *_: seen.append(torch.backends.cudnn.allow_tf32))
     before = torch.backends.cudnn.allow_tf32
@@ -185,7 +185,7 @@ def test_a_batch_too_large_for_the_device_says_so(tmp_path):
 
 
 def test_more_processes_than_gpus_are_refused(tmp_path):
-    """Here there may be none: one process is then too many."""
+    """Without a GPU, one process is too many."""
     count = torch.cuda.device_count()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LOCAL_RANK", str(count))
@@ -193,7 +193,7 @@ def test_more_processes_than_gpus_are_refused(tmp_path):
             extract_features(SmallBackbone(), small_scenes(tmp_path / "scenes", 3), tmp_path / "s.h5", device="cuda")
 
 
-def test_half_of_a_launcher_is_refused(tmp_path, monkeypatch):
+def test_missing_variables_of_a_launcher_are_reported(tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(InputError, match="WORLD_SIZE: expected a launcher's other variables .*; start with torchrun"):
         extract_features(SmallBackbone(), small_scenes(tmp_path / "scenes", 3), tmp_path / "s.h5")

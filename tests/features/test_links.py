@@ -1,4 +1,4 @@
-"""Feature files that are links to another disk."""
+"""Feature files that are symbolic links to a different disk."""
 
 import os
 
@@ -36,12 +36,12 @@ def test_an_extraction_through_a_link_works_beside_its_target(tmp_path, link):
         extract_features(backbone, scenes, link, batch_size=4)
     assert names(link.parent) == ["s.h5"] and names(tmp_path / "big") == ["far.h5.partial"]
     hook.remove()
-    told = []
-    cache = extract_features(backbone, scenes, link, batch_size=4, notify=told.append)
-    assert "2 of 3 batches are verified" in told[0] and len(cache) == 10
+    notes = []
+    cache = extract_features(backbone, scenes, link, batch_size=4, notify=notes.append)
+    assert "2 of 3 batches are verified" in notes[0] and len(cache) == 10
     assert link.is_symlink() and names(link.parent) == ["s.h5"] and names(tmp_path / "big") == ["far.h5"]
-    extract_features(backbone, scenes, link, batch_size=4, notify=told.append)
-    assert "nothing to do" in told[1]
+    extract_features(backbone, scenes, link, batch_size=4, notify=notes.append)
+    assert "nothing to do" in notes[1]
     extract_features(backbone, scenes, link, batch_size=5, overwrite=True)
     assert link.is_symlink() and names(tmp_path / "big") == ["far.h5"] and FeatureCache(link).meta["batch_size"] == 5
 
@@ -64,7 +64,7 @@ def test_arrays_through_a_link(tmp_path, link):
         assert link.is_symlink() and names(tmp_path / "big") == ["far.h5"] and bool((cache.load()[0] == value).all())
 
 
-def test_what_is_no_regular_file_is_not_replaced(tmp_path):
+def test_what_is_not_a_regular_file_is_not_replaced(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "l.h5").symlink_to(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path / "l.h5"):

@@ -1,4 +1,4 @@
-"""Running an extraction again: nothing to do, going on, or a refusal that says what differs."""
+"""A repeated extraction does nothing, resumes, or raises an error that names what differs."""
 
 import h5py
 import numpy as np
@@ -21,11 +21,11 @@ def scenes(tmp_path):
 
 def test_the_same_content_key_is_nothing_to_do(tmp_path, scenes):
     first = extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=4)
-    before, told = first.path.read_bytes(), []
+    before, notes = first.path.read_bytes(), []
     backbone = SmallBackbone()
     backbone.register_forward_hook(lambda *_: pytest.fail("an image was computed"))
-    extract_features(backbone, scenes, tmp_path / "s.h5", batch_size=4, notify=told.append, num_workers=1)
-    assert told == [f"{tmp_path / 's.h5'} already exists with the same content key: nothing to do"]
+    extract_features(backbone, scenes, tmp_path / "s.h5", batch_size=4, notify=notes.append, num_workers=1)
+    assert notes == [f"{tmp_path / 's.h5'} already exists with the same content key: nothing to do"]
     assert first.path.read_bytes() == before and not (tmp_path / "s.h5.partial").exists()
 
 
@@ -92,9 +92,9 @@ def test_an_unfinished_file_of_another_key_or_machine_is_refused(tmp_path, scene
         # a finished file needs no other version's bits
     assert len(extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=4)) == 6
     monkeypatch.setattr("mlgcn_pyg.features.provenance.version", lambda name: "0.1")
-    told = []
-    extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=4, notify=told.append)
-    assert "nothing to do" in told[0]
+    notes = []
+    extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=4, notify=notes.append)
+    assert "nothing to do" in notes[0]
 
 
 def test_a_foreign_file_under_the_name_is_kept(tmp_path, scenes):
@@ -104,15 +104,15 @@ def test_a_foreign_file_under_the_name_is_kept(tmp_path, scenes):
     assert (tmp_path / "s.h5").read_text() == "a letter"
 
 
-def test_skipped_images_belong_to_what_was_asked_for(tmp_path, scenes):
+def test_skipped_images_are_part_of_the_request(tmp_path, scenes):
     scenes.image_paths[2].write_bytes(b"no picture")
     cache = extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=2, on_error="skip")
     assert len(cache) == 5
     with pytest.raises(InputError, match="skipped: 1 images in the file, none requested"):
         extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=2)
-    told = []
-    extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=2, on_error="skip", notify=told.append)
-    assert "nothing to do" in told[0]
+    notes = []
+    extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=2, on_error="skip", notify=notes.append)
+    assert "nothing to do" in notes[0]
 
 
 @pytest.mark.parametrize("where", ["folder", "under a file", "/proc/nothing/s.h5"])
@@ -137,15 +137,15 @@ def test_precision_is_recorded_and_differs(tmp_path, scenes):
 
 
 def test_broken_images_found_halfway_can_then_be_skipped(tmp_path, scenes):
-    """Batches in front of the first broken image hold the same images as before and are not computed again."""
+    """Batches before the first broken image hold the same images as before and are not computed again."""
     scenes.image_paths[5].write_bytes(b"no picture")
     with pytest.raises(InputError, match="found 1 of 6 that cannot be decoded"):
         extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=2)
-    calls, told, backbone = [], [], SmallBackbone()
+    calls, notes, backbone = [], [], SmallBackbone()
     backbone.register_forward_hook(lambda *_: calls.append(1))
-    options = {"batch_size": 2, "on_error": "skip", "notify": told.append}
+    options = {"batch_size": 2, "on_error": "skip", "notify": notes.append}
     cache = extract_features(backbone, scenes, tmp_path / "s.h5", **options)
-    assert len(cache) == 5 and len(calls) == 1 and "2 of 3 batches are verified" in told[0]
+    assert len(cache) == 5 and len(calls) == 1 and "2 of 3 batches are verified" in notes[0]
     fresh = extract_features(SmallBackbone(), scenes, tmp_path / "t.h5", batch_size=2, on_error="skip")
     assert torch.equal(cache.load()[0], fresh.load()[0])
     assert sorted(path.name for path in tmp_path.glob("*.h5*")) == ["s.h5", "t.h5"]
@@ -164,13 +164,13 @@ def interrupted(scenes, path, batches, **options):
 
 def test_a_name_with_glob_characters_loses_no_batches(tmp_path, scenes):
     interrupted(scenes, tmp_path / "s[1].h5", 2)
-    told = []
-    extract_features(SmallBackbone(), scenes, tmp_path / "s[1].h5", batch_size=2, on_error="skip", notify=told.append)
-    assert "2 of 3 batches are verified" in told[0]
+    notes = []
+    extract_features(SmallBackbone(), scenes, tmp_path / "s[1].h5", batch_size=2, on_error="skip", notify=notes.append)
+    assert "2 of 3 batches are verified" in notes[0]
     assert [path.name for path in tmp_path.glob("s*.h5*")] == ["s[1].h5"]
 
 
-def test_overwriting_does_not_go_on_with_a_file_that_skips_images(tmp_path, scenes):
+def test_overwriting_does_not_resume_a_file_that_skips_images(tmp_path, scenes):
     scenes.image_paths[5].write_bytes(b"broken")
     interrupted(scenes, tmp_path / "s.h5", 1, on_error="skip")
     with pytest.raises(InputError, match="1 of 6 that cannot be decoded: train_000005"):
@@ -181,12 +181,12 @@ def test_overwriting_does_not_go_on_with_a_file_that_skips_images(tmp_path, scen
 def test_a_finished_file_needs_no_place_to_write(tmp_path, scenes):
     path = extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=2).path
     (tmp_path / "s.h5.partial").mkdir()  # as on a disk mounted read-only, no file can be made there
-    told = []
-    assert len(extract_features(SmallBackbone(), scenes, path, batch_size=2, notify=told.append)) == 6
-    assert told == [f"{path} already exists with the same content key: nothing to do"]
+    notes = []
+    assert len(extract_features(SmallBackbone(), scenes, path, batch_size=2, notify=notes.append)) == 6
+    assert notes == [f"{path} already exists with the same content key: nothing to do"]
 
 
-def test_other_weights_of_a_network_without_a_digest_of_its_own_are_noticed(tmp_path, scenes):
+def test_different_weights_are_noticed_without_a_method_digest(tmp_path, scenes):
     class Plain(SmallBackbone):
         digest = None
 
@@ -203,7 +203,7 @@ def test_an_unfinished_file_of_another_processor_is_refused(tmp_path, scenes, mo
         extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=2)
 
 
-def test_a_run_goes_on_with_the_threads_that_began_it(tmp_path):
+def test_a_run_resumes_with_its_first_number_of_threads(tmp_path):
     """This network's convolutions round differently with one thread and with two."""
     torch.manual_seed(0)
     backbone, data = Backbone("mobilenet_v2"), small_scenes(tmp_path / "scenes", 8)
@@ -235,7 +235,7 @@ def test_numbers_of_numpy_are_numbers(tmp_path, scenes):
         extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", seed=1.5)
 
 
-def test_a_transform_that_needs_larger_pictures_than_a_blank_one(tmp_path, scenes):
+def test_a_transform_that_requires_images_larger_than_the_blank_one(tmp_path, scenes):
     for path in scenes.image_paths:
         Image.open(path).resize((100, 90)).save(path)
     scenes.transform = transforms.Compose([transforms.RandomCrop(80), transforms.ToTensor()])
@@ -247,7 +247,7 @@ def test_a_damaged_unfinished_file_is_reported_and_begun_again(tmp_path, scenes)
     interrupted(scenes, tmp_path / "s.h5", 2)
     with h5py.File(tmp_path / "s.h5.partial", "r+") as file:
         file["targets"][0, 0] ^= 1
-    told = []
-    cache = extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=2, notify=told.append)
-    assert len(cache) == 6 and len(told) == 1
-    assert "cannot be resumed" in told[0] and "as they were written" in told[0] and "starting again" in told[0]
+    notes = []
+    cache = extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=2, notify=notes.append)
+    assert len(cache) == 6 and len(notes) == 1
+    assert "cannot be resumed" in notes[0] and "as they were written" in notes[0] and "starting again" in notes[0]

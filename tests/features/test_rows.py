@@ -1,4 +1,4 @@
-"""Reading the rows of a file that was opened before, onto whatever device."""
+"""Reads the rows of a file that was opened before, to any device."""
 
 import os
 
@@ -17,7 +17,7 @@ def write(path, value, count=4):
 
 
 @pytest.mark.parametrize("count", [2, 4, 9])
-def test_a_file_that_was_replaced_meanwhile_does_not_lend_its_rows_to_the_old_targets(tmp_path, count):
+def test_the_rows_of_a_replaced_file_are_not_used_with_the_old_targets(tmp_path, count):
     cache = write(tmp_path / "f.h5", 0)
     write(tmp_path / "f.h5", 1, count)
     with pytest.raises(
@@ -49,7 +49,7 @@ def test_rows_read_in_pieces_of_any_size(tmp_path, monkeypatch, size):
 
 
 def test_no_rows_onto_another_device(tmp_path):
-    """The way through a buffer, as to a GPU; there is nothing to be seen on this one but shapes."""
+    """Rows pass through a buffer as for a GPU; the meta device shows their shapes only."""
     for name, count in (("a", 0), ("b", 2)):
         ids = [f"{name}{k}" for k in range(count)]
         FeatureCache.from_arrays(tmp_path / f"{name}.h5", torch.ones(count, 3), torch.zeros(count, 1), ["l"], ids=ids)

@@ -44,13 +44,13 @@ def flip(path, offset, bits=0x10):
 
 
 def place(path, name):
-    """Where a part's bytes lie, by HDF5's own account."""
+    """The offset of a part, as HDF5 reports it."""
     with h5py.File(path, "r") as file:
         return file[name].id.get_offset()
 
 
 def test_cut_anywhere(path, good):
-    """No prefix of the file is taken for a file, and none of them hangs or crashes the reader."""
+    """Every truncated file is refused, and none of them hangs or crashes the reader."""
     for size in {0, 1, 7, 8, 96, 512, 2048, len(good) // 2, len(good) - 100, len(good) - 1}:
         path.write_bytes(good[:size])
         with pytest.raises(InputError, match="path: expected"):
@@ -58,7 +58,7 @@ def test_cut_anywhere(path, good):
 
 
 def test_any_single_flipped_byte_is_refused_or_found_or_harmless(path, good):
-    """Every byte of the file: what opens has the names, targets and features that were written, or verify says no."""
+    """For every byte of the file: a file that opens has the content that was written, or verify reports damage."""
     whole = FeatureCache(path)
     expected = (whole.features.tobytes(), whole.targets.numpy().tobytes(), whole.ids, whole.label_names)
     refused = found = harmless = 0
@@ -103,7 +103,7 @@ def test_a_flipped_byte_in_targets_is_refused_when_opened(path):
 
 
 @pytest.mark.parametrize("bits", [0x01, 0x10])
-def test_a_flipped_byte_in_the_done_map_is_refused_and_mended_without_computing(path, scenes, good, bits):
+def test_a_flipped_byte_in_the_done_map_is_refused_and_repaired_without_computing(path, scenes, good, bits):
     flip(path, place(path, "done") + 1, bits)
     with pytest.raises(
         InputError, match="a finished file, found 1 of 3 batches missing .*; repair the file, then extract it again"
@@ -126,7 +126,7 @@ def test_a_flipped_byte_in_a_checksum(path, scenes, good):
 
 
 def rewrite(path, **changes):
-    """The file with parts replaced, as another program might write it."""
+    """Replaces parts of the file, as another program might write it."""
     with h5py.File(path, "r+") as file:
         for name, value in changes.items():
             if name in file.attrs:
@@ -182,7 +182,7 @@ def test_a_chunked_and_a_compressed_features_part(path):
 
 
 def test_features_kept_in_another_file_are_not_followed(path, tmp_path):
-    """HDF5 may keep a part's bytes in a file of any name: not here."""
+    """HDF5 can keep a part in another file of any name, which this format forbids."""
     (tmp_path / "secret").write_bytes(bytes(160))
     with h5py.File(path, "r+") as file:
         del file["features"]
@@ -204,7 +204,7 @@ def test_no_rows(tmp_path):
     assert repair(tmp_path / "n.h5").good
 
 
-def test_not_a_number_in_a_file_whose_checksum_was_made_to_fit(path, scenes, good):
+def test_infinity_under_a_matching_checksum(path, scenes, good):
     with FeatureWriter(path) as writer:
         rows = np.frombuffer(writer.read_batch(1), np.float16).reshape(4, 1, 8).copy()
         rows[2, 0, 3] = np.inf
@@ -216,7 +216,7 @@ def test_not_a_number_in_a_file_whose_checksum_was_made_to_fit(path, scenes, goo
     assert path.read_bytes() == good
 
 
-def test_the_same_picture_under_two_names_is_reported(tmp_path):
+def test_the_same_image_under_two_names_is_reported(tmp_path):
     features = torch.randn(5, 3)
     features[4] = features[1]
     cache = FeatureCache.from_arrays(tmp_path / "f.h5", features, torch.zeros(5, 1), ["a"], ids=list("vwxyz"))
@@ -224,7 +224,7 @@ def test_the_same_picture_under_two_names_is_reported(tmp_path):
     assert report.good and report.repeated == [["w", "z"]]
 
 
-def test_repair_does_not_touch_what_it_cannot_mend(path, tmp_path):
+def test_repair_leaves_a_file_that_it_cannot_repair(path, tmp_path):
     flip(path, read_contents(path).offset)
     (tmp_path / "s.h5.partial").write_text("in the way")
     with pytest.raises(InputError, match="finish or remove it"):
@@ -233,7 +233,7 @@ def test_repair_does_not_touch_what_it_cannot_mend(path, tmp_path):
 
 
 def write_version_1(path, features, targets, names, ids):
-    """As the package wrote it before there were checksums."""
+    """Writes a file as the package did before there were checksums."""
     with h5py.File(path, "w") as file:
         file.attrs.update({"format": "mlgcn_pyg.features", "version": 1, "meta": json.dumps({"backbone": "old"})})
         file["targets"], file["features"] = targets, features
@@ -265,8 +265,8 @@ def test_a_pipe_is_no_file(tmp_path):
         FeatureCache(tmp_path / "pipe.h5")
 
 
-def test_repair_leaves_features_of_other_origin_where_they_are(tmp_path):
-    """No extraction could compute them again; renamed, what is still good would be lost as well."""
+def test_repair_leaves_features_that_no_extraction_made(tmp_path):
+    """No extraction could compute them again, and a renamed file would lose its good rows too."""
     cache = FeatureCache.from_arrays(tmp_path / "clip.h5", torch.randn(5, 3), torch.zeros(5, 1), ["a"])
     flip(cache.path, read_contents(cache.path).offset)
     before = cache.path.read_bytes()
@@ -276,7 +276,7 @@ def test_repair_leaves_features_of_other_origin_where_they_are(tmp_path):
     assert cache.path.read_bytes() == before and list(tmp_path.iterdir()) == [cache.path]
 
 
-def test_repair_of_a_file_in_the_making(path, scenes, good):
+def test_repair_of_an_unfinished_file(path, scenes, good):
     with FeatureWriter(path) as writer:
         rows = np.frombuffer(writer.read_batch(1), np.float16).reshape(4, 1, 8).copy()
         rows[2, 0, 3] = np.nan  # under a checksum that fits: nothing else would find it
@@ -287,15 +287,15 @@ def test_repair_of_a_file_in_the_making(path, scenes, good):
     assert path.read_bytes() == good
 
 
-def test_groups_of_equal_pictures_among_many(tmp_path):
+def test_groups_of_equal_images_among_many(tmp_path):
     features = torch.randn(300, 3)
     features[[7, 120, 299]], features[[5, 6]] = torch.zeros(3), torch.ones(3)  # all zeros are a feature like others
     cache = FeatureCache.from_arrays(tmp_path / "f.h5", features, torch.zeros(300, 1), ["a"])
     assert verify(cache.path).repeated == [["5", "6"], ["7", "120", "299"]]
 
 
-def test_a_size_in_a_heap_of_texts_in_which_hdf5_goes_round_for_ever(path, good):
-    """The last text grown into the free space behind it; in a process of its own, which nothing else could stop."""
+def test_a_size_in_a_heap_of_texts_that_makes_hdf5_loop_forever(path, good):
+    """The last text extends into the free space behind it. A new process runs HDF5, whose loop cannot be interrupted."""
     heap = good.index(b"GCOL")
     place, last = heap + 16, None
     while good[place] or good[place + 1]:  # the object's index; 0 is the free space
