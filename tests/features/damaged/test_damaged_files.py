@@ -295,7 +295,7 @@ def test_groups_of_equal_images_among_many(tmp_path):
 
 
 def test_a_size_in_a_heap_of_texts_that_makes_hdf5_loop_forever(path, good):
-    """The last text extends into the free space behind it. A new process runs HDF5, whose loop cannot be interrupted."""
+    """The last text extends into the free space behind it. A new process runs HDF5's endless loop."""
     heap = good.index(b"GCOL")
     place, last = heap + 16, None
     while good[place] or good[place + 1]:  # the object's index; 0 is the free space
