@@ -1,4 +1,4 @@
-"""Label counts and pair counts that were made elsewhere, checked before they become edges."""
+"""Label counts and pair counts that were computed elsewhere: checks, and the edges they give."""
 
 from typing import TYPE_CHECKING, Any
 
