@@ -156,10 +156,10 @@ def table(tmp_path):
 
 def test_inspect_tells_what_there_is(table):
     output = run(*table, "--rare", 3)
-    assert "4 images, 3 labels, 0 unknown marks" in output
-    assert "labels per image 1.500 (images by number of labels: 1: 2, 2: 2)" in output
+    assert "4 images, 3 labels, 0 unknown targets" in output
+    assert "Labels per image: 1.500 (images by number of labels: 1: 2, 2: 2)" in output
     assert "Most frequent labels: sea (4), dog (2)\n" in output
-    assert "labels in fewer than 3 images, the rarest first: dog (2)" in output
+    assert "Labels in fewer than 3 images, rarest first: dog (2)" in output
     assert "sea → dog  P = 0.500  (2 of 4 images)" in output and "dog → sea" not in output
     assert "Warning: no image has emu" in output and "All images can be decoded" in output
 
@@ -182,7 +182,7 @@ def test_broken_and_missing_photographs_end_with_1(table, tmp_path, workers):
     (tmp_path / "1.png").write_bytes(content[: len(content) // 2])
     (tmp_path / "3.png").unlink()
     output = run(*table, "--num-workers", workers, code=1)
-    assert "2 photographs broken or missing:" in output and "3.png (missing file)" in output
+    assert "2 images are broken or missing:" in output and "3.png (missing file)" in output
     result = result_of(*table, "--num-workers", workers, "--json")
     assert result.exit_code == 1 and list(json.loads(result.stdout)["broken"]) == ["1.png", "3.png"]
     result = result_of(*table, "--no-decode", "--json")
@@ -193,7 +193,7 @@ def test_thousands_of_missing_photographs_do_not_bury_the_rest(tmp_path):
     (tmp_path / "t.csv").write_text("image,sea\n" + "".join(f"{n:03d}.png,1\n" for n in range(100)))
     words = ("data", "inspect", "--dataset", "table", "--root", tmp_path, "--labels", tmp_path / "t.csv", "--no-decode")
     output = run(*words, code=1)
-    assert "100 photographs missing:" in output and "019.png" in output and "020.png" not in output
+    assert "100 images are missing:" in output and "019.png" in output and "020.png" not in output
     assert "and 80 more; --json lists all of them" in output
     assert len(json.loads(result_of(*words, "--json").stdout)["broken"]) == 100
 
@@ -228,7 +228,7 @@ def test_an_empty_data_set_and_options_of_another_are_refused(table, tmp_path):
     assert "--dataset: expected at least one image" in refused("data", "inspect", *empty)
     assert "--dataset: expected at least one image" in refused("graph", *empty, "--out", tmp_path / "g.pt")
     assert not (tmp_path / "g.pt").exists()
-    assert "--keep-empty: expected no value with --dataset table, found one, which is for coco2014" in refused(
+    assert "--keep-empty: expected no value with --dataset table, found a value, which is for coco2014" in refused(
         *table, "--keep-empty"
     )
     assert "--difficult: expected no value with --dataset" in refused(*table, "--difficult", "positive")

@@ -92,7 +92,7 @@ def test_thresholds_refuse_what_does_not_belong_together(made, tmp_path):
     assert "image_size [64, 64]" in refused(*words, "--cache", tmp_path / "size.h5")
     run("export", "--checkpoint", made / "head.pt", "--format", "linear", "--out", tmp_path / "l.safetensors")
     line = refused("thresholds", "--checkpoint", tmp_path / "l.safetensors", "--cache", made / "val.h5")
-    assert "fit them there and export again" in line
+    assert "fit the thresholds of the original checkpoint and export it again" in line
     assert (made / "head.pt").read_bytes() == before
 
 
@@ -174,7 +174,7 @@ def test_an_export_is_known_by_its_name_and_never_replaces_what_was_trained(made
 def test_labels_without_a_positive_are_named(made, tmp_path):
     (tmp_path / "h.pt").write_bytes((made / "head.pt").read_bytes())
     output = run("thresholds", "--checkpoint", tmp_path / "h.pt", "--cache", made / "val.h5")
-    assert "warning: no image of val.h5 has dog: threshold 0.5\n" in output
+    assert "Warning: no image of val.h5 has dog; their threshold is 0.5\n" in output
 
 
 def test_a_terminal_of_few_letters_gets_the_numbers_all_the_same(made):
