@@ -69,9 +69,9 @@ def _checked_contents(file: Any, file_identity: tuple[int, int], path: Path) -> 
 
 
 def _check_kind(file: Any, path: Path) -> int:
-    if file.attrs.get("format") != FORMAT:
+    if "format" not in file.attrs or _attribute(file, "format") != FORMAT:
         raise InputError("path", "a feature file written by this package", f"a different HDF5 file, {path}")
-    version = file.attrs.get("version")
+    version = _attribute(file, "version") if "version" in file.attrs else None
     if version not in PARTS:
         expected = f"format version {VERSION} or older"
         raise NewerFormat("path", expected, f"version {version} in {path}", "use a newer mlgcn_pyg")
@@ -93,18 +93,33 @@ def _contents(file: Any, version: int, file_identity: tuple[int, int]) -> Conten
         version=version,
         shape=features.shape,
         dtype=features.dtype,
-        targets=file["targets"][...],
+        targets=_integers(file, "targets"),
         label_names=tuple(file["label_names"].asstr()[...].tolist()),
         ids=tuple(file["ids"].asstr()[...].tolist()),
-        meta=json.loads(file.attrs["meta"]),
-        batch_size=int(file.attrs["batch_size"]) if batched else max(1, features.shape[0]),
-        done=file["done"][...] if batched else np.ones(1, np.uint8),
-        checksums=file["checksums"][...] if batched else np.zeros((0, 32), np.uint8),
+        meta=json.loads(_attribute(file, "meta")),
+        batch_size=int(_attribute(file, "batch_size")) if batched else max(1, features.shape[0]),
+        done=_integers(file, "done") if batched else np.ones(1, np.uint8),
+        checksums=_integers(file, "checksums") if batched else np.zeros((0, 32), np.uint8),
         offset=features.id.get_offset() or 0,
         done_offset=(file["done"].id.get_offset() or 0) if batched else 0,
         checksums_offset=(file["checksums"].id.get_offset() or 0) if batched else 0,
         identity=file_identity,
     )
+
+
+def _attribute(file: Any, name: str) -> Any:
+    """Reads an attribute if it is a text or an integer: HDF5 crashes on some damaged types."""
+    if not isinstance(file.attrs.get_id(name).get_type(), h5py.h5t.TypeStringID | h5py.h5t.TypeIntegerID):
+        raise TypeError(f"attribute {name} is neither text nor an integer")
+    return file.attrs[name]
+
+
+def _integers(file: Any, name: str) -> np.ndarray:
+    """Reads an array of integers; see :func:`_attribute`."""
+    if not isinstance(file[name].id.get_type(), h5py.h5t.TypeIntegerID):
+        raise TypeError(f"{name} are not integers")
+    array: np.ndarray = file[name][...]
+    return array
 
 
 def _check(contents: Contents, path: Path) -> None:
@@ -139,7 +154,7 @@ def _check_batches(contents: Contents, path: Path) -> None:
 
 
 def _check_digest(file: Any, contents: Contents, path: Path) -> None:
-    if header_digest(contents, file.attrs["meta"]) != file.attrs["header"]:
+    if header_digest(contents, _attribute(file, "meta")) != _attribute(file, "header"):
         found = f"changes in {path} since it was written"
         fix = ("extract it again with ", Argument("overwrite", True), ", or restore a backup")
         raise InputError("path", "targets, names and provenance as they were written", found, fix)

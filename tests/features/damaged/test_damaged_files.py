@@ -304,3 +304,11 @@ def test_a_size_in_a_heap_of_texts_that_makes_hdf5_loop_forever(path, good):
     code = f"from mlgcn_pyg.features import FeatureCache; FeatureCache({str(path)!r})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 1 and "texts that can be read, found damaged texts in" in done.stderr
+
+
+def test_a_damaged_type_of_an_attribute_does_not_crash_hdf5(path, good):
+    """The text becomes a sequence; a new process reads it, which a crash would end."""
+    flip(path, good.index(b"meta\0\0\0\0\x19") + 9, 0xFF)
+    code = f"from mlgcn_pyg.features import FeatureCache; FeatureCache({str(path)!r})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1 and "attribute meta is neither text nor an integer" in done.stderr
