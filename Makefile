@@ -34,7 +34,7 @@ lint: $(VENV)/.test
 
 docs: $(VENV)/.docs
 	rm -rf build/docs build/docs-source
-	$(BIN)/sphinx-apidoc -q --separate --module-first --no-toc --no-headings -o build/docs-source mlgcn_pyg mlgcn_pyg/__main__.py
+	$(BIN)/sphinx-apidoc -q --separate --module-first --no-toc -o build/docs-source mlgcn_pyg mlgcn_pyg/__main__.py
 	cp .ci/docs/index.rst build/docs-source/
 	$(BIN)/sphinx-build -q --fail-on-warning --keep-going -c .ci/docs build/docs-source build/docs
 	@echo "open build/docs/index.html"

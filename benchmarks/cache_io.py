@@ -1,9 +1,9 @@
-"""The feature file against other ways to keep features: writing, whole loads, random batches; and what extract adds.
+"""The feature file against other ways to store features: writing, loading, random batches; the overhead of extract.
 
 python benchmarks/cache_io.py [--quick] [--folder /where/the/disk/is] [--photos VOC_ROOT --weights mobilenet_v2.pth]
 
-All writers put the same rows on the disk, batch by batch where they can, and end with the same flush (fsync). Files
-are read from the system's cache, as they are when a head is trained a second time.
+All writers write the same rows, in batches if the format allows it, and finish with the same flush (fsync). Files are
+read from the page cache, as when a head is trained a second time.
 """
 
 import os
@@ -50,7 +50,7 @@ def write_cache(path: Path, rows: np.ndarray) -> None:
 
 def write_memmap(path: Path, rows: np.ndarray) -> None:
     out = np.memmap(path, rows.dtype, "w+", shape=rows.shape)
-    flushed(path)  # as often as the cache's writer, though there is nothing to keep in order here
+    flushed(path)  # as often as the cache's writer
     for start in range(0, len(rows), BATCH):
         out[start : start + BATCH] = rows[start : start + BATCH]
     out.flush()
@@ -100,7 +100,7 @@ def loaders(folder: Path, shape: tuple[int, int]) -> dict[str, Callable[[], Tens
 
 
 def report(path: Path, what: str, seconds: dict, status: dict, size: float, best: str, floor: float | None) -> None:
-    """One row per contender; ``best`` is the rival that the target names, ``floor`` seconds nobody can go below."""
+    """One row per contender; ``best`` is the rival to compare with, ``floor`` the least possible seconds."""
     rows = []
     for name, state in status.items():
         time = seconds.get(name, float("nan"))
@@ -109,13 +109,13 @@ def report(path: Path, what: str, seconds: dict, status: dict, size: float, best
             "GB_per_s": f"{size / time / 1e9:.3f}", "rival": best,
             "speed_over_rival": f"{seconds[best] / time:.3f}", "over_floor": f"{time / floor:.2f}" if floor else "",
         })  # fmt: skip
-    told = ", ".join(f"{r['contender']} {r['ms']} ms ({r['speed_over_rival']})" for r in rows)
-    print(f"{what}: {told}", flush=True)
+    summary = ", ".join(f"{r['contender']} {r['ms']} ms ({r['speed_over_rival']})" for r in rows)
+    print(f"{what}: {summary}", flush=True)
     harness.append(path, rows)
 
 
 def files(args, path: Path) -> None:
-    """Writing and whole loads of the same rows."""
+    """Measures writing and loading of the same rows."""
     shape = QUICK if args.quick else SHAPE
     rows = np.random.default_rng(0).normal(size=shape).astype(np.float16)
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
@@ -131,7 +131,7 @@ def files(args, path: Path) -> None:
 
 
 def batches(args, path: Path, folder: Path, shape: tuple[int, int]) -> None:
-    """A pass over all rows in a random order, batch by batch, from what is in memory and from the files."""
+    """Measures a pass over all rows in a random order, in batches, from memory and from the files."""
     cache = FeatureCache(folder / "cache")
     loaded, targets = cache.load()
     source, plain = ResidentRows(loaded, targets), loaded[:, 0].contiguous()
@@ -163,13 +163,13 @@ def batches(args, path: Path, folder: Path, shape: tuple[int, int]) -> None:
 
 
 def epoch_order(source) -> list[Tensor]:
-    """The order in which the cache's batches come, read off their rows."""
+    """Returns the order in which the cache yields rows, as batches."""
     marked = ResidentRows(torch.arange(len(source.targets), dtype=torch.float32).view(-1, 1, 1), source.targets)
     return [features[:, 0].long() for features, _ in marked.batches(RANDOM, 0, 1)]
 
 
 def extraction(args, path: Path) -> None:
-    """``extract_features`` on image files against the backbone alone over the same images, decoded beforehand."""
+    """Measures ``extract_features`` on image files against the backbone alone on the same decoded images."""
     from mlgcn_pyg.datasets import VOC2007, Scenes, eval_transform
     from mlgcn_pyg.nn import Backbone
 
@@ -183,7 +183,11 @@ def extraction(args, path: Path) -> None:
             )
             backbone = Backbone("mobilenet_v2", args.weights)
         else:
-            data, backbone = Scenes(folder, 64, image_size=128, transform=eval_transform(128)), Backbone("mobilenet_v2")
+            count = 16 if args.quick else 64
+            data, backbone = (
+                Scenes(folder, count, image_size=128, transform=eval_transform(128)),
+                Backbone("mobilenet_v2"),
+            )
         decoded = torch.stack([data[k][0] for k in range(len(data))]).split(16)
 
         @torch.inference_mode()
@@ -203,7 +207,7 @@ def extraction(args, path: Path) -> None:
 
 
 def plot(path: Path) -> None:
-    """Gigabytes per second of the last run, one panel per question."""
+    """Plots the speeds of the last run, one panel per question."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -231,8 +235,8 @@ def plot(path: Path) -> None:
 
 def main() -> None:
     parser = harness.options(__doc__)
-    parser.add_argument("--folder", default=None, help="where the files are written; the system's folder for such")
-    parser.add_argument("--photos", default=None, help="VOC root; generated scenes without it")
+    parser.add_argument("--folder", default=None, help="where to write; default: the system's temporary folder")
+    parser.add_argument("--photos", default=None, help="VOC root; default: generated scenes")
     parser.add_argument("--weights", default=None, help="MobileNetV2's state dict")
     parser.add_argument("--budget", type=float, default=30, help="seconds of rounds per question")
     args = parser.parse_args()

@@ -24,7 +24,7 @@ QUICK = (("squeezenet1_1", 64, 4, "float32"),)
 
 
 def make_step(head: str, name: str, side: int, batch: int, precision: str, cpu: bool) -> Callable:
-    """The trainer's own step, images already on the device; ``none`` has neither head nor loss: the backbone alone."""
+    """Returns the trainer's step on images that are on the device; "backbone alone" has neither head nor loss."""
     torch.manual_seed(0)
     backbone = Backbone(name)
     heads = {
@@ -46,7 +46,7 @@ def make_step(head: str, name: str, side: int, batch: int, precision: str, cpu: 
 
 
 def prove() -> None:
-    """The trainer's loss of a linear head is torch's multi-label soft margin of its logits."""
+    """Checks that the trainer's loss of a linear head is torch's multi-label soft margin loss of its logits."""
     torch.manual_seed(0)
     model = MLGCN(Backbone("squeezenet1_1"), LinearHead(LABELS, 512))
     trainee = Trainee(model, ModelConfig(cpu=True, freeze_batchnorm=True))
@@ -72,13 +72,13 @@ def cell(args, path, name: str, side: int, batch: int, precision: str) -> None:
             "over_linear": f"{time / seconds.get('nn.Linear', float('nan')):.4f}",
             "over_backbone": f"{time / seconds.get('backbone alone', float('nan')):.4f}",
         })  # fmt: skip
-    told = ", ".join(f"{row['contender']} {row['ms']} ms ({row['over_linear']})" for row in rows)
-    print(f"{name} {side} px, batch {batch}, {precision}: {told}", flush=True)
+    summary = ", ".join(f"{row['contender']} {row['ms']} ms ({row['over_linear']})" for row in rows)
+    print(f"{name} {side} px, batch {batch}, {precision}: {summary}", flush=True)
     harness.append(path, rows)
 
 
 def plot(path) -> None:
-    """Images per second of the last run, by backbone and head."""
+    """Plots images per second of the last run, by backbone and head."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -86,7 +86,7 @@ def plot(path) -> None:
 
     last = {}
     for r in harness.read(path):
-        precision = "float32" if r["precision"] == "no" else r["precision"]  # its name in earlier results
+        precision = "float32" if r["precision"] == "no" else r["precision"]  # the name in earlier results
         last[r["backbone"], r["side"], r["batch"], precision, r["contender"]] = r
     cells = list(dict.fromkeys(key[:4] for key in last))
     names = list(dict.fromkeys(key[4] for key in last))

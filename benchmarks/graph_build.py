@@ -1,4 +1,4 @@
-"""Mining a label graph against SciPy's product of the targets with themselves, up to millions of labels.
+"""Building a label graph compared with SciPy's product of the targets with themselves, up to millions of labels.
 
     python benchmarks/graph_build.py [--quick] [--data shared/data/coco2014/coco2014_multilabel.npz]
 
@@ -47,7 +47,7 @@ def zipf_targets(images: int, labels: int, average: float) -> sp.csr_array:
 
 
 def coco_targets(path: str | None) -> np.ndarray:
-    """COCO's training targets (82,081 × 80) from an archive with ``train_y``, else generated ones of that shape."""
+    """Returns COCO's training targets (82,081 × 80) from an archive with ``train_y``, or generated ones."""
     if path is not None:
         with np.load(path, allow_pickle=False) as archive:
             return archive["train_y"]
@@ -55,7 +55,7 @@ def coco_targets(path: str | None) -> np.ndarray:
 
 
 def prove() -> None:
-    """The mined edges are those of SciPy's product."""
+    """Checks that the edges are those of SciPy's product."""
     targets = zipf_targets(5_000, 300, 5.0)
     graph = LabelGraph.from_targets(targets, tau=0.05, max_entries=1_000)
     wide = targets.astype(np.int64)
@@ -69,7 +69,7 @@ def prove() -> None:
 
 
 def coco(args, path) -> None:
-    """Dense int8 targets in memory to a graph, against SciPy's product of the same targets, given as CSR."""
+    """Measures dense int8 targets to a graph, against SciPy's product of the same targets as CSR."""
     dense = coco_targets(args.data)
     sparse = sp.csr_array(dense.astype(np.int32))
     contenders = {"LabelGraph": lambda: LabelGraph.from_targets(dense), "SciPy": lambda: sparse.T @ sparse}
@@ -94,7 +94,7 @@ def finish(path, rows: list[dict]) -> None:
 
 
 def one(name: str, images: int, labels: int, average: float) -> None:
-    """Runs one contender in this process and prints what happened as JSON."""
+    """Runs one contender in this process and prints its result as JSON."""
     harness.limit_memory()
     targets = zipf_targets(images, labels, average)
     wide = targets.astype(np.int32) if name == "SciPy" else targets
@@ -132,7 +132,7 @@ def large(args, path) -> None:
 
 
 def plot(path: Path) -> None:
-    """Seconds per shape and contender, as bars, from the last run in the CSV."""
+    """Plots the seconds per shape and contender of the last run in the CSV file."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -1,7 +1,7 @@
-"""What the benchmarks share: fair timing, floors measured on the same machine, results as CSV.
+"""Functions that the benchmarks share: fair timing, floors measured on the same machine, results as CSV.
 
-Contenders are first proved to agree, then warmed up, then timed in turn, round by round, so that whatever else the
-machine does falls on all of them; medians are reported. Running out of memory and "not supported" are results.
+The contenders must agree. They are then warmed up and timed in turn, round by round, so that other load on the machine
+affects all of them equally. Medians are reported. "Out of memory" and "not supported" are results.
 """
 
 import argparse
@@ -22,19 +22,19 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def options(doc: str) -> argparse.ArgumentParser:
-    """The options that every benchmark has; ``doc`` is the script's docstring."""
+    """Returns a parser of the options that all benchmarks share; ``doc`` is the script's docstring."""
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="small cells, within a minute")
-    parser.add_argument("--out", default=None, help="CSV to append to")
+    parser.add_argument("--quick", action="store_true", help="measure small cases, within a minute")
+    parser.add_argument("--out", default=None, help="CSV file to append to")
     return parser
 
 
 class Unsupported(Exception):
-    """A contender that cannot do a cell."""
+    """Raised by a contender that does not support a cell."""
 
 
 def device_name(device: str) -> str:
-    """The GPU's name, or the processor's with its number of threads."""
+    """Returns the GPU's name, or the processor's name and the number of threads."""
     if device.startswith("cuda"):
         return torch.cuda.get_device_name()
     model = platform.processor() or platform.machine()
@@ -47,13 +47,13 @@ def device_name(device: str) -> str:
 
 
 def limit_memory(share: float = 0.8) -> None:
-    """Makes allocations beyond ``share`` of the machine's memory fail as errors, not by the system ending us."""
+    """Limits memory to ``share`` of the machine's, so that larger allocations raise instead of killing the process."""
     total = int(re.search(r"MemTotal:\s*(\d+)", Path("/proc/meminfo").read_text()).group(1)) * 1024
     resource.setrlimit(resource.RLIMIT_DATA, (int(total * share), resource.RLIM_INFINITY))
 
 
 def attempt(run: Callable) -> tuple[object, str]:
-    """(result, status) of one call."""
+    """Returns (result, status) of one call."""
     try:
         return run(), "ok"
     except Unsupported:
@@ -72,7 +72,7 @@ def attempt(run: Callable) -> tuple[object, str]:
 
 
 def synchronized(run: Callable, device: str) -> float:
-    """Seconds of one call, with the device idle before and after."""
+    """Returns the seconds of one call, with the device idle before and after."""
     if device.startswith("cuda"):
         torch.cuda.synchronize()
     start = time.perf_counter()
@@ -85,9 +85,10 @@ def synchronized(run: Callable, device: str) -> float:
 def interleave(
     contenders: dict[str, Callable], device: str = "cpu", budget: float = 1.0, max_rounds: int = 200
 ) -> tuple[dict[str, float], dict[str, str]]:
-    """Median seconds and status of every contender; ``budget`` seconds of rounds, and never fewer than three.
+    """Returns the median seconds and the status of every contender, from at least three rounds.
 
-    A contender over ten times slower than the fastest is timed in the first round only.
+    Rounds continue for ``budget`` seconds. A contender more than ten times slower than the fastest is timed in one
+    round only.
     """
     status, first = {}, {}
     for name, run in contenders.items():
@@ -97,7 +98,7 @@ def interleave(
     times = {name: [] for name in first}
     start, rounds, order = time.perf_counter(), 0, random.Random(0)
     while rounds < 3 or (time.perf_counter() - start < budget and rounds < max_rounds):
-        for name in order.sample(list(times), len(times)):  # nobody always runs after the same neighbour
+        for name in order.sample(list(times), len(times)):  # no contender always runs after the same one
             if rounds < 1 or first[name] <= 10 * min(first.values()):
                 times[name].append(synchronized(contenders[name], device))
         rounds += 1
@@ -105,7 +106,7 @@ def interleave(
 
 
 def agree(results: dict[str, list[torch.Tensor]], rtol: float, reference: str) -> None:
-    """Ends the benchmark unless every contender's tensors are the reference's within ``rtol`` of its largest value."""
+    """Exits unless all tensors equal those of the reference, up to ``rtol`` times the reference's largest value."""
     for name, tensors in results.items():
         for k, (a, b) in enumerate(zip(tensors, results[reference], strict=True)):
             scale = float(b.abs().max()) if b.numel() else 1.0
@@ -115,7 +116,7 @@ def agree(results: dict[str, list[torch.Tensor]], rtol: float, reference: str) -
 
 
 def copy_bandwidth(device: str, megabytes: int = 256) -> float:
-    """Bytes per second, read and written, of the best of ten large copies into memory that exists."""
+    """Returns the bytes per second, read and written, of the best of ten large copies into allocated memory."""
     source = torch.ones(megabytes * 2**18, device=device)
     target = torch.empty_like(source)
     best = min(synchronized(lambda: target.copy_(source), device) for _ in range(10))
@@ -123,21 +124,21 @@ def copy_bandwidth(device: str, megabytes: int = 256) -> float:
 
 
 def matmul_rate(device: str, size: int = 2048, dtype: torch.dtype = torch.float32) -> float:
-    """Multiply-adds per second of the best of five square matrix products."""
+    """Returns the multiply-adds per second of the best of five square matrix products."""
     a = torch.randn(size, size, device=device).to(dtype)
     best = min(synchronized(lambda: a @ a, device) for _ in range(5))
     return size**3 / best
 
 
 def results_file(script: str, device: str, quick: bool) -> Path:
-    """``results/<script>-<device>-torch<version>.csv``, or one with ``-quick`` in its name."""
+    """Returns ``results/<script>-<device>-torch<version>.csv``, with ``-quick`` in its name if ``quick``."""
     name = re.sub(r"[^A-Za-z0-9]+", "-", device_name(device)).strip("-")
     version = torch.__version__.split("+")[0]
     return RESULTS / f"{script}-{name}-torch{version}{'-quick' if quick else ''}.csv"
 
 
 def append(path: Path, rows: list[dict]) -> None:
-    """Adds rows to a CSV, each with the time of day; the columns are those of the first row ever written."""
+    """Appends rows with the current time to a CSV file; a new file takes its columns from the first row."""
     path.parent.mkdir(parents=True, exist_ok=True)
     now = datetime.datetime.now().isoformat(timespec="seconds")
     rows = [{"when": now} | row for row in rows]
@@ -150,23 +151,23 @@ def append(path: Path, rows: list[dict]) -> None:
 
 
 def read(path: Path) -> list[dict]:
-    """All rows of a CSV, of this run and of earlier ones."""
+    """Returns all rows of a CSV file, of this run and of earlier runs."""
     with path.open(encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
 def peak_memory() -> int:
-    """The most bytes of memory that this process held since its start, or since :func:`forget_peak`."""
+    """Returns the peak memory of this process in bytes since its start, or since :func:`forget_peak`."""
     return _status("VmHWM")
 
 
 def resident_memory() -> int:
-    """Bytes of memory that this process holds."""
+    """Returns the resident memory of this process in bytes."""
     return _status("VmRSS")
 
 
 def forget_peak() -> None:
-    """Lets :func:`peak_memory` count from now (Linux)."""
+    """Resets :func:`peak_memory` (Linux)."""
     Path("/proc/self/clear_refs").write_text("5")
 
 

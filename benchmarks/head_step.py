@@ -1,4 +1,4 @@
-"""A training step of the head against the released order written out and a plain linear layer; and folded scoring.
+"""A training step of the head compared with the released order and a linear layer; scoring through the folded head.
 
 python benchmarks/head_step.py [--quick] [--device cuda]
 """
@@ -48,7 +48,7 @@ class ReleasedOrder(torch.nn.Module):
 
 
 def make_graph(labels: int) -> LabelGraph:
-    """A random graph of degree about 5 with weighting ``paper``, without counting anything."""
+    """Returns a random graph of degree about 5 with weighting ``paper``, built without counting."""
     torch.manual_seed(0)
     edge_index = random_edges(labels, 5)
     edge_index = edge_index[:, (edge_index[0] * labels + edge_index[1]).argsort()]
@@ -59,7 +59,7 @@ def make_graph(labels: int) -> LabelGraph:
 
 
 def make_step(name: str, labels: int, batch: int, features: int, device: str) -> tuple[torch.nn.Module, Callable]:
-    """A module and one of its training steps: forward, loss, backward, update."""
+    """Returns a module and a training step of it: forward, loss, backward, update."""
     graph = make_graph(labels)
     torch.manual_seed(1)
     head = MLGCNHead(graph, features, (HIDDEN,))
@@ -84,7 +84,7 @@ def make_step(name: str, labels: int, batch: int, features: int, device: str) ->
 
 
 def prove(labels: int, features: int, device: str) -> None:
-    """In float64, head and released order have the same logits and gradients at the start and after two steps."""
+    """Checks in float64 that head and released order agree in logits and gradients at the start and after two steps."""
     torch.set_default_dtype(torch.float64)
     (head, step), (released, step_released) = (make_step(n, labels, 8, features, device) for n in CONTENDERS[:2])
     x = torch.randn(8, features, device=device)
@@ -102,7 +102,7 @@ def prove(labels: int, features: int, device: str) -> None:
 
 
 def memory(name: str, labels: int, batch: int, features: int) -> float:
-    """Peak bytes of three steps beyond what the process held before them, measured in a process of its own."""
+    """Returns the peak memory of three steps in bytes, above the memory before them; measured in a separate process."""
     arguments = [sys.executable, __file__, "--memory-of", name, str(labels), str(batch), str(features)]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)
     return float(done.stdout.split()[-1])
@@ -118,7 +118,7 @@ def print_memory(name: str, labels: int, batch: int, features: int) -> None:
 
 
 def floor_seconds(labels: int, batch: int, features: int, rate: float) -> float:
-    """The multiply-adds that the cheaper order cannot avoid, at the machine's rate for matrix products."""
+    """Returns the seconds of the multiply-adds that the cheaper order requires, at the measured matrix-product rate."""
     first = 2 * labels * EMBEDDING * HIDDEN
     images_first = 2 * batch * HIDDEN * features + 3 * batch * labels * HIDDEN
     labels_first = 3 * labels * HIDDEN * features + 2 * batch * labels * features
@@ -151,7 +151,7 @@ def training(args, path) -> None:
 
 
 def scoring(args, path) -> None:
-    """A pass over a validation set through ``to_linear()``, folding included, against a plain ``nn.Linear``."""
+    """Measures a pass over a validation set through ``to_linear()``, folding included, against ``nn.Linear``."""
     images, features = (2_000, 256) if args.quick else (40_137, FEATURES)
     x = torch.randn(images, features, device=args.device)
     head = make_step("head", 80, 32, features, args.device)[0]
@@ -177,7 +177,7 @@ def scoring(args, path) -> None:
 
 
 def plot(path) -> None:
-    """How many times faster than the released order, over the batch, one line per number of labels."""
+    """Plots the speed relative to the released order over the batch size, one line per number of labels."""
     import matplotlib
 
     matplotlib.use("Agg")

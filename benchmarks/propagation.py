@@ -1,4 +1,4 @@
-"""Propagation kernels against each other, torch.sparse and PyG's EdgeIndex, from 20 labels to a million.
+"""Propagation kernels compared with each other, torch.sparse and PyG's EdgeIndex, from 20 labels to a million.
 
 python benchmarks/propagation.py [--quick] [--device cuda] [--labels 80 500] [--dtypes float32 bfloat16]
 """
@@ -22,7 +22,7 @@ TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 3e-2}
 
 
 def random_edges(labels: int, degree: int) -> torch.Tensor:
-    """About ``degree`` different edges per label, without loops (torch.sparse knows no duplicates), in random order."""
+    """Returns about ``degree`` edges per label in random order, without self-loops or duplicates."""
     pairs = torch.randint(labels * labels, (labels * degree,)).unique()
     pairs = pairs[torch.randperm(len(pairs))]
     edge_index = torch.stack([pairs // labels, pairs % labels])
@@ -30,7 +30,7 @@ def random_edges(labels: int, degree: int) -> torch.Tensor:
 
 
 class Cell:
-    """One graph, its features and its weights."""
+    """A graph with its features and weights."""
 
     def __init__(self, labels: int, degree: int, width: int, dtype: torch.dtype, gradients: str, device: str):
         torch.manual_seed(0)
@@ -50,7 +50,7 @@ class Cell:
         return [out.detach(), *(torch.autograd.grad(out, self.leaves, self.signal) if self.leaves else ())]
 
     def sorted_entries(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """(2, E + C) entries of Â by row and column, as the rivals want them, and their places among the weights."""
+        """Returns the (2, E + C) entries of Â by row and column, and their positions in the weights."""
         a, loops = self.adjacency, torch.arange(self.num_labels, device=self.x.device)
         rows, columns = torch.cat([a.receiver, loops]), torch.cat([a.sender, loops])
         order = (rows * self.num_labels + columns).argsort()
@@ -91,7 +91,7 @@ class Cell:
 
 
 def measure(cell: Cell, device: str, budget: float, bandwidth: float) -> list[dict]:
-    """One row per contender."""
+    """Returns one row per contender."""
     contenders, results = cell.contenders(), {}
     for name, run in contenders.items():
         result, status = harness.attempt(run)
@@ -121,7 +121,7 @@ def measure(cell: Cell, device: str, budget: float, bandwidth: float) -> list[di
 
 
 def plot(path) -> None:
-    """Time per entry and feature of every contender in the CSV, in float32 with the gradient of x."""
+    """Plots the time per entry and feature of every contender in the CSV file, in float32 with the gradient of x."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -179,7 +179,7 @@ def main() -> None:
 
 
 def verdict(rows: list[dict]) -> str:
-    """How good auto's choice was (C ≥ 80), and how far two measurements of one kernel lie apart."""
+    """Prints how good the choice of auto was (C ≥ 80), and how much two measurements of one kernel differ."""
     time = {(cell_of(r), r["contender"]): float(r["ms"]) for r in rows if r["ms"]}
     chosen, noise = [1.0], [1.0]
     for (key, name), ms in time.items():

@@ -1,4 +1,4 @@
-"""Retraining a head on cached features of COCO's shape, against the usual cached loop and against no cache at all.
+"""Retraining a head on cached features of COCO's shape, against the usual loop and against no cache.
 
 python benchmarks/retraining.py [--quick] [--device cuda]
 """
@@ -31,7 +31,7 @@ CONFIG = HeadConfig(batch_size=BATCH)
 
 
 class H5Rows(Dataset):
-    """One image per item, as users of feature files write it: the file is opened by each worker."""
+    """One image per item, as usually written: each worker opens the file."""
 
     def __init__(self, path: Path):
         self.path, self.file = path, None
@@ -43,7 +43,7 @@ class H5Rows(Dataset):
         return torch.from_numpy(row).float(), torch.from_numpy(truth)
 
     def __len__(self) -> int:
-        return 0  # a sampler says which rows there are
+        return 0  # the sampler determines the rows
 
 
 class Data:
@@ -69,13 +69,13 @@ def new_head(width: int, seed: int, device: str) -> MLGCNHead:
 
 
 def new_step(heads: list[MLGCNHead], source: ResidentRows) -> TrainingStep:
-    """The engine's own step of these heads."""
+    """Returns the engine's step of these heads."""
     configs = [CONFIG] * len(heads)
     return make_step(heads, source, make_optimizers(heads, configs, source.device), configs)
 
 
 def endless(make: Callable[[int], Iterator]) -> Iterator:
-    """Epoch after epoch."""
+    """Yields the batches of epoch after epoch."""
     return itertools.chain.from_iterable(make(epoch) for epoch in itertools.count(1))
 
 
@@ -85,14 +85,14 @@ def take(steps: int, batches: Iterator, step: Callable) -> None:
 
 
 def drive(steps: int, rows: Iterator, engine: TrainingStep) -> None:
-    """So many steps of the engine."""
+    """Runs a number of steps of the engine."""
     rows = itertools.islice(rows, steps)
     while steps:
         steps -= len(engine.advance(rows))
 
 
 def usual_step(head: MLGCNHead, device: str) -> tuple[torch.nn.Module, Callable]:
-    """The released order with torch's plain SGD, on batches from a data loader."""
+    """Returns the released order with torch's SGD, for batches of a data loader."""
     module = ReleasedOrder(head.base_graph(), head).to(device)
     options = {"lr": CONFIG.lr, "momentum": CONFIG.momentum, "weight_decay": CONFIG.weight_decay}
     optimizer = torch.optim.SGD(module.parameters(), **options)
@@ -118,7 +118,7 @@ def usual_loader(data: Data, count: int) -> Callable[[int], Iterator]:
 
 
 def prove(data: Data, width: int, device: str) -> None:
-    """In float64, two epochs of 100 images leave the usual way and eight heads at once with the engine's weights."""
+    """Checks in float64 that two epochs of 100 images give the same weights in the usual loop and in the engine."""
     torch.set_default_dtype(torch.float64)
     few = ResidentRows(data.features[:100].to(device), data.targets[:100].to(device))
     heads = [new_head(width, seed, device) for seed in range(3)]
@@ -146,20 +146,20 @@ def row(what: str, contender: str, status: str, seconds: float, rival: float, fl
 
 def report(path: Path, rows: list[dict]) -> None:
     for one in rows:
-        told = f"{float(one['seconds']):.4g} s, best rival over this {one['rival_over_this']} ({one['note']})"
-        print(f"{one['what']}: {one['contender']} {told}", flush=True)
+        summary = f"{float(one['seconds']):.4g} s, best rival over this {one['rival_over_this']} ({one['note']})"
+        print(f"{one['what']}: {one['contender']} {summary}", flush=True)
     harness.append(path, rows)
 
 
-def rows_of(what: str, seconds: dict, status: dict, ours: str, scale: float, floor: float, note: str) -> list[dict]:
-    """One row per contender; the ratio is the best rival's time over this one's."""
-    best = min((time for name, time in seconds.items() if name != ours), default=float("nan")) * scale
+def rows_of(what: str, seconds: dict, status: dict, own: str, scale: float, floor: float, note: str) -> list[dict]:
+    """Returns one row per contender; the ratio is the best rival's time over the contender's."""
+    best = min((time for name, time in seconds.items() if name != own), default=float("nan")) * scale
     nan = float("nan")
     return [row(what, n, status[n], seconds.get(n, nan) * scale, best, floor, note) for n in status]
 
 
 def epoch(args, data: Data, width: int, steps: int, path: Path) -> float:
-    """Seconds of an epoch at batch 32, from a fixed number of its steps."""
+    """Returns the seconds of an epoch at batch 32, extrapolated from some of its steps."""
     images = len(data.features)
     source, count = data.resident(args.device), -(-images // BATCH)
     engine = new_step([new_head(width, 0, args.device)], source)
@@ -175,11 +175,11 @@ def epoch(args, data: Data, width: int, steps: int, path: Path) -> float:
 
 @torch.inference_mode()
 def no_cache(args, engine: float, path: Path) -> None:
-    """The forward passes alone that an epoch without cached features has."""
+    """Measures the forward passes that an epoch without cached features requires."""
     size, few = (64, 2) if args.quick else (448, 4)
     backbone = Backbone("resnet101").to(args.device).eval()
-    pictures = torch.randn(few, 3, size, size, device=args.device)
-    seconds, status = harness.interleave({"ResNet-101 again": lambda: backbone(pictures)}, args.device, args.budget)
+    images = torch.randn(few, 3, size, size, device=args.device)
+    seconds, status = harness.interleave({"ResNet-101 again": lambda: backbone(images)}, args.device, args.budget)
     note = f"forward only, {few} random images of {size} px measured, times {args.images} images"
     rows = rows_of("epoch", seconds, status, "", args.images / few, 0, note)
     rows[0]["rival_over_this"] = f"{engine / float(rows[0]['seconds']):.6f}"
@@ -203,7 +203,7 @@ def many_heads(args, data: Data, width: int, steps: int, path: Path) -> None:
 
 
 def batches(args, data: Data, path: Path) -> None:
-    """A shuffled pass in batches of 256 and nothing else."""
+    """Measures a shuffled pass in batches of 256."""
     source, streamed = data.resident(args.device), StreamedRows(data.cache, args.device)
 
     def plain() -> Iterator:
@@ -232,7 +232,7 @@ def batches(args, data: Data, path: Path) -> None:
 
 
 def hundred_epochs(args, data: Data, width: int, path: Path) -> None:
-    """The whole recipe by ``fit_head``, on a GPU."""
+    """Measures the whole recipe in ``fit_head``, on a GPU."""
     if not args.device.startswith("cuda"):
         return
     pair = data.features.to(args.device), data.targets.to(args.device)
@@ -244,7 +244,7 @@ def hundred_epochs(args, data: Data, width: int, path: Path) -> None:
 
 
 def plot(path: Path) -> None:
-    """Seconds of an epoch, and of a pass, by contender."""
+    """Plots the seconds of an epoch and of a pass, by contender."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -9,6 +9,7 @@ import importlib
 
 from docutils import nodes
 from latex2mathml.converter import convert
+from sphinx.domains.python import PyObject
 from sphinx.util import logging
 
 import mlgcn_pyg
@@ -60,14 +61,15 @@ def definition(target: str) -> str | None:
 
 
 def resolve(app, env, node, contnode):
-    """Resolves names that packages re-export; warns about those of this package that do not exist."""
-    target = node.get("reftarget", "")
-    if node.get("refdomain") != "py" or not target.startswith("mlgcn_pyg"):
+    """Resolves names that a module imports or a package re-exports; warns about full names that do not exist."""
+    target, module = node.get("reftarget", ""), node.get("py:module") or "mlgcn_pyg"
+    if node.get("refdomain") != "py" or not target:
         return None
-    found = definition(target)
-    if found is None:
+    full = target.startswith("mlgcn_pyg")
+    found = definition(target if full else f"{module}.{target}")
+    if found is None and full:
         log.warning("unknown name: %s", target, location=node)
-    elif found != target:
+    elif found and found.startswith("mlgcn_pyg"):
         domain = env.get_domain("py")
         return domain.resolve_xref(env, node["refdoc"], app.builder, node["reftype"], found, node, contnode)
     return None
@@ -92,13 +94,16 @@ def visit_inline(self, node):
 
 
 def visit_display(self, node):
-    self.body.append(self.starttag(node, "div", CLASS="math"))
+    self.body.append(self.starttag(node, "div", CLASS="math", style="overflow-y: hidden"))
     self.body.append(convert(node.astext(), display="block"))
     self.body.append("</div>")
     raise nodes.SkipNode
 
 
 def setup(app):
+    for field in PyObject.doc_field_types:
+        if field.name == "variable":
+            field.label = "Attributes"
     app.add_html_math_renderer("mathml", (visit_inline, None), (visit_display, None))
     app.connect("missing-reference", resolve)
     app.connect("autodoc-process-docstring", list_public_names)

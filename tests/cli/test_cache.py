@@ -49,7 +49,7 @@ def test_again_is_nothing_to_do_and_another_key_is_refused(scenes, cache):
 
 
 def test_ctrl_c_says_how_to_go_on(scenes, tmp_path, cache):
-    out, slow = tmp_path / "c.h5", ("--backbone", "resnet101", "--views", 10)
+    out, slow = tmp_path / "c.h5", ("--backbone", "resnet34", "--views", 10)
     process = subprocess.Popen(
         [sys.executable, "-m", "mlgcn_pyg", *map(str, words(scenes, out, *slow))],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
@@ -123,7 +123,7 @@ def test_files_that_are_no_cache_are_one_line(tmp_path):
 def test_killed_halfway_and_resumed_gives_the_same_map_on_real_photographs(shared, tmp_path):
     """The whole way to the last digit: extraction killed, resumed, a head trained, its mAP."""
     options = (
-        "--dataset", "voc2007", "--root", shared / "voc2007", "--backbone", "mobilenet_v2", "--image-size", 160,
+        "--dataset", "voc2007", "--root", shared / "voc2007", "--backbone", "mobilenet_v2", "--image-size", 112,
         "--weights", shared / "weights" / "mobilenet_v2-b0353104.pth", "--batch-size", 5, "--device", "cpu",
     )  # fmt: skip
     results = []
