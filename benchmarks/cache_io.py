@@ -184,10 +184,8 @@ def extraction(args, path: Path) -> None:
             backbone = Backbone("mobilenet_v2", args.weights)
         else:
             count = 16 if args.quick else 64
-            data, backbone = (
-                Scenes(folder, count, image_size=128, transform=eval_transform(128)),
-                Backbone("mobilenet_v2"),
-            )
+            data = Scenes(folder, count, image_size=128, transform=eval_transform(128))
+            backbone = Backbone("mobilenet_v2")
         decoded = torch.stack([data[k][0] for k in range(len(data))]).split(16)
 
         @torch.inference_mode()

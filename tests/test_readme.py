@@ -44,6 +44,7 @@ def parse(line: str) -> None:
         assert name in command.commands, f"no command {name}: {line}"
         command = command.commands[name]
         context = command.make_context(name, [], parent=context, resilient_parsing=True)
+    context.resilient_parsing = False  # which only served to get here without required options
     values, rest, _ = command.make_parser(context).parse_args(list(words))
     assert not rest, f"{rest} left over: {line}"
     for parameter in command.get_params(context):
@@ -70,7 +71,7 @@ def test_the_program_on_cached_features_runs(tmp_path, monkeypatch, capsys):
     Path("new-photos").mkdir()
     Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save("new-photos/a.png")
     network = MLGCN(Backbone("squeezenet1_1"), LinearHead(3, 512, label_names=names))
-    save_model(network, "runs/net/last.pt", image_size=64)
+    save_model("runs/net/last.pt", network, image_size=64)
     scope = {}
     exec(compile(PROGRAMS[0], "README.md", "exec"), scope)
     exec(compile(PROGRAMS[1], "README.md", "exec"), scope)
@@ -92,7 +93,7 @@ def test_every_command_parses(page):
 
 def test_a_command_that_does_not_exist_is_noticed():
     for line in ("mlgcn train-head --trainn a.h5", "mlgcn cache look a.h5", "mlgcn train-head --epochs many"):
-        with pytest.raises(Exception, match=r"No such option|no command|not a valid int"):
+        with pytest.raises(Exception, match=r"No such option|no command|valid int"):
             parse(line)
 
 
