@@ -29,7 +29,7 @@ def predict(
         typer.Argument(help="Images, and folders that are searched for images. Links to folders are skipped."),
     ],
     top_k: Annotated[
-        int | None, option("The k most likely labels (above --threshold, if it is given).", OUTPUT, show_default="all")
+        int | None, option("The k most likely labels (above --threshold, if it is given).", OUTPUT)
     ] = None,
     threshold: Annotated[
         float | None,
