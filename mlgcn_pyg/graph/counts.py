@@ -139,7 +139,7 @@ class CooccurrenceCounter:
         pairs = self.pair_counts.tocoo()
         rows, columns = pairs.coords
         known = self.label_counts.numpy()[rows]
-        if (unknown := self.unknown_counts).nnz:
+        if len(rows) and (unknown := self.unknown_counts).nnz:  # SciPy 1.13 returns a matrix for an empty selection
             known = known - unknown[rows, columns]
         return csr_array((pairs.data / known.astype(np.float64), (rows, columns)), shape=pairs.shape)
 
