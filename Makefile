@@ -31,6 +31,7 @@ test-lowest: $(LOWEST)/.test
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m mypy mlgcn_pyg
 
 docs: $(VENV)/.docs
 	rm -rf build/docs build/docs-source
