@@ -27,7 +27,7 @@ _MODULES = {
 def __getattr__(name: str) -> object:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # imported on first use: `mlgcn --help` needs no torch
+    # imported on first use, so that `mlgcn --help` does not load torch
     value = globals()[name] = getattr(import_module(_MODULES[name]), name)
     return value
 

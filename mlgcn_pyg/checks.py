@@ -1,4 +1,4 @@
-"""Checks of arguments. Each raises an InputError that names the argument, what is expected and what was found."""
+"""Argument checks. Each raises an InputError that states the argument, what was expected and what was found."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mlgcn_pyg.errors import Fix, InputError, first_line
 from mlgcn_pyg.values import real_number, shown
 
-if TYPE_CHECKING:  # the command line shows its help without loading torch
+if TYPE_CHECKING:  # not imported at run time, so that the command line shows its help without loading torch
     from torch import Tensor
 
 
@@ -16,7 +16,7 @@ def check_choice(argument: str, value: str, choices: Iterable[str]) -> str:
     """Returns ``value`` if it is one of ``choices``.
 
     Raises:
-        InputError: if it is not; the message lists the choices.
+        InputError: if it is not; the message lists all choices.
     """
     choices = list(choices)
     if not isinstance(value, str) or value not in choices:
@@ -28,14 +28,14 @@ def check_number(argument: str, value: float, low: float, high: float, *, open_l
     """Returns ``value`` as a Python float if it is a real number with low ≤ value ≤ high.
 
     Args:
-        argument: its name in the message.
-        value: a number of Python or NumPy, or a tensor with a single entry and no dimensions.
-        low: the smallest value.
-        high: the largest value.
+        argument: the name of the argument in the error message.
+        value: a Python or NumPy number, or a zero-dimensional array or tensor.
+        low: the smallest allowed value.
+        high: the largest allowed value.
         open_low: if True, ``low`` itself is not allowed.
 
     Raises:
-        InputError: if the value is outside the range, NaN, or not a real number; strings and booleans are refused.
+        InputError: if the value is out of range, is NaN, or is not a real number; strings and booleans are not.
 
     >>> check_number("tau", 1, 0, 1)
     1.0
@@ -65,10 +65,13 @@ def check_count(argument: str, value: int) -> int:
 
 
 def check_image_size(image_size: int | Sequence[int]) -> tuple[int, int]:
-    """Returns the height and width in pixels of a side or a pair.
+    """Returns an image size as (height, width) in pixels.
+
+    Args:
+        image_size: the side of a square, or (height, width).
 
     Raises:
-        InputError: if ``image_size`` is neither, or a side is not an integer ≥ 1.
+        InputError: if ``image_size`` is neither an integer ≥ 1 nor a pair of them.
 
     >>> check_image_size(448), check_image_size([320, 640])
     ((448, 448), (320, 640))
@@ -77,7 +80,7 @@ def check_image_size(image_size: int | Sequence[int]) -> tuple[int, int]:
         side = check_positive("image_size", image_size)
         return side, side
     if len(image_size) != 2:
-        raise InputError("image_size", "a side, or (height, width)", tuple(image_size))
+        raise InputError("image_size", "one side, or (height, width)", tuple(image_size))
     return check_positive("image_size", image_size[0]), check_positive("image_size", image_size[1])
 
 
@@ -87,13 +90,13 @@ def check_tensor(
     """Returns ``values`` as a tensor that shares their memory if possible.
 
     Args:
-        argument: its name in the message.
+        argument: the name of the argument in the error message.
         values: a tensor, an array, or nested lists of numbers.
-        expected: what it must be, in the message.
-        fix: what to do if it is not.
+        expected: what the error message states as expected.
+        fix: the fix that the error message suggests.
 
     Raises:
-        InputError: if they cannot be converted.
+        InputError: if the values cannot be converted to a tensor.
     """
     import torch
 
@@ -104,15 +107,15 @@ def check_tensor(
 
 
 def check_targets(argument: str, targets: Any, num_labels: int | None = None) -> "Tensor":
-    """Returns targets (N, C) as an int8 tensor on their device.
+    """Returns targets (N, C) as an int8 tensor on the same device.
 
     Args:
-        argument: its name in the message.
+        argument: the name of the argument in the error message.
         targets: a tensor, an array or nested lists: 1 for present, 0 for absent, −1 for unknown or difficult.
-        num_labels: C; any number of labels by default.
+        num_labels: the required number of labels C. Default: any.
 
     Raises:
-        InputError: if they are not a matrix with C columns, or hold other values.
+        InputError: if the targets are not a matrix with C columns, or contain a value other than −1, 0 and 1.
     """
     import torch
 
@@ -121,7 +124,7 @@ def check_targets(argument: str, targets: Any, num_labels: int | None = None) ->
         width = "num_labels" if num_labels is None else num_labels
         raise InputError(argument, f"a matrix of shape (num_images, {width})", f"shape {tuple(targets.shape)}")
     if targets.dtype == torch.int8 and targets.numel() and targets.min() >= -1 and targets.max() <= 1:
-        return targets  # the usual case, in two fast passes
+        return targets  # the usual case, checked in two fast passes
     invalid = (targets != 1) & (targets != 0)
     if not (targets.dtype == torch.bool or targets.dtype == torch.uint8):
         invalid &= targets != -1
@@ -140,7 +143,7 @@ def check_text(argument: str, text: str) -> str:
     """Returns ``text`` if it can be encoded in UTF-8.
 
     Raises:
-        InputError: if it is not a string, or contains lone surrogates, as JSON texts and file names can.
+        InputError: if it is not a string, or contains lone surrogates, which can come from JSON or from file names.
 
     >>> check_text("label_names", "Straße")
     'Straße'
@@ -157,7 +160,7 @@ def check_text(argument: str, text: str) -> str:
 def all_finite(values: "Tensor") -> bool:
     """Returns whether floating-point ``values`` contain neither NaN nor Inf.
 
-    The minimum and the maximum show both, so that one pass is enough.
+    NaN and Inf propagate to the minimum or the maximum, so one pass over the values is enough.
     """
     import torch
 
@@ -168,13 +171,13 @@ def check_finite(argument: str, values: "Tensor", *, rows: "Tensor | None" = Non
     """Checks that ``values`` (N, …) contain neither NaN nor Inf.
 
     Args:
-        argument: the name of the argument in the error.
-        values: the numbers.
-        rows: (N,) the number of each row in the error. Default: 0…N−1.
-        place: added to the error, e.g. ``" in a.h5"``.
+        argument: the name of the argument in the error message.
+        values: the numbers. Integers are always finite.
+        rows: (N,) the row numbers to report. Default: 0…N−1.
+        place: text that the error message ends with, e.g. ``" in a.h5"``.
 
     Raises:
-        InputError: if they do; the message counts these rows and names the first.
+        InputError: if they do; the message states how many rows are affected, and the first of them.
     """
     if not values.is_floating_point() or all_finite(values):
         return
@@ -182,19 +185,19 @@ def check_finite(argument: str, values: "Tensor", *, rows: "Tensor | None" = Non
     bad_rows = ~(finite.flatten(1).all(dim=1) if values.dim() > 1 else finite.flatten())
     count, first = int(bad_rows.sum()), int(bad_rows.nonzero()[0])
     first = first if rows is None else int(rows[first])
-    problem = f"NaN or Inf in {count} of {len(bad_rows)} rows, the first is row {first}{place}"
+    problem = f"NaN or Inf in {count} of {len(bad_rows)} rows (first: row {first}){place}"
     raise InputError(argument, "finite numbers", problem)
 
 
 def check_label_names(names: Sequence[str] | None, num_labels: int | None = None) -> tuple[str, ...]:
-    """Returns label names as a tuple of C different strings.
+    """Returns label names as a tuple of C unique strings.
 
     Args:
-        names: the names; None stands for the numbers 0…C−1.
-        num_labels: C; by default, the number of names.
+        names: the names. None means the numbers 0…C−1, which requires ``num_labels``.
+        num_labels: the required number of names C. Default: any.
 
     Raises:
-        InputError: if there are not C names, if one is not a string, or if two are equal.
+        InputError: if the number of names is not C, if a name is not a string, or if two names are equal.
     """
     if names is None and num_labels is not None:
         return tuple(str(i) for i in range(num_labels))
@@ -209,7 +212,7 @@ def check_label_names(names: Sequence[str] | None, num_labels: int | None = None
         check_text("label_names", name)
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise InputError("label_names", "different names", f"{twice!r} twice")
+        raise InputError("label_names", "unique names", f"{twice!r} twice")
     return names
 
 
@@ -217,13 +220,13 @@ def check_same_labels(argument: str, names: Sequence[str], expected: Sequence[st
     """Checks that two lists of labels are equal, in the same order.
 
     Args:
-        argument: the argument that has ``names``.
-        names: the labels that it has.
+        argument: the name of the argument with the labels ``names``, for the error message.
+        names: the labels of the argument.
         expected: the labels that it must have.
-        where: what has the expected labels, such as ``"the graph"``.
+        where: the object that has the expected labels, such as ``"the graph"``, for the error message.
 
     Raises:
-        InputError: if they differ; the message names the first difference.
+        InputError: if the labels differ; the message states how.
     """
     names, expected = list(names), list(expected)
     if names == expected:

@@ -1,4 +1,4 @@
-"""Errors about arguments: objects with fields, from which their text is made."""
+"""Exceptions about arguments, whose messages are composed from their fields."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Argument:
-    """An argument that a fix mentions, and the value to pass if one is suggested.
+    """A reference to an argument in the ``fix`` of an :class:`InputError`, with an optional suggested value.
 
-    The command line shows it as an option (``--overwrite``).
+    The command line shows it as an option, such as ``--overwrite``.
 
     >>> print(Argument("overwrite", True), Argument("batch_size"))
     overwrite=True batch_size
     """
 
     name: str
-    value: object = ...  # an Ellipsis stands for no value, also after pickling
+    value: object = ...  # ... means no value; pickling preserves its identity
 
     @property
     def has_value(self) -> bool:
@@ -31,13 +31,16 @@ Fix = str | Sequence[str | Argument]
 
 
 class InputError(ValueError):
-    """Raised for input that cannot be used. The command line prints it on one line and exits with code 2.
+    """Raised if an argument is not valid.
+
+    The command line prints the message on one line and exits with code 2.
 
     Args:
         argument: the name of the Python argument.
         expected: what the argument must be.
-        found: what it is, with shapes; converted to a string.
-        fix: what to do; a string, or strings and :class:`Argument` objects that are joined.
+        found: what was passed, with shapes. It is converted to a string.
+        fix: how to solve the problem. A string, or a sequence of strings and :class:`Argument` objects, which are
+            joined. Default: the message suggests nothing.
 
     >>> print(InputError("tau", "a number in (0, 1]", 1.5, fix="use 0.4, the paper's value"))
     tau: expected a number in (0, 1], found 1.5; use 0.4, the paper's value
@@ -48,7 +51,7 @@ class InputError(ValueError):
     def __init__(self, argument: str, expected: str, found: object, fix: Fix = ""):
         self.argument, self.expected, self.found = argument, expected, str(found)
         self.fix: tuple[str | Argument, ...] = (fix,) if isinstance(fix, str) else tuple(fix)
-        super().__init__(self.argument, self.expected, self.found, self.fix)  # a pickle rebuilds the error from these
+        super().__init__(self.argument, self.expected, self.found, self.fix)  # unpickling calls __init__ with these
 
     def __str__(self) -> str:
         return self.text()
@@ -57,7 +60,7 @@ class InputError(ValueError):
         """Returns the error as one line without control characters.
 
         Args:
-            show: writes an argument; the command line writes ``--overwrite`` for ``overwrite=True``.
+            show: converts an :class:`Argument` to text. The command line shows ``--overwrite`` for ``overwrite=True``.
         """
         fix = "".join(part if isinstance(part, str) else show(part) for part in self.fix)
         problem = f"{show(Argument(self.argument))}: expected {self.expected}, found {self.found}"
@@ -68,11 +71,11 @@ class InputError(ValueError):
 def renamed_arguments(**names: str) -> Iterator[None]:
     """Renames the arguments in an :class:`InputError` that is raised within the block.
 
-    A function that passes its arguments to functions that name them differently uses it: the error then has the names
-    that the caller knows.
+    Use this if a function passes its arguments to other functions under different names. The error then shows the
+    names that the caller knows.
 
     Args:
-        names: the name within the block → the name in the error.
+        names: maps each name within the block to the name in the error.
 
     >>> with renamed_arguments(path="adj"):
     ...     raise InputError("path", "a file that exists", "no file a.pkl")
@@ -92,7 +95,7 @@ def renamed_arguments(**names: str) -> Iterator[None]:
 
 
 def printable_line(text: object) -> str:
-    """Returns ``text`` with each run of white space replaced by one space, and control characters escaped.
+    """Returns ``text`` on one line: each run of whitespace becomes one space, and non-printable characters are escaped.
 
     >>> printable_line("two\\n  lines\\x1b[1m")
     'two lines\\\\x1b[1m'
@@ -102,7 +105,7 @@ def printable_line(text: object) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Returns the type of an exception and the first line of its message, up to 120 characters of it.
+    """Returns an exception's type and the first line of its message, which is cut to 120 characters.
 
     >>> first_line(KeyError("name"))
     "KeyError: 'name'"

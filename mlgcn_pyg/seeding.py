@@ -1,4 +1,4 @@
-"""Random numbers that depend on their purpose, not on the process that draws them or on the order of draws."""
+"""Random numbers that depend only on what they are for, not on the process or the order in which they are drawn."""
 
 import hashlib
 import random
@@ -44,8 +44,8 @@ def seeded(*parts: int | str) -> Iterator[None]:
     try:
         torch.random.default_generator.manual_seed(seed)  # torch.manual_seed would also seed every GPU
         random.seed(seed)
-        # NumPy and `random` use the same algorithm: seeded with the same words in the same order, they would draw the
-        # same numbers
+        # NumPy and `random` share the Mersenne Twister: if both received the two halves of the seed in the same order,
+        # they would draw the same numbers
         np.random.seed([seed >> 32, seed & 0xFFFFFFFF])
         yield
     finally:

@@ -1,6 +1,6 @@
-"""Protocols between the parts of the package.
+"""Protocols: the interfaces between the parts of the package.
 
-Letters in shapes: B batch, N images, V views, D features, C labels.
+Letters in shapes: B batch, N images, V views, D features, C labels, H heads.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 class LabeledDataset(Protocol):
-    """Images with labels. Items are ``(image, target (C,), index)``."""
+    """A dataset of images with labels. Its items are ``(image, target (C,), index)``."""
 
     transform: Callable[..., Any] | None
 
@@ -21,11 +21,11 @@ class LabeledDataset(Protocol):
 
     @property
     def label_names(self) -> Sequence[str]:
-        """C different strings."""
+        """The C unique names of the labels."""
 
     @property
     def ids(self) -> Sequence[str]:
-        """N different names of the images."""
+        """The N unique names of the images."""
 
     def __len__(self) -> int: ...
 
@@ -33,7 +33,10 @@ class LabeledDataset(Protocol):
 
 
 class SeededDataset(LabeledDataset, Protocol):
-    """Images with labels, whose random transforms depend on (seed, epoch, index) alone if ``seed`` is not None."""
+    """A labeled dataset with reproducible random transforms.
+
+    If ``seed`` is not None, the transforms depend only on ``seed``, ``epoch`` and the index of the image.
+    """
 
     seed: int | None
     epoch: int
@@ -70,23 +73,23 @@ class Head(Protocol):
 
     @property
     def label_names(self) -> tuple[str, ...]:
-        """C different strings."""
+        """The C unique names of the labels."""
 
     @property
     def num_labels(self) -> int:
-        """C."""
+        """The number of labels C."""
 
     @property
     def num_features(self) -> int:
-        """D."""
+        """The width D of the features."""
 
     def __call__(self, features: Tensor) -> Tensor: ...
 
     def classifiers(self) -> Tensor:
-        """W_cls (C, D)."""
+        """Returns the classifiers W_cls (C, D)."""
 
     def to_linear(self) -> torch.nn.Linear:
-        """The folded head."""
+        """Returns the head, folded into one linear layer."""
 
     def to(self, device: str | torch.device) -> Self: ...
 
@@ -100,9 +103,10 @@ class Head(Protocol):
 
 
 class RowSource(Protocol):
-    """Features and targets in batches on one device, resident or streamed.
+    """Batches of features and targets on one device.
 
-    A *row* is an index into the table (N·V, D) of all views of all images.
+    The features are either resident on the device or streamed from a file. A *row* is an index into the table (N·V, D)
+    of all views of all images.
 
     Attributes:
         targets: (N, C) int8.
@@ -119,16 +123,21 @@ class RowSource(Protocol):
     num_features: int
 
     def row_batches(self, batch_size: int, seed: int, epoch: int, start: int = 0) -> Iterator[Tensor]:
-        """Yields the rows (B,) of each batch of an epoch, from batch ``start`` on."""
+        """Yields the rows (B,) of each batch of an epoch, starting with batch ``start``."""
 
     def gather(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns features (B, D) as stored and targets (B, C)."""
+        """Returns the features (B, D), as stored, and the targets (B, C) of ``rows``."""
 
     def batches(self, batch_size: int, seed: int, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yields features (B, D) as stored and targets (B, C) of each batch of an epoch, from batch ``start`` on."""
+        """Yields features (B, D), as stored, and targets (B, C) of each batch, starting with batch ``start``."""
 
     def blocks(self, views: str = "first", size: int = 8192) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yields features (n, D) and targets (n, C) of ``size`` images at a time, in the order of the images."""
+        """Yields features (n, D) and targets (n, C) of n ≤ ``size`` images at a time, in the order of the images.
+
+        Args:
+            views: ``"first"`` for the features of view 0, ``"mean"`` for the mean over all views.
+            size: the largest number of images in a block.
+        """
 
     def sample(self, most_images: int) -> Tensor:
         """Returns features (n, V, D) of at most ``most_images`` evenly spaced images, on the CPU."""
@@ -138,7 +147,10 @@ class TrainingStep(Protocol):
     """Advances the training of H heads over the row batches of an epoch."""
 
     def advance(self, rows: Iterator[Tensor]) -> Tensor:
-        """Takes n ≥ 1 steps, one per batch of rows; returns their losses (n, H)."""
+        """Takes the next n ≥ 1 steps, one per batch of rows, and returns their losses (n, H).
+
+        The implementation chooses n, and takes exactly n batches from ``rows``.
+        """
 
     def release(self) -> None:
         """Removes all gradients and leaves each parameter with its own storage."""

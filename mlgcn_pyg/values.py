@@ -1,4 +1,4 @@
-"""Numbers of any library as Python numbers, and values as text in messages."""
+"""Conversions of values to Python numbers, and to text for error messages."""
 
 import math
 from numbers import Real
@@ -11,18 +11,21 @@ def real_number(value: object) -> float | None:
     (1.0, None, None)
     """
     if not isinstance(value, str) and getattr(value, "shape", None) == () and hasattr(value, "item"):
-        value = value.item()  # of a tensor or an array without dimensions, or of a NumPy scalar
+        value = value.item()  # a zero-dimensional tensor or array, or a NumPy scalar
     if isinstance(value, bool) or not isinstance(value, Real):
         return None
     try:
         number = float(value)
-    except OverflowError:  # of a huge integer
+    except OverflowError:  # an integer beyond the range of floats
         return None
     return None if math.isnan(number) else number
 
 
 def shown(value: object) -> str:
-    """Returns ``value`` as text for a message: numbers as they are, other values with their type or shape.
+    """Returns ``value`` as text for an error message.
+
+    Numbers, strings, booleans and None are shown as they are, tensors and arrays by their type and shape, and other
+    values with their type, shortened to 60 characters.
 
     >>> shown(1.5), shown("1.5"), shown([1.5])
     ('1.5', "'1.5'", '[1.5] (list)')

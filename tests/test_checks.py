@@ -159,9 +159,11 @@ def test_finite_values():
     assert all_finite(bad[:1]) and not all_finite(bad) and all_finite(torch.zeros(0, 3))
     check_finite("x", bad[:1])
     check_finite("x", torch.tensor([1, 2]))
-    with pytest.raises(InputError, match="x: expected finite numbers, found NaN or Inf in 2 of 3 rows, .* row 1"):
+    with pytest.raises(
+        InputError, match=r"x: expected finite numbers, found NaN or Inf in 2 of 3 rows \(first: .* 1\)"
+    ):
         check_finite("x", bad)
-    with pytest.raises(InputError, match="in 1 of 2 rows, the first is row 1"):
+    with pytest.raises(InputError, match=r"in 1 of 2 rows \(first: row 1\)"):
         check_finite("x", torch.tensor([0, float("inf")]))
     with pytest.raises(InputError, match="in 1 of 1 rows"):
         check_finite("x", torch.tensor(float("nan")))
@@ -171,7 +173,7 @@ def test_finite_values():
     "names, num_labels, message",
     [
         (["a"], 2, "2 names, one per label, found 1"),
-        (["a", "a"], None, "different names, found 'a' twice"),
+        (["a", "a"], None, "unique names, found 'a' twice"),
         (["a", 1], None, r"strings, found 1 \(int\)"),
         (["\ud800"], None, "encoded in UTF-8"),
         (3, None, "a sequence of strings, found 3"),

@@ -1,4 +1,4 @@
-"""Counts which labels occur together, sparsely, over any number of batches and processes."""
+"""Sparse counts of labels that occur together, over any number of batches and processes."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self, cast
@@ -25,16 +25,16 @@ class CooccurrenceCounter:
         N_i = \#\{i\ \text{present}\}, \quad M_{ij} = \#\{i, j\ \text{present}\}, \quad
         P_{ij} = M_{ij} / \#\{i\ \text{present}, j\ \text{known}\}
 
-    An unknown target (−1) counts neither for nor against a pair. The counter stores the ids of the labels of each
-    image, a few bytes each, and counts pairs on demand. Counters over different images can be merged, for example
-    from several processes.
+    An unknown target (−1) counts neither for nor against a pair. The counter stores the label ids of each image,
+    a few bytes per label, and counts pairs on demand. Counters over different images, such as those of several
+    processes, can be merged.
 
     Args:
         num_labels (int): C ≥ 1.
 
     Attributes:
         num_labels (int): C.
-        num_images (int): the number of images counted.
+        num_images (int): the number of counted images.
         label_counts (Tensor): (C,) int64, N_i.
 
     Raises:
@@ -107,7 +107,7 @@ class CooccurrenceCounter:
         if not isinstance(other, CooccurrenceCounter):
             raise InputError("other", "a CooccurrenceCounter", type(other).__name__)
         if other.num_labels != self.num_labels:
-            raise InputError("other", f"a counter over {self.num_labels} labels", f"one over {other.num_labels}")
+            raise InputError("other", f"a counter over {self.num_labels} labels", f"a counter over {other.num_labels}")
         return self._add(other._all_present(), other._all_unknown())
 
     def _all_present(self) -> "csr_array":
@@ -120,20 +120,22 @@ class CooccurrenceCounter:
 
     @property
     def pair_counts(self) -> "csr_array":
-        """(C, C) sparse int64, M_ij with an empty diagonal.
+        """The pair counts M (C, C), sparse int64, without the diagonal.
 
-        All pairs are in memory at once; for many labels, :meth:`edges` needs less memory.
+        All pairs are in memory at once. For many labels, :meth:`edges` requires less memory.
         """
         present = self._all_present()
         return without_diagonal(present.T.tocsr() @ present).astype(np.int64)
 
     @property
     def unknown_counts(self) -> "csr_array":
-        """(C, C) sparse int64, the images with i present and j unknown."""
+        """The number of images with i present and j unknown (C, C), sparse int64."""
         return (self._all_present().T.tocsr() @ self._all_unknown()).astype(np.int64)
 
     def probabilities(self) -> "csr_array":
-        """Returns P (C, C), sparse, in float64. The rows of labels without an image are empty."""
+        """Returns P (C, C), sparse, in float64.
+
+        The rows of labels without images are empty."""
         from scipy.sparse import csr_array
 
         pairs = self.pair_counts.tocoo()
@@ -144,7 +146,7 @@ class CooccurrenceCounter:
         return csr_array((pairs.data / known.astype(np.float64), (rows, columns)), shape=pairs.shape)
 
     def edges(self, rule: EdgeRule | None = None, max_entries: int = MAX_ENTRIES) -> tuple[Tensor, Tensor]:
-        """Selects the edges in bounded memory.
+        """Selects the edges, in bounded memory.
 
         Args:
             rule: which pairs become edges; default: ``EdgeRule()``.
@@ -169,7 +171,7 @@ def count_targets(
     """Counts targets in any form that :meth:`LabelGraph.from_targets <mlgcn_pyg.LabelGraph.from_targets>` accepts.
 
     Args:
-        targets: (N, C) in {-1, 0, 1}; with ``num_labels`` also lists of label ids.
+        targets: (N, C) in {-1, 0, 1}; if ``num_labels`` is given, also lists of label ids.
         num_labels: C; default: the number of columns.
 
     Raises:
@@ -179,7 +181,7 @@ def count_targets(
         with renamed_arguments(rows="targets"):
             return CooccurrenceCounter(num_labels).update_ids(cast(Sequence[Sequence[int]], targets))
     if not hasattr(targets, "shape"):
-        targets = check_tensor("targets", targets, "a matrix of targets", fix="for lists of label ids, give num_labels")
+        targets = check_tensor("targets", targets, "a matrix of targets", fix="for lists of label ids, pass num_labels")
     shape = tuple(cast(SparseMatrix, targets).shape)
     if len(shape) != 2:
         raise InputError("targets", "a matrix of shape (num_images, num_labels)", f"shape {shape}")

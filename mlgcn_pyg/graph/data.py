@@ -1,4 +1,4 @@
-"""A label graph's tensors and settings as a PyTorch Geometric ``Data``, with the methods that need no counts."""
+"""The base class of ``LabelGraph``: its fields, and the methods that do not require counts."""
 
 import warnings
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ from mlgcn_pyg.graph.summary import GraphSummary, summarize
 from mlgcn_pyg.graph.validation import check_graph
 from mlgcn_pyg.graph.weighting import reweight
 
-MAX_DENSE = 16_384  # labels; a dense Â of more would take over 1 GiB
+MAX_DENSE = 16_384  # the largest number of labels for a dense Â, which takes 1 GiB
 
 
 class LabelGraphData(Data):
-    """The fields and methods of :class:`~mlgcn_pyg.graph.LabelGraph`, without the ways to build one."""
+    """The fields and methods of :class:`~mlgcn_pyg.graph.LabelGraph`, without the methods that build a graph."""
 
     # stored by Data like every attribute; the annotations are for type checkers
     x: Tensor | None
@@ -55,7 +55,7 @@ class LabelGraphData(Data):
         p: float,
         weighting: str,
     ) -> Self:
-        """Returns the graph of edges that ``rule`` has selected."""
+        """Builds the graph from the edges that ``rule`` selected."""
         graph = cls(edge_index=edge_index, edge_prob=edge_prob)
         graph.num_nodes = len(label_counts)
         graph.label_counts = label_counts
@@ -85,12 +85,12 @@ class LabelGraphData(Data):
 
     @property
     def num_labels(self) -> int:
-        """C, the number of labels (= nodes)."""
+        """The number of labels C, which are the nodes."""
         return self.num_nodes
 
     @property
     def embedding_dim(self) -> int:
-        """F, the width of the label embeddings; C if they are one-hot."""
+        """The width F of the label embeddings; C if they are one-hot."""
         return self.num_labels if self.x is None else self.x.size(1)
 
     def to_dense(self) -> Tensor:
@@ -99,7 +99,7 @@ class LabelGraphData(Data):
         One propagation step is ``graph.to_dense() @ h``, for label features h (C, F).
 
         Raises:
-            InputError: if there are more than 16,384 labels (1 GiB).
+            InputError: if there are more than 16,384 labels, for which Â would take over 1 GiB.
         """
         if self.num_labels > MAX_DENSE:
             fix = "use edge_index, edge_weight and self_weight"
@@ -114,12 +114,13 @@ class LabelGraphData(Data):
         """Returns a copy with a different p, a higher τ or a different weighting; the targets are not needed.
 
         Args:
-            p: share of the neighbours, in [0, 1]; default: the graph's.
-            tau: threshold on P, not below the graph's; default: the graph's.
-            weighting: ``"paper"``, ``"released"``, ``"binary"`` or ``"none"``; default: the graph's.
+            p: share that a label receives from its neighbours, in [0, 1]; default: unchanged.
+            tau: threshold on P, at least that of this graph; default: unchanged.
+            weighting: ``"paper"``, ``"released"``, ``"binary"`` or ``"none"``; default: unchanged.
 
         Raises:
-            InputError: if τ is below the graph's, because weaker edges were not kept. If p or weighting is not valid.
+            InputError: if ``tau`` is below that of this graph, whose weaker edges were not kept; if ``p`` or
+                ``weighting`` is not valid.
 
         >>> from mlgcn_pyg import LabelGraph
         >>> graph = LabelGraph.from_targets([[1, 1], [1, 0]], tau=0.4)
@@ -141,7 +142,7 @@ class LabelGraphData(Data):
         """Returns the number of edges, the isolated labels, the hubs and the strongest edges.
 
         Args:
-            num_strongest: how many edges to list, those with the highest P first.
+            num_strongest: the number of edges to list, those with the highest P first.
 
         Raises:
             InputError: if ``num_strongest`` is not an integer ≥ 0.
@@ -149,7 +150,7 @@ class LabelGraphData(Data):
         >>> from mlgcn_pyg import LabelGraph
         >>> print(LabelGraph.from_targets([[1, 1], [1, 0]], label_names=["person", "tie"]).summary())
         label graph: 2 labels, 2 directed edges (weighting paper, tau = 0.4, p = 0.2)
-        labels without outgoing edge 0, without incoming edge 0, isolated 0
+        labels without outgoing edges: 0, without incoming edges: 0, isolated: 0
         hubs: person (2 edges, 100%), tie (2 edges, 100%)
         strongest edges, i → j:
           tie → person  P = 1.000  (N = 1)
@@ -167,7 +168,7 @@ class LabelGraphData(Data):
             True if the graph is valid.
 
         Raises:
-            InputError: if it is not valid; the error's ``argument`` is the name of the field.
+            InputError: if the graph is not valid; the error's ``argument`` is the name of the field.
         """
         try:
             check_graph(self)
@@ -207,7 +208,7 @@ class LabelGraphData(Data):
         except InputError as error:
             expected = f"{error.expected} as {error.argument}"
             raise InputError("state", expected, f"{error.found}{place}", error.fix) from error
-        except Exception as error:  # fields of other types may raise nearly anything
+        except Exception as error:  # fields of unexpected types can raise any error
             raise InputError("state", "a complete label graph", f"{first_line(error)}{place}") from error
         return graph
 

@@ -25,14 +25,16 @@ EdgeList = tuple[np.ndarray, np.ndarray, np.ndarray]  # i, j, P(L_j | L_i)
 class EdgeRule:
     """Decides which pairs of labels become edges i → j.
 
-    An edge needs P_ij ≥ τ and M_ij ≥ ``min_count``; every i keeps at most ``top_k`` edges.
+    An edge requires P_ij ≥ τ and M_ij ≥ ``min_count``. Each label i has at most ``top_k`` outgoing edges.
 
     Args:
         tau (float): τ in (0, 1].
-        probability (str): ``"ratio"`` for P_ij = M_ij / n (Eq. 6), with n images that have i and in which j is known;
-            ``"wilson"`` for the lower end of its 95 % confidence interval, which a rare label does not reach by chance.
-        min_count (int): the smallest M_ij.
-        top_k (int or None): keeps the k most probable j of every i, ties in the order of the labels; None keeps all.
+        probability (str): ``"ratio"`` for P_ij = M_ij / n (Eq. 6), where n images have i present and j known.
+            ``"wilson"`` for the lower bound of its 95 % confidence interval, which avoids edges that a rare label has
+            by chance.
+        min_count (int): the smallest M_ij of an edge.
+        top_k (int or None): the largest number of edges of each i. The most probable are kept, ties in the order of the
+            labels; None keeps all.
 
     Raises:
         InputError: if an argument is not valid; the error names it.
@@ -55,19 +57,19 @@ class EdgeRule:
             object.__setattr__(self, "top_k", check_positive("top_k", self.top_k))
 
     def select(self, row: np.ndarray, column: np.ndarray, together: np.ndarray, known: np.ndarray) -> EdgeList:
-        """Returns the edges among pairs of labels.
+        """Selects the edges among pairs of labels.
 
         Args:
-            row: i of every pair, sorted.
-            column: j.
-            together: M_ij.
-            known: the images with i present and j known.
+            row: i of each pair, sorted.
+            column: j of each pair.
+            together: M_ij, the number of images with i and j present.
+            known: n, the number of images with i present and j known.
 
         Returns:
             i, j and P_ij of the edges, sorted by i and then by j.
         """
         keep = (row != column) & (together >= max(self.min_count, 1))
-        # both estimates are at most M / n: most pairs are dropped before the more expensive one is computed
+        # both estimates are at most M / n, so most pairs are dropped before the more expensive estimate is computed
         keep &= together >= self.tau * known * (1 - 1e-12)
         row, column, together, known = row[keep], column[keep], together[keep], known[keep]
         prob = PROBABILITIES[self.probability](together.astype(np.float64), known.astype(np.float64))
@@ -88,7 +90,7 @@ def ratio(together: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 
 def wilson(together: np.ndarray, known: np.ndarray) -> np.ndarray:
-    r"""Returns the lower end of Wilson's 95 % confidence interval for M successes in n trials.
+    r"""Returns the lower bound of Wilson's 95 % confidence interval for M successes in n trials.
 
     .. math:: \frac{\hat{P} + z^2/2n - z \sqrt{\hat{P}(1-\hat{P})/n + z^2/4n^2}}{1 + z^2/n},
         \qquad \hat{P} = M / n
@@ -120,10 +122,10 @@ def mine_edges(
     their edges are selected.
 
     Args:
-        present: (N, C) sparse, 1 for every label that is present.
-        unknown: (N, C) sparse, 1 for every label that is unknown.
+        present: (N, C) sparse, 1 where a label is present.
+        unknown: (N, C) sparse, 1 where a label is unknown.
         rule: which pairs become edges.
-        max_entries: pair counts in memory at a time, over all threads.
+        max_entries: the largest number of pair counts in memory at a time, over all threads.
 
     Returns:
         ``edge_index`` (2, E) and P (E,) float64.
@@ -166,7 +168,7 @@ def _blocks(
     """
     num_labels = by_label.shape[0]
     # The work for row i is one addition for every present or unknown label in every image that has i. The row has at
-    # most as many entries, and at most C.
+    # most that many entries, and at most C.
     works = [by_label @ length for length in lengths]
     work = works[0] + works[1]
     share = max(int(work.sum()) // threads, 1)

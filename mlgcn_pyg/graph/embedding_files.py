@@ -1,4 +1,4 @@
-"""Reads label embeddings from files of word vectors, or of ready embeddings."""
+"""Reads label embeddings from files of word vectors or of precomputed embeddings."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from mlgcn_pyg.released.pickles import as_array, read_array_pickle
 
 FORMATS = ("auto", "text", "binary", "npy", "pickle", "mlgcn")
 OOV = ("error", "zero", "random")
-MOST_SPELLINGS = 8  # unknown words for which an error lists near spellings: each takes a pass over the vocabulary
+MOST_SPELLINGS = 8  # the largest number of words for which an error lists similar words; each slows down the search
 
 
 def label_embeddings(
@@ -32,16 +32,16 @@ def label_embeddings(
     oov: str = "error",
     seed: int = 0,
 ) -> LabelEmbeddings:
-    r"""Reads one embedding per label from a file of word vectors, or of ready embeddings.
+    r"""Reads one embedding per label from a file of word vectors or of precomputed embeddings.
 
-    The embedding of a label is the mean of its words' vectors:
+    From word vectors, the embedding of a label is the mean of its words' vectors:
 
     .. math:: \mathbf{x}_c = \frac{1}{|words(c)|} \sum_{w \in words(c)} \mathbf{v}_w \qquad \text{(Sec. 4.2)}
 
     A file of word vectors is read as a stream: only the vectors of the labels' words are kept in memory.
 
     Args:
-        label_names: C different names. Their words are separated by spaces, ``_``, ``-`` or ``/``, and looked up in
+        label_names: C unique names. Their words are separated by spaces, ``_``, ``-`` or ``/``, and are looked up in
             lower case.
         path: the file.
         format: one of
@@ -50,21 +50,21 @@ def label_embeddings(
             * ``"binary"``: word vectors of word2vec (binary), optionally compressed by gzip;
             * ``"npy"`` or ``"pickle"``: a matrix (C, F) whose rows follow ``label_names``, such as the released
               ``coco_glove_word2vec.pkl``;
-            * ``"mlgcn"``: a file of :meth:`LabelEmbeddings.save`;
-            * ``"auto"``: recognised by the content (:func:`~mlgcn_pyg.graph.embeddings_format`).
+            * ``"mlgcn"``: a file written by :meth:`LabelEmbeddings.save`;
+            * ``"auto"``: detected from the file (:func:`~mlgcn_pyg.graph.embeddings_format`).
 
-        aliases: label name → words, for names that are not words; used as they are written.
-        oov: what a word without a vector (out of vocabulary) gets: ``"error"`` raises; ``"zero"`` is the zero vector;
-            ``"random"`` is a normal vector with the mean square of the known vectors, which depends only on ``seed``
-            and the word.
-        seed: seed of ``oov="random"``.
+        aliases: maps label names without a vector to words. The case of these words is kept.
+        oov: how to treat an out-of-vocabulary word, which has no vector. ``"error"`` raises an error. ``"zero"`` uses
+            the zero vector. ``"random"`` draws a vector from a normal distribution, scaled to the mean square of the
+            known vectors. The draw depends only on ``seed`` and the word.
+        seed: the seed for ``oov="random"``.
 
     Returns:
         :class:`LabelEmbeddings` with x (C, F) float32.
 
     Raises:
         InputError: if the file is missing, damaged or of a different format; if a word has no vector (the error lists
-            near spellings that have one); if a matrix does not have one row per label; if an argument is not valid.
+            similar words that have one); if a matrix does not have one row per label; if an argument is not valid.
 
     >>> import tempfile, pathlib
     >>> file = pathlib.Path(tempfile.mkdtemp(), "glove.txt")
@@ -97,7 +97,7 @@ def _mean_vectors(
     seed: int,
     source: dict[str, Any],
 ) -> LabelEmbeddings:
-    """Returns the embeddings of a file of word vectors, with the words that were used added to ``source``."""
+    """Computes embeddings from a file of word vectors. Records aliases and unknown words in ``source``."""
     words = _words_of_labels(names, aliases)
     wanted = {word for parts in words.values() for word in parts}
     vectors, width = read_vectors(path, wanted, format)
@@ -132,7 +132,7 @@ def _matrix(path: Path, format: str) -> Tensor:
     """Returns the matrix of a ``.npy`` file or a pickle, as float32."""
     try:
         rows = np.load(path, allow_pickle=False) if format == "npy" else as_array(read_array_pickle(path), path)
-    except Exception as error:  # a damaged file may raise nearly anything
+    except Exception as error:  # a damaged file can raise any error
         raise InputError("path", "a matrix of numbers", f"{path} ({first_line(error)})") from error
     if rows.dtype.kind not in "fiu" or rows.ndim != 2:
         raise InputError("path", "a matrix of numbers", f"shape {rows.shape}, {rows.dtype} in {path}")
@@ -143,7 +143,7 @@ def _matrix(path: Path, format: str) -> Tensor:
 def _substitutes(
     unknown: Sequence[str], vectors: Mapping[str, np.ndarray], width: int, oov: str, seed: int
 ) -> dict[str, np.ndarray]:
-    """Returns a vector for each unknown word: zeros, or a normal vector with the mean square of the known ones."""
+    """Returns a vector for each unknown word: zeros, or normally distributed numbers, scaled as the known vectors."""
     mean_squares = [np.square(vector, dtype=np.float64).mean() for vector in vectors.values()]
     scale = 0.0 if oov == "zero" else np.sqrt(np.mean(mean_squares))
 
@@ -156,13 +156,13 @@ def _substitutes(
 
 def _unknown_words(unknown: Sequence[str], path: Path, format: str) -> InputError:
     near = nearest_spellings(unknown[:MOST_SPELLINGS], read_words(path, format))
-    described = [f"{word!r}" + (f" (near: {', '.join(near[word])})" if near.get(word) else "") for word in unknown]
+    described = [f"{word!r}" + (f" (similar: {', '.join(near[word])})" if near.get(word) else "") for word in unknown]
     return InputError(
         "path",
         "a vector for every word of the labels",
         f"none for {', '.join(described)} in {path}",
         fix=[
-            "name words that have one, as in ",
+            "map the labels to words that have one, as in ",
             Argument("aliases", {"tvmonitor": "tv monitor"}),
             ", or pass ",
             Argument("oov", "zero"),

@@ -1,4 +1,4 @@
-"""Label embeddings: the input features of the label graph, and a record of what they were made from."""
+"""Label embeddings: the input features of the label graph, with a record of their origin."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,16 +16,16 @@ FORMAT = "mlgcn_pyg.label_embeddings"
 
 @dataclass(frozen=True, eq=False)
 class LabelEmbeddings:
-    """One embedding per label, with the names of the labels and a record of what the embeddings were made from.
+    """One embedding per label, with the names of the labels and a record of the embeddings' origin.
 
     A label graph accepts it as ``x`` and keeps ``source`` as its ``x_source``.
 
     Args:
-        label_names (tuple of str): C different names.
+        label_names (tuple of str): C unique names.
         x (Tensor): (C, F) floating-point embeddings.
-        source (dict): what they were made from. :func:`~mlgcn_pyg.graph.label_embeddings` records ``file``, ``format``
-            and ``sha256``; for word vectors also ``aliases`` (those that were used), ``oov`` (the rule for words
-            without a vector), ``oov_words`` and ``oov_labels`` (to which it was applied) and ``seed`` (of
+        source (dict): their origin. :func:`~mlgcn_pyg.graph.label_embeddings` records ``file``, ``format`` and
+            ``sha256``. For word vectors, it also records the used ``aliases``, ``oov`` (the rule for words without a
+            vector), ``oov_words`` and ``oov_labels`` (the affected words and labels), and ``seed`` (for
             ``oov="random"``).
 
     Raises:
@@ -49,15 +49,16 @@ class LabelEmbeddings:
             shape = f"shape {tuple(self.x.shape)}, {self.x.dtype}"
             raise InputError("x", f"one row of numbers per label, shape ({len(names)}, F)", shape)
         if self.x.size(0) != len(names):
-            raise InputError("x", f"{len(names)} rows, one per label", self.x.size(0), "rows follow the label order")
+            fix = "pass one row per name, in the order of label_names"
+            raise InputError("x", f"{len(names)} rows, one per label", self.x.size(0), fix)
         check_finite("x", self.x)
         object.__setattr__(self, "label_names", names)
 
     def select(self, label_names: Sequence[str]) -> "LabelEmbeddings":
-        """Returns the embeddings of some labels.
+        """Returns the embeddings of the given labels.
 
         Args:
-            label_names: names of labels, in the order of the result.
+            label_names: the names of the labels, in the order of the result.
 
         Raises:
             InputError: if a label has no embedding, or a name occurs twice.
@@ -67,7 +68,7 @@ class LabelEmbeddings:
         if missing := [name for name in label_names if name not in row]:
             where = f" ({self.source['file']})" if "file" in self.source else ""
             found = f"none for {', '.join(map(repr, missing[:5]))}{where}"
-            raise InputError("label_names", "labels that have an embedding", found, "make embeddings for these labels")
+            raise InputError("label_names", "labels that have an embedding", found, "create embeddings for them")
         rows = [row[name] for name in label_names]
         return LabelEmbeddings(label_names, self.x[rows], self.source)
 

@@ -1,4 +1,4 @@
-"""The fields of a label graph, as its checks and its summary read them, and the types of array arguments."""
+"""Protocols for the fields of a label graph and for SciPy's sparse matrices, and the type of array arguments."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -14,7 +14,7 @@ class SparseMatrix(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Rows and columns."""
+        """The numbers of rows and columns."""
 
     def tocsr(self) -> Any:
         """Returns the matrix in compressed sparse row format."""
@@ -24,7 +24,7 @@ class SparseMatrix(Protocol):
 
 
 class GraphFields(Protocol):
-    """What :class:`~mlgcn_pyg.graph.LabelGraph` holds; its docstring explains each field."""
+    """The fields of :class:`~mlgcn_pyg.graph.LabelGraph`, whose docstring explains them."""
 
     x: Tensor | None
     x_source: Mapping[str, Any]
@@ -42,4 +42,4 @@ class GraphFields(Protocol):
 
     @property
     def num_labels(self) -> int:
-        """C."""
+        """The number of labels C."""

@@ -1,4 +1,4 @@
-"""The label graph: which label makes which other label likely."""
+"""The label graph, with an edge from each label to the labels that it makes likely."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,33 +18,32 @@ class LabelGraph(LabelGraphData):
     r"""A directed graph over labels, mined from training annotations.
 
     From `"Multi-Label Image Recognition with Graph Convolutional Networks" <https://arxiv.org/abs/1904.03582>`_,
-    Sec. 3.3. With :math:`N_i` images that have label i and :math:`M_{ij}` that have both i and j,
+    Sec. 3.3. With :math:`N_i` images that have label i and :math:`M_{ij}` images that have both i and j,
 
     .. math::
         P_{ij} = P(L_j | L_i) = M_{ij} / N_i, \qquad A_{ij} = [P_{ij} \ge \tau,\ i \ne j] \quad \text{(Eqs. 6, 7)}
 
-    An edge i → j means "if i appears, j is likely". The threshold τ decides which pairs are likely enough: a higher τ
-    leaves fewer edges. The re-weighted adjacency Â then decides how labels mix in each graph convolution: a label
-    keeps the share 1 − p of its own features and receives the share p from its neighbours (Eq. 8 for
-    ``weighting="paper"``; :mod:`mlgcn_pyg.graph.weighting` has all weightings). Self weights are stored as a vector
-    beside the edges, not as self-loops. Usually, many labels have no edges, and a few labels have most of them: hubs,
-    such as ``person`` in COCO (see :meth:`summary`).
+    An edge i → j means "if i appears, j is likely". A higher threshold τ leaves fewer edges. The re-weighted adjacency
+    Â determines how labels mix in each graph convolution. With ``weighting="paper"`` (Eq. 8), a label keeps the share
+    1 − p of its features and receives the share p from its neighbours; :mod:`mlgcn_pyg.graph.weighting` defines all
+    weightings. Self weights are stored in a separate vector, not as self-loops. Usually, many labels have no edges,
+    and a few labels, called hubs, have most of them. An example is ``person`` in COCO (see :meth:`summary`).
 
-    Build a graph with :meth:`from_targets`, :meth:`from_counter`, :meth:`from_counts` or :meth:`from_released`. It
-    remains an ordinary :class:`torch_geometric.data.Data` (``.to(device)``, ``to_networkx``, …).
+    Build a graph with :meth:`from_targets`, :meth:`from_counter`, :meth:`from_counts` or :meth:`from_released`. It is
+    an ordinary :class:`torch_geometric.data.Data`, with methods such as ``.to(device)``.
 
     Attributes:
         x (Tensor or None): (C, F) label embeddings; None stands for one-hot embeddings, which are never stored.
-        x_source (dict): what x was made from (see :class:`~mlgcn_pyg.graph.LabelEmbeddings`); empty if unknown.
-        edge_index (Tensor): (2, E) int64; ``edge_index[0]`` is i, the condition; ``edge_index[1]`` is the implied j.
+        x_source (dict): the origin of x (see :class:`~mlgcn_pyg.graph.LabelEmbeddings`); empty if unknown.
+        edge_index (Tensor): (2, E) int64; ``edge_index[0]`` is the condition i, ``edge_index[1]`` the implied label j.
         edge_prob (Tensor): (E,) float64, P(L_j | L_i), or its lower confidence bound for ``probability="wilson"``.
         edge_weight (Tensor): (E,), the entries of Â at the edges.
         self_weight (Tensor): (C,), the diagonal of Â.
         label_counts (Tensor): (C,) int64, N_i.
-        label_names (tuple of str): C names.
-        tau (float): τ.
+        label_names (tuple of str): the C names.
+        tau (float): the threshold τ.
         probability (str): how P was estimated, ``"ratio"`` or ``"wilson"``.
-        p (float): the share of the neighbours.
+        p (float): the share that a label receives from its neighbours.
         weighting (str): ``"paper"``, ``"released"``, ``"binary"`` or ``"none"``.
         flow (str): PyG's name for the direction of messages: with ``"target_to_source"`` i receives from j, with
             ``"source_to_target"`` (weighting ``"released"``) j receives from i.
@@ -78,17 +77,17 @@ class LabelGraph(LabelGraphData):
         Args:
             targets: (N, C) with 1 for present, 0 for absent and −1 for unknown, dense or a SciPy sparse matrix; N may
                 be 0. An unknown target counts neither for nor against a pair: ``P_ij = M_ij / #{i present, j known}``.
-                With ``num_labels`` also one list of label ids (0…C−1) per image.
+                If ``num_labels`` is given, also one list of label ids (0…C−1) per image.
             num_labels: C; required if ``targets`` are lists of label ids.
-            label_names: C different names; default: the numbers 0…C−1.
+            label_names: C unique names; default: the numbers 0…C−1.
             x: (C, F) label embeddings; default: one-hot.
             tau: τ in (0, 1]; pairs with P ≥ τ become edges.
-            p: share of the neighbours in [0, 1]; below 1 for weighting ``"released"``.
+            p: share that a label receives from its neighbours, in [0, 1]; below 1 for weighting ``"released"``.
             weighting: ``"paper"`` (Eq. 8), ``"released"`` (the authors' code), ``"binary"`` or ``"none"``.
-            probability: ``"ratio"`` (Eq. 6), or ``"wilson"`` for the lower end of its 95 % confidence interval, which
-                a rare label does not reach by chance.
-            min_count: the smallest number of images that have both labels of an edge.
-            top_k: keeps the k most probable edges of each label i; default: all.
+            probability: ``"ratio"`` (Eq. 6), or ``"wilson"`` for the lower bound of its 95 % confidence interval, which
+                avoids edges that a rare label has by chance.
+            min_count: the number of images with both labels that an edge requires.
+            top_k: the largest number of outgoing edges of a label, of which the most probable are kept; default: all.
             max_entries: the largest number of pair counts in memory at a time, at about 45 bytes each.
 
         Raises:
@@ -129,14 +128,14 @@ class LabelGraph(LabelGraphData):
 
         Args:
             counter: the counts.
-            label_names: C different names; default: the numbers 0…C−1.
+            label_names: C unique names; default: the numbers 0…C−1.
             x: (C, F) label embeddings; default: one-hot.
             tau: τ in (0, 1]; pairs with P ≥ τ become edges.
-            p: share of the neighbours in [0, 1]; below 1 for weighting ``"released"``.
+            p: share that a label receives from its neighbours, in [0, 1]; below 1 for weighting ``"released"``.
             weighting: ``"paper"``, ``"released"``, ``"binary"`` or ``"none"``.
             probability: ``"ratio"`` or ``"wilson"``; see :meth:`from_targets`.
-            min_count: the smallest number of images that have both labels of an edge.
-            top_k: keeps the k most probable edges of each label i; default: all.
+            min_count: the number of images with both labels that an edge requires.
+            top_k: the largest number of outgoing edges of a label, of which the most probable are kept; default: all.
             max_entries: the largest number of pair counts in memory at a time, at about 45 bytes each.
 
         Raises:
@@ -177,17 +176,17 @@ class LabelGraph(LabelGraphData):
             label_counts: N_i (C,), integers ≥ 0.
             pair_counts: M_ij (C, C), integers ≥ 0, symmetric, M_ij ≤ N_i; a dense or sparse tensor or array, or a SciPy
                 sparse matrix. The diagonal is ignored.
-            label_names: C different names; default: the numbers 0…C−1.
+            label_names: C unique names; default: the numbers 0…C−1.
             x: (C, F) label embeddings; default: one-hot.
             tau: τ in (0, 1]; pairs with P ≥ τ become edges.
-            p: share of the neighbours in [0, 1]; below 1 for weighting ``"released"``.
+            p: share that a label receives from its neighbours, in [0, 1]; below 1 for weighting ``"released"``.
             weighting: ``"paper"``, ``"released"``, ``"binary"`` or ``"none"``.
             probability: ``"ratio"`` or ``"wilson"``; see :meth:`from_targets`.
-            min_count: the smallest number of images that have both labels of an edge.
-            top_k: keeps the k most probable edges of each label i; default: all.
+            min_count: the number of images with both labels that an edge requires.
+            top_k: the largest number of outgoing edges of a label, of which the most probable are kept; default: all.
 
         Raises:
-            InputError: if an argument is not valid; the error names it. If no set of images can have these counts.
+            InputError: if an argument is not valid (the error names it); if no set of images can have these counts.
 
         >>> LabelGraph.from_counts([10, 7], [[0, 7], [7, 0]], tau=0.7).edge_prob.tolist()  # 7/10 ≥ 0.7 holds
         [0.7, 1.0]
@@ -220,14 +219,14 @@ class LabelGraph(LabelGraphData):
         Args:
             adj: the released ``*_adj.pkl``: ``{"nums": N (C,), "adj": M (C, C)}``. For COCO and VOC its rows are the
                 labels in alphabetical order.
-            label_names: C different names; default: the numbers 0…C−1.
+            label_names: C unique names; default: the numbers 0…C−1.
             x: (C, F) label embeddings; default: one-hot.
             tau: τ in (0, 1]; pairs with P ≥ τ become edges.
-            p: share of the neighbours in [0, 1), or [0, 1] for other weightings than ``"released"``.
+            p: share that a label receives from its neighbours, in [0, 1]; below 1 for weighting ``"released"``.
             weighting: ``"released"``, ``"paper"``, ``"binary"`` or ``"none"``.
             probability: ``"ratio"`` or ``"wilson"``; see :meth:`from_targets`.
-            min_count: the smallest number of images that have both labels of an edge.
-            top_k: keeps the k most probable edges of each label i; default: all.
+            min_count: the number of images with both labels that an edge requires.
+            top_k: the largest number of outgoing edges of a label, of which the most probable are kept; default: all.
 
         Raises:
             InputError: if ``adj`` is not such a file; if no set of images can have its counts; if another argument is

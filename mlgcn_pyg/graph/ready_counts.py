@@ -1,4 +1,4 @@
-"""Label counts and pair counts that were computed elsewhere: checks, and the edges they give."""
+"""Checks label counts and pair counts that were computed elsewhere, and selects edges from them."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ def checked_label_counts(label_counts: Array) -> Tensor:
     """Returns label counts N (C,) as int64 on the CPU.
 
     Raises:
-        InputError: if they are not a vector of C ≥ 1 integers ≥ 0.
+        InputError: if ``label_counts`` is not a vector of C ≥ 1 integers ≥ 0.
     """
     counts = check_tensor("label_counts", label_counts, "one count per label, shape (C,)")
     if counts.dim() != 1 or len(counts) == 0:
@@ -55,8 +55,8 @@ def checked_pair_counts(label_counts: Tensor, pair_counts: Array | SparseMatrix)
     """Returns pair counts M (C, C) as a sparse int64 matrix without its diagonal.
 
     Raises:
-        InputError: if the shape is different, an entry is negative, fractional or not finite, the matrix is not
-            symmetric, or M_ij > N_i (a probability above 1).
+        InputError: if the shape is not (C, C); if an entry is negative, fractional or not finite; if the matrix is not
+            symmetric; if M_ij > N_i, a probability above 1.
     """
     num_labels, given = len(label_counts), _as_csr(pair_counts)
     if given.shape != (num_labels, num_labels):
@@ -75,7 +75,7 @@ def checked_pair_counts(label_counts: Tensor, pair_counts: Array | SparseMatrix)
         k = beyond[0]
         raise InputError(
             "pair_counts",
-            "at most as many images with both labels as with one (P ≤ 1)",
+            "at most as many images with both labels as with either (P ≤ 1)",
             f"M[{i[k]},{j[k]}] = {coo.data[k]} but label {i[k]} is in {int(label_counts[i[k]])} images",
             fix="count pairs and labels over the same images, each image once",
         )

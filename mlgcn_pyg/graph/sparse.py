@@ -6,7 +6,7 @@ import numpy as np
 
 from mlgcn_pyg.graph.fields import SparseMatrix
 
-if TYPE_CHECKING:  # SciPy is imported inside functions: importing the package stays fast
+if TYPE_CHECKING:  # SciPy is imported inside functions, so that importing the package is fast
     from scipy.sparse import csr_array
 
 
@@ -28,7 +28,7 @@ def without_diagonal(matrix: SparseMatrix) -> "csr_array":
 
 
 def stacked(parts: "list[csr_array]", num_columns: int) -> "csr_array":
-    """Returns the rows of all ``parts``, one below the other; a matrix without rows if there are no parts."""
+    """Stacks matrices vertically. Without ``parts``, the result has no rows."""
     from scipy.sparse import csr_array, vstack
 
     if not parts:

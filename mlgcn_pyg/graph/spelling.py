@@ -1,22 +1,22 @@
-"""Finds near spellings of unknown words in a vocabulary of any size."""
+"""Finds words with a similar spelling in a vocabulary of any size."""
 
 import heapq
 from collections.abc import Iterable
 
 
 def nearest_spellings(missing: Iterable[str], vocabulary: Iterable[str], count: int = 3) -> dict[str, list[str]]:
-    """Finds near spellings of words, in one pass over a vocabulary.
+    """Finds words with a similar spelling, in one pass over a vocabulary.
 
-    A candidate must begin or end with the same letter as the word, and differ from it by at most a third of its letters
-    (:func:`edits`). Case is ignored.
+    A candidate must begin or end with the same letter as the word. It may differ from the word by one edit, or by as
+    many :func:`edits` as a third of the word's length. Case is ignored.
 
     Args:
-        missing: the words.
+        missing: the words that are not in the vocabulary.
         vocabulary: the candidates.
-        count: how many to return for each word.
+        count: the largest number of candidates to return for each word.
 
     Returns:
-        word → near spellings, the nearest first, ties in the order of the vocabulary.
+        A dict from words to similar candidates, the most similar first, ties in the order of the vocabulary.
 
     >>> nearest_spellings(["bycicle", "zzz"], ["the", "bicycle", "icicle", "bicycles"])
     {'bycicle': ['bicycle', 'icicle'], 'zzz': []}
@@ -41,7 +41,9 @@ def nearest_spellings(missing: Iterable[str], vocabulary: Iterable[str], count: 
 
 
 def edits(a: str, b: str) -> int:
-    """Returns how many edits turn ``a`` into ``b``: letters inserted, removed or replaced, and neighbours swapped.
+    """Returns the number of edits that turn ``a`` into ``b``.
+
+    An edit inserts, removes or replaces a letter, or swaps two adjacent letters.
 
     This is the optimal string alignment distance (Damerau 1964, Levenshtein 1966).
 

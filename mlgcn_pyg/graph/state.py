@@ -1,4 +1,4 @@
-"""A label graph as a dict of tensors, numbers and strings, and back. Version 1 of the format."""
+"""Converts label graphs to dicts of tensors, numbers and strings, and back (format version 1)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ SETTINGS = ("label_names", "tau", "probability", "p", "weighting", "flow")
 
 
 def state_of_fields(graph: GraphFields) -> dict[str, Any]:
-    """Returns the state of a graph, with its tensors on the CPU; ``x`` is absent if it is None."""
+    """Returns the state of a graph, with its tensors on the CPU. It has no ``x`` if the graph has none."""
     state: dict[str, Any] = {"format": FORMAT, "version": 1, "num_labels": graph.num_labels}
     tensors = {name: getattr(graph, name) for name in TENSORS}
     state |= {name: tensor.cpu() for name, tensor in tensors.items() if tensor is not None}
@@ -23,11 +23,11 @@ def fields_of_state(state: Mapping[str, Any], place: str = "") -> dict[str, Any]
     """Returns the fields of a graph by name, from its state.
 
     Args:
-        state: what :func:`state_of_fields` has returned, now or in an earlier version.
-        place: ends the text of errors, such as ``" in graph.pt"``.
+        state: a dict from :func:`state_of_fields` of this or an earlier version.
+        place: text that error messages end with, such as ``" in graph.pt"``.
 
     Raises:
-        InputError: if it is not the state of a graph, its version is unknown, or fields are missing.
+        InputError: if ``state`` is not the state of a graph, its version is unknown, or fields are missing.
     """
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise InputError("state", "a label graph saved by LabelGraph.save", f"other content{place}")

@@ -1,4 +1,4 @@
-"""A label graph in numbers and in words."""
+"""Statistics of a label graph, as numbers and as text."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ MOST_HUBS = 5
 
 @dataclass(frozen=True)
 class GraphSummary:
-    """Facts about a label graph; ``str()`` writes them on a few lines.
+    """Statistics of a label graph. ``str()`` formats them on a few lines.
 
     A hub is a label at which many edges start or end. In COCO's graph, ``person`` is a hub with 55 of the 111 edges.
 
@@ -21,15 +21,16 @@ class GraphSummary:
         num_labels (int): C.
         num_edges (int): E.
         tau (float): the threshold τ on P.
-        p (float): the share of the neighbours.
-        weighting (str): how the edges are weighted.
+        p (float): the share that a label receives from its neighbours.
+        weighting (str): the weighting of the edges.
         without_outgoing (tuple of str): the labels that imply no other label.
         without_incoming (tuple of str): the labels that no other label implies.
         isolated (tuple of str): the labels in both groups.
         without_positives (tuple of str): the labels that no image has.
-        hubs (tuple): (name, number of edges at it, their share of all edges) of the five labels with most edges, if
-            they have at least two.
-        strongest (tuple): (i, j, P(L_j|L_i), N_i) of the edges with the highest P, ties by N_i.
+        hubs (tuple): (name, number of edges, fraction of all edges) of the five labels with the most edges. Labels with
+            fewer than two edges are left out.
+        strongest (tuple): (name of i, name of j, P(L_j|L_i), N_i) of the edges with the highest P. Ties are sorted by
+            N_i, the largest first.
     """
 
     num_labels: int
@@ -48,8 +49,8 @@ class GraphSummary:
         lines = [
             f"label graph: {self.num_labels} labels, {self.num_edges} directed edges "
             f"(weighting {self.weighting}, tau = {self.tau:g}, p = {self.p:g})",
-            f"labels without outgoing edge {len(self.without_outgoing)}, "
-            f"without incoming edge {len(self.without_incoming)}, isolated {len(self.isolated)}",
+            f"labels without outgoing edges: {len(self.without_outgoing)}, "
+            f"without incoming edges: {len(self.without_incoming)}, isolated: {len(self.isolated)}",
         ]
         if self.without_positives:
             lines.append("labels in no image: " + ", ".join(self.without_positives))
@@ -68,7 +69,7 @@ def summarize(graph: GraphFields, num_strongest: int = 10) -> GraphSummary:
 
     Args:
         graph: the graph.
-        num_strongest: how many edges to list.
+        num_strongest: the number of edges to list.
 
     Raises:
         InputError: if ``num_strongest`` is not an integer ≥ 0.

@@ -1,4 +1,4 @@
-"""Converts targets of any form to sparse rows of label ids."""
+"""Converts targets in any form to sparse matrices."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from mlgcn_pyg.errors import InputError, first_line
 from mlgcn_pyg.graph.fields import Array, SparseMatrix
 from mlgcn_pyg.graph.sparse import is_sparse
 
-if TYPE_CHECKING:  # SciPy is imported inside functions: importing the package stays fast
+if TYPE_CHECKING:  # SciPy is imported inside functions, so that importing the package is fast
     from scipy.sparse import csr_array
 
 
@@ -28,7 +28,7 @@ def present_and_unknown(targets: Array | SparseMatrix, num_labels: int) -> "tupl
     """
     if is_sparse(targets):
         return _from_sparse(targets, num_labels)
-    dense = _small_integers(targets, num_labels)
+    dense = _dense_int8(targets, num_labels)
     flat = dense.reshape(-1)
     if flat.size and flat.min() < 0:
         return _rows(np.flatnonzero(flat == 1), dense.shape), _rows(np.flatnonzero(flat == -1), dense.shape)
@@ -37,7 +37,7 @@ def present_and_unknown(targets: Array | SparseMatrix, num_labels: int) -> "tupl
 
 
 def from_label_ids(rows: Sequence[Sequence[int]], num_labels: int) -> "csr_array":
-    """Returns the present labels (N, C), sparse, of lists of label ids.
+    """Converts lists of label ids to a sparse matrix (N, C) of ones.
 
     Args:
         rows: one list per image; an id that is listed twice counts once.
@@ -60,8 +60,8 @@ def from_label_ids(rows: Sequence[Sequence[int]], num_labels: int) -> "csr_array
             raise InputError("rows", "lists of integer label ids", str(row.tolist())[:60])
     ids = np.concatenate([np.zeros(0, np.int64), *(row.astype(np.int64) for row in arrays if row.size)])
     if ids.size and (ids.min() < 0 or ids.max() >= num_labels):
-        worst = int(ids.min() if ids.min() < 0 else ids.max())
-        raise InputError("rows", f"label ids in 0…{num_labels - 1}", worst)
+        invalid_id = int(ids.min() if ids.min() < 0 else ids.max())
+        raise InputError("rows", f"label ids in 0…{num_labels - 1}", invalid_id)
     pointer = np.concatenate([[0], np.cumsum([row.size for row in arrays], dtype=np.int64)])
     present = csr_array((np.ones(len(ids), np.int32), ids, pointer), shape=(len(arrays), num_labels))
     present.sum_duplicates()
@@ -69,8 +69,11 @@ def from_label_ids(rows: Sequence[Sequence[int]], num_labels: int) -> "csr_array
     return present
 
 
-def _small_integers(targets: Array | SparseMatrix, num_labels: int) -> np.ndarray:
-    """Returns the targets as contiguous int8. Of integers, only the smallest and the largest are checked."""
+def _dense_int8(targets: Array | SparseMatrix, num_labels: int) -> np.ndarray:
+    """Returns dense targets as a contiguous int8 array.
+
+    For integers, checking the smallest and the largest value is sufficient.
+    """
     tensor = check_tensor("targets", targets)
     if tensor.layout != torch.strided:
         raise InputError("targets", "a dense tensor, or a SciPy sparse matrix", f"a tensor of layout {tensor.layout}")
@@ -83,7 +86,7 @@ def _small_integers(targets: Array | SparseMatrix, num_labels: int) -> np.ndarra
 
 
 def _rows(flat_positions: np.ndarray, shape: tuple[int, int]) -> "csr_array":
-    """Returns the (N, C) matrix of ones at positions in row-major order."""
+    """Returns a matrix (N, C) with ones at the given positions, which count in row-major order."""
     from scipy.sparse import csr_array
 
     if shape[0] * shape[1] < 2**31:
@@ -91,7 +94,7 @@ def _rows(flat_positions: np.ndarray, shape: tuple[int, int]) -> "csr_array":
     row = flat_positions // max(shape[1], 1)
     pointer = np.concatenate([[0], np.bincount(row, minlength=shape[0]).cumsum()])
     columns = flat_positions - row * shape[1]
-    index = np.int32 if len(row) < 2**31 else np.int64  # SciPy is faster with the former
+    index = np.int32 if len(row) < 2**31 else np.int64  # SciPy is faster with int32
     return csr_array((np.ones(len(row), np.int32), columns.astype(index), pointer.astype(index)), shape=shape)
 
 
@@ -107,11 +110,11 @@ def _from_sparse(targets: SparseMatrix, num_labels: int) -> "tuple[csr_array, cs
     invalid = ~np.isin(given.data, (-1, 0, 1))
     if invalid.any():
         raise InputError("targets", "values in {-1, 0, 1}", given.data[invalid.argmax()])
-    return _only(given, 1), _only(given, -1)
+    return _ones_where(given, 1), _ones_where(given, -1)
 
 
-def _only(given: "csr_array", value: int) -> "csr_array":
-    """Returns the matrix of ones at the entries that are ``value``."""
+def _ones_where(given: "csr_array", value: int) -> "csr_array":
+    """Returns a matrix with ones where the entries of ``given`` equal ``value``."""
     from scipy.sparse import csr_array
 
     keep = given.data == value

@@ -63,7 +63,7 @@ def _check_edges(graph: GraphFields) -> None:
     if bool((edge_index[0] == edge_index[1]).any()):
         raise InputError("edge_index", "no self-loops (self_weight holds the diagonal)", "i → i")
     order = edge_index[0] * num_labels + edge_index[1]
-    is_sorted = not bool((order.diff() <= 0).any())  # then all edges are different, and `unique` is not needed
+    is_sorted = not bool((order.diff() <= 0).any())  # then no edge is repeated, and the slower `unique` is not needed
     if not is_sorted and len(order.unique()) < num_edges:
         raise InputError("edge_index", "each edge once", f"{num_edges - len(order.unique())} repeated")
     if num_edges and (graph.edge_prob.min() <= 0 or graph.edge_prob.max() > 1):

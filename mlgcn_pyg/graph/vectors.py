@@ -1,4 +1,4 @@
-"""Reads files of word vectors as a stream: only the vectors of the wanted words are parsed and kept."""
+"""Reads files of word vectors as a stream: only the vectors of the requested words are parsed and kept."""
 
 import gzip
 import re
@@ -11,16 +11,16 @@ import numpy as np
 
 from mlgcn_pyg.errors import Fix, InputError, first_line
 
-READY_FORMATS = ("npy", "pickle", "mlgcn")  # files of embeddings, not of word vectors
+READY_FORMATS = ("npy", "pickle", "mlgcn")  # formats of precomputed label embeddings, not of word vectors
 
 CHUNK = 1 << 20
-LONGEST = 1 << 16  # the most bytes of a word, and the most numbers of a vector
-LINE = 1 << 22  # the most bytes of a line: a few MB of gzip can hold a line that fills the memory
+LONGEST = 1 << 16  # the largest number of bytes in a word, and of numbers in a vector
+LINE = 1 << 22  # the largest number of bytes in a line; a few MB of gzip can expand to a line that fills the memory
 NUMBER = re.compile(rb"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
 ARCHIVES = (b"PK\x03\x04", b"BZh", b"\xfd7zXZ\0", b"7z\xbc\xaf\x27\x1c")
 FASTTEXT_MODEL = (793712314).to_bytes(4, "little")
 
-Entry = tuple[int, bytes, bytes]  # its number, counted from 1, the word, and the vector as it is written
+Entry = tuple[int, bytes, bytes]  # its number (from 1), the word, and the unparsed vector
 BinaryFile = BinaryIO | gzip.GzipFile
 T = TypeVar("T")
 
@@ -29,18 +29,18 @@ def read_vectors(path: Path, wanted: Iterable[str], format: str) -> tuple[dict[s
     """Reads the vectors of some words.
 
     Args:
-        path: a file of GloVe, word2vec or fastText (``.vec``), optionally compressed by gzip.
-        wanted: the words.
-        format: ``"text"`` for lines of ``word v_1 … v_F``, with or without a header line ``count width``; a word may
-            contain spaces, as a few words of glove.840B do, but no number after a space. ``"binary"`` for the format
-            of word2vec: a header line ``count width``, then words and little-endian float32 numbers.
+        path: a file in the format of GloVe, word2vec or fastText (``.vec``), optionally compressed by gzip.
+        wanted: the words to look up.
+        format: ``"text"`` for lines of ``word v_1 … v_F``, with or without a header line ``count width``. A word may
+            contain spaces, as a few words of glove.840B do, but may not end in a space and a number. ``"binary"`` for
+            the format of word2vec: a header line ``count width``, then words and little-endian float32 numbers.
 
     Returns:
-        word → vector (F,) float32 for those of the words that are in the file, and F.
+        A dict from the words that are in the file to their vectors (F,) float32, and F.
 
     Raises:
-        InputError: if the file is truncated, has lines of different widths, or does not agree with its header. If a
-            vector of a wanted word is not numeric or not finite, or a wanted word has two different vectors.
+        InputError: if the file is truncated, has lines of different widths, or does not agree with its header; if
+            the vector of a requested word is not numeric or not finite; if a requested word has two different vectors.
     """
     keys = {word.encode(): word for word in wanted}
     vectors: dict[str, np.ndarray] = {}
@@ -60,19 +60,21 @@ def read_vectors(path: Path, wanted: Iterable[str], format: str) -> tuple[dict[s
 
 
 def read_words(path: Path, format: str) -> Iterator[str]:
-    """Yields all words of the file, in order."""
+    """Yields all words of a file, in order."""
     return (key.decode(errors="replace") for _, key, _ in entries(path, format))
 
 
 def embeddings_format(path: str | Path) -> str:
-    """Recognises the format of a file of word vectors or embeddings by its first bytes.
+    """Detects the format of a file of word vectors or embeddings by its first bytes.
+
+    The suffix ``.pkl`` also identifies a pickle.
 
     Args:
         path: the file.
 
     Returns:
         ``"text"`` or ``"binary"`` for word vectors, ``"npy"``, ``"pickle"`` or ``"mlgcn"`` for embeddings of labels;
-        see :func:`~mlgcn_pyg.graph.label_embeddings`. ``"text"`` is also returned for a file that is not recognised.
+        see :func:`~mlgcn_pyg.graph.label_embeddings`. ``"text"`` is also returned for unknown formats.
 
     Raises:
         InputError: if the file is an archive or a fastText model.
@@ -96,7 +98,7 @@ def embeddings_format(path: str | Path) -> str:
 
 
 def entries(path: Path, format: str) -> Iterator[Entry]:
-    """Yields every word of the file with its number and its vector as it is written."""
+    """Yields the number, the word and the unparsed vector of each entry of a file."""
     with _opened(path) as file:
         stream = _binary_entries(path, file) if format == "binary" else _text_entries(path, file)
         while (entry := _guarded(path, lambda: next(stream, None))) is not None:
@@ -109,10 +111,10 @@ def _text_entries(path: Path, file: BinaryFile) -> Iterator[Entry]:
     for k, line in enumerate(iter(lambda: file.readline(LINE), b"")):
         line = line if k else _start(path, line)
         if len(line) == LINE:
-            raise _damaged(path, "a word and numbers in every line", f"{LINE >> 20} MiB without an end in line {k + 1}")
+            raise _damaged(path, "a word and numbers in every line", f"over {LINE >> 20} MiB in line {k + 1}")
         if not line.endswith(b"\n"):
             fix = "download it again; if it is complete, add a newline to its last line"
-            raise _damaged(path, "a newline at the end", f"a file cut short in line {k + 1}", fix)
+            raise _damaged(path, "a newline at the end", f"a file truncated in line {k + 1}", fix)
         line = line.rstrip()  # fastText ends its lines with a space
         if k == 0:
             if header := _header(line):
@@ -127,12 +129,15 @@ def _text_entries(path: Path, file: BinaryFile) -> Iterator[Entry]:
             raise _damaged(path, f"a word and {numbers} in every line", f"{spaces} in line {k + 1}")
         yield number, word, raw
     if header and number != header[0]:
-        raise _damaged(path, f"the {header[0]} words that its first line announces", number)
+        raise _damaged(path, f"the {header[0]} words that the first line announces", number)
 
 
 def _split(line: bytes, spaces: int, width: int) -> tuple[bytes, bytes]:
-    """Returns the word and the last ``width`` numbers; a few words of glove.840B contain spaces, such as ``. . .``"""
-    if spaces <= width:  # nearly always, and fast
+    """Splits a line into the word and the last ``width`` numbers.
+
+    A few words of glove.840B contain spaces, such as ``. . .``.
+    """
+    if spaces <= width:  # the usual case, for which this is faster
         word, _, raw = line.partition(b" ")
         return word, raw
     word, *numbers = line.rsplit(b" ", width)
@@ -150,13 +155,14 @@ def _binary_entries(path: Path, file: BinaryFile) -> Iterator[Entry]:
             if space < 0 and len(buffer) - start > LONGEST:
                 raise _damaged(path, "words and float32 numbers", f"other bytes after entry {number - 1}")
             if not (chunk := file.read(CHUNK)):
-                raise _damaged(path, f"the {count} words that its first line announces", f"the end in entry {number}")
+                found = f"the end of the file in entry {number}"
+                raise _damaged(path, f"the {count} words that the first line announces", found)
             buffer, start = buffer[start:] + chunk, 0
         end = space + 1 + 4 * width
         yield number, buffer[start:space].lstrip(b"\n"), buffer[space + 1 : end]  # some writers end entries with \n
         start = end
     if (buffer[start:] + file.read(2)).strip(b"\n"):
-        raise _damaged(path, f"the {count} words that its first line announces", "more")
+        raise _damaged(path, f"the {count} words that the first line announces", "more bytes")
 
 
 def _numbers(path: Path, number: int, raw: bytes, format: str) -> np.ndarray:
@@ -172,7 +178,7 @@ def _numbers(path: Path, number: int, raw: bytes, format: str) -> np.ndarray:
 
 
 def _header(line: bytes) -> tuple[int, int] | None:
-    """Returns count and width if the line is a header ``count width``."""
+    """Returns the count and width of a header line ``count width``, or None for a different line."""
     parts = line.split()
     if len(parts) == 2 and all(part.isdigit() and len(part) < 20 for part in parts) and int(parts[1]):
         return int(parts[0]), int(parts[1])

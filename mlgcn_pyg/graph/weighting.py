@@ -1,30 +1,30 @@
 r"""The re-weighted adjacency Â of a label graph: how labels mix in one graph convolution.
 
-With A the binary adjacency of the edges i → j (P(L_j|L_i) ≥ τ, i ≠ j), p the share of the neighbours and 1 − p the
-share of a label itself:
+A label keeps the share 1 − p of its features and receives the share p from its neighbours. With A the binary adjacency
+of the edges i → j (P(L_j|L_i) ≥ τ, i ≠ j):
 
 =================== ===================================================================== =====================
-weighting           Â                                                                     who receives
+weighting           Â                                                                     receiver
 =================== ===================================================================== =====================
-``"paper"``         Â_ij = p · A_ij / Σ_{k≠i} A_ik,  Â_ii = 1 − p  (Eq. 8)                i, from what it implies
-``"released"``      Â_ji = d_j · B_ij · d_i,  B = p·A / colsum(A) + (1−p)·I,              j, from what implies it
+``"paper"``         Â_ij = p · A_ij / Σ_{k≠i} A_ik,  Â_ii = 1 − p  (Eq. 8)                i, from each j
+``"released"``      Â_ji = d_j · B_ij · d_i,  B = p·A / colsum(A) + (1−p)·I,              j, from each i
                     d = rowsum(B)^-1/2  (the authors' code)
-``"binary"``        Â = D^-1/2 (A + I) D^-1/2,  D = rowsum(A + I)  (Table 1)              i, from what it implies
+``"binary"``        Â = D^-1/2 (A + I) D^-1/2,  D = rowsum(A + I)  (Table 1)              i, from each j
 ``"none"``          Â = I  (the row p = 0 of Sec. 4.3.2)                                  –
 =================== ===================================================================== =====================
 
 Eq. 8 as printed lacks the factor A_ij; the formula above includes its published correction. ``"released"`` is the
-transpose of Eq. 8 with a symmetric normalisation. Its scale cancels: the authors' constant 0.25 beside a self weight of
-1 is p = 0.25 / 1.25 = 0.2.
+transpose of Eq. 8 with a symmetric normalisation. The normalisation is independent of the scale of B, so the authors'
+constant 0.25 with a self weight of 1 equals p = 0.25 / 1.25 = 0.2.
 
-Under every weighting, ``edge_index[0]`` is i and ``edge_index[1]`` is j. Â is never stored as a matrix: the functions
-return its entries at the edges (E,) and its diagonal (C,). For ``"paper"``, Eq. 8 in code is::
+For every weighting, ``edge_index[0]`` is i and ``edge_index[1]`` is j. Â is never stored as a matrix: the functions
+return its entries at the edges (E,) and its diagonal (C,). For ``"paper"``, Eq. 8 is this code::
 
     out_degree = degrees(edge_index[0], num_labels)    # Σ_{k≠i} A_ik
     edge_weight = p / out_degree[edge_index[0]]        # Â_ij
     self_weight = torch.full_like(out_degree, 1 - p)   # Â_ii
 
-A label without outgoing edges keeps Â_ii = 1 − p, as Eq. 8 has it.
+For ``"paper"``, a label without outgoing edges also has Â_ii = 1 − p, as in Eq. 8.
 """
 
 from collections.abc import Callable
@@ -54,10 +54,10 @@ def released_weights(edge_index: Tensor, num_labels: int, p: float) -> Weights:
     """Returns Â_ji = d_j · B_ij · d_i with B = p·A / colsum(A) + (1−p)·I and d = rowsum(B)^-1/2.
 
     Raises:
-        InputError: if p = 1: the row sums of B must be positive.
+        InputError: if p ≥ 1, for which a row sum of B can be 0.
     """
     if p >= 1:
-        raise InputError("p", "p < 1 for weighting 'released' (its row sums must be positive)", p)
+        raise InputError("p", "p < 1 for weighting 'released', which requires positive row sums", p)
     source, target = edge_index
     b = p / degrees(target, num_labels)[target]
     row_sum = torch.full_like(degrees(source, num_labels), 1 - p).index_add_(0, source, b)
@@ -78,7 +78,7 @@ def no_weights(edge_index: Tensor, num_labels: int, p: float) -> Weights:
     return ones.new_zeros(edge_index.size(1)), ones
 
 
-# weighting → (function of its weights, PyG's name of the direction: "target_to_source" if i receives from j)
+# weighting → (function that computes the entries of Â, PyG's flow: "target_to_source" if i receives from j)
 WEIGHTINGS: dict[str, tuple[Callable[[Tensor, int, float], Weights], str]] = {
     "paper": (paper_weights, "target_to_source"),
     "released": (released_weights, "source_to_target"),
@@ -93,14 +93,14 @@ def reweight(edge_index: Tensor, num_labels: int, p: float, weighting: str) -> t
     Args:
         edge_index: (2, E) different edges i → j with i ≠ j.
         num_labels: C.
-        p: share of the neighbours, 0 ≤ p ≤ 1; below 1 for ``"released"``.
+        p: share that a label receives from its neighbours, in [0, 1]; below 1 for ``"released"``.
         weighting: ``"paper"``, ``"released"``, ``"binary"`` or ``"none"``.
 
     Returns:
         ``edge_weight`` (E,) and ``self_weight`` (C,) in float64, and PyG's ``flow``.
 
     Raises:
-        InputError: if the weighting is unknown or p is not in its range.
+        InputError: if the weighting is unknown or p is out of range.
 
     >>> edge_weight, self_weight, flow = reweight(torch.tensor([[0, 0], [1, 2]]), 3, 0.2, "paper")
     >>> edge_weight.tolist(), self_weight.tolist(), flow

@@ -1,4 +1,4 @@
-"""The words of a label's name."""
+"""Splits the names of labels into words."""
 
 import csv
 import json
@@ -9,7 +9,7 @@ from pathlib import Path
 from mlgcn_pyg.errors import InputError, first_line
 from mlgcn_pyg.files import existing_file
 
-# label names of VOC and COCO that are not words of any word-vector file, and their words
+# label names of VOC that word-vector files do not contain, and the words to look up instead
 ALIASES: dict[str, str] = {"diningtable": "dining table", "pottedplant": "potted plant", "tvmonitor": "tv monitor"}
 
 SEPARATORS = re.compile(r"[\s_\-/]+")
@@ -19,8 +19,8 @@ def label_words(name: str, aliases: Mapping[str, str] = ALIASES) -> list[str]:
     """Returns the words of a label's name, split at white space, ``_``, ``-`` and ``/``.
 
     Args:
-        name: the label's name; it is converted to lower case, like the words of GloVe.
-        aliases: label name, as it is or in lower case → words, which are used as they are written.
+        name: the label's name; it is converted to lower case, as in GloVe's vocabulary.
+        aliases: maps a label name, as it is or in lower case, to words. The case of these words is kept.
 
     >>> label_words("Traffic_light"), label_words("pottedplant"), label_words("tv", {"tv": "TV"})
     (['traffic', 'light'], ['potted', 'plant'], ['TV'])
@@ -37,7 +37,7 @@ def read_aliases(path: str | Path) -> dict[str, str]:
             with the columns ``label`` and ``words``.
 
     Returns:
-        label name → words.
+        A dict from label names to words.
 
     Raises:
         InputError: if the file is missing or has neither form; if a label occurs twice; if a label or its words are
@@ -66,7 +66,7 @@ def read_aliases(path: str | Path) -> dict[str, str]:
 
 
 def _json_pairs(path: Path) -> list[tuple[str, object]]:
-    # With this hook, objects become lists of pairs: a label that occurs twice is not lost.
+    # with this hook, objects become lists of pairs, which keep a label that occurs twice
     text = path.read_text(encoding="utf-8-sig")
     pairs = json.loads(text, object_pairs_hook=list)
     if not text.lstrip().startswith("{"):

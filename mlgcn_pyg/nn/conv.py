@@ -20,18 +20,18 @@ class ReweightedConv(MessagePassing):
 
     With the self weight :math:`s_i = 1 - p` and edge weights :math:`w_{ij} = p / |\mathcal{N}(i)|`, this is Eq. 8: the
     label :math:`i` keeps the fraction :math:`1 - p` of its own features and receives the fraction :math:`p` from its
-    neighbours. The self weights are a separate vector, not self-loops, so that the operator never adds or removes an
+    neighbours. The self weights are a separate vector, not self-loops. The operator never adds or removes an
     edge. A label without neighbours is scaled by :math:`s_i`.
 
-    Given an ``edge_index`` tensor, the operator propagates as PyG does, by messages and their aggregation. Given an
+    With an ``edge_index`` tensor, the operator computes and aggregates messages, as usual in PyG. With an
     :class:`~mlgcn_pyg.nn.kernels.Adjacency`, it uses the fastest kernel, on the narrower side of :math:`\mathbf{W}`.
 
     Args:
         in_channels: size of each input sample; the number of labels for one-hot input (``x=None``).
         out_channels: size of each output sample.
-        bias: if set to True, the layer learns an additive bias. The paper has none.
-        flow: the direction of propagation, :obj:`graph.flow` of a label graph. With ``"target_to_source"``, the label
-            ``edge_index[0]`` receives from ``edge_index[1]`` (weightings ``paper`` and ``binary``); with
+        bias: if set to True, the layer learns an additive bias. The paper uses no bias.
+        flow: the direction of propagation, which is ``graph.flow`` for a label graph. With ``"target_to_source"``, the
+            label ``edge_index[0]`` receives from ``edge_index[1]`` (weightings ``paper`` and ``binary``); with
             ``"source_to_target"``, ``edge_index[1]`` receives from ``edge_index[0]`` (weighting ``released``).
 
     Shapes:
@@ -67,7 +67,7 @@ class ReweightedConv(MessagePassing):
     def reset_parameters(self) -> None:
         """Draws weight and bias from U(−1/√out, 1/√out), as the released code does.
 
-        Glorot initialisation would make the initial logits four times as large.
+        With Glorot initialisation, the initial logits would be four times as large.
         """
         bound = self.out_channels**-0.5
         torch.nn.init.uniform_(self.weight, -bound, bound)

@@ -1,4 +1,4 @@
-r"""The graph convolutional network of ML-GCN, as functions of tensors without state.
+r"""The graph convolutional network of ML-GCN, as stateless functions of tensors.
 
 One layer is Eq. 2 of `the paper <https://arxiv.org/abs/1904.03582>`_, and Â is the re-weighted matrix of Eq. 8:
 
@@ -8,7 +8,7 @@ One layer is Eq. 2 of `the paper <https://arxiv.org/abs/1904.03582>`_, and Â is
     \hat{\mathbf{A}}_{ii} = 1 - p
 
 The functions receive Â as an :class:`~mlgcn_pyg.nn.kernels.Adjacency` with ``edge_weight`` (E,) and ``self_weight``
-(C,), which a label graph or :class:`~mlgcn_pyg.nn.learned_edges.LearnedEdges` computes.
+(C,). Both are computed by a label graph or by :class:`~mlgcn_pyg.nn.learned_edges.LearnedEdges`.
 
 The same functions serve one head and a stack of S heads of equal shape. For a stack, every matrix has a leading
 dimension of size S, and the adjacency is the disjoint union of the S label graphs, with S·C nodes.
@@ -28,7 +28,7 @@ class LabelOperator:
     """The matrix Â, as a function that propagates over the label graph.
 
     Args:
-        adjacency: the pattern of Â.
+        adjacency: the sparsity pattern of Â.
         edge_weight: (E,) the entries off the diagonal.
         self_weight: (C,) the diagonal.
     """
@@ -75,14 +75,14 @@ def gcn_factors(
     operator: LabelOperator,
     negative_slope: float,
 ) -> tuple[Tensor, Tensor | None]:
-    r"""Returns the classifiers in two factors, :math:`\mathbf{W}_{cls} = \mathbf{H} \mathbf{W}`.
+    r"""Returns the classifiers as two factors, :math:`\mathbf{W}_{cls} = \mathbf{H} \mathbf{W}`.
 
     H = ÂH_{L−1} (C, N) is the input of the last layer after its propagation, and W (N, D) is the weight of the last
-    layer. One-hot labels with a single layer have one factor only: H = W_cls = ÂW (C, D), and W is None.
+    layer. For one-hot labels and a single layer, there is only one factor: H = W_cls = ÂW (C, D), and W is None.
 
     Args:
         x: (C, F) label embeddings, or None for one-hot labels.
-        propagated_x: (C, F) the constant Âx, if it is known, else None.
+        propagated_x: (C, F) Âx if it is constant and precomputed, else None.
         weights: the weight of each layer, (F, N₁), (N₁, N₂), …, (N, D).
         operator: Â.
         negative_slope: the negative slope of the LeakyReLU between the layers.
@@ -91,7 +91,7 @@ def gcn_factors(
     h, propagated = x, propagated_x
     for weight in inner:
         h = gcn_layer(h, weight, operator) if propagated is None else propagated @ weight
-        # in place: the backward pass of the product does not need its result
+        # in place, since the backward pass of the product does not require the product
         h, propagated = F.leaky_relu_(h, negative_slope), None
     if h is None:
         return operator(last), None
@@ -101,15 +101,15 @@ def gcn_factors(
 def gcn_logits(features: Tensor, h: Tensor, weight: Tensor | None, *, train_head: bool, train_features: bool) -> Tensor:
     r"""Returns the logits :math:`\mathbf{X} \mathbf{W}_{cls}^\top` (B, C) for the factors of :func:`gcn_factors`.
 
-    Either W_cls = HW is formed first, or the features are projected first, (X Wᵀ) Hᵀ, whichever takes fewer
-    multiplications (:func:`features_first`).
+    The logits are computed as X (HW)ᵀ or as (X Wᵀ) Hᵀ, whichever takes fewer multiplications
+    (:func:`features_first`).
 
     Args:
-        features: X (B, D); a stack of heads shares it, and the logits are (S, B, C).
+        features: X (B, D). A stack of heads shares X, and its logits are (S, B, C).
         h: H (C, N).
         weight: W (N, D), or None if ``h`` is W_cls.
-        train_head: whether H and W need gradients.
-        train_features: whether X needs gradients.
+        train_head: whether H and W require gradients.
+        train_features: whether X requires gradients.
     """
     if weight is None:
         return times_transposed(features, h)
@@ -130,8 +130,8 @@ def times_transposed(x: Tensor, weight: Tensor) -> Tensor:
         (B, n), or (S, B, n) for a stack of heads.
     """
     if weight.dim() == 2:
-        return F.linear(x, weight)  # the gradient of ``weight`` is laid out as ``weight`` is
-    if x.dim() == 2:  # all heads share x: a single product
+        return F.linear(x, weight)  # the gradient of ``weight`` has the memory layout of ``weight``
+    if x.dim() == 2:  # all heads share x, so a single product is enough
         return F.linear(x, weight.flatten(0, 1)).unflatten(1, (len(weight), -1)).transpose(0, 1)
     return x @ weight.transpose(1, 2)
 
@@ -141,16 +141,16 @@ def features_first(
 ) -> bool:
     r"""Returns whether :math:`(X W^\top) H^\top` takes fewer multiplications than :math:`X (H W)^\top`.
 
-    X is (B, D), H is (C, N), and W is (N, D). Each product costs as much again in the backward pass for every factor
-    that needs a gradient.
+    X is (B, D), H is (C, N), and W is (N, D). In the backward pass, each product costs as much again for every
+    factor that requires a gradient.
 
     Args:
         batch: B.
         num_labels: C.
         hidden: N.
         num_features: D.
-        train_head: whether H and W need gradients.
-        train_features: whether X needs gradients.
+        train_head: whether H and W require gradients.
+        train_features: whether X requires gradients.
 
     >>> features_first(32, 80, 1024, 2048, train_head=True, train_features=False)  # COCO, a training step
     True

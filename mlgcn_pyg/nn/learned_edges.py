@@ -1,4 +1,4 @@
-"""Learned weights of the edges of a label graph."""
+"""Learned edge weights of a label graph."""
 
 import torch
 from torch import Tensor
@@ -9,14 +9,14 @@ from mlgcn_pyg.graph import LabelGraph
 
 
 class LearnedEdges(torch.nn.Module):
-    r"""The entries of Â for weighting ``"paper"`` as parameters, which start at Eq. 8:
+    r"""The entries of Â for weighting ``"paper"`` as parameters, which are initialised to Eq. 8:
 
     .. math::
         \hat{A}_{ij} = p_i \, \mathrm{softmax}_j(\ell_{ij}), \qquad \hat{A}_{ii} = 1 - p_i, \qquad
         p_i = \sigma(\mathrm{logit}(p) + q_i)
 
-    The softmax runs over the edges with the same receiver i, so that rows with edges keep the sum 1. A row with a
-    single edge has no gradient through its softmax, but still learns its p with ``learn_p``. Labels without edges keep
+    The softmax runs over the edges with the same receiver i, so rows with edges still sum to 1. A row with a single
+    edge has no gradient through its softmax, but still learns its p with ``learn_p``. Labels without edges keep
     1 − p.
 
     Args:
@@ -26,7 +26,8 @@ class LearnedEdges(torch.nn.Module):
             the graph.
 
     Raises:
-        InputError: if the graph has a different weighting, or with ``learn_p``, if its p is 0 or 1.
+        InputError: if the weighting of the graph is not ``"paper"``; if ``learn_p`` is True and the graph's p is 0 or
+            1.
     """
 
     receiver: Tensor
@@ -37,10 +38,10 @@ class LearnedEdges(torch.nn.Module):
     def __init__(self, graph: LabelGraph, learn_edges: bool, learn_p: bool):
         super().__init__()
         if graph.weighting != "paper":
-            fix = "graph.reweighted(weighting='paper')"
-            raise InputError("graph", "weighting 'paper' to learn its edges", repr(graph.weighting), fix)
+            fix = "use graph.reweighted(weighting='paper')"
+            raise InputError("graph", "weighting 'paper', which learned edges require", repr(graph.weighting), fix)
         if learn_p and not 0 < graph.p < 1:
-            raise InputError("learn_p", "a graph with 0 < p < 1 to start from", f"p = {graph.p:g}")
+            raise InputError("learn_p", "a graph with an initial p in (0, 1)", f"p = {graph.p:g}")
         self.p = graph.p
         receiver = graph.edge_index[0]
         degree = torch.bincount(receiver, minlength=graph.num_labels)
@@ -55,7 +56,7 @@ class LearnedEdges(torch.nn.Module):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Returns all parameters to Eq. 8."""
+        """Resets all parameters to 0, for which Â is that of Eq. 8."""
         for parameter in self.parameters():
             parameter.zero_()
 
@@ -69,9 +70,9 @@ class LearnedEdges(torch.nn.Module):
         """Copies the parameters of edges and labels whose names are in both graphs.
 
         Args:
-            graph: The label graph of these edges.
-            other: The learned edges to copy from.
-            other_graph: The label graph of ``other``.
+            graph: the label graph of these edges.
+            other: the learned edges to copy from.
+            other_graph: the label graph of ``other``.
         """
         other_row = {name: row for row, name in enumerate(other_graph.label_names)}
         if self.p_offsets is not None and other.p_offsets is not None:

@@ -1,4 +1,4 @@
-"""The baseline without a graph: one free classifier per label."""
+"""The baseline without a graph: one independent classifier per label."""
 
 from collections.abc import Sequence
 
@@ -13,22 +13,22 @@ def check_features(features: Tensor, num_features: int) -> None:
     """Checks that ``features`` has the shape (B, num_features).
 
     Raises:
-        InputError: if it does not.
+        InputError: if the shape is different.
     """
     if features.dim() != 2 or features.size(1) != num_features:
         raise InputError("features", f"shape (batch, {num_features})", f"shape {tuple(features.shape)}")
 
 
 class LinearHead(torch.nn.Module):
-    r"""A linear classifier for each label: the baseline to compare ML-GCN with. It has the same interface as
+    r"""The baseline for ML-GCN: a linear classifier per label, with the interface of
     :class:`~mlgcn_pyg.nn.MLGCNHead`.
 
     .. math:: \text{logits} = \mathbf{X} \, \mathbf{W}_{cls}^{\top} + \mathbf{b}
 
     Args:
         num_labels: number of labels C.
-        num_features: size D of an image feature.
-        label_names: C names. Default: the numbers 0…C−1.
+        num_features: size D of an image feature. Default: 2048, as for ResNet-101.
+        label_names: C unique names. Default: the numbers 0…C−1.
         bias: if set to False, the layer does not learn an additive bias.
 
     Shapes:
@@ -36,7 +36,7 @@ class LinearHead(torch.nn.Module):
         - **logits:** (B, C)
 
     Raises:
-        InputError: if a size is below 1, the names do not match, or the features do not have the size D.
+        InputError: if a size is below 1, the names are not C unique strings, or the features do not have the size D.
 
     >>> LinearHead(3, num_features=8)(torch.randn(2, 8)).shape
     torch.Size([2, 3])
@@ -52,7 +52,7 @@ class LinearHead(torch.nn.Module):
 
     @property
     def num_labels(self) -> int:
-        """C."""
+        """The number of labels C."""
         return len(self.label_names)
 
     def reset_parameters(self) -> None:
@@ -77,7 +77,7 @@ class LinearHead(torch.nn.Module):
 def fold(weight: Tensor, bias: Tensor | None = None) -> torch.nn.Linear:
     """Returns an ``nn.Linear`` with copies of ``weight`` (C, D) and ``bias`` (C,)."""
     num_labels, num_features = weight.shape
-    # without initialisation, which takes time and draws from the random generator of the training
+    # initialisation would take time and advance the global random generator
     linear = torch.nn.utils.skip_init(
         torch.nn.Linear, num_features, num_labels, bias is not None, device=weight.device, dtype=weight.dtype
     )

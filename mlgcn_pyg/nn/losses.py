@@ -12,18 +12,18 @@ from mlgcn_pyg.errors import InputError
 
 
 def multilabel_soft_margin(logits: Tensor, targets: Tensor, *, check: bool = True) -> Tensor:
-    r"""Binary cross-entropy on logits, the multi-label loss of Eq. 5 (with its sign corrected):
+    r"""Computes the binary cross-entropy on logits, the multi-label loss of Eq. 5 (with its sign corrected):
 
     .. math::
         \mathcal{L} = -\frac{1}{BC} \sum_{b,c\ \text{known}}
         y_{bc} \log \sigma(z_{bc}) + (1 - y_{bc}) \log(1 - \sigma(z_{bc}))
 
-    Unknown entries (−1) add nothing to the sum. The denominator is always B·C, so that the mean over the parts of a
-    batch is the loss of the whole batch.
+    Unknown entries (−1) add nothing to the sum. The denominator is always B·C, so the mean over equal parts of a batch
+    is the loss of the whole batch.
 
     Args:
-        logits: z (B, C) of any floating-point type, or (H, B, C) for H heads. Half precision is computed, and returned,
-            in float32.
+        logits: z (B, C) of any floating-point type, or (H, B, C) for H heads. For half precision, the loss is
+            computed and returned in float32.
         targets: y (B, C) in {-1, 0, 1}, of any type that holds these values.
         check: if set to False, the values of the targets are not checked. The check synchronises with a GPU.
 
@@ -31,10 +31,10 @@ def multilabel_soft_margin(logits: Tensor, targets: Tensor, *, check: bool = Tru
         The loss, a scalar, or (H,) for H heads. It is 0 for an empty batch.
 
     Raises:
-        InputError: if the shapes do not match, the logits are not floating-point numbers, or with ``check``, a target
-            is not in {-1, 0, 1}.
+        InputError: if the shapes do not match; if the logits are not floating-point numbers; if ``check`` is True and a
+            target is not in {-1, 0, 1}.
 
-    >>> multilabel_soft_margin(torch.zeros(1, 2), torch.tensor([[1, -1]]))  # log 2, over two entries
+    >>> multilabel_soft_margin(torch.zeros(1, 2), torch.tensor([[1, -1]]))  # log 2 / 2
     tensor(0.3466)
     """
     logits = _checked(logits, targets, check)
@@ -53,7 +53,7 @@ def asymmetric(
     margin: float = 0.05,
     check: bool = True,
 ) -> Tensor:
-    r"""The asymmetric loss of `"Asymmetric Loss For Multi-Label Classification"
+    r"""Computes the asymmetric loss of `"Asymmetric Loss For Multi-Label Classification"
     <https://arxiv.org/abs/2009.14119>`_ (Ridnik et al., 2021), as a mean over the B·C entries:
 
     .. math::
@@ -66,7 +66,7 @@ def asymmetric(
     Args:
         logits: z; see :func:`multilabel_soft_margin`.
         targets: y; see :func:`multilabel_soft_margin`.
-        gamma_neg: γ₋ ≥ 0. The defaults of γ and m are those of the authors' released code.
+        gamma_neg: γ₋ ≥ 0. The defaults of γ₋, γ₊ and m are those of the authors' released code.
         gamma_pos: γ₊ ≥ 0.
         margin: m in [0, 1), by which the probabilities of negatives are shifted.
         check: see :func:`multilabel_soft_margin`.
@@ -75,7 +75,7 @@ def asymmetric(
         The loss, a scalar, or (H,) for H heads. It is 0 for an empty batch.
 
     Raises:
-        InputError: as in :func:`multilabel_soft_margin`, and if γ or m is out of range.
+        InputError: as for :func:`multilabel_soft_margin`, and if γ or m is out of range.
 
     >>> asymmetric(torch.zeros(1, 2), torch.tensor([[1, 0]]), gamma_neg=1, gamma_pos=0, margin=0)  # log 2 · 3/4
     tensor(0.5199)
@@ -90,7 +90,7 @@ def asymmetric(
         else:
             shifted = z.sigmoid() - margin
             above = shifted > 0
-            p_m = torch.where(above, shifted, 0.5)  # 0.5 is not used; any value whose power has a gradient would do
+            p_m = torch.where(above, shifted, 0.5)  # 0.5 is a placeholder whose power has a finite gradient
             # 1 − p_m = σ(−z) + m, which is never 0
             negative = torch.where(above, p_m.pow(gamma_neg) * (z.neg().sigmoid() + margin).log(), 0.0)
         terms = torch.where(targets > 0, positive, torch.where(targets == 0, negative, 0.0))
@@ -108,17 +108,17 @@ def make_loss(
     gamma_pos: float | None = None,
     margin: float | None = None,
 ) -> Callable[[Tensor, Tensor], Tensor]:
-    """Returns a loss as a function of logits and targets alone.
+    """Returns a loss as a function of logits and targets only.
 
     Args:
         name: a key of :data:`LOSSES`.
         check: if set to False, the values of the targets are not checked.
-        gamma_neg: γ₋ of :func:`asymmetric`. None means the default of the loss, also below.
-        gamma_pos: γ₊ of :func:`asymmetric`.
-        margin: m of :func:`asymmetric`.
+        gamma_neg: γ₋ of :func:`asymmetric`. None means the default of the loss.
+        gamma_pos: γ₊ of :func:`asymmetric`. None means the default of the loss.
+        margin: m of :func:`asymmetric`. None means the default of the loss.
 
     Raises:
-        InputError: if the name is unknown, an argument is out of range, or the loss does not have it.
+        InputError: if the name is unknown, an argument is out of range, or the loss does not have the argument.
 
     >>> loss = make_loss("asymmetric", gamma_neg=2, margin=0)
     >>> loss(torch.zeros(1, 1), torch.tensor([[0]]))  # log 2 / 4
@@ -129,7 +129,7 @@ def make_loss(
     given = {option: value for option, value in options.items() if value is not None}
     if name != "asymmetric":
         for option, value in given.items():
-            raise InputError(option, f"None, since the loss {name} does not have it", value)
+            raise InputError(option, f"None for the loss {name}, which does not use it", value)
     loss = partial(LOSSES[name], check=check, **given)
     loss(torch.zeros(0, 1), torch.zeros(0, 1))  # an empty batch: checks the options now
     return loss

@@ -1,4 +1,4 @@
-"""The whole network: a backbone extracts image features, and a head classifies them."""
+"""The complete network: a backbone extracts image features, and a head classifies them."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ class MLGCN(torch.nn.Module):
     Args:
         backbone: a module that maps images (B, 3, height, width) to features (B, D), with an attribute
             ``num_features`` = D, e.g. :class:`~mlgcn_pyg.nn.Backbone`.
-        head: :class:`~mlgcn_pyg.nn.MLGCNHead` or :class:`~mlgcn_pyg.nn.LinearHead` with the same ``num_features``.
+        head: an :class:`~mlgcn_pyg.nn.MLGCNHead` or a :class:`~mlgcn_pyg.nn.LinearHead` with the same ``num_features``.
 
     Shapes:
         - **images:** (B, 3, height, width)
@@ -36,7 +36,7 @@ class MLGCN(torch.nn.Module):
         if backbone.num_features != head.num_features:
             raise InputError(
                 "head",
-                f"num_features = {backbone.num_features}, as the backbone has",
+                f"num_features = {backbone.num_features}, as in the backbone",
                 head.num_features,
                 fix="build the head with num_features=backbone.num_features",
             )
@@ -56,8 +56,8 @@ class MLGCN(torch.nn.Module):
         """Returns the parameter groups for an optimizer, with a smaller learning rate for the pretrained backbone.
 
         Args:
-            lr: The learning rate of the head.
-            backbone_lr_factor: The learning rate of the backbone as a multiple of ``lr``. The default is that of the
+            lr: the learning rate of the head.
+            backbone_lr_factor: the learning rate of the backbone as a multiple of ``lr``. The default is that of the
                 released code (``--lrp 0.1``).
         """
         return [

@@ -31,8 +31,8 @@ class MLGCNHead(torch.nn.Module):
     The nonlinearity :math:`h` is LeakyReLU between the layers and the identity after the last layer (Eqs. 2 and 4).
     There is no bias.
 
-    The head computes the same numbers in the cheapest order (:mod:`mlgcn_pyg.nn.gcn`). It propagates on the narrower
-    side of :math:`\mathbf{W}_l`, computes the constant :math:`\hat{\mathbf{A}} \mathbf{x}` of the first layer once, and
+    The head computes these products in the cheapest order (:mod:`mlgcn_pyg.nn.gcn`). It propagates on the narrower side
+    of :math:`\mathbf{W}_l`, computes the constant :math:`\hat{\mathbf{A}} \mathbf{x}` of the first layer once, and
     projects the features before the last propagation if this takes fewer multiplications.
 
     :meth:`forward` always uses the current parameters. For inference, :meth:`to_linear` folds the whole head into one
@@ -40,9 +40,9 @@ class MLGCNHead(torch.nn.Module):
 
     Args:
         graph: the label graph. Its embeddings, edges and weights become buffers of the head.
-        num_features: size D of an image feature (``backbone.num_features``).
+        num_features: size D of an image feature (``backbone.num_features``). Default: 2048, as for ResNet-101.
         hidden_channels: sizes between the layers: ``(1024,)`` for two layers, ``(1024, 1024)`` for three (Table 3).
-        negative_slope: negative slope of the LeakyReLU (0.2 in the paper).
+        negative_slope: negative slope of the LeakyReLU, in [0, 1]; 0.2 in the paper.
         learn_edges: if set to True, the edge weights are learned (:class:`~mlgcn_pyg.nn.learned_edges.LearnedEdges`).
             Requires the weighting ``"paper"``.
         learn_p: if set to True, one p per label is learned. Requires the weighting ``"paper"`` and 0 < p < 1.
@@ -52,8 +52,8 @@ class MLGCNHead(torch.nn.Module):
         - **logits:** (B, C)
 
     Raises:
-        InputError: if the label graph is invalid, a size is below 1, the features do not have the size D, or edges are
-            to be learned for a weighting other than ``"paper"``.
+        InputError: if the label graph is invalid, a size is below 1, the negative slope is out of range, the features
+            do not have the size D, or the graph does not support ``learn_edges`` or ``learn_p``.
 
     >>> graph = LabelGraph.from_targets([[1, 1, 0], [1, 0, 1]], x=torch.randn(3, 5))
     >>> head = MLGCNHead(graph, num_features=8, hidden_channels=(4,))
@@ -85,7 +85,7 @@ class MLGCNHead(torch.nn.Module):
         self.hidden_channels = tuple(check_positive("hidden_channels", width) for width in hidden_channels)
         self.negative_slope = check_number("negative_slope", negative_slope, 0, 1)
         self.learn_edges, self.learn_p = learn_edges, learn_p
-        self._graph = copy.copy(graph)  # without the embeddings, which may be large and are a buffer
+        self._graph = copy.copy(graph)  # without the embeddings, which may be large and are already a buffer
         self._graph.x = None
         self._graph = self._graph.clone().to("cpu")
         for name in GRAPH_BUFFERS:
@@ -104,7 +104,7 @@ class MLGCNHead(torch.nn.Module):
 
     @torch.no_grad()
     def _propagate_constant(self) -> None:
-        """Computes Âx, which is constant if the edges are not learned."""
+        """Computes Âx if it is constant: there are embeddings, and the edges are not learned."""
         value = None
         if self.x is not None and self.learned is None:
             value = self._operator()(self.x)
@@ -114,12 +114,12 @@ class MLGCNHead(torch.nn.Module):
         dtype = self.edge_weight.dtype
         super()._apply(fn, recurse)
         if self.edge_weight.dtype != dtype:
-            self._propagate_constant()  # in the new precision, instead of rounded to the old one
+            self._propagate_constant()  # Âx is computed in the new precision, not converted from the old one
         return self
 
     @property
     def num_labels(self) -> int:
-        """C."""
+        """The number of labels C."""
         return len(self.label_names)
 
     @property
@@ -128,7 +128,7 @@ class MLGCNHead(torch.nn.Module):
         return cast("Sequence[ReweightedConv]", self.convs)  # ModuleList does not know the type of its modules
 
     def reset_parameters(self) -> None:
-        """Initialises all parameters again; learned edges start at Eq. 8."""
+        """Initialises all parameters again; learned edges are reset to Eq. 8."""
         for conv in self.layers:
             conv.reset_parameters()
         if self.learned is not None:
@@ -161,20 +161,20 @@ class MLGCNHead(torch.nn.Module):
 
     @torch.no_grad()
     def to_linear(self) -> torch.nn.Linear:
-        """Returns the whole head as one ``nn.Linear(D, C, bias=False)``, exact for the current parameters."""
+        """Returns the head with its current parameters as one ``nn.Linear(D, C, bias=False)``."""
         return fold(self.classifiers())
 
     @torch.no_grad()
     def topk(self, features: Tensor, k: int, label_chunk: int = 65_536) -> tuple[Tensor, Tensor]:
-        """Returns the k highest logits (B, k) of each image and their labels (B, k), without forming all (B, C).
+        """Returns the k highest logits (B, k) of each image and their labels (B, k), without storing all B · C logits.
 
         Args:
-            features: Image features (B, D).
-            k: Number of labels per image, at most C.
-            label_chunk: Number of labels scored at a time; logits (B, label_chunk) are formed.
+            features: image features (B, D).
+            k: number of labels per image, at most C.
+            label_chunk: number of labels scored at a time. Logits (B, label_chunk) are stored.
 
         Raises:
-            InputError: if a shape does not match or k is above C.
+            InputError: if a shape does not match, a number is below 1, or k is above C.
         """
         check_features(features, self.num_features)
         if check_positive("k", k) > self.num_labels:
@@ -194,7 +194,7 @@ class MLGCNHead(torch.nn.Module):
         return top_logits, top_labels
 
     def base_graph(self) -> LabelGraph:
-        """Returns the label graph that the head was built from."""
+        """Returns a copy of the label graph that the head was built from, on the CPU."""
         graph = self._graph.clone()
         if self.x is not None:
             graph.x = self.x.cpu().clone()
@@ -202,7 +202,7 @@ class MLGCNHead(torch.nn.Module):
 
     @torch.no_grad()
     def label_graph(self) -> LabelGraph:
-        """Returns the label graph with the current weights, which may be learned."""
+        """Returns a copy of the label graph with the current weights, which may be learned."""
         graph = self.base_graph()
         graph.edge_weight, graph.self_weight = (value.detach().cpu().clone() for value in self.weights())
         return graph
@@ -211,18 +211,20 @@ class MLGCNHead(torch.nn.Module):
     def with_graph(self, graph: LabelGraph) -> "MLGCNHead":
         """Returns a head on a different label graph, with the trained GCN weights of this head.
 
-        All labels share the GCN weights, so that the graphs may have different labels. Only the size of the embeddings
-        must agree. Learned edges and p are copied for labels whose names are in both graphs, and start at Eq. 8 for
-        all others.
+        All labels share the GCN weights, so the graphs may have different labels. Learned edges and p are copied for
+        labels whose names are in both graphs. For all other labels, they are initialised to Eq. 8.
+
+        Args:
+            graph: the label graph, whose embeddings have the same size as those of this head.
 
         Raises:
             InputError: if the embeddings differ in size, or only one of the graphs has one-hot labels.
         """
         size = self.layers[0].in_channels
         if (self.x is None) != (graph.x is None) or graph.embedding_dim != size:
-            expected = "one-hot" if self.x is None else "given"
-            found = f"{graph.embedding_dim}" + (" (one-hot)" if graph.x is None else "")
-            raise InputError("graph", f"{expected} embeddings of width {size}", found)
+            kind = "one-hot " if self.x is None else ""
+            found = f"width {graph.embedding_dim}" + (" (one-hot)" if graph.x is None else "")
+            raise InputError("graph", f"{kind}embeddings of width {size}", found)
         head = MLGCNHead(
             graph, self.num_features, self.hidden_channels,
             negative_slope=self.negative_slope, learn_edges=self.learn_edges, learn_p=self.learn_p,
@@ -238,8 +240,10 @@ class MLGCNHead(torch.nn.Module):
 
 
 def _check_same_graph(head: torch.nn.Module, state_dict: Mapping[str, Tensor], prefix: str, *_: object) -> None:
-    """Checks that a state was saved with the head's label graph; otherwise, edges and weights would not belong
-    together."""
+    """Checks that a state dict was saved with the head's label graph.
+
+    With a different graph, the loaded weights would not match the head's edges.
+    """
     for name in GRAPH_BUFFERS:
         value, saved = getattr(head, name), state_dict.get(prefix + name)
         if saved is None:  # a missing key, which load_state_dict handles

@@ -26,7 +26,7 @@ class ReleasedWeights:
         a (Tensor): the re-weighted matrix A (C, C).
         first (Tensor): W of the first layer, ``gc1.weight`` (F, H).
         second (Tensor): W of the second layer, ``gc2.weight`` (H, D).
-        backbone (dict): the state of the ResNet, without ``features.`` in its keys.
+        backbone (dict): the state dict of the ResNet. Its keys have no prefix ``features.``.
     """
 
     a: Tensor
@@ -47,7 +47,8 @@ def read_released_weights(path: str | Path) -> ReleasedWeights:
     """
     state = read_released_state(path)
     if missing := [name for name in HEAD_KEYS if name not in state]:
-        raise InputError("path", "A, gc1.weight and gc2.weight beside features.*", f"no {', '.join(missing)} in {path}")
+        expected = "A, gc1.weight and gc2.weight in addition to features.*"
+        raise InputError("path", expected, f"no {', '.join(missing)} in {path}")
     a, first, second = (state.pop(name) for name in HEAD_KEYS)
     if a.dim() != 2:
         raise InputError("path", "A of shape (C, C)", f"shape {tuple(a.shape)} in {path}")
@@ -63,10 +64,10 @@ def read_released_weights(path: str | Path) -> ReleasedWeights:
 
 
 def read_released_state(path: str | Path) -> dict[str, Tensor]:
-    """Reads the state dict of a released checkpoint, without ``module.`` in its keys.
+    """Reads the state dict of a released checkpoint, and removes the prefix ``module.`` from its keys.
 
-    Files of PyTorch before 1.6 and of Python 2 are supported. NumPy numbers beside the state dict, such as
-    ``best_score``, are admitted.
+    Files of PyTorch before 1.6 and of Python 2 are supported. NumPy numbers in addition to the state dict, such as
+    ``best_score``, are accepted.
 
     Args:
         path: a file with ``{"state_dict": …}`` or with the state dict alone.
@@ -75,14 +76,14 @@ def read_released_state(path: str | Path) -> dict[str, Tensor]:
         InputError: if the file is missing or damaged, or contains anything but tensors and plain values.
     """
     path = existing_file("path", path)
-    admitted: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [(PlainDtype, "numpy.dtype")]
-    admitted += [(_number, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
+    accepted: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [(PlainDtype, "numpy.dtype")]
+    accepted += [(_number, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
     try:
-        with torch.serialization.safe_globals(admitted), warnings.catch_warnings():
+        with torch.serialization.safe_globals(accepted), warnings.catch_warnings():
             # torch warns that the encoding has no effect, but it decodes the strings of Python 2
             warnings.filterwarnings("ignore", message="pickle_load_args")
             content = torch.load(path, map_location="cpu", weights_only=True, encoding="latin1")
-    except Exception as error:  # a damaged file may raise nearly anything
+    except Exception as error:  # a damaged file can raise any error
         found = f"{path} ({first_line(error)})"
         raise InputError("path", "a checkpoint of tensors and plain values", found) from error
     state = content.get("state_dict", content) if isinstance(content, dict) else None

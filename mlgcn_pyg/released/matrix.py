@@ -13,8 +13,8 @@ from mlgcn_pyg.graph.fields import Array
 from mlgcn_pyg.graph.label_graph import LabelGraph
 from mlgcn_pyg.released.pickles import ReleasedCounts
 
-TOLERANCE = 1e-4  # relative; the released code adds 1e-6 to a denominator, which changes A by far less
-DEFAULT_P = 0.2  # the paper's
+TOLERANCE = 1e-4  # relative; the 1e-6 that the released code adds to a denominator changes A by far less
+DEFAULT_P = 0.2  # the value of the paper
 
 
 def graph_of_matrix(
@@ -29,19 +29,19 @@ def graph_of_matrix(
 
     .. math:: \hat{A}_{ji} = d_j \, A_{ij} \, d_i, \qquad d = (\text{row sums of } A)^{-1/2}
 
-    The edges are the entries of A off the diagonal, :math:`\hat{A}` is computed from A itself, and p = q / (1 + q). A
-    does not contain counts or probabilities: without ``counts``, every edge has P = 1, τ is 1, and all label counts
-    are 0.
+    The edges are the nonzero entries of A off the diagonal, :math:`\hat{A}` is computed from A itself, and
+    p = q / (1 + q). A does not contain counts or probabilities. Without ``counts``, every edge has P = 1, τ is 1, and
+    all label counts are 0.
 
-    If A does not have this form, its entries are used nevertheless; p is then the mean share of the neighbours, and a
-    warning reports it.
+    If A does not have this form, a warning is issued. The entries of A are still used, and p is computed from the mean
+    q.
 
     Args:
         a: (C, C), entries ≥ 0, rows with a positive sum.
-        label_names: C different names; default: the numbers 0…C−1.
+        label_names: C unique names; default: the numbers 0…C−1.
         x: (C, F) label embeddings; default: one-hot.
-        counts: the label counts from which A was made.
-        tau: the threshold with which A was made; ignored without ``counts``.
+        counts: the label counts and pair counts from which A was computed.
+        tau: the threshold with which A was computed; ignored without ``counts``.
 
     Raises:
         InputError: if A is not such a matrix; if ``counts`` give different edges at ``tau``.
@@ -52,11 +52,11 @@ def graph_of_matrix(
     """
     a = _checked(a)
     source, target = edge_index = (a - a.diagonal().diag()).nonzero().t().contiguous()
-    p = _share(a, edge_index)
+    p = _estimated_p(a, edge_index)
     if counts is None:
-        certain, unseen = torch.ones(len(source), dtype=torch.float64), torch.zeros(len(a), dtype=torch.int64)
+        edge_prob, no_counts = torch.ones(len(source), dtype=torch.float64), torch.zeros(len(a), dtype=torch.int64)
         graph = LabelGraph._from_edges(
-            edge_index, certain, unseen, EdgeRule(tau=1.0), label_names=label_names, x=x, p=p, weighting="released"
+            edge_index, edge_prob, no_counts, EdgeRule(tau=1.0), label_names=label_names, x=x, p=p, weighting="released"
         )
     else:
         label_counts, pair_counts = counts
@@ -72,7 +72,7 @@ def graph_of_matrix(
 
 
 def _checked(a: Tensor) -> Tensor:
-    """Returns A in float64 on the CPU if it can be normalised."""
+    """Returns A in float64 on the CPU, after checking that it can be normalised."""
     if a.dim() != 2 or a.size(0) != a.size(1) or not len(a) or not a.is_floating_point():
         raise InputError("a", "a square floating-point matrix", f"shape {tuple(a.shape)}, {a.dtype}")
     a = a.detach().double().cpu()
@@ -83,20 +83,21 @@ def _checked(a: Tensor) -> Tensor:
 
 
 def _check_edges(graph: LabelGraph, edge_index: Tensor, num_labels: int) -> None:
-    """Checks that a graph of counts has the edges of A."""
+    """Checks that a graph that was built from counts has the edges of A."""
     if graph.num_labels != num_labels or not torch.equal(graph.edge_index, edge_index):
-        expected = f"the counts from which A was made ({num_labels} labels, {edge_index.size(1)} edges)"
-        found = f"{graph.num_labels} labels and {graph.edge_index.size(1)} edges at tau = {graph.tau:g}, not those of A"
-        fix: list[str | Argument] = ["pass the ", Argument("tau"), " of the training, or the counts of its data set"]
+        expected = f"the counts from which A was computed ({num_labels} labels, {edge_index.size(1)} edges)"
+        num_edges = graph.edge_index.size(1)
+        found = f"{graph.num_labels} labels and {num_edges} edges at tau = {graph.tau:g}, which differ from those of A"
+        fix: list[str | Argument] = ["pass the ", Argument("tau"), " and the counts with which the network was trained"]
         raise InputError("counts", expected, found, fix)
 
 
-def _share(a: Tensor, edge_index: Tensor) -> float:
+def _estimated_p(a: Tensor, edge_index: Tensor) -> float:
     """Returns p of A = s · (p · edges / colsum(edges) + (1 − p) · I), for any scale s."""
     source, target = edge_index
     diagonal = a.diagonal()
     if not len(source):
-        return DEFAULT_P  # without edges any p gives the same graph
+        return DEFAULT_P  # without edges, p has no effect
     off_diagonal = a - diagonal.diag()
     in_degree = torch.bincount(target, minlength=len(a))
     shares = off_diagonal.sum(0)[in_degree > 0]
@@ -104,7 +105,7 @@ def _share(a: Tensor, edge_index: Tensor) -> float:
     uniform = deviation <= TOLERANCE * shares.mean()
     if not (uniform and (diagonal - diagonal.mean()).abs().max() <= TOLERANCE * diagonal.mean()):
         warnings.warn(
-            "A is not the released re-weighting: its entries are used as they are, and p is their mean share",
+            "A does not have the form of the released code; its entries are used, and p is computed from their mean",
             stacklevel=3,
         )
     q = float(shares.mean() / diagonal.mean()) if diagonal.mean() > 0 else float("inf")

@@ -1,4 +1,4 @@
-"""The authors' checkpoints (``coco_checkpoint.pth.tar``, ``voc_checkpoint.pth.tar``) as networks."""
+"""Loads the authors' checkpoints (``coco_checkpoint.pth.tar``, ``voc_checkpoint.pth.tar``) as networks."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,21 +32,21 @@ def load_released(
 ) -> MLGCN:
     """Loads a released checkpoint as a network of this package.
 
-    For images of 448 × 448 pixels, its logits are those of the released network, which pools maps of 14 × 14 by their
-    maximum; this network pools maps of any size. Images are scaled and normalised by
+    For images of 448 × 448 pixels, the logits equal those of the released network, which pools feature maps of 14 × 14.
+    This network pools feature maps of any size. Images must be scaled and normalised, as by
     :func:`mlgcn_pyg.datasets.eval_transform`. No code in the files is run.
 
     Args:
         path: the checkpoint: ``{"state_dict": …}`` or the state dict alone, with the keys ``features.*``,
-            ``gc1.weight``, ``gc2.weight`` and ``A``, each with or without ``module.`` before it.
-        embeddings: the label embeddings, which are not in the checkpoint: the released ``*_glove_word2vec.pkl`` or a
-            different file for :func:`~mlgcn_pyg.graph.label_embeddings`; a matrix (C, F); or ``LabelEmbeddings``.
+            ``gc1.weight``, ``gc2.weight`` and ``A``, all with or all without the prefix ``module.``.
+        embeddings: the label embeddings, which are not in the checkpoint: the released ``*_glove_word2vec.pkl`` or
+            another file for :func:`~mlgcn_pyg.graph.label_embeddings`; a matrix (C, F); or ``LabelEmbeddings``.
         adj: the released ``*_adj.pkl``, from which the graph gets its label counts and probabilities; edges and weights
             are always those of ``A``.
-        label_names: C different names, for the released files in alphabetical order; default: those of ``embeddings``,
-            or the numbers 0…C−1.
+        label_names: C unique names, in alphabetical order for the released files; default: those of ``embeddings``, or
+            the numbers 0…C−1.
         backbone: the name of the ResNet.
-        tau: the threshold with which ``A`` was made from ``adj``.
+        tau: the threshold with which ``A`` was computed from ``adj``.
 
     Returns:
         The network, in evaluation mode.
@@ -65,13 +65,13 @@ def load_released(
 
 
 def torchvision_state(model: MLGCN) -> dict[str, Tensor]:
-    """Returns the backbone's state with the keys of torchvision, without the classifier.
+    """Returns the state dict of the backbone with the keys of torchvision, without the classifier.
 
     Args:
         model: a network from :func:`load_released`.
 
     Returns:
-        The content of a weights file for :class:`mlgcn_pyg.nn.Backbone`.
+        A state dict. Saved to a file, it can be the ``weights`` of :class:`mlgcn_pyg.nn.Backbone`.
     """
     renamed = {}
     for key, value in model.get_submodule("backbone.features").state_dict().items():
@@ -115,7 +115,7 @@ def _backbone(weights: ReleasedWeights, name: str, path: str | Path) -> FeatureE
         backbone = Backbone(name)
     if backbone.num_features != weights.second.size(1):
         expected = f"the ResNet of the checkpoint, with {weights.second.size(1)} features"
-        raise InputError("backbone", expected, f"{name}, with {backbone.num_features}")
+        raise InputError("backbone", expected, f"{name}, with {backbone.num_features} features")
     features = backbone.get_submodule("features")
     with renamed_arguments(weights="path"):
         put_weights(features, features, weights.backbone, path, f"the released network with {name}")

@@ -13,17 +13,17 @@ from mlgcn_pyg.files import existing_file
 
 
 class ReleasedCounts(NamedTuple):
-    """Label counts N (C,) and pair counts M (C, C) of a released file."""
+    """The label counts N (C,) and pair counts M (C, C) of a released file."""
 
     label_counts: np.ndarray
     pair_counts: np.ndarray
 
 
 class PlainDtype:
-    """Stands in for ``numpy.dtype`` while a pickle is read: numbers, truth values and text, no objects or records.
+    """Replaces ``numpy.dtype`` while a pickle is read, and accepts only numbers, booleans and text.
 
-    A real dtype would accept flags and a byte order from the pickle, change the one that the whole process uses, and
-    read bytes as addresses of objects.
+    A real dtype would accept flags from the pickle. These could change the byte order of a dtype that the whole process
+    shares, or make NumPy interpret bytes as addresses of objects.
     """
 
     def __init__(self, name: str, *_: object):
@@ -40,13 +40,13 @@ class PlainDtype:
 
 
 def plain_scalar(dtype: PlainDtype, data: bytes | str) -> np.generic:
-    """Returns a NumPy number or text from its bytes, which are text in the files of Python 2."""
+    """Returns a NumPy scalar from its bytes. Pickles of Python 2 store the bytes as text."""
     data = data.encode("latin1") if isinstance(data, str) else data
     return np.frombuffer(data, dtype.real(), count=1)[0]
 
 
 class _PlainArray(np.ndarray):
-    """An array that accepts its content from a pickle once, and only as plain bytes."""
+    """An array that accepts content from a pickle only once, and only as plain bytes."""
 
     def __setstate__(self, state: Any) -> None:
         _, shape, dtype, fortran, content = state
@@ -55,15 +55,15 @@ class _PlainArray(np.ndarray):
         super().__setstate__((1, shape, dtype.real(), cast(np.bool_, bool(fortran)), content))
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        """Pickles it as an ordinary array, also on the way to a different process."""
+        """Pickles the array as an ordinary NumPy array, which also happens when it is sent to another process."""
         return np.asarray(self).__reduce_ex__(protocol)
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Admits NumPy arrays and scalars and the built-in containers, and refuses every other name.
+    """Reads NumPy arrays, NumPy scalars and built-in containers, and refuses every other type or function.
 
-    The pickle never receives a type or function of NumPy: it could make an array "of objects" whose bytes are read as
-    addresses.
+    The pickle has no access to the types and functions of NumPy. With them, it could create an object array whose bytes
+    are interpreted as addresses.
     """
 
     def find_class(self, module: str, name: str) -> Any:
@@ -85,7 +85,10 @@ class _ArraysOnly(pickle.Unpickler):
     def _from_buffer(
         self, buffer: object, dtype: PlainDtype, shape: tuple[int, ...], order: str, axis_order: Any = None
     ) -> np.ndarray:
-        """Reads an array of pickle protocol 5; newer NumPy writes permuted axes as ``axis_order``."""
+        """Reads an array of pickle protocol 5.
+
+        Newer versions of NumPy store the order of permuted axes as ``axis_order``.
+        """
         if not isinstance(buffer, bytes | bytearray):
             raise pickle.UnpicklingError(f"an array of {type(buffer).__name__}")
         array = np.frombuffer(buffer, dtype.real())
@@ -94,7 +97,7 @@ class _ArraysOnly(pickle.Unpickler):
         return array.reshape(shape, order=cast(Literal["C", "F"], order))
 
     def _latin1(self, text: str, encoding: str) -> bytes:
-        """Does what ``_codecs.encode`` does in the pickle of an array, and only that."""
+        """Replaces ``_codecs.encode``, and supports only the encoding that pickled arrays use."""
         if encoding not in ("latin1", "latin-1"):
             raise pickle.UnpicklingError(f"encoding {encoding}")
         return text.encode("latin1")
@@ -109,12 +112,12 @@ def read_array_pickle(path: str | Path) -> Any:
         path: the file.
 
     Raises:
-        InputError: if the file is missing or damaged, or the pickle contains or calls anything else.
+        InputError: if the file is missing or damaged, or contains anything but such values.
     """
     path = existing_file("path", path)
     try:
         return _ArraysOnly(io.BytesIO(path.read_bytes()), encoding="latin1").load()
-    except Exception as error:  # a damaged pickle may raise nearly anything
+    except Exception as error:  # a damaged pickle can raise any error
         found = f"{path} ({type(error).__name__}: {error})"
         raise InputError("path", "a pickle of NumPy arrays and nothing else", found) from error
 
@@ -122,30 +125,32 @@ def read_array_pickle(path: str | Path) -> Any:
 def as_array(values: Any, path: str | Path) -> np.ndarray:
     """Returns the content of a pickle as an array.
 
+    A small pickle of lists that repeatedly contain each other could expand to an array that does not fit into memory.
+    The number of entries is therefore limited to the number of bytes in the file.
+
     Args:
         values: an array, or lists of numbers or arrays.
-        path: the pickle. A few lists that contain each other many times would make an array larger than the memory; an
-            honest pickle has no more entries than bytes.
+        path: the pickle.
 
     Raises:
         ValueError: if there are more entries than the file has bytes.
     """
-    left, waiting = Path(path).stat().st_size, [values]
-    while waiting:
-        item = waiting.pop()
+    entries_left, pending = Path(path).stat().st_size, [values]
+    while pending:
+        item = pending.pop()
         inner = item if isinstance(item, list | tuple) else ()
-        left -= item.size if isinstance(item, np.ndarray) else len(inner)
-        if left < 0:
-            raise ValueError("lists that repeat each other")
-        waiting.extend(inner)
+        entries_left -= item.size if isinstance(item, np.ndarray) else len(inner)
+        if entries_left < 0:
+            raise ValueError("lists that contain each other repeatedly")
+        pending.extend(inner)
     return np.asarray(values)
 
 
 def read_released_counts(path: str | Path) -> ReleasedCounts:
     """Reads the label counts and pair counts of a released ``*_adj.pkl``.
 
-    Whether a set of images can have these counts is checked by
-    :meth:`LabelGraph.from_released <mlgcn_pyg.LabelGraph.from_released>`.
+    This function does not check that a set of images can have these counts, but
+    :meth:`LabelGraph.from_released <mlgcn_pyg.LabelGraph.from_released>` does.
 
     Args:
         path: the file, a pickle of ``{"nums": (C,), "adj": (C, C)}``.
@@ -167,5 +172,5 @@ def _numbers(values: Any, name: str, path: str | Path) -> np.ndarray:
     except ValueError as error:
         raise InputError("path", f"an array of numbers as {name!r}", f"{path} ({first_line(error)})") from error
     if array.dtype.kind not in "iuf":
-        raise InputError("path", f"arrays of numbers, {name!r} too", f"{array.dtype} ({path})")
+        raise InputError("path", f"an array of numbers as {name!r}", f"{array.dtype} ({path})")
     return array

@@ -1,4 +1,4 @@
-"""Figures that leave matplotlib's global state alone: no pyplot, no backend is selected, nothing is shown."""
+"""Creates and saves figures without pyplot: no backend is selected, and no figure is shown."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ INK, QUIET, ACCENT = "#22303c", "#9aa7b1", "#2a7fb8"
 
 
 def check_libraries() -> None:
-    """Checks that the plots' libraries are installed.
+    """Checks that the libraries for plots are installed.
 
     Raises:
         InputError: if matplotlib or networkx is missing.
@@ -24,21 +24,26 @@ def check_libraries() -> None:
         import networkx  # noqa: F401
     except ImportError as error:
         fix = 'pip install "mlgcn_pyg[plot]"'
-        raise InputError("ax", "matplotlib and networkx to draw with", f"no {error.name}", fix) from error
+        raise InputError("ax", "matplotlib and networkx, which plots require", f"no {error.name}", fix) from error
 
 
 def new_figure(width: float, height: float) -> "Figure":
-    """Returns an empty figure of this size in inches."""
+    """Returns an empty figure of the given size in inches."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def save_figure(axes: "Axes", path: str | Path | None) -> None:
-    """Writes the figure of ``axes`` as PNG, atomically: the file is complete or absent. None writes no file."""
+    """Writes the figure of ``axes`` to a PNG file, atomically: the file is complete or absent.
+
+    Args:
+        axes: the axes.
+        path: the file; None writes no file.
+    """
     if path is None:
         return
     figure = axes.figure
     with atomic_path(path) as partial:
         # the tight bounding box includes names that are longer than the axes
-        figure.savefig(partial, dpi=140, format="png", bbox_inches="tight")  # type: ignore[union-attr]  # of SubFigure
+        figure.savefig(partial, dpi=140, format="png", bbox_inches="tight")  # type: ignore[union-attr]  # no SubFigure

@@ -1,7 +1,7 @@
-"""Plots of the label graph and of average precision per label. They need the extra ``plot``.
+"""Plots of the label graph and of average precision per label. They require the optional extra ``plot``.
 
-Both functions draw on the axes that they are given, or on a new figure. They do not use ``pyplot``: the caller's
-backend and figures are not changed. In a notebook, ``plot_label_graph(graph).figure`` shows the figure.
+Both functions draw on the given axes, or on a new figure. They do not use ``pyplot``: the caller's backend and figures
+are not changed. In a notebook, ``plot_label_graph(graph).figure`` shows the figure.
 """
 
 import math
@@ -28,13 +28,13 @@ def plot_label_graph(
 ) -> "Axes":
     """Draws the edges i → j of a label graph.
 
-    An edge is darker and wider the higher P(L_j|L_i) is. The area of a node grows with the number of images that have
-    the label. Labels without edges are listed below.
+    The higher P(L_j|L_i), the darker and wider the edge. The area of a node grows with the number of images that have
+    the label. Labels without edges are listed below the graph.
 
     Args:
         graph: the graph.
-        path: also writes the figure to this PNG file, atomically; None writes no file.
-        title: default: the number of edges and τ.
+        path: a PNG file, to which the figure is also written, atomically; default: no file.
+        title: the title; default: the number of edges, τ, and a legend.
         ax: axes to draw on; default: those of a new figure.
 
     Returns:
@@ -57,8 +57,8 @@ def plot_label_graph(
         below, position = ax, (0.0, -0.02)
     if network:
         _draw_network(network, graph, ax)
-    edges = f"{network.number_of_edges()} edges i → j where P(j | i) ≥ {graph.tau:g}, the darker the higher"
-    ax.set_title(title or f"{edges}; node area: images with the label", fontsize=10, color=INK, loc="left")
+    edges = f"{network.number_of_edges()} edges i → j with P(j | i) ≥ {graph.tau:g}; darker edges: higher P"
+    ax.set_title(title or f"{edges}; larger nodes: more images", fontsize=10, color=INK, loc="left")
     if isolated:
         text = f"{len(isolated)} labels without edges:\n" + "\n".join(rows)
         style: dict[str, Any] = {"va": "top", "fontsize": 8, "color": QUIET, "parse_math": False}
@@ -103,7 +103,16 @@ def _draw_network(network: "DiGraph", graph: LabelGraph, axes: "Axes") -> None:
 
 
 def _name_node(axes: "Axes", position: tuple[float, float], diameter: float, name: str) -> None:
-    """Writes a name in its node (diameter in points) if it fits, else below it, away from most arrow heads."""
+    """Writes a label's name into its node, or below the node if it does not fit.
+
+    Below a node, fewer arrow heads overlap the name.
+
+    Args:
+        axes: the axes.
+        position: the centre of the node.
+        diameter: the diameter of the node in points.
+        name: the name of the label.
+    """
     fits = 5 * len(name) <= diameter
     axes.annotate(
         textwrap.fill(name, 24),
@@ -128,9 +137,9 @@ def plot_per_class_ap(
     """Draws the average precision of each label, for one or more heads.
 
     Args:
-        average_precision: head → label → AP in [0, 1]; None for a label without positives, which gets no mark. All
-            heads have the same labels. Labels are sorted by the AP of the first head.
-        path: also writes the figure to this PNG file, atomically; None writes no file.
+        average_precision: head → label → AP in [0, 1]; None for a label without positives, for which no mark is drawn.
+            All heads must have the same labels. The labels are sorted by the AP of the first head.
+        path: a PNG file, to which the figure is also written, atomically; default: no file.
         ax: axes to draw on; default: those of a new figure.
 
     Returns:

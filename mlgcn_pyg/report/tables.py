@@ -14,13 +14,13 @@ from mlgcn_pyg.graph import LabelGraph
 def table1(summary: Mapping[str, Mapping[str, Any]], title: str) -> Table:
     """Returns the paper's Table 1 in per cent, with one row per head.
 
-    Metrics over all predictions are on the left; columns marked ³ count the three highest labels of an image. The 13
-    columns fit into 80 characters.
+    Metrics over all predictions are on the left. The columns marked ³ use only the three highest labels of an image.
+    The 14 columns fit into 80 characters.
 
     Args:
         summary: head → ``{"mean": row, "std": row}``, the mean and standard deviation over seeds of the rows of
             :func:`mlgcn_pyg.evaluation.table1_row`.
-        title: printed above the table.
+        title: the title above the table.
     """
     table = Table(title=title, box=box.SIMPLE_HEAD, padding=0, show_edge=False, title_justify="left")
     table.add_column("head", no_wrap=True)
@@ -33,7 +33,7 @@ def table1(summary: Mapping[str, Mapping[str, Any]], title: str) -> Table:
         mean_ap = percent(mean["all"]["mAP"]) + ("" if spread is None else f" ±{100 * spread:.1f}")
         cells = [percent(mean[part][metric]) for part in ("all", "top3") for metric in COUNT_METRICS]
         table.add_row(name, mean_ap, *cells)
-    table.caption = "per cent; columns with ³ count the top-3 labels of an image"
+    table.caption = "in per cent; columns with ³ use only the top-3 labels of an image"
     if any(values["std"]["all"]["mAP"] is not None for values in summary.values()):
         table.caption += "; ± is the standard deviation over seeds"
     table.caption_justify = "left"
@@ -41,7 +41,7 @@ def table1(summary: Mapping[str, Mapping[str, Any]], title: str) -> Table:
 
 
 def percent(fraction: float | None) -> str:
-    """Returns a fraction in per cent with one decimal, and a dash for None."""
+    """Formats a fraction in per cent with one decimal, and None as a dash."""
     return "–" if fraction is None else f"{100 * fraction:.1f}"
 
 
@@ -49,9 +49,9 @@ def edge_table(graph: LabelGraph, true_probabilities: np.ndarray, rows: int = 10
     """Returns the strongest edges with their estimated and true probabilities.
 
     Args:
-        graph: the graph, with the estimates.
+        graph: the graph with the estimated probabilities.
         true_probabilities: P(L_j|L_i) (C, C).
-        rows: how many edges.
+        rows: the number of edges.
 
     Returns:
         A table with P estimated, P true, the standard error of the estimate, and N_i.

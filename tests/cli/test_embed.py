@@ -71,7 +71,7 @@ def test_words_without_a_vector(folder):
         (("--names", "absent.txt"), "no file"),
         (("--names", "a.png"), "UTF-8"),
         (("--names", "empty.txt"), "label names, one per line, found none"),
-        (("--names", "twice.txt"), "different names, found 'dog' twice"),
+        (("--names", "twice.txt"), "unique names, found 'dog' twice"),
         (("--names", "names.txt", "--alias-file", "v.txt"), "--alias-file: expected"),
         (("--names", "names.txt", "--alias", "tvset"), "--alias: expected label=words"),
         (("--names", "names.txt", "--embeddings-format", "npy"), "--embeddings: expected a matrix of numbers"),

@@ -92,7 +92,7 @@ def test_nan_in_a_finished_file_is_noticed_before_it_is_used(tiny):
         file["features"][4, 0, 2] = np.nan
     head = LinearHead(3, 5, cache.label_names)
     for use in (lambda: score(head, cache), lambda: fit_head(head, cache)):
-        with pytest.raises(InputError, match="NaN or Inf in 1 of 7 rows, the first is row 4"):
+        with pytest.raises(InputError, match=r"NaN or Inf in 1 of 7 rows \(first: row 4\)"):
             use()
     assert verify(cache.path).not_finite == [4]
 

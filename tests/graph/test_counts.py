@@ -90,7 +90,7 @@ def test_refused_targets(targets, message):
 
 
 def test_merging_other_labels_is_refused():
-    with pytest.raises(InputError, match="a counter over 2 labels, found one over 3"):
+    with pytest.raises(InputError, match="a counter over 2 labels, found a counter over 3"):
         CooccurrenceCounter(2).merge(CooccurrenceCounter(3))
 
 

@@ -165,7 +165,7 @@ def test_label_ids_that_are_not_integers(rows):
 
 
 def test_errors_suggest_num_labels_or_a_scipy_matrix():
-    with pytest.raises(InputError, match="for lists of label ids, give num_labels"):
+    with pytest.raises(InputError, match="for lists of label ids, pass num_labels"):
         LabelGraph.from_targets([[0, 1], [2]])
     with pytest.raises(InputError, match="a dense tensor, or a SciPy sparse matrix"):
         LabelGraph.from_targets(torch.eye(3).to_sparse())

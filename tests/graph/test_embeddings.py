@@ -39,7 +39,7 @@ def file(tmp_path):
 
 
 def test_unknown_words_are_listed_with_near_spellings(file):
-    with pytest.raises(InputError, match=r"'bycicle' \(near: bicycle\), 'zzz' in .*v.txt;.*aliases=.*oov='zero'"):
+    with pytest.raises(InputError, match=r"'bycicle' \(similar: bicycle\), 'zzz' in .*v.txt;.*aliases=.*oov='zero'"):
         label_embeddings(["bycicle", "zzz", "person"], file)
 
 
@@ -48,7 +48,7 @@ def test_names_without_words_and_missing_files(file):
         label_embeddings(["_"], file)
     with pytest.raises(InputError, match="path: expected a file that exists"):
         label_embeddings(["person"], file.parent / "absent")
-    with pytest.raises(InputError, match="different names, found 'person' twice"):
+    with pytest.raises(InputError, match="unique names, found 'person' twice"):
         label_embeddings(["person", "person"], file)
     for option, value in {"format": "glove", "oov": "skip", "seed": -1}.items():
         with pytest.raises(InputError, match=f"{option}: expected"):
@@ -120,7 +120,7 @@ def test_rows_of_an_array_follow_the_label_order(tmp_path):
         np.save(tmp_path / "x.npy", rows.astype(dtype))
         made = label_embeddings("abc", tmp_path / "x.npy")
         assert made.x.tolist() == rows.tolist() and made.x.dtype == torch.float32 and made.source["format"] == "npy"
-    with pytest.raises(InputError, match="2 rows, one per label, found 3; rows follow the label order"):
+    with pytest.raises(InputError, match="2 rows, one per label, found 3; pass one row per name, in the order of"):
         label_embeddings("ab", tmp_path / "x.npy")
 
 

@@ -189,7 +189,7 @@ def test_foreign_and_damaged_files_are_refused(tmp_path):
         ({"p": 1.0, "weighting": "released"}, "p < 1 for weighting 'released'"),
         ({"weighting": "gcn"}, "weighting: expected one of paper, released, binary, none, found 'gcn'"),
         ({"label_names": ["a"]}, "label_names: expected 2 names, one per label, found 1"),
-        ({"label_names": ["a", "a"]}, "different names, found 'a' twice"),
+        ({"label_names": ["a", "a"]}, "unique names, found 'a' twice"),
         ({"label_names": ["a", 1]}, r"strings, found 1 \(int\)"),
         ({"x": torch.zeros(3, 4)}, r"shape \(2, F\), found shape \(3, 4\)"),
         ({"x": torch.full((2, 4), torch.nan)}, "x: expected finite numbers, found NaN or Inf in 2 of 2 rows"),

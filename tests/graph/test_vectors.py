@@ -70,22 +70,22 @@ DAMAGED = [
     (b"\n", "a word and at least one number in every line, found 0 in line 1"),
     (b"dog 1 2\nthe 1\n", "a word and 2 numbers in every line, found 1 in line 2"),
     (b"2 2\ndog 1 2\nthe 1 2 3\n", "a word and 2 numbers in every line, found 3 in line 3"),
-    (b"9 2\ndog 1 2\nthe 1 2\n", "the 9 words that its first line announces, found 2"),
-    (b"1 2\ndog 1 2\nthe 1 2\n", "the 1 words that its first line announces, found 2"),
+    (b"9 2\ndog 1 2\nthe 1 2\n", "the 9 words that the first line announces, found 2"),
+    (b"1 2\ndog 1 2\nthe 1 2\n", "the 1 words that the first line announces, found 2"),
     (b"2 3\ndog 1 2\nthe 1 2\n", "a word and 3 numbers in every line, found 2 in line 2"),
     (b"dog 1 nan\n", "finite numbers, found NaN or Inf in entry 1"),
     (b"dog 1 1e39\n", "finite numbers"),  # no float32
     (b"the 1 2\ndog 1 x\n", "a word and numbers in every line, found other text in entry 2"),
     (b"dog 1 2\ndog 1 3\n", "each word once, found 'dog' again as entry 2"),
-    (b"dog 1 2", "cut short in line 1"),
+    (b"dog 1 2", "truncated in line 1"),
     ("dog 1 2\n".encode("utf-16"), "UTF-16"),
     ((793712314).to_bytes(4, "little") + b"\x0c\0\0\0", "a fastText model.*; use the .vec file"),
     (b"\x1f\x8b\x08\x00 no gzip after all", "a complete file"),
     (gzip.compress(BODY.encode())[:-9], "a complete file"),
     (binary({"dog": [1, float("nan"), 2]}), "finite numbers"),
-    (binary(count=4), "the 4 words that its first line announces, found the end in entry 4"),
-    (binary(count=2), "the 2 words that its first line announces, found more"),
-    (binary()[:-1], "found the end in entry 3"),
+    (binary(count=4), "the 4 words that the first line announces, found the end of the file in entry 4"),
+    (binary(count=2), "the 2 words that the first line announces, found more bytes"),
+    (binary()[:-1], "found the end of the file in entry 3"),
     (b"1 3\n\xff" + b"\x01" * 100_000, "words and float32 numbers"),
     (b"PK\x03\x04 glove.6B.50d.txt", "compressed by gzip, found an archive .*; unpack it"),
     (bz2.compress(BODY.encode()), "compressed by gzip, found an archive .*; unpack it"),
@@ -182,7 +182,7 @@ def test_a_line_without_an_end_does_not_fill_the_memory(tmp_path):
     with gzip.open(tmp_path / "v.gz", "wb", compresslevel=1) as file:
         file.write(b"dog 1 " + b"1" * 30_000_000)
     tracemalloc.start()
-    with pytest.raises(InputError, match="4 MiB without an end in line 1"):
+    with pytest.raises(InputError, match="over 4 MiB in line 1"):
         label_embeddings(["dog"], tmp_path / "v.gz")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

@@ -128,7 +128,7 @@ def test_trained_weights_on_a_different_graph():
     turned = LabelGraph.from_targets(targets[:, order], x=x[order], label_names=list("cab"))
     assert torch.allclose(head.with_graph(turned)(features), head(features)[:, order], atol=1e-6)
     for other in (LabelGraph.from_targets(more, x=torch.randn(4, 3)), LabelGraph.from_targets(more)):
-        with pytest.raises(InputError, match="graph: expected given embeddings of width 5"):
+        with pytest.raises(InputError, match="graph: expected embeddings of width 5"):
             head.with_graph(other)
 
 
@@ -328,7 +328,7 @@ def test_model_is_backbone_then_head_and_groups_its_parameters():
     backbone, classifiers = model.param_groups(0.1)
     assert backbone["lr"] == pytest.approx(0.01) and classifiers["lr"] == 0.1
     assert sum(len(g["params"]) for g in (backbone, classifiers)) == len(list(model.parameters()))
-    with pytest.raises(InputError, match="head: expected num_features = 3, as the backbone has, found 4"):
+    with pytest.raises(InputError, match="head: expected num_features = 3, as in the backbone, found 4"):
         MLGCN(Flat(), MLGCNHead(LabelGraph.from_targets([[1, 1]]), 4))
 
 

@@ -225,7 +225,7 @@ def test_matrices_that_cannot_be_normalised(bad):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"A": None}, "beside features.*, found no A"),
+        ({"A": None}, "in addition to features.*, found no A"),
         ({"gc1.bias": torch.zeros(8)}, "also gc1.bias"),
         ({"features.0.weight": None}, r"1 missing keys \(first: 0.weight\)"),
         ({"features.8.weight": torch.zeros(1)}, r"1 unknown keys \(first: 8.weight\)"),

@@ -1,4 +1,4 @@
-"""Backbones: image classification models up to their last feature map, followed by one global pooling."""
+"""Backbones: image classification models up to their last feature map, followed by global pooling."""
 
 from pathlib import Path
 
@@ -16,15 +16,15 @@ from mlgcn_pyg.nn.backbones.weights import put_weights, read_state
 
 # torchvision's classification models that are not supported, and why
 UNSUPPORTED = {"maxvit_t": "its grid attention is built for images of 224 × 224 only"}
-PROBE = (128, 128)
-# words in errors that a device raises for images of any size
+PROBE = (128, 128)  # the image size for which D is determined
+# words in device errors, which are not caused by the size of the images
 NOT_THE_SIZE = ("CUDA", "cuDNN", "CUBLAS", "allocate", "out of memory")
 
 
 def backbone_names() -> list[str]:
     """Returns the names of the torchvision models that :class:`Backbone` supports.
 
-    Every timm model is supported in addition, as ``timm:<name>``.
+    Models of timm are also supported, as ``timm:<name>``.
     """
     return [name for name in list_models(module=models) if name not in UNSUPPORTED]
 
@@ -39,18 +39,18 @@ class Backbone(torch.nn.Module):
         name: the name of a torchvision classification model, e.g. ``"resnet101"`` (see :func:`backbone_names`), or
             ``timm:`` and the name of a timm model, e.g. ``"timm:convnext_tiny"``. The latter requires the optional
             extra ``timm``.
-        weights: None for random weights. ``"DEFAULT"``, or the name of weights in torchvision, for pretrained weights,
-            which torchvision or timm downloads. Otherwise, the path of a state dict of the model (``.pth`` or
-            ``.safetensors``), with or without the classifier.
+        weights: None initialises the weights at random. ``"DEFAULT"`` downloads the pretrained weights of torchvision
+            or timm; the name of torchvision weights, such as ``"IMAGENET1K_V2"``, downloads these. Any other value is
+            the path of a state dict of the model (``.pth`` or ``.safetensors``), with or without the classifier.
         pool: ``"max"`` or ``"avg"``, over all positions.
 
     Attributes:
-        num_features: size D of a feature, found by running the model once.
-        weights: the initial weights: their name, the name of a file without its folder, or None.
+        num_features: size D of a feature, determined by running the model once.
+        weights: the name of the initial weights, or of their file without its folder. None for random weights.
 
     Shapes:
-        - **images:** (B, 3, height, width), normalised by the mean and standard deviation of ImageNet. All sizes are
-          supported for which the model has a feature map. Some timm models support a single size.
+        - **images:** (B, 3, height, width), normalised by the mean and standard deviation of ImageNet. Any size
+          is supported for which the feature map is not empty. Some timm models support only one size.
         - **output:** (B, D)
 
     Raises:
@@ -86,12 +86,12 @@ class Backbone(torch.nn.Module):
         """Returns the feature maps (B, D, h, w).
 
         Raises:
-            InputError: if the images have a size for which there are none.
+            InputError: if the model does not support the size of the images.
         """
         try:
             maps = self.features(images)
         except (RuntimeError, AssertionError) as error:
-            if self._fails_for_its_size(images, error):
+            if self._is_size_error(images, error):
                 raise self._wrong_size(images, first_line(error)) from error
             raise
         except ValueError as error:
@@ -102,16 +102,16 @@ class Backbone(torch.nn.Module):
                 "images",
                 "more than one value per channel, which batch normalisation in training mode requires",
                 f"1 image of {size}, for which {self.name} has a feature map of 1 × 1",
-                fix=["use larger images or batches, or ", Argument("freeze_batchnorm", True)],
+                fix=["use larger images or batches, or pass ", Argument("freeze_batchnorm", True)],
             ) from error
         if not maps[0:1].numel() and len(images):
             raise self._wrong_size(images, "the feature map is empty")
         return maps
 
-    def _fails_for_its_size(self, images: Tensor, error: Exception) -> bool:
+    def _is_size_error(self, images: Tensor, error: Exception) -> bool:
         weight = next(self.parameters())
-        same = weight.device == images.device and weight.dtype == images.dtype
-        return same and not any(word in str(error) for word in NOT_THE_SIZE)
+        compatible = weight.device == images.device and weight.dtype == images.dtype
+        return compatible and not any(word in str(error) for word in NOT_THE_SIZE)
 
     def _wrong_size(self, images: Tensor, reason: str) -> InputError:
         size = " × ".join(map(str, images.shape[-2:]))
@@ -176,5 +176,5 @@ def _torchvision_map(name: str, weights: str | Path | None) -> torch.nn.Module:
 
 def _untrained(name: str) -> torch.nn.Module:
     if name in ("googlenet", "inception_v3"):
-        return get_model(name, weights=None, init_weights=True)  # without this, the model emits a warning
+        return get_model(name, weights=None, init_weights=True)  # without init_weights, the model emits a warning
     return get_model(name, weights=None)

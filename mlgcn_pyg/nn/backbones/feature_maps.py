@@ -13,11 +13,11 @@ from mlgcn_pyg.imagenet import MEAN, STD
 
 
 class Rescaling(nn.Module):
-    """Converts images from the normalisation of ImageNet to a different one.
+    """Converts images from ImageNet's normalisation to that of a model.
 
     Args:
-        mean: the mean of each channel that the model expects.
-        std: the standard deviation of each channel that the model expects.
+        mean: the channel means that the model expects.
+        std: the channel standard deviations that the model expects.
         enabled: if False, images are returned unchanged.
     """
 
@@ -37,7 +37,7 @@ class Rescaling(nn.Module):
 
 
 class ViTMap(nn.Module):
-    """The patch tokens of a Vision Transformer as a map, for images of any size.
+    """The patch tokens of a Vision Transformer as a feature map, for images of any size.
 
     Position embeddings are resampled if the grid of patches differs from the pretrained grid.
 
@@ -79,7 +79,7 @@ def _part(name: str) -> Callable[[nn.Module], nn.Module]:
 
 
 def _inception(model: nn.Module) -> nn.Sequential:
-    """GoogLeNet and Inception v3 are chains of their children, up to the pooling."""
+    """Returns the children of GoogLeNet or Inception v3 up to the pooling, as a chain."""
     names = [name for name, _ in model.named_children() if "aux" not in name.lower()]
     rescaling = Rescaling((0.5,) * 3, (0.5,) * 3, enabled=bool(model.transform_input))
     return nn.Sequential(rescaling, *_chain(model, *names[: names.index("avgpool")]))
@@ -118,7 +118,7 @@ FAMILIES: list[tuple[tuple[type[nn.Module], ...], Callable[[nn.Module], nn.Modul
 
 
 def feature_map(model: nn.Module) -> nn.Module:
-    """Returns the part of a torchvision classification model that ends in its last feature map (B, D, h, w).
+    """Returns a torchvision classification model up to its last feature map (B, D, h, w).
 
     Raises:
         InputError: if the family of the model is unknown.
@@ -127,4 +127,4 @@ def feature_map(model: nn.Module) -> nn.Module:
         if isinstance(model, types):
             return build(model)
     known = ", ".join(sorted(t.__name__ for types, _ in FAMILIES for t in types))
-    raise InputError("model", f"a model of one of {known}", type(model).__name__)
+    raise InputError("model", f"a model of one of the families {known}", type(model).__name__)

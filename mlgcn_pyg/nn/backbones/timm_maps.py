@@ -1,4 +1,4 @@
-"""Feature maps of timm's models (the optional extra ``timm``), for any layout of their last features."""
+"""Feature maps of timm models, whose last features have various layouts. Requires the optional extra ``timm``."""
 
 import math
 from pathlib import Path
@@ -16,14 +16,14 @@ PREFIX = "timm:"
 
 
 class TimmMap(nn.Module):
-    """The ``forward_features`` of a timm model as a map (B, D, h, w).
+    """The output of a timm model's ``forward_features`` as a feature map (B, D, h, w).
 
     Maps with channels last are permuted. From a sequence of tokens, the class and register tokens are removed, and the
     patch tokens are laid out as a grid in the proportions of the image.
 
     Args:
         model: a timm model.
-        rescaling: a module that normalises the images again, if the model expects a different normalisation.
+        rescaling: a module that converts the images to the normalisation of the model. None if none is needed.
 
     Raises:
         InputError: if the features are neither a map nor a grid of tokens.
@@ -57,15 +57,16 @@ class TimmMap(nn.Module):
         rows = max(1, round(math.sqrt(tokens.size(1) * height / width)))
         if tokens.size(1) % rows or not tokens.size(1):
             expected = f"a timm model with a grid of tokens for an image of {height} × {width}"
-            raise InputError("model", expected, f"{tokens.size(1)} tokens, which form no grid")
+            raise InputError("model", expected, f"{tokens.size(1)} tokens, which do not form a grid")
         return tokens.transpose(1, 2).unflatten(2, (rows, -1))
 
 
 def timm_map(name: str, weights: str | Path | None) -> tuple[TimmMap, tuple[int, int]]:
     """Returns the feature map of ``timm:<name>`` and a supported image size (height, width).
 
-    Images are normalised by the mean and standard deviation of ImageNet. If timm states a different normalisation for
-    this name (0.5 ± 0.5 for many transformers), pretrained weights receive images that are normalised again.
+    The feature map expects images that are normalised by the mean and standard deviation of ImageNet. If timm specifies
+    a different normalisation for the model, such as 0.5 ± 0.5, and the weights are not random, the images are converted
+    to it.
 
     Args:
         name: the name with its prefix, e.g. ``"timm:resnet18"``.

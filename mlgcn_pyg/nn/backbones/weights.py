@@ -10,15 +10,17 @@ from torch import Tensor
 from mlgcn_pyg.errors import InputError, first_line
 from mlgcn_pyg.files import existing_file, load_plain
 
-# torchvision's DenseNet files are older than the rule against dots in module names: denselayer1.norm.1 is now norm1
+# torchvision's DenseNet files predate the rule against dots in module names: denselayer1.norm.1 is now norm1
 LEGACY_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")
 
 
 def read_state(path: str | Path) -> dict[str, Tensor]:
-    """Reads the tensors of a ``.safetensors`` file or of a ``torch.save`` state dict. No code in the file is executed.
+    """Reads the tensors of a ``.safetensors`` file or of a ``torch.save`` state dict.
+
+    No code in the file is run.
 
     Raises:
-        InputError: if the file cannot be read or contains anything else.
+        InputError: if the file cannot be read, or contains anything but tensors.
     """
     path = existing_file("weights", path)
     if path.suffix == ".safetensors":
@@ -26,7 +28,7 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
 
         try:
             return load_file(path)
-        except Exception as error:  # a damaged file may raise nearly anything
+        except Exception as error:  # a damaged file can raise any error
             raise InputError("weights", "a safetensors file", f"{path} ({first_line(error)})") from error
     state = load_plain("weights", path)
     if not isinstance(state, dict) or not all(
@@ -44,25 +46,27 @@ def put_weights(
     name: str,
     classifier: Sequence[str] = (),
 ) -> None:
-    """Loads the weights of a file into ``model``: all of them, or none if they do not fit.
+    """Loads the weights of a file into ``model``.
+
+    If any weight does not fit, the model is not changed.
 
     Args:
-        model: the model that the keys of the file belong to.
+        model: the model whose state dict has the keys of the file.
         features: the part of the model that is used; weights of other parts (the classifier) may be absent.
         state: the tensors that :func:`read_state` read from ``path``.
-        path: the file, for errors.
-        name: the name of the model, for errors.
+        path: the file, for error messages.
+        name: the name of the model, for error messages.
         classifier: names of modules that the file may contain although ``model`` does not have them.
 
     Raises:
-        InputError: if keys are missing or unknown, or shapes differ; the message names the first of each.
+        InputError: if keys are missing or unknown, or shapes differ; the message states the first of each kind.
     """
     expected = model.state_dict(keep_vars=True)
     heads = tuple(f"{head}." for head in classifier)
     state = {key: value for key, value in state.items() if key in expected or not key.startswith(heads)}
     used = {id(value) for value in features.state_dict(keep_vars=True).values()}
     needed = {key for key, value in expected.items() if id(value) in used}
-    # files that are older than num_batches_tracked are complete without it
+    # files of PyTorch before 0.4.1 have no num_batches_tracked, which is not required
     missing = sorted(key for key in needed - state.keys() if not key.endswith("num_batches_tracked"))
     unknown = sorted(state.keys() - expected.keys())
     differing = [

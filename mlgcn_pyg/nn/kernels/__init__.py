@@ -1,4 +1,4 @@
-"""Propagation over a label graph of any size: one function, several kernels, and an automatic choice."""
+"""Propagation over a label graph of any size: one function with several kernels, chosen automatically."""
 
 from mlgcn_pyg.nn.kernels.adjacency import Adjacency
 from mlgcn_pyg.nn.kernels.choice import Choice, choose_kernel

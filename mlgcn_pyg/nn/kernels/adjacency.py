@@ -8,11 +8,12 @@ from mlgcn_pyg.errors import InputError
 
 
 class Adjacency(torch.nn.Module):
-    r"""The sparsity pattern of :math:`\hat{\mathbf{A}}` for :func:`propagate`, as a CSR by rows and a CSC by columns.
+    r"""The sparsity pattern of :math:`\hat{\mathbf{A}}` for :func:`propagate`, in CSR and CSC format.
 
-    The pattern is sorted once, and every propagation reuses it. It includes the diagonal, behind the edges of each row,
-    so that self weights need no separate pass. With E edges and C labels, there are E + C entries. Entry ``k`` of the
-    CSR is entry ``perm[k]`` of ``cat([edge_weight, self_weight])``. Duplicate edges are kept, and their weights add up.
+    The pattern is sorted once, and every propagation reuses it. It includes the diagonal, after the edges of each row,
+    so that self weights require no separate pass. With E edges and C labels, there are E + C entries. Entry ``k`` of
+    the CSR is entry ``perm[k]`` of ``cat([edge_weight, self_weight])``. Duplicate edges are kept, and their weights add
+    up.
 
     All attributes are buffers. They move with ``.to(device)`` and are not part of the state dict.
 
@@ -27,13 +28,14 @@ class Adjacency(torch.nn.Module):
         sender: (E,) the column of each edge, in the order of ``edge_index``.
         rowptr: (C + 1,) the start of each row in the CSR.
         col: (E + C,) the column of each entry of the CSR.
-        perm: (E + C,) the weight of each entry of the CSR.
+        perm: (E + C,) the index of the weight of each entry of the CSR.
         colptr: (C + 1,) the start of each column in the CSC.
         row: (E + C,) the row of each entry of the CSC.
-        perm_t: (E + C,) the weight of each entry of the CSC.
+        perm_t: (E + C,) the index of the weight of each entry of the CSC.
 
     Raises:
-        InputError: if the edges do not have the shape (2, E), or a label is not in 0…C−1.
+        InputError: if the edges are not int64 of shape (2, E), a label is not in 0…C−1, ``num_nodes`` is below 1, or
+            the flow is unknown.
 
     >>> adjacency = Adjacency(torch.tensor([[0, 0, 2], [2, 1, 0]]), num_nodes=3)
     >>> adjacency.rowptr.tolist(), adjacency.col.tolist()  # label 0 receives from 2, 1 and itself
@@ -74,12 +76,14 @@ class Adjacency(torch.nn.Module):
 
     @classmethod
     def from_csr(cls, rowptr: Tensor, col: Tensor, flow: str = "target_to_source") -> "Adjacency":
-        """Returns the adjacency of a CSR without the diagonal. Edge weights are in the order of ``col``.
+        """Builds the adjacency from a CSR without the diagonal.
+
+        The edge weights are in the order of ``col``.
 
         Args:
-            rowptr: The start of each row (C + 1,).
-            col: The column of each edge (E,).
-            flow: The direction of propagation; rows are receivers for both.
+            rowptr: the start of each row (C + 1,).
+            col: the column of each edge (E,).
+            flow: the direction of propagation. Rows are the receivers in both directions.
 
         Raises:
             InputError: if a shape does not match, or ``rowptr`` does not rise from 0 to E.
@@ -92,7 +96,7 @@ class Adjacency(torch.nn.Module):
             order = "not sorted" if bool((lengths < 0).any()) else "sorted"
             raise InputError(
                 "rowptr",
-                f"a CSR that rises from 0 to {len(col)}",
+                f"pointers that rise from 0 to {len(col)}",
                 f"{int(rowptr[0])} to {int(rowptr[-1])}, {order}",
                 fix="sort the edges by row, or build the adjacency from an edge_index, which need not be sorted",
             )
@@ -102,7 +106,7 @@ class Adjacency(torch.nn.Module):
 
     @property
     def num_edges(self) -> int:
-        """E, without the diagonal."""
+        """The number of edges E, without the diagonal."""
         return len(self.receiver)
 
     def row_of(self) -> Tensor:
@@ -131,7 +135,7 @@ def check_edge_index(edge_index: Tensor, num_nodes: int) -> None:
 
 
 def _sort(index: Tensor, num_nodes: int) -> tuple[Tensor, Tensor]:
-    """Returns the pointers (num_nodes + 1,) and the stable order of ``index``."""
+    """Returns the pointers (num_nodes + 1,) of the sorted ``index``, and the permutation that sorts it stably."""
     pointer = torch.zeros(num_nodes + 1, dtype=torch.int64, device=index.device)
     torch.cumsum(torch.bincount(index, minlength=num_nodes), 0, out=pointer[1:])
     return pointer, index.argsort(stable=True)

@@ -12,22 +12,25 @@ SUM = 0  # ATen's number for mode="sum"
 
 
 def bag(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_weight: Tensor) -> Tensor:
-    """Returns Σ_j Â_ij x_j as weighted sums of embeddings. No message is materialised, forward or backward."""
+    """Returns Âx as weighted sums of embeddings.
+
+    No messages are stored in the forward or the backward pass.
+    """
     return _Bag.apply(x, edge_weight, self_weight, adjacency)
 
 
 def weighted_sums(x: Tensor, pointer: Tensor, index: Tensor, weight: Tensor) -> Tensor:
-    """Returns out[i] = Σ weight[k] · x[index[k]] over k in pointer[i]…pointer[i+1]."""
-    # x is detached: if its table requires a gradient, embedding_bag prepares its own, slower backward pass
+    """Returns out[i] = Σ weight[k] · x[index[k]] over pointer[i] ≤ k < pointer[i+1]."""
+    # x is detached, since embedding_bag would otherwise prepare a slower backward pass
     return F.embedding_bag(
         index, x.detach(), pointer, mode="sum", per_sample_weights=weight.detach(), include_last_offset=True
     )
 
 
 def sampled_dot(grad: Tensor, x: Tensor, adjacency: Adjacency) -> Tensor:
-    """Returns ⟨grad[row], x[col]⟩ (E + C,) of each entry of the CSR, without an intermediate of (E, F).
+    """Returns ⟨grad[row], x[col]⟩ (E + C,) of each entry of the CSR, without storing a matrix (E, F).
 
-    It calls the operator that embedding_bag uses for the gradient of its weights.
+    The operator is the one with which embedding_bag computes the gradient of its weights.
     """
     return torch.ops.aten._embedding_bag_per_sample_weights_backward(
         grad, x, adjacency.col, adjacency.rowptr, adjacency.row_of(), SUM

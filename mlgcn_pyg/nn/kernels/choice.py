@@ -1,4 +1,4 @@
-"""The kernel that ``kernel="auto"`` selects, from a few measurements (``benchmarks/propagation.py``)."""
+"""Selects the kernel for ``kernel="auto"``, based on measurements (``benchmarks/propagation.py``)."""
 
 import importlib.util
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from torch import Tensor
 from mlgcn_pyg.nn.kernels.adjacency import Adjacency
 
 # Measured on two CPU cores for 20 to 1,000,000 labels: embedding_bag is the fastest kernel, with one exception. If
-# weights need gradients, those of the dense product are as fast up to this number of labels.
+# weights require gradients, the dense product is as fast up to this number of labels.
 DENSE_LABELS = 32
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A kernel and the reason for it.
+    """A kernel and the reason for choosing it.
 
     Args:
         kernel: a key of :data:`KERNELS`.
-        reason: a sentence.
+        reason: the reason, as a sentence.
     """
 
     kernel: str
@@ -36,10 +36,10 @@ def choose_kernel(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_wei
     """Returns the kernel that ``kernel="auto"`` selects for these tensors, and the reason.
 
     Args:
-        x: the features.
-        adjacency: the pattern.
-        edge_weight: the edge weights.
-        self_weight: the self weights.
+        x: the features (C, F).
+        adjacency: the sparsity pattern of Â.
+        edge_weight: the edge weights (E,).
+        self_weight: the self weights (C,). Default: zeros.
 
     >>> import torch
     >>> adjacency = Adjacency(torch.tensor([[0], [1]]), num_nodes=2)
@@ -48,9 +48,9 @@ def choose_kernel(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_wei
     """
     if x.is_cuda:
         if installed("triton"):
-            return Choice("triton", "on CUDA, the fused kernel reads each gathered row once and writes no message")
-        return Choice("bag", "on CUDA without Triton, embedding_bag writes no message")
+            return Choice("triton", "on CUDA, the fused kernel reads each gathered row once and stores no messages")
+        return Choice("bag", "on CUDA without Triton, embedding_bag stores no messages")
     learned = edge_weight.requires_grad or (self_weight is not None and self_weight.requires_grad)
     if adjacency.num_nodes <= DENSE_LABELS and learned:
-        return Choice("dense", f"on a CPU, learned weights of up to {DENSE_LABELS} labels fit a dense product")
-    return Choice("bag", "on a CPU, embedding_bag writes no message, forward or backward")
+        return Choice("dense", f"on a CPU, a dense product is fast for learned weights of up to {DENSE_LABELS} labels")
+    return Choice("bag", "on a CPU, embedding_bag stores no messages in the forward or the backward pass")

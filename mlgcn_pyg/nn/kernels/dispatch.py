@@ -1,4 +1,4 @@
-"""One propagation step, by any of the kernels."""
+"""One propagation step with any of the kernels."""
 
 from collections.abc import Callable
 
@@ -14,10 +14,16 @@ from mlgcn_pyg.nn.kernels.plain import dense, gather_scatter, segment
 
 
 def triton(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_weight: Tensor) -> Tensor:
-    """Returns Âx by the fused kernel. On a CPU, it runs in Triton's interpreter only (``TRITON_INTERPRET=1``)."""
+    """Returns Âx from the fused kernel.
+
+    On a CPU, the kernel runs only in Triton's interpreter (``TRITON_INTERPRET=1``).
+
+    Raises:
+        InputError: if Triton is not installed, or the tensors are on a CPU and the interpreter is not enabled.
+    """
     if not installed("triton"):
         raise InputError(
-            "kernel", "Triton for kernel 'triton'", "none installed", "pip install triton, or use kernel='auto'"
+            "kernel", "Triton for kernel 'triton'", "no such module", "pip install triton, or use kernel='auto'"
         )
     from mlgcn_pyg.nn.kernels.fused import fused, interpreted
 
@@ -46,8 +52,8 @@ def propagate(
     The result is differentiable with respect to features, edge weights and self weights.
 
     Args:
-        x: the features (C, F), float32, float64 or bfloat16. They need not be contiguous.
-        adjacency: the pattern of Â (:class:`Adjacency`), which is built once.
+        x: the features (C, F), float32, float64 or bfloat16. They do not have to be contiguous.
+        adjacency: the sparsity pattern of Â, which can be reused for any number of steps.
         edge_weight: the weights w (E,), in the order of the ``edge_index`` of the adjacency.
         self_weight: the weights s (C,). Default: zeros.
         kernel: ``"gather_scatter"`` (as in PyG), ``"segment"`` (torch-scatter), ``"dense"``, ``"bag"``, ``"triton"``
@@ -57,8 +63,8 @@ def propagate(
         The propagated features (C, F).
 
     Raises:
-        InputError: if the kernel is unknown or its library or device is missing, if shapes, types or devices do not
-            match, or on a CPU, if a weight is NaN or Inf.
+        InputError: if the kernel is unknown; if its library or device is missing; if shapes, types or devices do not
+            match; if a weight on a CPU is NaN or Inf.
 
     >>> adjacency = Adjacency(torch.tensor([[0], [1]]), num_nodes=2)  # label 0 receives from label 1
     >>> propagate(torch.tensor([[1.0], [10.0]]), adjacency, torch.tensor([0.5]), torch.tensor([0.5, 0.5]))

@@ -1,4 +1,4 @@
-"""A fused Triton kernel: gather, weight, sum and self weight in a single pass.
+"""A fused Triton kernel, which gathers, weights and sums rows in a single pass.
 
 Each program computes a block of columns of one row of the result. The memory traffic is minimal: each gathered row is
 read once, and each row of the result is written once.
@@ -16,7 +16,7 @@ from mlgcn_pyg.nn.kernels.adjacency import Adjacency
 
 @triton.jit
 def _rows_kernel(x, weight, perm, pointer, index, out, width, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]  # Triton's
-    """out[i] = Σ_k weight[perm[k]] · x[index[k]] for k in pointer[i]…pointer[i+1]."""
+    """out[i] = Σ_k weight[perm[k]] · x[index[k]] over pointer[i] ≤ k < pointer[i+1]."""
     row = tl.program_id(0).to(tl.int64)
     columns = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     inside = columns < width

@@ -1,4 +1,4 @@
-"""Kernels from PyTorch, PyTorch Geometric and torch-scatter: messages, a dense matrix, segment sums."""
+"""Kernels from PyTorch, PyTorch Geometric and torch-scatter: messages, a dense matrix, and segment sums."""
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from mlgcn_pyg.nn.kernels.adjacency import Adjacency
 
 
 def gather_scatter(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_weight: Tensor) -> Tensor:
-    """Returns Âx as PyG does: a message (E, F) for each edge, scattered onto the receivers."""
+    """Returns Âx as PyG computes it: the messages (E, F) of all edges are scattered to their receivers."""
     messages = edge_weight.view(-1, 1) * x.index_select(0, adjacency.sender)
     received = scatter(messages, adjacency.receiver, dim=0, dim_size=adjacency.num_nodes, reduce="sum")
     return received + self_weight.view(-1, 1) * x
@@ -30,11 +30,15 @@ def dense(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_weight: Ten
 
 
 def segment(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_weight: Tensor) -> Tensor:
-    """Returns Âx by torch-scatter's ``segment_csr``: a message (E + C, F) for each entry, summed row by row."""
+    """Returns Âx from torch-scatter's ``segment_csr``, which sums the messages (E + C, F) of all entries by row.
+
+    Raises:
+        InputError: if torch-scatter is not installed.
+    """
     try:
         from torch_scatter import segment_csr
     except ImportError as error:
         fix = "pip install --no-build-isolation --no-cache-dir torch-scatter, or use kernel='auto'"
-        raise InputError("kernel", "torch-scatter for kernel 'segment'", "none installed", fix) from error
+        raise InputError("kernel", "torch-scatter for kernel 'segment'", "no such module", fix) from error
     weight = torch.cat([edge_weight, self_weight]).index_select(0, adjacency.perm)
     return segment_csr(weight.view(-1, 1) * x.index_select(0, adjacency.col), adjacency.rowptr, reduce="sum")

@@ -149,7 +149,7 @@ def rewrite(path, **changes):
         ({"targets": np.zeros((10, 16), np.int8)}, "as they were written"),
         ({"targets": np.zeros((10, 16), np.int64)}, "targets of type int8"),
         ({"label_names": [f"x{k}" for k in range(16)]}, "as they were written"),
-        ({"label_names": ["same"] * 16}, "different names"),
+        ({"label_names": ["same"] * 16}, "unique names"),
         ({"ids": ["same"] * 10}, "different ids, found 9 repeated"),
         ({"done": np.ones(2, np.uint8)}, "done and checksums of 3 batches"),
         ({"done": np.ones(3, np.int64)}, "done and checksums of 3 batches"),

@@ -179,7 +179,7 @@ def test_adjacency_moves_with_its_module_and_is_not_saved():
             lambda: Adjacency(torch.zeros(2, 1), 2),
             r"shape \(2, num_edges\), int64, found shape \(2, 1\), torch.float32",
         ),
-        (lambda: Adjacency.from_csr(torch.tensor([0, 2, 1]), torch.tensor([0])), "a CSR that rises from 0 to 1"),
+        (lambda: Adjacency.from_csr(torch.tensor([0, 2, 1]), torch.tensor([0])), "pointers that rise from 0 to 1"),
         (lambda: Adjacency.from_csr(torch.tensor([0, 1]), torch.tensor([3])), "labels in 0…0, found 3"),
         (lambda: Adjacency.from_csr(torch.tensor([]), torch.tensor([3])), "rowptr: expected shape"),
     ],
@@ -222,10 +222,10 @@ def test_errors_of_kernels_without_their_library_name_the_package(monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", without)
     inputs = (torch.zeros(2, 4), Adjacency(torch.tensor([[0], [1]]), 2), torch.zeros(1))
-    with pytest.raises(InputError, match="torch-scatter for kernel 'segment', found none installed; pip install"):
+    with pytest.raises(InputError, match="torch-scatter for kernel 'segment', found no such module; pip install"):
         propagate(*inputs, kernel="segment")
     monkeypatch.setattr("mlgcn_pyg.nn.kernels.dispatch.installed", lambda name: False)
-    with pytest.raises(InputError, match="Triton for kernel 'triton', found none installed"):
+    with pytest.raises(InputError, match="Triton for kernel 'triton', found no such module"):
         propagate(*inputs, kernel="triton")
 
 
