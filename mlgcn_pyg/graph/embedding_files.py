@@ -60,7 +60,7 @@ def label_embeddings(
         seed: the seed for ``oov="random"``.
 
     Returns:
-        :class:`LabelEmbeddings` with x (C, F) float32.
+        :class:`LabelEmbeddings` with x (C, F) in float32, or in the type stored in an ``"mlgcn"`` file.
 
     Raises:
         InputError: if the file is missing, damaged or of a different format; if a word has no vector (the error lists

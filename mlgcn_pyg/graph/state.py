@@ -12,7 +12,7 @@ SETTINGS = ("label_names", "tau", "probability", "p", "weighting", "flow")
 
 
 def state_of_fields(graph: GraphFields) -> dict[str, Any]:
-    """Returns the state of a graph, with its tensors on the CPU. It has no ``x`` if the graph has none."""
+    """Returns the state of a graph, with its tensors on the CPU. ``x`` is missing if the graph has no embeddings."""
     state: dict[str, Any] = {"format": FORMAT, "version": 1, "num_labels": graph.num_labels}
     tensors = {name: getattr(graph, name) for name in TENSORS}
     state |= {name: tensor.cpu() for name, tensor in tensors.items() if tensor is not None}

@@ -18,8 +18,8 @@ class GraphSummary:
     A hub is a label at which many edges start or end. In COCO's graph, ``person`` is a hub with 55 of the 111 edges.
 
     Attributes:
-        num_labels (int): C.
-        num_edges (int): E.
+        num_labels (int): the number of labels C.
+        num_edges (int): the number of edges E.
         tau (float): the threshold τ on P.
         p (float): the share that a label receives from its neighbours.
         weighting (str): the weighting of the edges.

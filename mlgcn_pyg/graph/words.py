@@ -16,7 +16,7 @@ SEPARATORS = re.compile(r"[\s_\-/]+")
 
 
 def label_words(name: str, aliases: Mapping[str, str] = ALIASES) -> list[str]:
-    """Returns the words of a label's name, split at white space, ``_``, ``-`` and ``/``.
+    """Returns the words of a label's name, split at whitespace, ``_``, ``-`` and ``/``.
 
     Args:
         name: the label's name; it is converted to lower case, as in GloVe's vocabulary.

@@ -1,4 +1,4 @@
-"""The matrix A of a released checkpoint as a label graph that propagates exactly like the released network."""
+"""Converts the matrix A of a released checkpoint to a label graph, which propagates like the released network."""
 
 import warnings
 from collections.abc import Sequence
@@ -93,7 +93,7 @@ def _check_edges(graph: LabelGraph, edge_index: Tensor, num_labels: int) -> None
 
 
 def _estimated_p(a: Tensor, edge_index: Tensor) -> float:
-    """Returns p of A = s · (p · edges / colsum(edges) + (1 − p) · I), for any scale s."""
+    """Estimates p from A = s · (p · edges / colsum(edges) + (1 − p) · I), for any scale s."""
     source, target = edge_index
     diagonal = a.diagonal()
     if not len(source):

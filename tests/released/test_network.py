@@ -171,7 +171,7 @@ def test_edges_p_and_probabilities_with_and_without_counts(tmp_path, small):
     assert bare.tau == 1 and (bare.edge_prob == 1).all() and (bare.label_counts == 0).all()
     with pytest.raises(InputError, match="tau: expected τ ≥ 1"):  # nothing weaker is known
         bare.reweighted(tau=0.5)
-    with pytest.raises(InputError, match="adj: expected the counts from which A was made.*at tau = 0.6"):
+    with pytest.raises(InputError, match="adj: expected the counts from which A was computed.*at tau = 0.6"):
         load_released(tmp_path / "c", x, tmp_path / "adj.pkl", backbone="resnet18", tau=0.6)
 
 
@@ -205,7 +205,7 @@ def test_names_and_their_order_come_from_the_embeddings(tmp_path, small):
 
 def test_entries_of_a_different_matrix_are_kept_with_a_warning():
     a = torch.rand(4, 4) + torch.eye(4)
-    with pytest.warns(UserWarning, match="not the released re-weighting"):
+    with pytest.warns(UserWarning, match="does not have the form of the released code"):
         graph = graph_of_matrix(a)
     d = torch.diag(a.sum(1) ** -0.5)
     assert torch.allclose(graph.to_dense(), d @ a.t() @ d, atol=1e-6)

@@ -87,7 +87,7 @@ def test_released_embeddings_enter_the_graph_with_their_record(shared):
         ({"nums": np.array([10, 4]), "adj": np.zeros((3, 3))}, r"shape \(2, 2\)"),
         ({"nums": np.array([10.5, 4]), "adj": np.zeros((2, 2))}, "whole numbers"),
         ({"nums": np.array([10, 4]), "adj": np.array([[0, np.nan], [np.nan, 0]])}, "non-finite"),
-        ({"nums": np.array(["a", "b"]), "adj": np.zeros((2, 2))}, "arrays of numbers"),
+        ({"nums": np.array(["a", "b"]), "adj": np.zeros((2, 2))}, "an array of numbers as .nums."),
         ({"nums": np.array([10, 4])}, "'nums' and 'adj'"),
         ({"nums": [[1], [1, 2]], "adj": np.zeros((2, 2))}, "an array of numbers as 'nums'"),
         ([1, 2], "'nums' and 'adj', found list"),

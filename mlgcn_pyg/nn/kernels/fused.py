@@ -16,7 +16,7 @@ from mlgcn_pyg.nn.kernels.adjacency import Adjacency
 
 @triton.jit
 def _rows_kernel(x, weight, perm, pointer, index, out, width, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]  # Triton's
-    """out[i] = Σ_k weight[perm[k]] · x[index[k]] over pointer[i] ≤ k < pointer[i+1]."""
+    """Computes out[i] = Σ_k weight[perm[k]] · x[index[k]] over pointer[i] ≤ k < pointer[i+1]."""
     row = tl.program_id(0).to(tl.int64)
     columns = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     inside = columns < width
@@ -29,7 +29,7 @@ def _rows_kernel(x, weight, perm, pointer, index, out, width, BLOCK: tl.constexp
 
 @triton.jit
 def _dots_kernel(grad, x, row, column, perm, out, width, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]  # Triton's
-    """out[perm[k]] = ⟨grad[row[k]], x[column[k]]⟩, one program for each entry k."""
+    """Computes out[perm[k]] = ⟨grad[row[k]], x[column[k]]⟩, one program for each entry k."""
     k = tl.program_id(0).to(tl.int64)
     r, c = tl.load(row + k) * width, tl.load(column + k) * width
     total = tl.zeros((BLOCK,), dtype=tl.float64 if x.dtype.element_ty == tl.float64 else tl.float32)
