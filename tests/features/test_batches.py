@@ -163,6 +163,6 @@ def test_the_error_names_a_streamed_row_that_is_not_finite(tmp_path):
     cache.features = damaged
     for read in (lambda s: s.batches(8, 0, 1), lambda s: s.blocks(size=10)):
         with pytest.raises(
-            InputError, match="cache: expected finite numbers, found NaN or Inf in 1 of .* row 17 in .*c.h5"
+            InputError, match=r"cache: expected finite numbers, found NaN or Inf in 1 of .* row 17\) in .*c.h5"
         ):
             list(read(StreamedRows(cache)))
