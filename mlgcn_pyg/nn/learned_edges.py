@@ -41,7 +41,7 @@ class LearnedEdges(torch.nn.Module):
             fix = "use graph.reweighted(weighting='paper')"
             raise InputError("graph", "weighting 'paper', which learned edges require", repr(graph.weighting), fix)
         if learn_p and not 0 < graph.p < 1:
-            raise InputError("learn_p", "a graph with an initial p in (0, 1)", f"p = {graph.p:g}")
+            raise InputError("learn_p", "a graph with 0 < p < 1", f"p = {graph.p:g}")
         self.p = graph.p
         receiver = graph.edge_index[0]
         degree = torch.bincount(receiver, minlength=graph.num_labels)

@@ -109,9 +109,9 @@ def test_learned_edges_learn(tmp_path):
     assert torch.allclose(as_fixed(features), head(features), atol=1e-6)
 
 
-def test_learning_p_needs_a_start_inside_0_and_1():
+def test_learning_p_requires_a_graph_with_p_between_0_and_1():
     for p in (0.0, 1.0):
-        with pytest.raises(InputError, match="0 < p < 1 to start from"):
+        with pytest.raises(InputError, match="learn_p: expected a graph with 0 < p < 1, found p = "):
             MLGCNHead(LabelGraph.from_targets([[1, 1]], p=p), 4, learn_p=True)
 
 
