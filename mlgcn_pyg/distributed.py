@@ -1,4 +1,4 @@
-"""The processes of a ``torchrun`` or ``accelerate launch``, and what they must agree on."""
+"""The processes that ``torchrun`` or ``accelerate launch`` starts, and values that they share."""
 
 import os
 from collections.abc import Callable
@@ -11,13 +11,13 @@ import torch.distributed as dist
 from mlgcn_pyg.errors import InputError, first_line
 
 T = TypeVar("T")
-PATIENCE = timedelta(days=7)  # a process may wait for the images of another
+PATIENCE = timedelta(days=7)  # a process may have to wait until another process has computed its images
 
 
 class Ranks:
-    """This process among those that a launcher started; a context manager.
+    """The rank of this process, and communication with the other processes of a launcher. A context manager.
 
-    Only small values are exchanged, over gloo on every device. Without a launcher there is one process.
+    The processes exchange only small values, through gloo on every device. Without a launcher there is one process.
 
     Attributes:
         rank: number of this process, from 0 (``RANK``).
@@ -25,13 +25,13 @@ class Ranks:
         local_rank: number of this process on its machine (``LOCAL_RANK``).
 
     Raises:
-        InputError: if ``WORLD_SIZE`` is above 1 and the other variables of a launcher are missing.
+        InputError: if ``WORLD_SIZE`` is above 1 and other environment variables of a launcher are missing.
     """
 
     def __init__(self) -> None:
         self.rank, self.size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
         self.local_rank = int(os.environ.get("LOCAL_RANK", self.rank))
-        self._group: Any = None  # torch returns a number instead of a group in processes outside it
+        self._group: Any = None  # torch returns a number instead of a group in processes outside the group
         self._started_here = False
         if self.size > 1:
             self._started_here = not dist.is_initialized()
@@ -47,9 +47,9 @@ class Ranks:
             dist.destroy_process_group()
 
     def share(self, make: Callable[[], T]) -> T:
-        """Returns the result of ``make()`` on the first process to all processes.
+        """Calls ``make()`` in the first process, and returns its result in all processes.
 
-        The others do not call ``make``. An InputError that it raises is raised in all processes.
+        An InputError that ``make`` raises is raised in all processes.
         """
         if self.size == 1:
             return make()
@@ -65,8 +65,8 @@ class Ranks:
         shared: T = result[0]
         return shared
 
-    def most(self, number: int) -> int:
-        """Returns the largest of the processes' numbers to all processes."""
+    def maximum(self, number: int) -> int:
+        """Returns the maximum of ``number`` over all processes."""
         if self.size == 1:
             return number
         largest = torch.tensor(number)
@@ -74,7 +74,7 @@ class Ranks:
         return int(largest)
 
     def barrier(self) -> None:
-        """Returns when all processes have called it."""
+        """Waits until all processes have called this method."""
         if self.size > 1:
             dist.barrier(group=self._group)
 
@@ -83,5 +83,5 @@ def _start() -> None:
     try:
         dist.init_process_group("gloo", timeout=PATIENCE)
     except ValueError as error:  # a variable is missing
-        fix = "start with torchrun, or unset WORLD_SIZE"
-        raise InputError("WORLD_SIZE", "a launcher's other variables with it", first_line(error), fix) from error
+        expected, fix = "the other variables of a launcher too", "start with torchrun, or unset WORLD_SIZE"
+        raise InputError("WORLD_SIZE", expected, first_line(error), fix) from error

@@ -1,4 +1,4 @@
-"""Files that are complete or absent: written under a temporary name, flushed to the disk, then renamed."""
+"""Writes files atomically (under a temporary name, flushed to the disk, then renamed), locks files, and reads them."""
 
 import errno
 import glob
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Yields a temporary path in the folder of ``path``, which is renamed to ``path`` if the block ends normally.
+    """Yields a temporary path, which is renamed to ``path`` if the block ends without an exception.
 
-    On any exception, including KeyboardInterrupt, the temporary file is removed and ``path`` is unchanged. A symbolic
-    link stays a link: its target is replaced.
+    The temporary file is in the same folder. On any exception, including KeyboardInterrupt, it is removed and ``path``
+    is unchanged. If ``path`` is a symbolic link, its target is replaced.
     """
     path = behind_links(Path(path))
     check_file_name("path", path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # random, since processes of two machines or containers may have the same number and share a disk
+    # random, since processes of two machines that share a disk may have the same process id
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         yield partial
@@ -37,32 +37,37 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def leftovers(path: Path) -> list[Path]:
-    """Returns the temporary files of processes that were killed within :func:`atomic_path`."""
+    """Returns the temporary files that processes left when they were killed within :func:`atomic_path`."""
     return list(path.parent.glob(f".{glob.escape(path.name)}.*.partial"))
 
 
 def behind_links(path: Path) -> Path:
-    """Returns the target of a symbolic link, and any other path unchanged."""
+    """Returns the target of ``path`` if it is a symbolic link, else ``path``."""
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def partial_path(path: Path) -> Path:
-    """Returns the name of the unfinished file, such as ``train.h5.partial``, in the folder of a link's target."""
+    """Returns the path of the unfinished file, such as ``train.h5.partial``; symbolic links are resolved first."""
     path = behind_links(path)
     return path.with_name(path.name + ".partial")
 
 
 def check_file_name(argument: str, path: Path) -> None:
-    """Raises InputError if ``path`` is a folder, a device such as /dev/null, or another thing that is not a file."""
+    """Checks that ``path`` is a regular file or does not exist.
+
+    Raises:
+        InputError: if it is a folder, or a device such as /dev/null.
+    """
     if path.exists() and not path.is_file():
         found = f"the folder {path}" if path.is_dir() else f"{path}, which is not a regular file"
         raise InputError(argument, "a file name", found)
 
 
 def publish(partial: Path, path: Path) -> None:
-    """Renames a finished file to ``path``; its content and its name have reached the disk when this returns.
+    """Flushes a finished file to the disk, renames it to ``path``, and flushes the new name.
 
-    Raises PermissionError on Windows if a program has the file ``path`` open or mapped.
+    Raises:
+        PermissionError: on Windows, if a program has the file ``path`` open or mapped.
     """
     path = behind_links(path)
     with open(partial, "rb+") as file:
@@ -87,9 +92,9 @@ def enough_disk(path: Path, size: int, fix: str) -> Iterator[None]:
 def locked(path: Path) -> Iterator[None]:
     """Holds an advisory lock on ``path`` within the block.
 
-    The lock belongs to the file ``.NAME.lock`` in the same folder (see :func:`mlgcn_pyg.system.try_lock`), which is
-    removed at the end. A lock file that a killed process left is used again. If ``path`` is an empty file at the end,
-    it is removed too.
+    The lock (see :func:`mlgcn_pyg.system.try_lock`) belongs to the file ``.NAME.lock`` in the same folder. The lock
+    file is removed at the end. The lock file of a killed process is used again. If ``path`` is an empty file at the
+    end, it is removed too.
 
     Raises:
         InputError: if another process, or another block in this process, holds the lock.
@@ -117,7 +122,7 @@ def own_folder(
         folder: the folder, which is created if it does not exist. None locks nothing.
         lock: name of the lock file in the folder.
         argument: the argument that the error names.
-        expected: what the error expects.
+        expected: what that argument must be, in the error.
 
     Raises:
         InputError: if another process, or another block in this process, holds the lock.
@@ -137,7 +142,7 @@ def _holding(lock: Path, path: Path, argument: str, expected: str) -> Iterator[N
     try:
         # the last holder may have removed the lock file after it was opened here
         if not (try_lock(handle) and _is_at(handle, lock)):
-            fix = f"wait for it to end, or choose a different {argument}"
+            fix = f"wait for that process to end, or choose a different {argument}"
             raise InputError(argument, expected, f"{path} in use by another process", fix)
         try:
             yield
@@ -147,7 +152,7 @@ def _holding(lock: Path, path: Path, argument: str, expected: str) -> Iterator[N
     finally:
         os.close(handle)
     if left:
-        with suppress(OSError):  # another process has opened it since, and will remove it
+        with suppress(OSError):  # a process that has opened it in the meantime will remove it
             lock.unlink()
 
 
@@ -155,7 +160,7 @@ def _remove(handle: int, lock: Path) -> bool:
     """Removes a lock file before its lock is released.
 
     Returns:
-        True if the file is left because the system does not remove open files.
+        True if the file was not removed because the system does not remove open files.
     """
     try:
         if _is_at(handle, lock) and os.fstat(handle).st_size == 0:  # a file with content is not a lock file
@@ -173,7 +178,11 @@ def _is_at(handle: int, path: Path) -> bool:
 
 
 def existing_file(argument: str, path: str | Path) -> Path:
-    """Returns ``path`` if it is an existing file; raises InputError otherwise."""
+    """Returns ``path`` if it is an existing file.
+
+    Raises:
+        InputError: if it is not.
+    """
     path = Path(path)
     if not path.is_file():
         raise InputError(argument, "a file that exists", f"the folder {path}" if path.is_dir() else f"no file {path}")
@@ -181,7 +190,7 @@ def existing_file(argument: str, path: str | Path) -> Path:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Writes ``text`` atomically, in UTF-8 and with the line ends that it has."""
+    """Writes ``text`` atomically in UTF-8, without converting line ends."""
     with atomic_path(path) as partial:
         partial.write_text(text, encoding="utf-8", newline="")
 
@@ -189,7 +198,8 @@ def write_text(path: str | Path, text: str) -> None:
 def save_plain(path: str | Path, content: Mapping[str, Any]) -> None:
     """Writes tensors, numbers, strings and containers of them atomically with ``torch.save``.
 
-    Raises OSError if the disk is full or fails; the error names the file.
+    Raises:
+        OSError: if the disk is full or fails; the error names the file.
     """
     import torch
 
@@ -197,14 +207,15 @@ def save_plain(path: str | Path, content: Mapping[str, Any]) -> None:
         try:
             torch.save(content, file)
         except RuntimeError as error:
-            reason = error.__context__  # torch's message is about its position in the file only
+            reason = error.__context__  # torch's own message reports only a position in the file
             raise OSError(reason.errno, reason.strerror, str(path)) if isinstance(reason, OSError) else error from None
 
 
 def load_plain(argument: str, path: str | Path) -> Any:
     """Reads a ``torch.save`` file to the CPU with ``weights_only=True``, so that no code in it can run.
 
-    Raises InputError if the file is missing, damaged, or of another format, or if its content is not plain.
+    Raises:
+        InputError: if the file is missing, damaged or of a different format, or if its content is not plain.
     """
     import torch
 
@@ -218,7 +229,7 @@ def load_plain(argument: str, path: str | Path) -> Any:
 
 
 def tensor_digest(tensors: Mapping[str, "Tensor"]) -> str:
-    """Returns a SHA-256 digest of names, types, shapes and bytes."""
+    """Returns a SHA-256 digest of the names, dtypes, shapes and bytes of tensors."""
     import torch
 
     sha = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""Loads batches with worker processes that pass errors on with their fields, and that end when the run ends."""
+"""Loads batches in worker processes, which pass errors on with their fields and end when the run ends."""
 
 import multiprocessing
 import signal
@@ -25,14 +25,14 @@ def load_batches(
 ) -> Iterator[Any]:
     """Yields collated batches of a data set in order.
 
-    Launchers send signals to every process of a run, but the run needs more batches to finish its step. Worker
+    Launchers send signals to every process of a run, but the run still needs batches to finish its step. Worker
     processes therefore ignore SIGINT and SIGTERM, except a SIGTERM that the run sends (see
     :func:`mlgcn_pyg.system.obey_only` for macOS and Windows).
 
     Args:
         dataset: a map-style data set.
-        batch_size: items per batch, in the order of the data set. If both this and ``batches`` are None, single items
-            are yielded.
+        batch_size: items per batch, in the order of the data set. If ``batch_size`` and ``batches`` are both None,
+            single items are yielded.
         batches: indices of the items of each batch; replaces ``batch_size``.
         num_workers: worker processes; 0 loads in this process.
         pin_memory: whether to copy batches to pinned memory.
@@ -42,7 +42,7 @@ def load_batches(
     """
     guarded, single = _Guarded(dataset), batch_size is None and batches is None
     options = {"batch_size": batch_size} if batches is None else {"batch_sampler": batches}
-    generator = torch.Generator()  # the loader draws a number, which must not come from the default generator
+    generator = torch.Generator()  # the loader draws a seed from it, and leaves torch's default generator unchanged
     with signals_blocked(ENDING):  # workers start with these signals blocked
         loader: DataLoader = DataLoader(
             guarded,
@@ -61,7 +61,7 @@ def load_batches(
 
 
 class _Guarded(Dataset):
-    """Returns the InputError of an item instead of raising it: torch would keep only its text."""
+    """Returns the InputError of an item instead of raising it, since torch would keep only the error's text."""
 
     def __init__(self, dataset: Dataset | LabeledDataset):
         self.dataset = dataset
@@ -87,7 +87,7 @@ def _unchanged(item: Any) -> Any:
 
 def _follow_the_run(worker: int) -> None:
     """Makes a worker process obey only the process that started it."""
-    run = multiprocessing.parent_process()
-    if run is None or run.pid is None:
+    parent = multiprocessing.parent_process()
+    if parent is None or parent.pid is None:
         raise RuntimeError("a worker process requires a parent process")
-    obey_only(run.pid, ENDING)
+    obey_only(parent.pid, ENDING)

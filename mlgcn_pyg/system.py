@@ -16,15 +16,15 @@ from filelock import lock_descriptor, unlock_descriptor
 
 BINARY = getattr(os, "O_BINARY", 0)  # without this flag, Windows translates line ends
 ZEROS = 1 << 20  # bytes written at a time if disk space cannot be claimed in one call
-_seeking = threading.Lock()  # all users of a handle share its position
+_seeking = threading.Lock()  # all threads that use a handle share its position
 
 
 def try_lock(handle: int) -> bool:
     """Tries to lock an open file, without waiting.
 
     The lock is advisory, exclusive and not reentrant: it excludes every other handle of the same file, also in the same
-    process and in the same thread. A forked child shares the lock until its parent calls :func:`unlock`. If a process
-    crashes, the system releases its lock.
+    process and in the same thread. A forked child shares the lock until its parent calls :func:`unlock`. The
+    system releases the lock of a process that crashes.
 
     Returns:
         False if another handle holds the lock. True if this handle holds it, or if the file system has no locks.
@@ -36,7 +36,7 @@ def try_lock(handle: int) -> bool:
 
 
 def unlock(handle: int) -> None:
-    """Releases the lock of :func:`try_lock`, which forked children then lose too."""
+    """Releases the lock of :func:`try_lock`, also for forked children."""
     with suppress(OSError):
         unlock_descriptor(handle)
 
@@ -72,12 +72,13 @@ def write_at(handle: int, data: bytes | memoryview, offset: int) -> None:
 
 
 def preallocate(handle: int, offset: int, size: int) -> None:
-    """Claims the disk space of a part of an open file without changing its content.
+    """Claims disk space for ``size`` bytes of an open file from ``offset`` on, without changing its content.
 
-    If the system has no call for it, blocks that hold zeros are written again. This detects a full disk too, except on
-    file systems that do not store zeros.
+    If the system has no call for this, blocks of zeros are written over themselves. This detects a full disk too,
+    except on file systems that do not store zeros.
 
-    Raises OSError if the disk is full.
+    Raises:
+        OSError: if the disk is full.
     """
     if size <= 0:
         return
@@ -91,23 +92,24 @@ def preallocate(handle: int, offset: int, size: int) -> None:
     for start in range(offset, offset + size, ZEROS):
         count = min(ZEROS, offset + size - start)
         stored, zeros = read_at(handle, count, start), bytes(count)
-        if zeros.startswith(stored):  # it is shorter at the end of the file
+        if zeros.startswith(stored):  # at the end of the file, fewer bytes are stored
             write_at(handle, zeros, start)
 
 
 def sync(handle: int) -> None:
-    """Returns when the content and the length of an open file have reached the disk."""
+    """Flushes the content and the length of an open file to the disk."""
     try:
         import fcntl
 
-        full = fcntl.F_FULLFSYNC  # type: ignore[attr-defined]  # macOS only, whose fsync does not flush the disk's cache
+        # macOS only: its fsync does not flush the disk's cache
+        full = fcntl.F_FULLFSYNC  # type: ignore[attr-defined]
         fcntl.fcntl(handle, full)
     except (ImportError, AttributeError, OSError):
         os.fsync(handle)
 
 
 def sync_data(handle: int) -> None:
-    """Returns when the content of an open file, whose length has not changed, has reached the disk."""
+    """Flushes the content of an open file whose length has not changed to the disk."""
     if hasattr(os, "fdatasync"):
         os.fdatasync(handle)
     else:
@@ -115,7 +117,7 @@ def sync_data(handle: int) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Returns when the names in a folder have reached the disk, if the system can sync a folder (Windows cannot)."""
+    """Flushes the names of the files in a folder to the disk, if the system can do this (Windows cannot)."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except PermissionError:
@@ -123,7 +125,7 @@ def sync_folder(folder: Path) -> None:
     try:
         os.fsync(handle)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # some network file systems sync names by themselves and refuse this
+        if error.errno != errno.EINVAL:  # some network file systems flush names by themselves and refuse the call
             raise
     finally:
         os.close(handle)
@@ -131,7 +133,10 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def signals_blocked(signals: Iterable[signal.Signals]) -> Iterator[None]:
-    """Blocks signals within the block, for this thread and the processes that it starts. Windows has no such call."""
+    """Blocks signals within the ``with`` statement, for this thread and the processes that it starts.
+
+    On Windows, which has no such call, it does nothing.
+    """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -143,10 +148,10 @@ def signals_blocked(signals: Iterable[signal.Signals]) -> Iterator[None]:
 
 
 def obey_only(process: int, signals: Iterable[signal.Signals]) -> None:
-    """Makes this worker process ignore ``signals``, except a SIGTERM from ``process``, which ends it.
+    """Makes this worker process ignore ``signals``, except that a SIGTERM from the process ``process`` ends it.
 
     Only Linux reports the sender of a signal. On macOS, workers ignore SIGINT and end on any SIGTERM. On Windows, they
-    ignore SIGINT; processes are ended there without a signal.
+    ignore SIGINT, and are ended without a signal.
     """
     if hasattr(signal, "sigwaitinfo"):
         signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # a spawned worker does not inherit the mask

@@ -35,8 +35,8 @@ def multilabel_metrics(logits: Tensor, targets: Tensor, top_k: int | None = None
     r"""Computes mAP, CP, CR, CF1, OP, OR and OF1 as fractions.
 
     A label counts as predicted if its logit is > 0 and, with ``top_k``, if it is also among the image's ``top_k``
-    highest logits (the paper's "top-3" columns). With tp (correctly predicted images), predicted images and positive
-    images counted per class c:
+    highest logits (the paper's "top-3" columns). For class c, let predicted be the number of images for which it is
+    predicted, positives the number of images in which it is present, and tp the number of images with both:
 
     .. math::
         CP = \tfrac{1}{C} \sum_c \tfrac{tp_c}{predicted_c}, \quad
@@ -49,7 +49,7 @@ def multilabel_metrics(logits: Tensor, targets: Tensor, top_k: int | None = None
     and OR. AP is the area under the precision-recall steps of a class, as in scikit-learn, and mAP its mean over C⁺.
 
     Entries with target −1 are ignored in every metric and take none of the ``top_k`` places. Among equal logits, the
-    label that comes first takes the place.
+    label with the lowest index comes first.
 
     Args:
         logits: (N, C), finite.
@@ -93,11 +93,11 @@ def count_metrics(predicted: Tensor, targets: Tensor) -> CountMetrics:
     """Computes CP, CR, CF1, OP, OR and OF1 from predictions (N, C) bool and targets (N, C) in {-1, 0, 1}."""
     num_labels = targets.size(1)
     if len(targets):
-        # integers, since torchmetrics would take logits that all lie in [0, 1] for probabilities
+        # integers, since torchmetrics would treat logits that all lie in [0, 1] as probabilities
         stats = multilabel_stat_scores(
             predicted.int(), targets.int(), num_labels, average=None, ignore_index=-1, validate_args=False
         )
-        # view: the result for a single label lacks the dimension of the labels
+        # view, since the result for a single label lacks the dimension of the labels
         tp, fp, _, _, positives = stats.double().view(num_labels, 5).unbind(dim=1)
     else:
         tp = fp = positives = torch.zeros(num_labels, dtype=torch.float64)
@@ -121,7 +121,7 @@ def average_precision(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def _ranks(scores: Tensor) -> Tensor:
-    """Returns scores in [0, 1] with the same order and ties. A sigmoid in float32 would saturate and add ties."""
+    """Returns scores in [0, 1] with the same order and ties as ``scores``; a float32 sigmoid would add ties."""
     _, rank = scores.unique(return_inverse=True)
     return rank.double() / max(len(scores), 1)
 

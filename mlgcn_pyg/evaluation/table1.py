@@ -16,8 +16,8 @@ Row = dict[str, dict[str, float | None]]
 def table1_row(logits: Tensor, targets: Tensor, label_names: Sequence[str]) -> Row:
     """Returns ``{"all": {mAP, CP, …, OF1}, "top3": {CP, …, OF1}, "AP": {label: AP}}``.
 
-    Values are fractions, and None where a metric is undefined. The three metrics of precision and recall are computed
-    once over all predictions (logit > 0), and once over those that are also among the image's three highest logits.
+    Values are fractions; an undefined metric is None. Precision, recall and F1 are computed twice: over all predictions
+    (logit > 0), and over those that are also among the image's three highest logits.
 
     Args:
         logits: (N, C), finite.
@@ -39,7 +39,7 @@ def table1_row(logits: Tensor, targets: Tensor, label_names: Sequence[str]) -> R
 def mean_and_std(rows: Sequence[Row]) -> tuple[Row, Row]:
     """Returns the mean and the sample standard deviation (n − 1) of rows of :func:`table1_row`.
 
-    The mean of a value is None if it is undefined in a row; so is the standard deviation, also for a single row.
+    A mean is None if the value is None in any row. A standard deviation is also None for a single row.
     """
     mean: Row = {}
     std: Row = {}

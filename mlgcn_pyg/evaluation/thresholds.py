@@ -15,9 +15,11 @@ def fit_thresholds(logits: Tensor, targets: Tensor) -> Tensor:
     .. math:: t_c = \arg\max_t F_1(t) = \arg\max_t \frac{2 \, tp_c(t)}{predicted_c(t) + positives_c}
 
     The search is exact: it tries every cut between two different logits. Of equally good cuts it takes the highest.
-    The threshold lies halfway between the logits on both sides of the cut. If predicting all images is best, it is the
-    number nearest to 0 that is below all logits. Entries with target −1 are ignored. Thresholds are logits, since
-    probabilities near 1 round to 1; ``thresholds.sigmoid()`` converts them to probabilities.
+    The threshold lies halfway between the logits on both sides of the cut. If it is best to predict all images, the
+    threshold is 0, or just below the lowest logit if that logit is not positive. Entries with target −1 are ignored.
+
+    Thresholds are logits, since probabilities near 1 round to 1. ``thresholds.sigmoid()`` converts them to
+    probabilities.
 
     Args:
         logits: (N, C), finite.
@@ -45,14 +47,15 @@ def fit_thresholds(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def _fit_block(logits: Tensor, targets: Tensor) -> Tensor:
-    """Fits some labels. Row k of the sorted columns is the cut below it: the k + 1 highest logits are predicted."""
+    """Fits the thresholds of a block of labels. Cut k of a column predicts its k + 1 highest logits."""
     scores, order = logits.masked_fill(targets < 0, -torch.inf).sort(dim=0, descending=True)
     truth = targets.gather(0, order)
     below = torch.cat([scores[1:], scores.new_full((1, scores.size(1)), -torch.inf)])
     positives = (truth == 1).sum(dim=0)
     tp, predicted = (truth == 1).cumsum(dim=0), (truth >= 0).cumsum(dim=0)
     f1 = 2 * tp.double() / (predicted + positives).clamp(min=1)
-    f1 = f1.masked_fill((truth < 0) | (scores == below), -1)  # no cut at an unknown entry or between equal logits
+    # no cut below an unknown entry, and none between equal logits
+    f1 = f1.masked_fill((truth < 0) | (scores == below), -1)
     best = f1.argmax(dim=0, keepdim=True)  # the first maximum: the highest cut
     above, below = scores.gather(0, best)[0], below.gather(0, best)[0]
     lowest = torch.nextafter(above, above.new_full((), -torch.inf)).clamp(max=0)
@@ -71,6 +74,9 @@ def f1_per_label(logits: Tensor, targets: Tensor, thresholds: Tensor | None = No
 
     Returns:
         (C,) float64; NaN for a label without a positive image.
+
+    Raises:
+        InputError: if targets have other values.
     """
     targets = check_targets("targets", targets)
     cuts = torch.zeros(targets.size(1), dtype=torch.float64) if thresholds is None else thresholds

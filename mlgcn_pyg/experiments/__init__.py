@@ -1,4 +1,4 @@
-"""The paper's studies."""
+"""Experiments of the paper."""
 
 from mlgcn_pyg.experiments.head_comparison import HEADS, compare_heads
 

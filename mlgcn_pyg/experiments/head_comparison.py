@@ -1,4 +1,4 @@
-"""Does the graph help at all? ML-GCN and the fair linear baseline on the same features, for several seeds (Table 1)."""
+"""Compares ML-GCN with a linear baseline on the same features and with several seeds, as in Table 1."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -28,10 +28,10 @@ class FittedHead:
 
     Attributes:
         kind: ``"mlgcn"`` or ``"linear"``.
-        seed: the seed of its initial weights.
+        seed: the seed of the initial weights.
         head: the head after the last epoch.
-        history: the records of its epochs.
-        row: its metrics after the last epoch; see :func:`~mlgcn_pyg.evaluation.table1_row`.
+        history: the record of each epoch.
+        row: the metrics after the last epoch; see :func:`~mlgcn_pyg.evaluation.table1_row`.
     """
 
     kind: str
@@ -59,23 +59,23 @@ def compare_heads(
 ) -> list[FittedHead]:
     """Trains heads of each kind with several seeds on ``train``, and scores them on ``val`` after the last epoch.
 
-    All seeds of a kind are trained together. Seed s draws the initial weights of a head; the order of the images and
-    their views are those of ``config.seed`` for all heads.
+    All heads of a kind are trained together. The seed of a head determines its initial weights. The order of the images
+    and their views are those of ``config.seed`` for all heads.
 
     Args:
         train: the training features.
         val: the validation features, with the same labels.
         graph: the label graph; required for ``"mlgcn"``.
-        kinds: the kinds of heads, of ``"mlgcn"`` and ``"linear"``.
-        seeds: the number of heads of each kind; 3, so that a standard deviation is defined.
+        kinds: the kinds of heads to train: ``"mlgcn"``, ``"linear"`` or both.
+        seeds: the number of heads of each kind, with the seeds 0, 1, …; at least 2 for a standard deviation.
         config: the recipe; default: the paper's, ``HeadConfig()``.
         hidden_channels: the widths between the layers of the ML-GCN head; (1024,) is the paper's.
         learn_edges: whether the ML-GCN head learns the weights of the edges.
         learn_p: whether the ML-GCN head learns one p per label.
         device: the device to train on.
-        stream: True reads the caches in windows, False loads them; default: depends on free memory.
-        folder: a folder with one run per kind, which is resumed if it was interrupted; None writes no files.
-        progress: a function that is called with kind, seed and epoch record.
+        stream: True streams the caches in windows, False loads them into memory. Default: depends on free memory.
+        folder: the folder for one run per kind. Interrupted runs are resumed. None writes no files.
+        progress: a function that is called with the kind and the seed of a head and the record of its epoch.
 
     Returns:
         The trained heads, kind by kind, in the order of the seeds.
@@ -121,7 +121,11 @@ def build_head(
     learn_edges: bool = False,
     learn_p: bool = False,
 ) -> MLGCNHead | LinearHead:
-    """Returns a new head for the features and labels of ``train``. Arguments as in :func:`compare_heads`."""
+    """Returns a new head for the features and labels of ``train``. The arguments are those of :func:`compare_heads`.
+
+    Raises:
+        InputError: if ``kind`` is unknown, or ``graph`` is missing for ``"mlgcn"``.
+    """
     if check_choice("kind", kind, HEADS) == "linear":
         return LinearHead(train.num_labels, train.num_features, train.label_names)
     if graph is None:
@@ -144,7 +148,7 @@ def summarize_heads(fitted: Sequence[FittedHead]) -> dict[str, dict]:
 
 
 def describe_setup(train: FeatureCache, val: FeatureCache, config: HeadConfig, seeds: int) -> dict:
-    """Returns what the heads of one table share, as plain values, for JSON."""
+    """Returns what all heads of a comparison share, as plain values, for JSON."""
     recipe = {name: value for name, value in asdict(config).items() if name != "seed"}
     return {"config": recipe, "seeds": seeds, "train": _describe_cache(train), "val": _describe_cache(val)}
 

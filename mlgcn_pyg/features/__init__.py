@@ -1,4 +1,4 @@
-"""Feature files: the outputs of a backbone, computed once and read at the speed of memory."""
+"""Feature files: the outputs of a backbone, computed once and then mapped into memory."""
 
 from mlgcn_pyg.features.cache import FeatureCache
 from mlgcn_pyg.features.description import describe_cache

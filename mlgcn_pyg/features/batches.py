@@ -1,4 +1,4 @@
-"""Features and targets in batches: from a device that holds every row, or streamed from a file window by window.
+"""Yields features and targets in batches, from a device that holds all rows or streamed from a file in windows.
 
 Both kinds of source give the same batches. The order of an epoch and the view of each image are functions of
 (seed, epoch) alone (:mod:`mlgcn_pyg.features.epochs`), so that resuming an epoch requires only the number of the step.
@@ -23,7 +23,7 @@ from mlgcn_pyg.typing import RowSource
 if TYPE_CHECKING:
     from mlgcn_pyg.features.cache import FeatureCache
 
-RUN = 64  # batches whose targets are gathered by one call
+GROUP = 64  # batches whose targets are gathered by one call
 VIEWS = ("first", "mean")
 
 Item = TypeVar("Item")
@@ -31,7 +31,7 @@ Value = TypeVar("Value")
 
 
 class ResidentRows:
-    """Features and targets that a device holds; a batch is a gather by rows, without any work per image.
+    """Features and targets that are held on a device. A batch is one gather, without any work per image.
 
     Args:
         features: (N, D) or (N, V, D).
@@ -68,11 +68,11 @@ class ResidentRows:
 
     def batches(self, batch_size: int, seed: int, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """Yields features (B, D) as stored and targets (B, C) of each batch of :meth:`row_batches`."""
-        for run in self.row_batches(batch_size * RUN, seed, epoch, start // RUN):
-            # targets are small: one gather for many batches, then cut
-            run_targets = self.targets.index_select(0, self._images(run))
-            pairs = zip(run.split(batch_size), run_targets.split(batch_size), strict=True)
-            for rows, targets in islice(pairs, start % RUN, None):
+        for group in self.row_batches(batch_size * GROUP, seed, epoch, start // GROUP):
+            # targets are small, so one gather for many batches is faster
+            group_targets = self.targets.index_select(0, self._images(group))
+            pairs = zip(group.split(batch_size), group_targets.split(batch_size), strict=True)
+            for rows, targets in islice(pairs, start % GROUP, None):
                 yield self.features.index_select(0, rows), targets
             start = 0
 
@@ -104,16 +104,16 @@ class ResidentRows:
 class StreamedRows:
     """Features of a cache that is larger than memory, with the interface and the batches of :class:`ResidentRows`.
 
-    One window of rows is on the device. A thread reads the next window meanwhile, into pinned memory for CUDA. Every
-    window is read in runs of at least 32 neighbouring images and put in order on the device.
+    One window of rows is on the device. Meanwhile, a thread reads the next window, into pinned memory for CUDA. A
+    window is read in blocks of consecutive images, and its rows are put in order on the device.
 
     Args:
         cache: the feature cache.
         device: the device of the batches.
-        window: number of rows held at a time, at least one batch.
+        window: number of rows on the device at a time; at least the batch size.
 
     Raises:
-        InputError: if a batch is larger than the window, or if features are not finite, when they are read.
+        InputError: when rows are read, if a batch is larger than the window, or if features are not finite.
     """
 
     def __init__(self, cache: "FeatureCache", device: str | torch.device = "cpu", window: int = WINDOW):
@@ -169,7 +169,7 @@ class StreamedRows:
         return features, self.targets[start:stop]
 
     def _read(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Returns features and targets in the order of the file, and the place of each of ``rows`` among them."""
+        """Returns features and targets in the order of the file, and the position of each row of ``rows`` in them."""
         rows, order = rows.sort()
         images, views = rows // self.num_views, rows % self.num_views
         array = self.cache.features
@@ -188,12 +188,12 @@ class StreamedRows:
 
 
 def open_rows(cache: "FeatureCache", device: str | torch.device = "cpu", stream: bool | None = None) -> RowSource:
-    """Opens the rows of a cache on ``device``: resident, or streamed if they would take over half of the free memory.
+    """Opens the rows of a cache on ``device``: streamed if they exceed half of the free memory, else resident.
 
     Args:
         cache: the feature cache.
         device: the device of the batches.
-        stream: True streams, False loads; both give the same batches. Default: depends on free memory.
+        stream: True streams the rows, False loads them. Both give the same batches. Default: depends on free memory.
 
     Raises:
         InputError: if features are not finite.
@@ -213,7 +213,7 @@ def open_rows(cache: "FeatureCache", device: str | torch.device = "cpu", stream:
 
 
 def one_view(features: Tensor, views: str) -> Tensor:
-    """Returns (n, D) of features (n, V, D): the first view as stored, or the mean of all, in float32 at least."""
+    """Returns the first view (n, D) of features (n, V, D) as stored, or the mean of all views in at least float32."""
     if check_choice("views", views, VIEWS) == "first" or features.size(1) == 1:
         return features[:, 0]
     return features.to(torch.promote_types(features.dtype, torch.float32)).mean(dim=1)

@@ -26,21 +26,22 @@ class FeatureCache:
     No file handle is kept: a cache may be pickled, forked and read from many processes.
 
     Args:
-        path: a feature file, a glob pattern, or a list of files. Several files are one cache; the shards of an
-            extraction are sorted by their numbers.
+        path: a feature file, a glob pattern, or a list of files. Several files are joined; the shards of an extraction
+            are sorted by their numbers.
 
     Attributes:
         features: (N, V, D) float16 or float32, mapped into memory, read-only.
         targets: (N, C) int8 in {-1, 0, 1}.
         label_names: C strings.
         ids: N strings that name the images.
-        meta: provenance, of the first file.
+        meta: the provenance of the first file.
         path: the file or pattern, or the first file of a list.
         paths: the files.
 
     Raises:
-        InputError: if a file is missing, is not a feature file, is of a newer version, unfinished, truncated or
-            inconsistent, or if files do not fit together.
+        InputError: if a file is missing, is not a feature file, or has a newer format version.
+        InputError: if a file is unfinished, truncated or inconsistent.
+        InputError: if several files do not belong together.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp(), "tiny.h5")
@@ -86,9 +87,9 @@ class FeatureCache:
             features: (N, D) or (N, V, D).
             targets: (N, C) in {-1, 0, 1}.
             label_names: C strings.
-            ids: N strings that name the images; the row numbers by default.
+            ids: N strings that name the images. Default: the row numbers.
             dtype: type of the stored features, ``"float16"`` or ``"float32"``.
-            meta: provenance, as JSON can hold it.
+            meta: provenance, a dict that JSON can hold.
 
         Raises:
             InputError: if a feature is not finite or ``dtype`` cannot hold it, if shapes do not fit together, or if the
@@ -111,7 +112,7 @@ class FeatureCache:
         return cls(path)
 
     def digest(self) -> str:
-        """Returns a SHA-256 digest of features, targets and names; for features, of the checksums in the files."""
+        """Returns a SHA-256 digest of targets, names, and the checksums of the features (the features in version 1)."""
         sha = hashlib.sha256(json.dumps([self.label_names, self.ids, list(self.features.shape)]).encode())
         for content in (self.targets.numpy(), *self._digested):
             sha.update(np.ascontiguousarray(content).data)
@@ -119,22 +120,22 @@ class FeatureCache:
 
     @property
     def num_images(self) -> int:
-        """N."""
+        """The number of images, N."""
         return self.features.shape[0]
 
     @property
     def num_views(self) -> int:
-        """V."""
+        """The number of views per image, V."""
         return self.features.shape[1]
 
     @property
     def num_features(self) -> int:
-        """D."""
+        """The number of features per view, D."""
         return self.features.shape[2]
 
     @property
     def num_labels(self) -> int:
-        """C."""
+        """The number of labels, C."""
         return len(self.label_names)
 
     def __len__(self) -> int:
@@ -147,7 +148,7 @@ class FeatureCache:
         """Reads all features in one pass over the files. Checksums are not verified; see :func:`verify`.
 
         Args:
-            device: where the tensors are.
+            device: the device of the tensors.
 
         Returns:
             Features (N, V, D) as stored, and targets (N, C) int8.
@@ -178,8 +179,8 @@ class FeatureCache:
         Args:
             batch_size: B; the last batch may be smaller.
             shuffle: whether to draw the order of the rows at random.
-            generator: source of the random order, on the CPU; torch's default generator if None.
-            device: where the tensors are.
+            generator: a CPU generator for the random order. Default: torch's default generator.
+            device: the device of the tensors.
         """
         features, targets = self.load(device)
         yield from index_batches(features[:, 0], targets, check_positive("batch_size", batch_size), shuffle, generator)

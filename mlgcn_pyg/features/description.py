@@ -1,4 +1,4 @@
-"""Summarizes a cache without reading its features."""
+"""Summarises a cache without reading its features."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from mlgcn_pyg.features.provenance import KEY
 
 
 def describe_cache(path: str | Path | Sequence[str | Path]) -> dict[str, Any]:
-    """Returns sizes, label counts and provenance of a cache, as JSON can hold them.
+    """Returns the sizes, label counts and provenance of a cache as a dict that JSON can hold.
 
     Args:
         path: a file, a glob pattern, or a list of files.

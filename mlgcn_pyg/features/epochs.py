@@ -1,19 +1,19 @@
-"""The order of images in an epoch, and the view of each: functions of (seed, epoch) alone."""
+"""The order of images in an epoch, and the view of each image, as functions of (seed, epoch) alone."""
 
 import torch
 from torch import Tensor
 
 from mlgcn_pyg.seeding import derived_seed
 
-BLOCK = 32  # neighbouring images shuffled as a unit, so that a disk reads runs instead of single rows
+BLOCK = 32  # consecutive images that are shuffled as a unit, so that a disk reads blocks instead of single rows
 WINDOW = 16_384  # images shuffled together; a streamed pass holds this many (64 MiB of float16 at D = 2048)
 
 
 def epoch_order(num_images: int, seed: int, epoch: int) -> Tensor:
     """Returns the order (N,) of the images in an epoch: a permutation that depends on (seed, epoch) alone.
 
-    Up to 16,384 images, it is a uniform permutation. Beyond that, blocks of 32 neighbouring images are shuffled, and
-    then the images within each window of 16,384, so that a window can be read in runs.
+    Up to 16,384 images, the permutation is uniform. Beyond that, blocks of 32 consecutive images are shuffled, and then
+    the images within each window of 16,384, so that a window can be read block by block.
 
     >>> epoch_order(5, seed=0, epoch=1).sort().values.tolist()
     [0, 1, 2, 3, 4]
@@ -28,12 +28,12 @@ def epoch_order(num_images: int, seed: int, epoch: int) -> Tensor:
 
 
 def epoch_views(num_images: int, num_views: int, seed: int, epoch: int) -> Tensor:
-    """Returns the view (N,) in 0…V−1 that an epoch takes of each image, drawn uniformly from (seed, epoch) alone."""
+    """Returns the view (N,) of each image in an epoch, drawn uniformly from 0…V−1 by (seed, epoch) alone."""
     return torch.randint(num_views, (num_images,), generator=_generator("views", seed, epoch))
 
 
 def epoch_rows(num_images: int, num_views: int, seed: int, epoch: int) -> Tensor:
-    """Returns the rows (N,) of a table (N·V, D) in the order of an epoch, one drawn view of each image."""
+    """Returns the rows (N,) of an epoch in its order: one view of each image, as indices into a table (N·V, D)."""
     order = epoch_order(num_images, seed, epoch)
     if num_views == 1:
         return order

@@ -46,10 +46,16 @@ def extract_features(
     """Writes the backbone's features of every image to a feature file (:mod:`mlgcn_pyg.features.format`).
 
     The file is called ``<path>.partial`` until it is finished. If the process is killed, the next call verifies the
-    checksums of the batches in that file and computes only the others. The features are then byte for byte those of an
-    uninterrupted run; on a CPU, the call uses the number of threads with which the file was begun. A finished file with
-    the same content key is not computed again. Under ``torchrun`` or ``accelerate launch`` the processes share the
-    batches, and the first process merges their files.
+    batches in that file by their checksums, and computes only the batches that are missing or damaged. The features
+    then equal those of an uninterrupted run byte for byte. For this reason, a resumed extraction on a CPU uses as many
+    threads as the first call.
+
+    The *content key* is the part of the provenance that determines the features: the backbone and its weights, the
+    transform, the data set, and arguments such as ``batch_size``. If a finished file has the same content key, nothing
+    is computed.
+
+    Under ``torchrun`` or ``accelerate launch``, the processes share the batches, and the first process merges their
+    files.
 
     Args:
         backbone: maps images (B, 3, height, width) to features (B, D), with ``num_features`` = D; used in evaluation
@@ -57,30 +63,33 @@ def extract_features(
         dataset: items ``(image, target, index)``, with ``targets``, ``label_names``, ``ids`` and ``transform``. The
             ``repr`` of the transform is part of the content key.
         path: the feature file, which appears under this name only when it is complete.
-        batch_size: B, images per pass. The last bits of a row depend on it, so it is part of the content key.
-        device: where the backbone runs. ``"cuda"`` is a different GPU for each process.
+        batch_size: B, images per pass. The rounding of a row depends on it, so it is part of the content key.
+        device: the device of the backbone. ``"cuda"`` stands for a different GPU in each process.
         dtype: type of the stored features, ``"float16"`` or ``"float32"``.
-        precision: arithmetic of the backbone: ``"float32"`` (without TF32), or autocast to ``"bf16"`` or ``"fp16"``.
+        precision: precision of the backbone: ``"float32"`` (without TF32), or autocast to ``"bf16"`` or ``"fp16"``.
         views: V, views per image. View 0 is the result of the data set's transform.
         view_transform: random transform of a PIL image to a tensor, for the other views.
         seed: seed of the views. The random numbers of a view depend on the seed, the image's id and the view's number.
         num_workers: worker processes that decode images; 0 decodes in this process.
-        on_error: what happens if images cannot be decoded: ``"stop"`` raises an error that names and counts them;
-            ``"skip"`` leaves them out and lists them in ``meta["skipped"]``, and decodes all images once more first.
-        shard: (i, n) computes only the i-th of n runs of batches, i from 0, for machines without a shared file system.
-            :class:`FeatureCache` opens the n files as one cache.
-        overwrite: replaces a file with a different content key. The old file stays until the new one is finished.
-        progress: called after each batch with the number of finished images and a description.
-        notify: called with a sentence if the file exists, is resumed, or is damaged.
+        on_error: what to do with images that cannot be decoded. ``"stop"`` raises an error that names and counts them.
+            ``"skip"`` leaves them out and lists them in ``meta["skipped"]``; to find them, it first decodes all images.
+        shard: (i, n) computes only part i of n, with 0 ≤ i < n, for machines without a shared file system. Each part
+            consists of consecutive batches. :class:`FeatureCache` opens the n files as one cache.
+        overwrite: whether to replace a finished file, whatever its content key. The old file stays until the new file
+            is finished.
+        progress: a function that is called after each batch with the number of finished images and a description.
+        notify: a function that is called with a sentence if the file exists, is resumed, or is damaged.
 
     Returns:
         The finished cache.
 
     Raises:
-        InputError: if ``path`` holds a file with a different content key (the error names each field that differs); if
-            it is in use by another process or cannot be written; if the disk is full; if images cannot be decoded; if
-            ``dtype`` cannot hold a value (the error names the image); if a batch does not fit in the device's memory;
-            if an argument is invalid.
+        InputError: if an argument is invalid.
+        InputError: if ``path`` holds a file with a different content key; the error names each field that differs.
+        InputError: if ``path`` is in use by another process or cannot be written, or the disk is full.
+        InputError: if images cannot be decoded.
+        InputError: if ``dtype`` cannot hold a value; the error names the image.
+        InputError: if a batch does not fit in the device's memory.
 
     >>> import tempfile
     >>> from mlgcn_pyg.datasets import Scenes, eval_transform
@@ -111,7 +120,7 @@ def extract_features(
             progress=progress,
             notify=notify or _ignore,
         )  # fmt: skip
-        # pinned memory would otherwise take memory of the first GPU in every process
+        # otherwise, pinning memory would allocate memory on the first GPU in every process
         with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
             _extract(plan, ranks, _Computation(backbone, source, device, num_workers, progress))
     return FeatureCache(path)
@@ -126,7 +135,7 @@ def _rank_device(device: torch.device, ranks: Ranks) -> torch.device:
     if device != torch.device("cuda"):
         return device
     if ranks.local_rank >= (count := torch.cuda.device_count()):
-        found = f"{count} GPUs for process {ranks.local_rank} of this machine, counted from 0"
+        found = f"{count} GPUs for process {ranks.local_rank} (from 0) of this machine"
         fix = ("start fewer processes, or pass ", Argument("device", "cpu"))
         raise InputError("device", "a GPU for every process", found, fix)
     return torch.device("cuda", ranks.local_rank)
@@ -141,7 +150,7 @@ def _extract(plan: Plan, ranks: Ranks, computation: "_Computation") -> None:
             lock.enter_context(plan.locked())
             return plan.prepare()
 
-        # asked before the lock too: a finished file may be where nothing can be written
+        # checked before locking too, since a finished file may be in a folder that is read-only
         if ranks.share(plan.finished) or (missing := ranks.share(begin)) is None:
             if ranks.rank == 0:
                 plan.notify(exists)
@@ -150,11 +159,11 @@ def _extract(plan: Plan, ranks: Ranks, computation: "_Computation") -> None:
         if ranks.rank > 0:
             with FeatureWriter(plan.helper_file(ranks.rank), reserve=False) as writer:
                 computation.write(writer, batches)
-            ranks.barrier()  # the first process merges the file now
+            ranks.barrier()  # all files are complete; the first process merges them
         else:
             with FeatureWriter(plan.partial) as writer:
                 computation.write(writer, batches)
-                ranks.barrier()  # the files of the others are complete
+                ranks.barrier()  # the files of the other processes are complete
                 _merge(plan, writer, sorted(set(missing) - set(batches)))
         ranks.barrier()
 
@@ -169,7 +178,7 @@ def _merge(plan: Plan, writer: FeatureWriter, missing: list[int]) -> None:
 
 @dataclass(frozen=True)
 class _Computation:
-    """How batches are computed; the fields are arguments of :func:`extract_features`."""
+    """The computation of batches. The fields are arguments of :func:`extract_features`."""
 
     backbone: FeatureExtractor
     source: Views
@@ -180,13 +189,13 @@ class _Computation:
     def write(self, writer: FeatureWriter, batches: Sequence[int]) -> None:
         """Computes and writes batches."""
         contents = writer.contents
-        number = {name: row for row, name in enumerate(self.source.dataset.ids)}
+        row_of = {name: row for row, name in enumerate(self.source.dataset.ids)}
         ids = [contents.ids[slice(*contents.rows(batch))] for batch in batches]
         finished = len(contents.ids) - sum(map(len, ids))
-        rows = [[number[name] for name in names] for names in ids]
+        rows = [[row_of[name] for name in names] for names in ids]
         threads = torch.get_num_threads()
         try:
-            torch.set_num_threads(contents.meta.get("threads") or threads)  # decides last bits
+            torch.set_num_threads(contents.meta.get("threads") or threads)  # affects the rounding
             computed = self._features(rows, contents.meta["precision"])
             for batch, names, features in zip(batches, ids, computed, strict=True):
                 writer.write_batch(batch, storable(features, contents.dtype.name, names))
@@ -206,7 +215,7 @@ class _Computation:
             for images in image_batches(self.source, rows, self.num_workers, pinned, self.progress):
                 count = len(images)
                 images = images.to(self.device, non_blocking=True)
-                with _arithmetic(self.device, precision):
+                with _precision(self.device, precision):
                     views = [self.backbone(view) for view in images.unbind(1)]
                 yield torch.stack(views, dim=1).float()
         except torch.OutOfMemoryError as error:
@@ -217,11 +226,11 @@ class _Computation:
 
 
 @contextmanager
-def _arithmetic(device: torch.device, precision: str) -> Iterator[None]:
-    """Makes repeated computations equal bit for bit, and disables TF32, which torch uses in convolutions by default."""
-    cudnn, half = torch.backends.cudnn, PRECISIONS[precision]
+def _precision(device: torch.device, precision: str) -> Iterator[None]:
+    """Sets the precision, and makes results deterministic. TF32, torch's default for convolutions, is disabled."""
+    cudnn, dtype = torch.backends.cudnn, PRECISIONS[precision]
     with (
         cudnn.flags(enabled=cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=False),
-        torch.autocast(device.type, half, enabled=half is not None),
+        torch.autocast(device.type, dtype, enabled=dtype is not None),
     ):
         yield

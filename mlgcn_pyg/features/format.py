@@ -40,10 +40,10 @@ Guarantees
     * After a crash or a power failure, the writer keeps each batch whose rows match their checksum, and no other.
     * Two writers of one file exclude each other, also from different machines if the file system has shared locks.
 
-    These are tested on Linux. The code is written for macOS and Windows too, but was not run on them. It claims disk
-    space on them by writing zeros, which detects a full disk before the work on most file systems. Windows cannot flush
-    a folder: a power failure may undo the final rename, which the next run then repeats. Windows does not replace a
-    file that a program has open or mapped: the rename fails, and the next run repeats it.
+    The guarantees are tested on Linux. The code is also written for macOS and Windows, but was not run on them. There
+    it claims disk space by writing zeros, which detects a full disk early on most file systems. Windows cannot
+    flush a folder, so a power failure may undo the final rename; the next run repeats it. Windows does not replace a
+    file that a program has open or mapped, so the rename may fail; the next run repeats it.
 """
 
 import json
@@ -96,13 +96,13 @@ def _as_json(meta: dict[str, Any]) -> str:
 
 
 def _claim(path: Path, size: int) -> None:
-    """Detects a full disk early: HDF5 would print many errors, and raise some that are not OSErrors."""
+    """Detects a full disk early, since HDF5 would print many errors and raise errors that are not OSErrors."""
     with open(path, "wb+") as file, enough_disk(path, size, "free disk space and run again"):
         preallocate(file.fileno(), 0, size + HDF5_SIZE)
 
 
 def _allocate(file: Any, header: Header) -> None:
-    """Allocates contiguous storage without filling it: the structure of the file does not change afterwards."""
+    """Allocates contiguous storage for the rows without filling it, after which the file's structure is final."""
     options = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     options.set_layout(h5py.h5d.CONTIGUOUS)
     options.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)

@@ -39,7 +39,7 @@ class Header:
 
     @property
     def num_batches(self) -> int:
-        """K."""
+        """The number of batches, K."""
         return num_batches(self.shape[0], self.batch_size)
 
     @property
@@ -54,16 +54,16 @@ class Header:
 
 @dataclass(frozen=True, kw_only=True)
 class Contents(Header):
-    """A feature file that was read, except its rows.
+    """The content of an existing feature file except its rows.
 
     Attributes:
         version: format version.
         done: (K,) uint8; in version 1, one entry for the whole file.
-        checksums: (K, 32) uint8; no row in version 1.
-        offset: position of ``/features`` in the file, in bytes; 0 if it is empty.
+        checksums: (K, 32) uint8; (0, 32) in version 1.
+        offset: position of ``/features`` in the file, in bytes; 0 if there are no features.
         done_offset: position of ``/done``.
         checksums_offset: position of ``/checksums``.
-        identity: device and inode, which identify the file: the path may be given to a different file.
+        identity: device and inode, which identify the file even if a different file replaces it at its path.
     """
 
     version: int
@@ -76,7 +76,7 @@ class Contents(Header):
 
     @property
     def has_checksums(self) -> bool:
-        """False for version 1."""
+        """Whether the file has checksums; False for version 1."""
         return self.version > 1
 
 
@@ -96,7 +96,7 @@ def header_digest(header: Header, meta: str) -> str:
     The line is ``[shape, dtype, batch_size, label_names, ids, meta]``.
 
     Args:
-        header: all parts but ``meta``.
+        header: the other parts.
         meta: the attribute ``meta`` as it is stored.
     """
     shape, names, ids = [int(size) for size in header.shape], list(header.label_names), list(header.ids)
@@ -149,4 +149,4 @@ def checked_header(
 def _check_texts(argument: str, texts: Sequence[str]) -> None:
     for text in texts:
         if "\0" in check_text(argument, text):
-            raise InputError(argument, "text without NUL, which ends a text in HDF5", ascii(text))
+            raise InputError(argument, "text without NUL characters, which end strings in HDF5", ascii(text))

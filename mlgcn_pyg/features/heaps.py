@@ -1,7 +1,8 @@
-"""Checks the heaps in which HDF5 keeps texts: the library never returns from reading one with a damaged size.
+"""Checks the global heaps in which HDF5 stores strings, since the HDF5 library loops forever in a damaged heap.
 
-A heap is ``GCOL``, its version, its size, and then objects: index, size, and content padded to a multiple of 8 bytes.
-Object 0 is the free space; its size includes its head.
+A heap consists of the signature ``GCOL``, a version, the size of the heap, and a list of objects. An object consists of
+a header with its index and size, and of its content, padded to a multiple of 8 bytes. Object 0 is the free space; only
+its size includes the header.
 """
 
 import mmap
@@ -14,11 +15,11 @@ import h5py
 from mlgcn_pyg.errors import InputError
 
 SIGNATURE = b"GCOL\x01\0\0\0"
-HEAD = struct.Struct("<HHIQ")  # of an object: index, references, reserved, size
+OBJECT_HEADER = struct.Struct("<HHIQ")  # index, references, reserved, size
 
 
 def check_heaps(file: Any, path: Path) -> None:
-    """Checks that the objects of every heap outside the rows of ``/features`` follow one another.
+    """Checks that every heap outside the rows of ``/features`` consists of complete objects.
 
     Args:
         file: the open HDF5 file.
@@ -30,23 +31,24 @@ def check_heaps(file: Any, path: Path) -> None:
     features = file.get("features")
     if not isinstance(features, h5py.Dataset):
         return  # not a feature file
-    rows = features.id.get_offset() or 0
+    rows_start = features.id.get_offset() or 0
+    rows_stop = rows_start + features.id.get_storage_size() if rows_start else 0
     with open(path, "rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        for start, stop in ((0, rows), (rows + features.id.get_storage_size() if rows else 0, len(data))):
-            place = data.find(SIGNATURE, start, stop)
-            while place >= 0:
-                if not _is_intact(data, place):
-                    raise InputError("path", "texts that can be read", f"damaged texts in {path}")
-                place = data.find(SIGNATURE, place + 8, stop)
+        for start, stop in ((0, rows_start), (rows_stop, len(data))):
+            position = data.find(SIGNATURE, start, stop)
+            while position >= 0:
+                if not _is_intact(data, position):
+                    raise InputError("path", "strings that can be read", f"damaged strings in {path}")
+                position = data.find(SIGNATURE, position + 8, stop)
 
 
-def _is_intact(data: mmap.mmap, place: int) -> bool:
-    end = place + int.from_bytes(data[place + 8 : place + 16], "little")
-    place += 16
-    while place + HEAD.size <= min(end, len(data)):
-        index, _, _, size = HEAD.unpack_from(data, place)
-        step = HEAD.size + -(-size // 8) * 8 if index else size
+def _is_intact(data: mmap.mmap, position: int) -> bool:
+    end = position + int.from_bytes(data[position + 8 : position + 16], "little")
+    position += 16
+    while position + OBJECT_HEADER.size <= min(end, len(data)):
+        index, _, _, size = OBJECT_HEADER.unpack_from(data, position)
+        step = OBJECT_HEADER.size + -(-size // 8) * 8 if index else size
         if not step:
             return False
-        place += step
-    return place <= end <= len(data)
+        position += step
+    return position <= end <= len(data)

@@ -1,4 +1,4 @@
-"""Images as batches of views, decoded by worker processes if wanted."""
+"""Loads images as batches of views, optionally in worker processes."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -19,16 +19,16 @@ class Views(Dataset[Tensor]):
     """The views (V, 3, height, width) of each image.
 
     View 0 is the result of the data set's transform, the others are results of ``view_transform``. The random numbers
-    of view v depend on (seed, id of the image, v) only, and on no worker, order or batch.
+    of view v depend only on the seed, the id of the image and v, not on the worker, the order or the batch.
 
     Args:
         dataset: the images. Several views require a method ``image(index)`` that returns the untransformed image.
         views: V.
-        view_transform: image → tensor; required for several views.
+        view_transform: a transform of a PIL image to a tensor. Required for several views.
         seed: seed of the views.
 
     Raises:
-        InputError: if several views are wanted without ``view_transform`` or the method ``image``.
+        InputError: if ``views`` > 1 without ``view_transform``, or without the method ``image``.
     """
 
     def __init__(
@@ -74,19 +74,20 @@ def image_batches(
     """Yields (B, V, 3, height, width) for each list of image numbers, in order.
 
     Raises:
-        InputError: if an image cannot be decoded. All images are then decoded to name and count those.
+        InputError: if an image cannot be decoded. All images are then decoded, so that the error names and counts the
+            images that cannot be decoded.
     """
     try:
         yield from load_batches(views, batches=batches, num_workers=num_workers, pin_memory=pin_memory)
     except InputError as error:
         broken = broken_images(views.dataset, num_workers, progress)
-        if not broken:  # not an image, or one that can be decoded now
+        if not broken:  # the error is not about an image, or the image can be decoded now
             raise
         raise broken_error(views.dataset, broken) from error
 
 
 class _Problems(Dataset[str | None]):
-    """Item k is None if the image of row ``rows[k]`` can be decoded, else the reason why not."""
+    """Item k is None if the image with index ``rows[k]`` can be decoded, else the error message."""
 
     def __init__(self, dataset: LabeledDataset, rows: Sequence[int]):
         self.dataset, self.rows = dataset, rows
@@ -110,8 +111,8 @@ def broken_images(
     Args:
         dataset: the images.
         num_workers: worker processes that decode; 0 decodes in this process.
-        progress: called after each image with the number of images so far and a description.
-        rows: the images to decode; all by default.
+        progress: a function that is called after each image with the number of images so far and a description.
+        rows: the indices of the images to decode. Default: all images.
     """
     rows = range(len(dataset)) if rows is None else rows
     reasons = load_batches(_Problems(dataset, rows), num_workers=num_workers)

@@ -15,7 +15,7 @@ from mlgcn_pyg.features.provenance import KEY, differences, is_extracted
 from mlgcn_pyg.features.reading import read_contents
 from mlgcn_pyg.files import existing_file
 
-# fields in which the files of one cache must agree: their data may differ, the way they were computed may not
+# fields in which the files of a cache must agree: the files may have different data, computed in the same way
 SHARED = tuple(name for name in KEY if name not in ("dataset_sha256", "shard", "batch_size", "seed"))
 
 
@@ -27,7 +27,7 @@ class Part(NamedTuple):
 
 
 def open_parts(path: str | Path | Sequence[str | Path]) -> list[Part]:
-    """Reads the files of a cache except their rows, and checks them against each other.
+    """Reads the files of a cache except their rows, and checks that they belong together.
 
     Args:
         path: a file, a glob pattern, or a list of files.
@@ -37,8 +37,9 @@ def open_parts(path: str | Path | Sequence[str | Path]) -> list[Part]:
         pattern in the order of :func:`matching_files`.
 
     Raises:
-        InputError: if there is no file; if a shard is missing or repeated; if labels, sizes, or the way in which the
-            features were computed differ; if an image is in two files.
+        InputError: if there is no file.
+        InputError: if a shard is missing or repeated, or an image is in two files.
+        InputError: if labels, sizes, or the way in which the features were computed differ.
     """
     paths = matching_files(path) if isinstance(path, str | Path) else [Path(file) for file in path]
     if not paths:
@@ -53,7 +54,7 @@ def open_parts(path: str | Path | Sequence[str | Path]) -> list[Part]:
 def matching_files(path: str | Path) -> list[Path]:
     """Returns the file ``path``, or the finished files that match a glob pattern.
 
-    Files are sorted by name, numbers within names by value.
+    Files are sorted by name. Numbers within names are sorted by value.
 
     Raises:
         InputError: if no file matches the pattern.
@@ -81,12 +82,12 @@ def _in_order(parts: list[Part]) -> list[Part]:
     if any(count != total for _, count in shards) or sorted(numbers) != list(range(total)):
         missing = [k for k in range(total) if k not in numbers]
         found = f"shards {sorted(numbers)}" + (f" without {missing}" if missing else " of different counts")
-        raise InputError("path", f"each of the {total} shards once", found, "extract the missing ones")
+        raise InputError("path", f"each of the {total} shards once", found, "extract the missing shards")
     return sorted(parts, key=lambda part: part.contents.meta["shard"][0])
 
 
 def _shard(meta: dict[str, Any]) -> tuple[int, int] | None:
-    """(i, n) of an extraction's shard; the word may mean anything in features of a different origin."""
+    """Returns (i, n) for a shard of an extraction; None for other files, whose ``shard`` may have any meaning."""
     match meta.get("shard"):
         case [int(i), int(n)] if is_extracted(meta) and not (isinstance(i, bool) or isinstance(n, bool)):
             return i, n
@@ -108,16 +109,16 @@ def _check_alike(parts: list[Part]) -> None:
     seen: dict[str, Path] = {}
     for path, contents in parts:
         for name in contents.ids:
-            if name in seen:  # the ids within a file differ
+            if name in seen:  # ids are unique within each file
                 raise InputError("path", "each image in one file", f"{name} in {seen[name]} and {path}")
             seen[name] = path
 
 
 class JoinedRows:
-    """The rows of several arrays as one array, read on access; indexed with a slice or a list of rows.
+    """The rows of several arrays as one array, which reads them when it is indexed with a slice or a list of rows.
 
     Args:
-        arrays: (N_k, V, D) each.
+        arrays: arrays of shape (N_k, V, D).
 
     Attributes:
         shape: (ΣN_k, V, D).

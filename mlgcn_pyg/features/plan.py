@@ -1,4 +1,4 @@
-"""What an extraction has to do: nothing, the remaining batches of an interrupted one, or all batches."""
+"""Plans an extraction: nothing to do, the remaining batches of an interrupted extraction, or all batches."""
 
 import glob
 import os
@@ -28,10 +28,10 @@ class Plan:
         source: the images.
         wanted: provenance of the features to compute, with the content key.
         on_error: ``"stop"`` or ``"skip"``.
-        overwrite: whether a file of a different content key may be replaced.
+        overwrite: whether to replace a finished file, whatever its content key.
         num_workers: worker processes that decode images.
-        progress: called with a number of images and a description.
-        notify: called with a sentence.
+        progress: a function that is called with a number of images and a description.
+        notify: a function that is called with a sentence.
     """
 
     path: Path
@@ -50,10 +50,10 @@ class Plan:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Within the block no other extraction or repair writes the file.
+        """Locks the file against other extractions and repairs within the block.
 
         Raises:
-            InputError: if one does, or if the file cannot be written.
+            InputError: if another process is writing the file, or if it cannot be written.
         """
         check_file_name("path", self.path)
         check_file_name("path", self.partial)
@@ -66,7 +66,7 @@ class Plan:
             yield
 
     def finished(self) -> bool:
-        """Whether the finished file exists.
+        """Returns whether the finished file exists and is kept; False with ``overwrite``.
 
         Raises:
             InputError: if its content key differs; the error names each field that differs.
@@ -80,7 +80,7 @@ class Plan:
         """Creates the unfinished file, or reads the one of an interrupted extraction.
 
         Returns:
-            The batches to compute; None if the finished file exists.
+            The batches to compute; None if the finished file exists and is kept.
 
         Raises:
             InputError: if the file exists with a different content key; the error names each field that differs.
@@ -89,7 +89,7 @@ class Plan:
             return None
         unfinished = self._unfinished()
         if unfinished is not None and self.on_error == "skip" and unfinished.meta["on_error"] == "stop":
-            # the set of images may change; batches that stay the same are merged below
+            # the set of images may change; batches that do not change are merged below
             os.replace(self.partial, f"{self.partial}.rank-before")
             self._create()
         elif unfinished is None:
@@ -106,7 +106,7 @@ class Plan:
         return missing
 
     def collect(self, writer: FeatureWriter, missing: list[int]) -> list[int]:
-        """Merges the files of other processes, of this or of an interrupted run, and removes them.
+        """Merges the files of other processes of this run or of an interrupted run, and removes these files.
 
         Returns:
             The batches that are still missing.
@@ -115,7 +115,7 @@ class Plan:
             try:
                 meta = read_contents(file, complete=False).meta
                 same = not differences(meta, self.wanted, KEY + ENVIRONMENT)
-            except InputError:  # its process was killed before the structure was complete
+            except InputError:  # the process was killed before the header was complete
                 same = False
             if same:
                 missing = merge(writer, file, missing)
@@ -143,7 +143,7 @@ class Plan:
             if start not in (b"", bytes(len(start)), b"\x89HDF\r\n\x1a\n"):
                 found = f"a different file, {self.partial}"
                 raise InputError("path", "an unfinished feature file", found, "remove it") from error
-            if start.strip(b"\0"):  # killed before the structure was complete, or damaged since
+            if start.strip(b"\0"):  # killed before the header was complete, or damaged later
                 self.notify(f"{self.partial} cannot be resumed ({error}); starting again")
             return None
         if not self.overwrite:

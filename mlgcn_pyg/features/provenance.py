@@ -1,4 +1,4 @@
-"""The origin of features: enough to compute them again, and to notice when the result would differ."""
+"""The provenance of features: what is needed to compute them again, and to detect that they would differ."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ KEY = (
     "backbone", "weights_sha256", "pool", "num_features", "transform", "image_size", "dtype", "precision",
     "batch_size", "views", "view_transform", "seed", "dataset_sha256", "shard",
 )  # fmt: skip
-# these may change last bits too: one file is computed with one value of each
+# these may change the rounding: an extraction is resumed only with the same values
 ENVIRONMENT = ("device", "versions")
 
 
@@ -39,7 +39,7 @@ class Difference:
     wanted: object
 
     def text(self, stored_in: str = "in the file", wanted_in: str = "requested") -> str:
-        """Describes the difference: ``"batch_size: 32 in the file, 16 requested"``."""
+        """Returns the difference as text, such as ``"batch_size: 32 in the file, 16 requested"``."""
         return f"{self.field}: {_short(self.stored)} {stored_in}, {_short(self.wanted)} {wanted_in}"
 
 
@@ -66,7 +66,7 @@ def provenance(
     shard: tuple[int, int] | None = None,
     device: torch.device | str = "cpu",
 ) -> dict[str, Any]:
-    """Returns everything that decides the rows of a feature file, as JSON can hold it.
+    """Returns everything that determines the rows of a feature file, as a dict that JSON can hold.
 
     The arguments are those of :func:`~mlgcn_pyg.features.extract_features`.
     """
@@ -95,7 +95,7 @@ def provenance(
 
 
 def is_extracted(meta: Mapping[str, Any]) -> bool:
-    """Whether an extraction made the file, so that it can compute the rows again."""
+    """Returns whether an extraction wrote the file, so that an extraction can compute its rows again."""
     return set(KEY) <= meta.keys()
 
 
@@ -117,21 +117,21 @@ def _size(path: Path | None) -> int | None:
 
 
 def _weights_digest(backbone: FeatureExtractor) -> str:
-    """The result of the backbone's method ``digest`` if it has one, else a digest of all tensors in its state."""
+    """Returns ``backbone.digest()`` if the method exists, else a digest of all tensors in the state of the backbone."""
     if digest := getattr(backbone, "digest", None):
         return str(digest())
     return tensor_digest({name: value for name, value in backbone.state_dict().items() if isinstance(value, Tensor)})
 
 
 def _hardware(device: torch.device) -> str:
-    """The kind of device with what decides its last bits: the model of the GPU, or the instructions of the CPU."""
+    """Returns the kind of device, with what affects the rounding: the GPU's model, or the CPU's instruction set."""
     if device.type == "cuda":
         return f"cuda ({torch.cuda.get_device_name(device)})"
     return f"cpu ({torch.backends.cpu.get_cpu_capability()})" if device.type == "cpu" else device.type
 
 
 def _described(transform: Callable[..., Any] | None) -> str:
-    """The ``repr`` of a transform without line breaks and memory addresses."""
+    """Returns the ``repr`` of a transform without line breaks and memory addresses."""
     return re.sub(r" at 0x[0-9a-fA-F]+", "", printable_line(repr(transform)))
 
 
@@ -141,13 +141,13 @@ def _short(value: object) -> str:
 
 
 def _image_size(dataset: LabeledDataset) -> list[int] | None:
-    """The size (height, width) that the transform gives a blank image; None if it does not take one of 64 × 64."""
+    """Returns the size (height, width) of a transformed 64 × 64 image; None if the transform rejects this image."""
     transform = getattr(dataset, "transform", None)
     if transform is None:
         return None
     try:
         with seeded("image size"):
             shape = getattr(transform(Image.new("RGB", (64, 64))), "shape", None)
-    except Exception:  # such as a crop larger than the image; its size is in the transform's repr too
+    except Exception:  # such as a crop larger than the image; the transform's repr contains the size too
         return None
     return None if shape is None else list(shape[-2:])

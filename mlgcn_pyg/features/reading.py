@@ -1,4 +1,4 @@
-"""Reads a feature file except its rows, and refuses every file that the format does not allow."""
+"""Reads a feature file except its rows, and rejects every file that the format does not allow."""
 
 import json
 import os
@@ -24,17 +24,17 @@ class NewerFormat(InputError):
 
 
 def read_contents(path: Path, *, complete: bool = True) -> Contents:
-    """Reads everything but the rows of a feature file.
+    """Reads a feature file except its rows.
 
     Args:
         path: the file.
-        complete: whether to refuse a file in which batches are missing.
+        complete: whether to reject a file in which batches are missing.
 
     Raises:
         InputError: if the file is not a feature file, of a newer version, incomplete, truncated or inconsistent.
     """
     try:
-        # opened first: if the file is replaced meanwhile, its identity is the older one, and its rows are refused
+        # the stream comes first: if the file is replaced in between, the identity is the old one, and rows are refused
         with open(path, "rb") as stream, h5py.File(path, "r", locking=False) as file:
             contents = _checked_contents(file, identity(stream.fileno()), path)
     except OSError as error:
@@ -64,7 +64,7 @@ def _checked_contents(file: Any, file_identity: tuple[int, int], path: Path) -> 
         raise
     except Exception as error:  # h5py raises almost anything for parts of an unexpected kind
         found = f"{path} ({first_line(error)})"
-        raise InputError("path", "a feature file as the format describes", found) from error
+        raise InputError("path", "a feature file in the documented format", found) from error
     return contents
 
 

@@ -17,10 +17,10 @@ CHUNK = 1 << 26  # bytes that pass through pinned memory at a time
 
 
 class Rows:
-    """The place of the rows (N, V, D) of a feature file; no handle is kept.
+    """The location of the rows (N, V, D) of a feature file. The file is not kept open.
 
-    Targets and names were read from the file before. They belong to its rows only, so every method raises InputError
-    if a different file has the path by then.
+    Targets and names that were read earlier belong to the rows of that file only. Every method therefore raises an
+    InputError if ``path`` has become a different file in the meantime.
 
     Args:
         path: the file.
@@ -52,9 +52,9 @@ class Rows:
             return np.memmap(file, self.dtype, "r", self.offset, self.shape)
 
     def read_into(self, out: Tensor) -> None:
-        """Reads all rows; faster than a copy out of the mapping.
+        """Reads all rows into ``out``, which is faster than a copy of :meth:`mapped`.
 
-        The memory of a GPU is filled through a buffer of pinned memory: the host never holds all rows.
+        The rows reach a GPU through a buffer of pinned memory, so that the host never holds all rows.
 
         Args:
             out: (N, V, D), contiguous, of the file's dtype.
@@ -69,7 +69,7 @@ class Rows:
             for piece in data.split(CHUNK):
                 self._read(file, buffer[: len(piece)] if staged else piece)
                 if staged:
-                    piece.copy_(buffer[: len(piece)])  # synchronous: the next piece uses the same buffer
+                    piece.copy_(buffer[: len(piece)])  # synchronous, since the next piece uses the same buffer
 
     def _read(self, file: FileIO, piece: Tensor) -> None:
         view = piece.numpy().data

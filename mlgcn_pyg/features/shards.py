@@ -8,7 +8,7 @@ from mlgcn_pyg.features.header import num_batches
 
 
 def shard_rows(num_images: int, batch_size: int, shard: Sequence[int] | None) -> range:
-    """Returns the rows of shard i of n, a run of whole batches; all rows if ``shard`` is None.
+    """Returns the rows of shard i of n, which are whole consecutive batches; all rows if ``shard`` is None.
 
     >>> [shard_rows(10, 4, (i, 2)) for i in range(2)]
     [range(0, 4), range(4, 10)]
@@ -20,7 +20,11 @@ def shard_rows(num_images: int, batch_size: int, shard: Sequence[int] | None) ->
 
 
 def check_shard(shard: tuple[int, int] | None) -> tuple[int, int] | None:
-    """Returns ``shard`` as (i, n) with 0 ≤ i < n; raises InputError for anything else."""
+    """Returns ``shard`` as (i, n), or None.
+
+    Raises:
+        InputError: if it is neither None nor (i, n) with 0 ≤ i < n.
+    """
     if shard is None:
         return None
     if isinstance(shard, str) or len(shard) != 2:

@@ -1,4 +1,4 @@
-"""Checks whether a feature file is still what was written, and repairs damaged ones."""
+"""Verifies feature files against their checksums, and repairs damaged files."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -26,12 +26,12 @@ class Report:
 
     Attributes:
         path: the file.
-        contents: everything in it but the rows.
+        contents: the content of the file except its rows.
         damaged: batches whose rows do not match their checksums.
         unfinished: batches that are not marked as done.
         not_finite: rows with NaN or Inf.
-        repeated: groups of images with equal features, bit for bit: the same image under several names, or the output
-            of a constant backbone. This is not damage.
+        repeated: groups of images with features that are equal bit for bit. This is not damage: an image may have
+            several names, or the backbone may be constant.
         checked: whether the file has checksums (version 1 has none).
     """
 
@@ -49,23 +49,23 @@ class Report:
         return not (self.damaged or self.unfinished or self.not_finite)
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns the report as JSON can hold it."""
+        """Returns the report as a dict that JSON can hold."""
         names = ("damaged", "unfinished", "not_finite", "repeated", "checked")
         header = {"file": str(self.path), "good": self.good, "images": self.contents.shape[0]}
         return header | {name: getattr(self, name) for name in names}
 
 
 def verify(path: str | Path, progress: Callable[[int, str], None] | None = None) -> Report:
-    """Reads a feature file completely, finished or unfinished, one batch at a time.
+    """Verifies all rows of a finished or unfinished feature file, one batch at a time.
 
     Names, targets and provenance are compared with their digest when the file is opened.
 
     Args:
         path: the file.
-        progress: called after each batch with the number of images that were read and a description.
+        progress: a function that is called after each batch with the number of images read and a description.
 
     Returns:
-        What was found.
+        The :class:`Report`.
 
     Raises:
         InputError: if the file cannot be opened as a feature file.
@@ -73,7 +73,7 @@ def verify(path: str | Path, progress: Callable[[int, str], None] | None = None)
     path = existing_file("path", path)
     contents = read_contents(path, complete=False)
     report = Report(path, contents, checked=contents.has_checksums)
-    fingerprints = np.zeros((contents.shape[0], 2), np.uint64)  # 16 bytes per row; 0 for a row that was never written
+    fingerprints = np.zeros((contents.shape[0], 2), np.uint64)  # 16 bytes per row; 0 for a row that is not written yet
     with Rows(path, contents).opened() as file:
         for start, stop, batch in _batches(contents):
             rows = _read_rows(file, contents, start, stop)
@@ -118,21 +118,22 @@ def _read_rows(file: FileIO, contents: Contents, start: int, stop: int) -> np.nd
 
 
 def repair(path: str | Path, progress: Callable[[int, str], None] | None = None) -> Report:
-    """Marks damaged batches as missing, so that the same extraction computes them again, and no others.
+    """Marks damaged batches as missing, so that repeating the extraction computes only these batches.
 
-    A file that needs repair loses its final name and becomes the unfinished ``<path>.partial``. A symbolic link to it
-    stays. A file without damage is left as it is.
+    A damaged file is renamed to ``<path>.partial``, the name of an unfinished file. If ``path`` is a symbolic link, its
+    target is renamed. A file without damage is not changed.
 
     Args:
         path: the file, finished or unfinished.
         progress: as in :func:`verify`.
 
     Returns:
-        What was found before the repair.
+        The :class:`Report` of the file before the repair.
 
     Raises:
-        InputError: if the damaged file has no checksums, or was not made by an extraction; if an unfinished file
-            exists besides the finished one; if another process writes the file.
+        InputError: if the damaged file has no checksums, or was not written by :func:`extract_features`.
+        InputError: if ``path`` is a finished file, and the unfinished file exists too.
+        InputError: if another process is writing the file.
     """
     path = behind_links(existing_file("path", path))
     report = verify(path, progress)
@@ -141,13 +142,14 @@ def repair(path: str | Path, progress: Callable[[int, str], None] | None = None)
     _check_repairable(report)
     target = path if path.name.endswith(".partial") else partial_path(path)
     if target != path and target.exists():
-        raise InputError("path", f"no unfinished file {target} besides the finished one", "both", "finish or remove it")
+        fix = "finish or remove the unfinished file"
+        raise InputError("path", f"no unfinished file besides {path}", target, fix)
     batches = {row // report.contents.batch_size for row in report.not_finite} | set(report.damaged)
     with locked(target):
-        os.rename(path, target)  # first: if this process ends here, the extraction finds the damage itself
+        os.rename(path, target)  # renamed first: if this process ends here, the extraction still finds the damage
         sync_folder(path.parent)
         with FeatureWriter(target, reserve=False) as writer:
-            writer.discard(sorted(batches))  # the extraction judges unfinished batches by their checksums
+            writer.discard(sorted(batches))  # unfinished batches are left: the extraction verifies their checksums
     return report
 
 
@@ -156,5 +158,6 @@ def _check_repairable(report: Report) -> None:
         fix = ("extract it again with ", Argument("overwrite", True))
         raise InputError("path", "a file of format version 2, with checksums", f"version 1 in {report.path}", fix)
     if not is_extracted(report.contents.meta):
+        expected = "a file written by extract_features"
         found = f"damaged features that no extraction can compute again, in {report.path}"
-        raise InputError("path", "a file of extract_features", found, "write it again with FeatureCache.from_arrays")
+        raise InputError("path", expected, found, "write it again with FeatureCache.from_arrays")

@@ -1,8 +1,8 @@
-"""Writes rows into a feature file that survives being killed at any moment.
+"""Writes rows into a feature file. The process may be killed at any moment without damage to written batches.
 
-:func:`mlgcn_pyg.features.format.create` makes the structure of the file before the first row. From then on batches are
-written in place, without HDF5, each followed by its checksum. After a crash the checksums alone decide: a batch is kept
-if its rows match its checksum, whichever of the two reached the disk first.
+:func:`mlgcn_pyg.features.format.create` creates the file with everything but its rows. Batches are then written in
+place without HDF5, each followed by its checksum. After a crash, a batch is kept if its rows match its checksum,
+whichever of the two reached the disk first.
 """
 
 import os
@@ -23,19 +23,19 @@ from mlgcn_pyg.features.reading import read_contents
 from mlgcn_pyg.files import enough_disk, publish
 from mlgcn_pyg.system import BINARY, preallocate, read_at, sync_data, write_at
 
-SYNC_SECONDS = 10.0  # the work that a power failure may cost
-SYNC_BYTES = 1 << 28  # rows that are not flushed yet, at most
-HASHED_ASIDE = 1 << 20  # bytes; checksums of larger batches are computed by threads, and written some batches later
+SYNC_SECONDS = 10.0  # at most this many seconds of work are lost in a power failure
+SYNC_BYTES = 1 << 28  # at most this many bytes of rows are not flushed
+LARGE_BATCH = 1 << 20  # bytes; the checksums of larger batches are computed in threads and written a few batches later
 KEPT = "free disk space and run again; finished batches are kept"
 
 
 class FeatureWriter:
-    """Writes batches of rows into a file that was made by ``format.create``; a context manager.
+    """Writes batches of rows into a file that ``format.create`` has created. A context manager.
 
     Args:
         path: the unfinished file.
-        reserve: whether to claim the disk space of all rows now, so that a full disk is detected before the work.
-        fix: what the error for a full disk suggests.
+        reserve: whether to claim disk space for all rows at the start, so that a full disk is detected early.
+        fix: the suggestion in the error for a full disk.
 
     Raises:
         InputError: if the file is not a feature file with checksums, or if the disk is full.
@@ -69,7 +69,7 @@ class FeatureWriter:
             if not self.closed:
                 self.sync()
         except OSError:
-            if kind is None:  # else the first error is the cause
+            if kind is None:  # otherwise the error in the block is the cause
                 raise
         finally:
             self.close()
@@ -100,7 +100,7 @@ class FeatureWriter:
         """Writes the rows of a batch, and its checksum soon afterwards.
 
         Args:
-            batch: its number.
+            batch: the number of the batch.
             rows: (B, V, D), which must not change afterwards.
 
         Raises:
@@ -112,7 +112,7 @@ class FeatureWriter:
         if rows.shape != shape:
             raise ValueError(f"rows of batch {batch} have shape {rows.shape} instead of {shape}")
         rows = np.ascontiguousarray(rows, self.contents.dtype)
-        large = rows.nbytes >= HASHED_ASIDE
+        large = rows.nbytes >= LARGE_BATCH
         self.hashing.append((batch, self.hasher.submit(checksum, rows)))
         place = self.contents.offset + start * self.contents.row_bytes
         self._with_room(lambda: write_at(self.handle, rows.data, place))
@@ -138,14 +138,14 @@ class FeatureWriter:
         self.pending, self.dirty, self.synced = [], 0, time.monotonic()
 
     def discard(self, batches: Sequence[int]) -> None:
-        """Marks batches as not done, and removes their checksums first."""
+        """Removes the checksums of batches, and then marks the batches as not done."""
         for batch in batches:
             write_at(self.handle, bytes(32), self.contents.checksums_offset + 32 * batch)
             write_at(self.handle, b"\0", self.contents.done_offset + batch)
         sync_data(self.handle)
 
     def finish(self, path: Path) -> None:
-        """Gives the file its final name. The caller has written or verified every batch."""
+        """Marks all batches, which must be written or verified, as done, and renames the file to ``path``."""
         self.sync()
         if self.contents.num_batches:
             write_at(self.handle, b"\1" * self.contents.num_batches, self.contents.done_offset)
@@ -161,9 +161,9 @@ def merge(writer: FeatureWriter, path: Path, missing: list[int]) -> list[int]:
     """Copies verified batches of the same images from another file.
 
     Args:
-        writer: of the file that receives them.
+        writer: the writer of the file that receives the batches.
         path: the other file.
-        missing: the wanted batches.
+        missing: the batches to copy.
 
     Returns:
         The batches that are still missing.
@@ -190,7 +190,7 @@ def storable(features: Tensor, dtype: str, ids: Sequence[str]) -> np.ndarray:
         ids: B names of the images, for the error.
 
     Raises:
-        InputError: if a value is not finite or does not fit; it names the image.
+        InputError: if a value is not finite or too large for ``dtype``; the error names the image.
     """
     limit = float(np.finfo(dtype).max)
     if features.is_complex():
@@ -198,7 +198,7 @@ def storable(features: Tensor, dtype: str, ids: Sequence[str]) -> np.ndarray:
     features = features.detach()
     if features.dtype not in (torch.float16, torch.float32, torch.float64):
         features = features.float()  # NumPy has no bfloat16
-    # one pass; compared as Python numbers, since a half type may round the limit itself to Inf
+    # one pass; compared as Python numbers, since float16 may round the limit to Inf
     lowest, highest = map(float, features.aminmax()) if features.numel() else (0.0, 0.0)
     if not -limit <= lowest <= highest <= limit:  # false for NaN too
         row = int((~(features.double().abs() <= limit)).flatten(1).any(dim=1).nonzero()[0])

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HeadConfig", "History", "ModelConfig", "fit_head", "fit_heads", "fit_model", "score"]
 
-# loaded when asked for: the configs need no torch, and heads on cached features need no Accelerate
+# imported lazily: the configs do not import torch, and training heads does not import Accelerate
 _MODULES = {
     "fit_head": "mlgcn_pyg.training.heads",
     "fit_heads": "mlgcn_pyg.training.heads",

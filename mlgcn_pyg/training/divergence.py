@@ -12,8 +12,8 @@ class NonFiniteLossError(InputError):
 
     Attributes:
         loss: the first loss that is NaN or infinite.
-        epoch: its epoch, from 1.
-        step: its step in the epoch, from 1.
+        epoch: the epoch of that loss, from 1.
+        step: the step of that loss within the epoch, from 1.
         lr: the learning rate of the epoch.
         name: the name of the head; empty for a network.
     """
@@ -31,14 +31,14 @@ def check_losses(
     """Checks that the losses of an epoch are finite.
 
     Args:
-        losses: (steps, H) of H heads, or H = 1 for a network.
+        losses: (steps, H), one column per head; H = 1 for a network.
         epoch: the epoch, from 1.
         lrs: H learning rates.
         names: H names for the message.
-        last_saved: where the last state was saved; empty for a run that saves none.
+        last_saved: where the last state was saved; empty if the run saves no state.
 
     Raises:
-        NonFiniteLossError: if a loss is not finite. It reports the first one.
+        NonFiniteLossError: if a loss is not finite; the error reports the first such loss.
     """
     bad = (~losses.isfinite()).nonzero()
     if not len(bad):
@@ -46,7 +46,7 @@ def check_losses(
     step, k = bad[0].tolist()
     loss, lr, name = float(losses[step, k]), lrs[k], names[k]
     position = f"epoch {epoch}, step {step + 1}" + (f" ({name})" if name else "")
-    fix = "try a tenth of it" + (f"; last saved state: {last_saved}" if last_saved else "")
+    fix = "try a tenth of this learning rate" + (f"; last saved state: {last_saved}" if last_saved else "")
     found = f"loss {loss} in {position} at lr {lr:g}"
     error = NonFiniteLossError("lr", "a learning rate at which training converges", found, fix)
     error.loss, error.epoch, error.step, error.lr, error.name = loss, epoch, step + 1, lr, name

@@ -11,8 +11,8 @@ Record = dict[str, float]  # epoch (from 1), lr, loss, and mAP if the epoch was 
 class History:
     """One record per epoch: ``epoch`` (from 1), ``lr``, ``loss``, and ``mAP`` if the epoch was validated.
 
-    The last epoch is the result. Choosing the best epoch instead would be choosing on the test set if that is the
-    validation set, as in the paper's tables.
+    The last epoch is the result. Selecting the best epoch instead would be selection on the test set if the validation
+    set is the test set, as in the paper's tables.
 
     Attributes:
         epochs: the records in order.
@@ -27,12 +27,12 @@ class History:
 
     @property
     def best(self) -> Record | None:
-        """The record of the first epoch with the highest mAP; None without a defined mAP."""
+        """The record of the first epoch with the highest mAP; None if no epoch has a defined mAP."""
         scored = [record for record in self.epochs if not math.isnan(record.get("mAP", math.nan))]
         return max(scored, key=lambda record: record["mAP"], default=None)
 
     def validations_since_best(self) -> int:
-        """Returns the number of validations after the best epoch; of all validations if no mAP is defined.
+        """Returns the number of validations after the best epoch, or of all validations if no mAP is defined.
 
         >>> History([{"epoch": 1, "mAP": 0.5}, {"epoch": 2}, {"epoch": 3, "mAP": 0.4}]).validations_since_best()
         1
@@ -42,7 +42,7 @@ class History:
 
 
 def history_line(record: Record) -> str:
-    """Returns a record as one line of JSON. NaN, the mAP without a positive label, becomes null.
+    """Returns a record as one line of JSON. NaN, the mAP if no label is positive, becomes null.
 
     >>> history_line({"epoch": 1, "mAP": math.nan})
     '{"epoch": 1, "mAP": null}\\n'

@@ -24,9 +24,9 @@ class StateFormat:
     """The format of a ``state.pt``.
 
     Attributes:
-        name: the string under ``"format"``.
-        run: what errors call a run with such states.
-        keys: what a state must have, beside ``"format"``, ``"version"`` and ``"setup"``.
+        name: the value of ``"format"``.
+        run: the name of such a run in error messages.
+        keys: the required keys of a state besides ``"format"``, ``"version"`` and ``"setup"``.
     """
 
     name: str
@@ -35,22 +35,22 @@ class StateFormat:
 
 
 class RunFolder:
-    """The folder of one run, which can be resumed. With ``path=None`` every method does nothing.
+    """The folder of one run, from which the run can be resumed. If ``path`` is None, no method does anything.
 
-    ``state.pt`` holds the format, the setup and the state of the run: plain tensors, numbers and strings.
-    ``NAME.jsonl`` is a history with one line per epoch. ``NAME.pt`` are checkpoints. Every file is replaced
-    atomically, except that a history may be extended by a line. If there are several processes, all of them call the
-    same methods in the same order, and the first one writes.
+    ``state.pt`` holds the format, the setup and the state of the run as plain tensors, numbers and strings. Each
+    ``NAME.jsonl`` is a history with one line per epoch, and each other ``NAME.pt`` a checkpoint. Files are replaced
+    atomically, except that a line may be appended to a history. If there are several processes, all of them call the
+    same methods in the same order, and only the first process writes.
 
     Args:
-        path: the folder, which is created if it does not exist; None for a run that leaves no files.
+        path: the folder, which is created if it does not exist; None writes no files.
         state_format: the format of the state.
-        setup: plain values that two runs must share so that one resumes the other.
+        setup: plain values that must equal those of a stored run to resume it.
         save_seconds: the longest time between two saved states, in seconds.
         ranks: the processes of the run; None for one process.
 
     Attributes:
-        last_saved: the last saved position, for messages; empty with ``path=None``.
+        last_saved: the last saved position, for messages; empty if ``path`` is None.
 
     Raises:
         InputError: if ``path`` is a file, or ``save_seconds`` is negative.
@@ -82,14 +82,18 @@ class RunFolder:
         return self.path if self.is_writer else None
 
     def lock(self) -> AbstractContextManager[None]:
-        """Creates and locks the folder within a ``with`` block; InputError if a different run is using it."""
+        """Creates the folder, and locks it within a ``with`` block.
+
+        Raises:
+            InputError: if a different run is using it.
+        """
         return own_folder(self._writable)
 
     def read_state(self) -> dict | None:
         """Returns the saved state; None if there is none.
 
         Raises:
-            InputError: if the file is damaged, the state is of a run with a different setup, or the processes read
+            InputError: if the file is damaged, the state belongs to a run with a different setup, or the processes read
                 different states.
         """
         if self.path is None:
@@ -98,16 +102,16 @@ class RunFolder:
         if state is not None:
             if difference := first_difference(current_names(state["setup"]), self.setup):
                 fix = "resume with the data, model and config of that run, or choose a different folder"
-                raise InputError("folder", "the run that was begun there", f"{difference} ({self.path})", fix)
+                raise InputError("folder", "a run with the same setup", f"{difference} ({self.path})", fix)
             self.last_saved = self._position(state)
-        place = 0 if state is None else state["epoch"] << 32 | state["step"]
-        if self._largest(place) != -self._largest(-place):
+        position = 0 if state is None else state["epoch"] << 32 | state["step"]
+        if self._largest(position) != -self._largest(-position):  # the largest and the smallest position
             found = f"different states in {self.path}"
             raise InputError("folder", "a folder that all processes share", found, "choose a folder on a shared disk")
         return state
 
     def save_state(self, state: dict) -> None:
-        """Writes the state, with the position under ``"epoch"`` and ``"step"``."""
+        """Writes the state, which must have the position under ``"epoch"`` and ``"step"``."""
         if (folder := self._writable) is not None:
             content = {"format": self.format.name, "version": VERSION, "setup": self.setup}
             save_plain(folder / "state.pt", content | state)
@@ -118,43 +122,43 @@ class RunFolder:
         return f"{self.path}/state.pt (epoch {state['epoch']}, {state['step']} steps done)"
 
     def is_due(self, stop: Interruption) -> bool:
-        """Returns whether this process wants the state to be saved: it is old, or a signal was received."""
-        return self.path is not None and (stop.asked is not None or self._is_old())
+        """Returns whether to save the state now: ``save_seconds`` have passed, or this process received a signal."""
+        return self.path is not None and (stop.received is not None or self._is_old())
 
     def _is_old(self) -> bool:
         return time.monotonic() - self.saved_at >= self.save_seconds
 
-    def pause(self, stop: Interruption, save: Callable[[], None]) -> None:
-        """Calls ``save`` if the last state is ``save_seconds`` old, and ends the run if a signal was received."""
-        self.end_if_asked(stop, save)
+    def save_or_end(self, stop: Interruption, save: Callable[[], None]) -> None:
+        """Calls ``save`` if ``save_seconds`` have passed, and ends the run if a signal was received."""
+        self.end_if_interrupted(stop, save)
         if self.path is not None and self._largest(int(self._is_old())):
             save()
 
-    def end_if_asked(self, stop: Interruption, save: Callable[[], None]) -> None:
-        """Calls ``save`` and ends the run in all processes if one of them has received a signal."""
+    def end_if_interrupted(self, stop: Interruption, save: Callable[[], None]) -> None:
+        """Calls ``save`` and ends the run in all processes if any of them has received a signal."""
         if self.path is None:
             return
-        if asked := self._largest(stop.asked or 0):
+        if received := self._largest(stop.received or 0):
             save()
-            stop.asked = asked
+            stop.received = received
             stop.obey()
 
     def _largest(self, number: int) -> int:
-        return number if self.ranks is None else self.ranks.most(number)
+        return number if self.ranks is None else self.ranks.maximum(number)
 
     def write_history(self, name: str, records: Iterable[Record]) -> None:
-        """Writes ``NAME.jsonl``."""
+        """Writes ``NAME.jsonl`` with one line per record."""
         if (folder := self._writable) is not None:
             write_text(folder / f"{name}.jsonl", "".join(map(history_line, records)))
 
     def append_history(self, name: str, record: Record) -> None:
-        """Appends a line to ``NAME.jsonl``."""
+        """Appends the line of a record to ``NAME.jsonl``."""
         if (folder := self._writable) is not None:
             with open(folder / f"{name}.jsonl", "a", encoding="utf-8") as file:
-                file.write(history_line(record))  # one write of one short line
+                file.write(history_line(record))  # one short write, so that a killed process leaves no partial line
 
     def keep(self, name: str, write: Callable[[Path], None]) -> None:
-        """Calls ``write`` with the path of the checkpoint ``NAME.pt``."""
+        """Writes the checkpoint ``NAME.pt`` by calling ``write`` with its path."""
         if (folder := self._writable) is not None:
             write(folder / f"{name}.pt")
 
@@ -168,7 +172,7 @@ class RunFolder:
             return None
 
     def remove_partial_files(self, names: Iterable[str]) -> None:
-        """Removes what killed processes left of these files."""
+        """Removes the temporary files that killed processes left for files of these names."""
         if (folder := self._writable) is not None:
             for name in names:
                 for partial in leftovers(folder / name):
@@ -190,12 +194,12 @@ def read_run_state(folder: str | Path, state_format: StateFormat) -> dict | None
     if state.get("version") != VERSION:
         raise InputError("folder", f"state version {VERSION}", state.get("version"), fix="use a newer mlgcn_pyg")
     if missing := (state_format.keys | {"setup"}) - state.keys():
-        raise InputError("folder", "a complete state", f"one without {', '.join(sorted(missing))}, {path}")
+        raise InputError("folder", "a complete state", f"{path} without {', '.join(sorted(missing))}")
     return state
 
 
 def first_difference(stored: object, given: object, name: str = "") -> str:
-    """Describes the first difference between two plain values; empty if they are equal.
+    """Returns a description of the first difference between two plain values; empty if they are equal.
 
     >>> first_difference({"config": {"lr": 0.1}}, {"config": {"lr": 0.2}})
     'a different config.lr: 0.1 stored, 0.2 given'

@@ -1,4 +1,4 @@
-"""The fields of config classes: each carries its default, its check and its help text as data."""
+"""Fields of config classes, each with its default, its check and its help text."""
 
 import math
 import textwrap
@@ -31,21 +31,21 @@ def optional(check: Check) -> Check:
 
 
 def non_negative(name: str, value: float, *, open_low: bool = False) -> float:
-    """Checks for a finite number ≥ 0, or > 0 with ``open_low``."""
+    """Returns ``value`` as a float; raises InputError unless it is a finite number ≥ 0 (> 0 with ``open_low``)."""
     if math.isinf(number := check_number(name, value, 0, math.inf, open_low=open_low)):
         raise InputError(name, "a finite number", value)
     return number
 
 
 def integer(name: str, value: int) -> int:
-    """Checks for an integer, which may be negative."""
+    """Returns ``value`` as an int; raises InputError unless it is an integer, which may be negative."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise InputError(name, "an integer", repr(value))
     return int(value)
 
 
 def flag(name: str, value: bool) -> bool:
-    """Checks for True or False."""
+    """Returns ``value``; raises InputError unless it is True or False."""
     if not isinstance(value, bool):
         raise InputError(name, "True or False", repr(value))
     return value
@@ -66,7 +66,7 @@ class Setting:
         type: its type, such as ``int`` or ``float | None``.
         default: its default value.
         help: what it does and why it has this default.
-        choices: the possible values; empty if there are other values.
+        choices: the possible values; empty if the values are not limited to a list.
     """
 
     name: str
@@ -93,7 +93,7 @@ C = TypeVar("C", bound=type)
 
 
 def documented(config: C) -> C:
-    """Appends the settings to the docstring of a config class."""
+    """Appends the settings of a config class to its docstring, and returns the class."""
     lines = [config.__doc__ or "", "", "Args:"]
     for s in settings(config):
         kind = s.type.__name__ if isinstance(s.type, type) else str(s.type)

@@ -88,7 +88,7 @@ def test_an_interrupted_run_of_other_arguments_is_refused_and_kept(made, tmp_pat
         (("--views", "mean"), "views"),
     ):
         output = run(*words(made, tmp_path, *more), code=2)
-        assert "error: --out: expected the run that was begun there" in output and told in output
+        assert "error: --out: expected a run with the same setup" in output and told in output
         assert "--overwrite" in output and (tmp_path / "unfinished/mlgcn/state.pt").read_bytes() == state
     run(*words(made, tmp_path, "--weight-decay", 0.5, "--overwrite"))
     assert json.loads((tmp_path / "metrics.json").read_text())["setup"]["config"]["weight_decay"] == 0.5

@@ -126,7 +126,7 @@ def test_two_processes_do_not_download_into_one_folder(tmp_path, away, server):
     download_and_extract(archive, root, meanwhile)
     assert (
         "folder: expected a folder that no other process downloads into" in errors[0]
-        and "wait for it to end" in errors[0]
+        and "wait for that process to end" in errors[0]
     )
     assert len(server.requests) == 1 and sorted(p.name for p in root.iterdir()) == ["a.zip", "big"]
     assert subprocess.run(words, cwd=Path(__file__).parents[2], stderr=subprocess.DEVNULL).returncode == 0

@@ -88,7 +88,7 @@ def test_an_interrupted_comparison_resumes_in_its_folder(caches, graph, tmp_path
     assert (tmp_path / "linear" / "linear-seed1.jsonl").exists()
     monkeypatch.setattr(ResidentRows, "gather", None)  # complete runs are not trained again
     assert [head.row for head in compared(caches, graph, seeds=2, folder=tmp_path)] == [h.row for h in expected]
-    with pytest.raises(InputError, match="folder: expected the run that was begun there, found a different heads"):
+    with pytest.raises(InputError, match="folder: expected a run with the same setup, found a different heads"):
         compared(caches, graph, seeds=3, folder=tmp_path)
 
 

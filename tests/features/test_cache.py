@@ -138,10 +138,10 @@ def replace(name, value):
         (replace("features", np.zeros((7, 1, 5), np.int32)), "float16 or float32, found shape"),
         (replace("features", np.zeros((6, 1, 5), np.float16)), "that fit the features, found targets"),
         (replace("targets", np.full((7, 3), 5, np.int8)), r"values in \{-1, 0, 1\}, found 5"),
-        (replace("label_names", [1, 2, 3]), "a feature file as the format describes"),
+        (replace("label_names", [1, 2, 3]), "a feature file in the documented format"),
         (replace("features", np.zeros((7, 1, 5), ">f4")), "float16 or float32, found shape"),
-        (lambda f: f.attrs.__setitem__("meta", "{"), "a feature file as the format describes"),
-        (lambda f: (f.__delitem__("features"), f.create_group("features")), "a feature file as the format describes"),
+        (lambda f: f.attrs.__setitem__("meta", "{"), "a feature file in the documented format"),
+        (lambda f: (f.__delitem__("features"), f.create_group("features")), "a feature file in the documented format"),
     ],
 )
 def test_foreign_newer_and_inconsistent_files(tiny, change, message):
@@ -202,9 +202,9 @@ def test_the_digest_is_that_of_features_targets_and_names(tmp_path):
 @pytest.mark.parametrize(
     ("what", "value", "message"),
     [
-        ("ids", ["a\0b", "c"], "ids: expected text without NUL"),
+        ("ids", ["a\0b", "c"], "ids: expected text without NUL characters"),
         ("ids", ["a\udcff", "c"], "ids: expected text that can be encoded in UTF-8"),  # a file name that is not UTF-8
-        ("label_names", ["a\0b"], "label_names: expected text without NUL"),
+        ("label_names", ["a\0b"], "label_names: expected text without NUL characters"),
         ("meta", {"scale": np.float32(1)}, "meta: expected a dict that JSON can hold, found TypeError"),
         ("meta", [1], "meta: expected a dict that JSON can hold, found list"),
     ],

@@ -195,7 +195,9 @@ def test_more_processes_than_gpus_are_refused(tmp_path):
 
 def test_missing_variables_of_a_launcher_are_reported(tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(InputError, match="WORLD_SIZE: expected a launcher's other variables .*; start with torchrun"):
+    with pytest.raises(
+        InputError, match="WORLD_SIZE: expected the other variables of a launcher too, .*; start with torchrun"
+    ):
         extract_features(SmallBackbone(), small_scenes(tmp_path / "scenes", 3), tmp_path / "s.h5")
 
 

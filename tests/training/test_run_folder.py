@@ -31,7 +31,7 @@ def test_without_a_path_nothing_happens(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder, stop = RunFolder(None, FORMAT, None, 0), Interruption(wanted=False)
     folder.save_state(POSITION)
-    folder.pause(stop, save=None)
+    folder.save_or_end(stop, save=None)
     folder.write_history("a", [{"epoch": 1}])
     folder.append_history("a", {"epoch": 1})
     folder.keep("a", None)
@@ -78,7 +78,7 @@ def test_only_the_first_process_writes(tmp_path):
 def test_a_signal_to_one_process_ends_all_after_the_state_is_saved(tmp_path):
     folder, saved = RunFolder(tmp_path, FORMAT, {}, 600, Processes(0, other=signal.SIGTERM)), []
     with pytest.raises(SystemExit) as ended:
-        folder.end_if_asked(Interruption(wanted=True), lambda: saved.append(True))
+        folder.end_if_interrupted(Interruption(wanted=True), lambda: saved.append(True))
     assert ended.value.code == 143 and saved == [True]
 
 

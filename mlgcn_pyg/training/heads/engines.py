@@ -1,4 +1,4 @@
-"""The fastest training step for each device: captured in a CUDA graph, or heads side by side on the cores of a CPU."""
+"""Fast training steps: one is captured in a CUDA graph, one trains heads side by side on the cores of a CPU."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +13,8 @@ from mlgcn_pyg.training.heads.stacked import SingleHead, stack_heads
 from mlgcn_pyg.training.heads.steps import Step, trained_tensors
 from mlgcn_pyg.typing import Head, RowSource, TrainingStep
 
-TURN = 16  # steps of one head before the next head: its weights and momenta stay in the CPU's cache meanwhile
-MAX_BYTES = 1 << 25  # of the features of one turn, which bounds its length for large batches
+TURN = 16  # consecutive steps of one head, whose weights and momenta then stay in the CPU's cache
+MAX_BYTES = 1 << 25  # limit on the features of one turn, which makes turns shorter for large batches
 
 
 class GraphedStep:
@@ -64,11 +64,11 @@ class GraphedStep:
 
 
 class SideBySide:
-    """Heads on a CPU, each trained on separate cores, for several steps at a time, over the same batches.
+    """Trains several heads on a CPU, each on separate cores, with the same batches.
 
-    The products of one step are small. Cores that share a product wait for each other at each one, and the weights of
-    many heads exceed the CPU's cache. A head that keeps its cores for several steps neither waits nor is evicted, and
-    its arithmetic is that of the head trained alone.
+    The matrix products of one step are small: cores that share them would mostly wait for each other. The weights of
+    many heads also exceed the CPU's cache. Each head therefore keeps its cores for several consecutive steps, called a
+    turn. Its arithmetic is that of a head trained alone.
 
     Args:
         steps: one step per head.
@@ -91,20 +91,20 @@ class SideBySide:
         losses: list[Tensor] = []
         for start in range(0, len(self.steps), self.cores):
             group = self.steps[start : start + self.cores]
-            cores = self.cores // len(group)  # a last, smaller group has more cores per head
+            cores = self.cores // len(group)  # a smaller last group has more cores per head
             losses += self.pool.map(lambda step, cores=cores: _take_turn(step, batches, cores), group)
         return torch.stack(losses, dim=1)
 
     def release(self) -> None:
-        """Ends the threads, removes all gradients and leaves each parameter with its own storage."""
+        """Stops the threads, removes all gradients and leaves each parameter with its own storage."""
         self.pool.shutdown()
-        torch.set_num_threads(self.cores)  # the number that threads started from now on will use
+        torch.set_num_threads(self.cores)  # the last turn also set the number for threads that start later
         for step in self.steps:
             step.release()
 
 
 def _take_turn(step: Step, batches: Sequence[tuple[Tensor, Tensor]], cores: int) -> Tensor:
-    """Takes the n steps of one head, on ``cores`` cores; returns the losses (n,)."""
+    """Takes one step of a head per batch, on ``cores`` cores; returns the losses (n,) of n batches."""
     torch.set_num_threads(cores)
     return torch.cat([step.on_batch(features, targets) for features, targets in batches])
 
@@ -133,5 +133,5 @@ def make_step(
 
 
 def side_by_side(heads: Sequence[Head], device: torch.device) -> bool:
-    """Returns whether heads are trained on separate cores. On a CPU, linear heads are fast enough as one product."""
+    """Returns whether to train heads on separate cores. Linear heads are fast enough as one product on a CPU too."""
     return device.type == "cpu" and len(heads) > 1 and isinstance(heads[0], MLGCNHead)

@@ -35,12 +35,16 @@ def fit_head(
 ) -> History:
     r"""Trains a head in place on cached features, without a data loader.
 
-    .. math:: \min \frac{1}{BC} \sum_{b,c \text{ known}} \ell(z_{bc}, y_{bc})
+    SGD minimises, for each batch of B images,
 
-    per batch of B images, with the multi-label soft margin loss of Eq. 5 and SGD. The order of the images and the view
-    of each image are functions of (seed, epoch). With ``folder``, a run that Ctrl-C, SIGTERM or a crash has
-    interrupted resumes from its last saved state when it is called again with the same data, head and config. On a
-    CPU the result equals that of an uninterrupted run bit for bit.
+    .. math:: \frac{1}{BC} \sum_{b,c \text{ known}} \ell(z_{bc}, y_{bc}),
+
+    where z are logits, y targets, and :math:`\ell` is the multi-label soft margin loss of Eq. 5. The order of the
+    images and the view of each image are functions of (seed, epoch).
+
+    With ``folder``, an interrupted run can be resumed: call this function again with the same data, head and config
+    after Ctrl-C, SIGTERM or a crash. The run resumes from its last saved state. On a CPU, the result equals that of an
+    uninterrupted run bit for bit.
 
     Args:
         head: an :class:`~mlgcn_pyg.nn.MLGCNHead` or a :class:`~mlgcn_pyg.nn.LinearHead`.
@@ -49,10 +53,11 @@ def fit_head(
         config: the recipe; default: the paper's, ``HeadConfig()``.
         device: the device of the head and of the batches.
         progress: a function that is called with the record of each epoch.
-        stream: True reads a cache in windows, False loads it; default: depends on free memory. The result is the same.
-        folder: the folder for the state, the history ``head.jsonl`` and the checkpoints ``head-last.pt`` and
-            ``head-best.pt``; None writes no files.
-        save_seconds: the longest time between two saved states, in seconds; the state is also saved at the end and
+        stream: True streams a cache in windows, False loads it into memory. Both give the same result. Default: depends
+            on free memory.
+        folder: the folder for ``state.pt``, the history ``head.jsonl`` and the checkpoints ``head-last.pt`` and
+            ``head-best.pt``. None writes no files.
+        save_seconds: the longest time between two saved states, in seconds. The state is also saved at the end and
             when the run is interrupted.
 
     Returns:
@@ -61,6 +66,8 @@ def fit_head(
     Raises:
         InputError: if labels or widths do not match.
         InputError: if there is no image, or features are not finite.
+        InputError: if ``config.patience`` is set without ``val``.
+        InputError: if ``config.precision`` is ``"tf32"`` and ``device`` is not a CUDA device.
         InputError: if ``folder`` holds a run with different data, a different head or a different config.
         NonFiniteLossError: if a loss is not finite.
 
@@ -104,12 +111,12 @@ def fit_heads(
         \min \sum_h \mathcal{L}_h, \qquad
         \mathbf{X} \, [\mathbf{W}^{(1)\top} \cdots \mathbf{W}^{(H)\top}] \text{ in one product}
 
-    Heads share no parameter, so the gradient of the sum consists of the gradients of the heads: the result is that of
-    :func:`fit_head` with each head, up to rounding. Heads may differ in initial weights, label graph (τ, p, weighting,
-    edges), and in lr, lr_step, lr_gamma, momentum, weight_decay, clip_norm and patience of the config.
+    Heads share no parameters, so the gradient of the sum consists of the gradients of the heads. The result for each
+    head is that of :func:`fit_head`, up to rounding. Heads may differ in their initial weights, in their label graphs
+    (τ, p, weighting, edges), and in the settings lr, lr_step, lr_gamma, momentum, weight_decay, clip_norm and patience.
 
-    On a GPU, and for linear heads on every device, all heads are one batched program. ML-GCN heads on a CPU are
-    trained side by side on separate cores, since batching products of their size saves no time there.
+    On a GPU, and for linear heads on every device, all heads are computed as one batch. ML-GCN heads on a CPU are
+    trained side by side on separate cores, because batching products of their size saves no time there.
 
     Args:
         heads: heads of equal type and shape.
@@ -140,7 +147,9 @@ def fit_heads(
         raise InputError("heads", "at least one head", "none")
     configs, names = _config_per_head(config, len(heads)), _checked_names(names, len(heads))
     if val is None and any(config.patience is not None for config in configs):
-        raise InputError("patience", "a validation set to stop early by", "none", fix=["pass ", Argument("val")])
+        raise InputError(
+            "patience", "a validation set, which early stopping requires", "none", fix=["pass ", Argument("val")]
+        )
     device = torch.device(device)
     with matmul_precision(configs[0], device):
         source = _open_source("train", train, heads[0], device, stream)
@@ -181,7 +190,7 @@ def _config_per_head(config: HeadConfig | Sequence[HeadConfig] | None, count: in
         return [config or HeadConfig()] * count
     configs = list(config)
     if len(configs) != count:
-        raise InputError("config", f"one config, or {count}, one per head", f"{len(configs)}")
+        raise InputError("config", f"one config, or {count} configs (one per head)", f"{len(configs)}")
     for k, other in enumerate(configs):
         for name in SHARED_SETTINGS:
             first, value = getattr(configs[0], name), getattr(other, name)

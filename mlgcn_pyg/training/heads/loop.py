@@ -31,7 +31,7 @@ def train_heads(
     def save() -> None:
         if folder.path is None:
             return
-        run.check_losses(folder.last_saved)  # a diverged state never replaces a good one
+        run.check_losses(folder.last_saved)  # raises, so that a diverged state never replaces a good one
         folder.save_state(run.state())
 
     with Interruption(wanted=folder.path is not None) as stop:
@@ -39,8 +39,8 @@ def train_heads(
             run.set_learning_rates()
             rows = source.row_batches(recipe.batch_size, recipe.seed, run.epoch, start=run.step)
             while run.step < run.num_steps:
-                run.record_losses(step.advance(rows))  # of one or more steps
-                folder.pause(stop, save)
+                run.record_losses(step.advance(rows))  # takes one or more steps
+                folder.save_or_end(stop, save)
 
             run.check_losses(folder.last_saved)
             records = run.end_epoch(_validate(run, validation))
@@ -59,7 +59,7 @@ def train_heads(
 
 
 def _validate(run: HeadsRun, validation: RowSource | None) -> dict[int, float]:
-    """Returns the mAP of each running head by its number; empty in an epoch without validation."""
+    """Returns the mAP of each running head, by the number of the head; empty in an epoch without validation."""
     recipe, running = run.configs[0], run.running
     if validation is None or (run.epoch % recipe.val_every and run.epoch != recipe.epochs):
         return {}
@@ -71,5 +71,5 @@ def _write_head(run: HeadsRun, k: int, path: Path) -> None:
     head = run.heads[k]
     if not isinstance(head, MLGCNHead | LinearHead):
         fix: list[str | Argument] = ["pass ", Argument("folder", None)]
-        raise InputError("head", "an MLGCNHead or a LinearHead, to write it to the folder", type(head).__name__, fix)
+        raise InputError("head", "an MLGCNHead or a LinearHead, which can be saved", type(head).__name__, fix)
     save_head(path, head, config=asdict(run.configs[k]) | {"epoch": run.histories[k].last["epoch"]})

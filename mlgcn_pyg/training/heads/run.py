@@ -19,7 +19,7 @@ HEADS_STATE = StateFormat(
 
 
 class HeadsRun:
-    """Heads in training, and the position: ``step`` steps of epoch ``epoch`` (from 1) are done.
+    """Heads in training, and the position of the run: ``step`` steps of epoch ``epoch`` (from 1) are done.
 
     Args:
         heads: H heads.
@@ -29,8 +29,8 @@ class HeadsRun:
         source: the training data.
 
     Attributes:
-        losses: (steps, H) of the current epoch, on the device; they are read once per epoch, since reading waits for
-            the device.
+        losses: (steps, H) of the current epoch, on the device. They are copied to the CPU once per epoch, since a copy
+            waits for the device.
         histories: H histories.
     """
 
@@ -86,10 +86,10 @@ class HeadsRun:
         """Appends a record to the histories of the running heads, and moves to the next epoch.
 
         Args:
-            mean_aps: the mAP of each validated head by its number.
+            mean_aps: the mAP of each validated head, by the number of the head.
 
         Returns:
-            The new records by the number of the head.
+            The new records, by the number of the head.
         """
         sizes = torch.full((self.num_steps, 1), float(self.batch_size))
         sizes[-1] = self.num_images - self.batch_size * (self.num_steps - 1)
@@ -116,17 +116,17 @@ class HeadsRun:
 
     @torch.no_grad()
     def load_state(self, state: dict) -> None:
-        """Moves to the position of :meth:`state`."""
+        """Restores what :meth:`state` returned."""
         for tensors, saved in zip(trained_tensors(self.optimizers), state["tensors"], strict=True):
             for name, tensor in tensors.items():
-                tensor.copy_(saved[name])  # in place: a captured graph contains the addresses
+                tensor.copy_(saved[name])  # in place, since a captured graph refers to this memory
         self.epoch, self.step = state["epoch"], state["step"]
         self.losses[: self.step] = state["losses"].to(self.losses)
         self.histories = [History(list(records)) for records in state["histories"]]
 
 
 def saved_epoch(folder: str | Path) -> int | None:
-    """Returns the epoch that the unfinished run in ``folder`` has reached; None if there is no run.
+    """Returns the epoch that the run in ``folder`` has reached; None if there is no run.
 
     Raises:
         InputError: if the state of the run is damaged.

@@ -1,4 +1,4 @@
-"""Opening data for a head, and computing the logits of heads over it."""
+"""Opens data for a head, and computes the logits of heads."""
 
 from collections.abc import Sequence
 
@@ -69,7 +69,7 @@ def source_logits(heads: Sequence[Head], source: RowSource, views: str = "first"
 def score(
     head: Head, data: Data, device: str | torch.device = "cpu", *, views: str = "first", stream: bool | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Returns logits and targets (N, C) of a head over cached features, on the CPU.
+    """Computes the logits of a head for cached features. The head is moved to ``device``.
 
     Args:
         head: a head.
@@ -77,6 +77,9 @@ def score(
         device: the device to compute on.
         views: ``"first"`` scores the first view of each image, ``"mean"`` the mean of all views.
         stream: whether a cache is streamed; default: depends on free memory.
+
+    Returns:
+        Logits (N, C) float32 and targets (N, C) int8, on the CPU.
 
     Raises:
         InputError: if labels, shapes or values do not fit the head.

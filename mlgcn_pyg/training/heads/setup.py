@@ -8,13 +8,13 @@ from mlgcn_pyg.training.config import HeadConfig
 from mlgcn_pyg.training.heads.stacked import head_shape
 from mlgcn_pyg.typing import Head, RowSource
 
-DIGEST_BYTES = 2**30  # of a larger cache, evenly spaced images are digested
+DIGEST_BYTES = 2**30  # the digest of a larger cache covers evenly spaced images only
 
 
 def describe_heads_run(
     heads: Sequence[Head], names: Sequence[str], configs: Sequence[HeadConfig], train: RowSource, val: RowSource | None
 ) -> dict:
-    """Returns what two runs must share: configs, shapes and graphs of the heads, and the data."""
+    """Returns the values that a run must share with a stored run to resume it: configs, heads, graphs and data."""
     setups = {}
     for name, head, config in zip(names, heads, configs, strict=True):
         shapes = {key: list(p.shape) for key, p in head.named_parameters()}

@@ -28,7 +28,11 @@ class HeadStack(Protocol):
         """Returns the logits (H, B, C) of features (B, D)."""
 
     def set_gradients(self, gradients: Sequence[Tensor | None]) -> None:
-        """Sets the gradient of each parameter, from one gradient per leaf; None if the loss does not depend on it."""
+        """Sets the gradients of the parameters.
+
+        Args:
+            gradients: the gradient of each leaf; None if the loss does not depend on the leaf.
+        """
 
     def release(self) -> None:
         """Removes all gradients and leaves each parameter with its own storage."""
@@ -46,7 +50,7 @@ class SingleHead:
         return self.head(features).unsqueeze(0)
 
     def set_gradients(self, gradients: Sequence[Tensor | None]) -> None:
-        """Sets the gradient of each parameter; None if the loss does not depend on it."""
+        """Sets the gradients of the parameters; see :class:`HeadStack`."""
         for p, gradient in zip(self.leaves, gradients, strict=True):
             p.grad = gradient
 
@@ -57,13 +61,13 @@ class SingleHead:
 
 
 class StackedHeads:
-    """H heads whose parameters are, until :meth:`release`, views of one tensor per parameter name.
+    """H heads whose parameters are views of one stacked tensor per parameter name until :meth:`release` is called.
 
     Args:
-        heads: heads of one kind and shape on one device, all of whose parameters are trained.
+        heads: heads of the same kind and shape on the same device. All their parameters are trained.
 
     Attributes:
-        stacked: the tensor (H·n, …) of each parameter name.
+        stacked: for each parameter name, the tensor (H·n, …) of H parameters (n, …).
     """
 
     def __init__(self, heads: Sequence[Head]):
@@ -81,7 +85,7 @@ class StackedHeads:
         return stack.requires_grad_()
 
     def set_gradients(self, gradients: Sequence[Tensor | None]) -> None:
-        """Sets the gradient of each parameter; None if the loss does not depend on it."""
+        """Sets the gradients of the parameters; see :class:`HeadStack`."""
         for parameters, gradient in zip(self.parameters.values(), gradients, strict=True):
             if gradient is not None:
                 for p, piece in zip(parameters, gradient.split([len(p) for p in parameters]), strict=True):
@@ -99,7 +103,7 @@ class StackedHeads:
 
 
 class StackedLinear(StackedHeads):
-    """Linear heads: one product with all classifiers."""
+    """Linear heads, computed as one matrix product with all classifiers."""
 
     def logits(self, features: Tensor) -> Tensor:
         """Returns the logits (H, B, C) of features (B, D)."""
@@ -108,7 +112,7 @@ class StackedLinear(StackedHeads):
 
 
 class StackedMLGCN(StackedHeads):
-    """ML-GCN heads: one propagation over the disjoint union of their label graphs, and batched products."""
+    """ML-GCN heads, computed as one propagation over the disjoint union of their graphs, and batched products."""
 
     def __init__(self, heads: Sequence[MLGCNHead]):
         super().__init__(heads)
@@ -128,7 +132,7 @@ class StackedMLGCN(StackedHeads):
         self.has_edges = torch.cat([edges.has_edges for edges in learned])
         dtype = learned[0].edge_logits.dtype
         self.p = torch.cat([torch.full_like(edges.has_edges, edges.p, dtype=dtype) for edges in learned])
-        constant = torch.cat([edges.edge_logits.detach() for edges in learned])  # zeros, if only p is learned
+        constant = torch.cat([edges.edge_logits.detach() for edges in learned])  # all zeros if only p is learned
         self.edge_logits = self.stacked.get("learned.edge_logits", constant)
 
     def _operator(self) -> LabelOperator:
@@ -155,7 +159,7 @@ def _disjoint_union(adjacencies: Sequence[Adjacency]) -> Adjacency:
 
 
 def _stack_known(tensors: Sequence[Tensor | None]) -> Tensor | None:
-    """Returns (H, …) of H tensors, or None if they are None."""
+    """Stacks H tensors to (H, …); returns None if they are None."""
     known = [tensor for tensor in tensors if tensor is not None]
     return torch.stack(known) if known else None
 
@@ -170,10 +174,10 @@ def stack_heads(heads: Sequence[Head]) -> HeadStack:
 
 
 def check_alike(heads: Sequence[Head]) -> None:
-    """Checks that heads can be trained, and if there are several, that they have the same kind and shape.
+    """Checks that heads can be trained, and that several heads have the same kind and shape.
 
     Raises:
-        InputError: if they do not; the message names the first difference.
+        InputError: if a check fails; the message names the first difference.
     """
     if not all(any(p.requires_grad for p in head.parameters()) for head in heads):
         raise InputError("heads", "heads with trainable parameters", "a head whose parameters are all frozen")
@@ -191,7 +195,7 @@ def check_alike(heads: Sequence[Head]) -> None:
                 found = f"{name} {value} of head 0 and {shape.get(name)} of head {k}"
                 raise InputError("heads", "heads of equal shape", found, "train them one after another")
     if not all(p.requires_grad for head in heads for p in head.parameters()):
-        raise InputError("heads", "heads without frozen parameters", "frozen ones", "train them one after another")
+        raise InputError("heads", "heads without frozen parameters", "some", "train them one after another")
 
 
 def head_shape(head: Head) -> dict[str, object]:

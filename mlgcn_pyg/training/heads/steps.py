@@ -27,7 +27,7 @@ class Step:
         self, heads: HeadStack, source: RowSource, optimizers: Sequence[torch.optim.SGD], configs: Sequence[HeadConfig]
     ):
         self.heads, self.source, self.optimizers = heads, source, optimizers
-        self.half = configs[0].precision == "bf16"
+        self.use_bf16 = configs[0].precision == "bf16"
         self.dtype = heads.leaves[0].dtype
         norms = [torch.inf if config.clip_norm is None else config.clip_norm for config in configs]
         self.clip_norms = torch.tensor(norms, dtype=self.dtype, device=source.device)
@@ -39,8 +39,8 @@ class Step:
 
     def on_batch(self, features: Tensor, targets: Tensor) -> Tensor:
         """Takes a step on features (B, D) and targets (B, C); returns the losses (H,) before the update."""
-        # the cache of casts is disabled: nothing is cast twice, and the cache would outlive a captured graph
-        with torch.autocast(features.device.type, torch.bfloat16, enabled=self.half, cache_enabled=False):
+        # autocast's cache is disabled: no tensor is cast twice, and the cache would outlive a captured graph
+        with torch.autocast(features.device.type, torch.bfloat16, enabled=self.use_bf16, cache_enabled=False):
             logits = self.heads.logits(features.to(self.dtype))
         # targets were checked when the source was opened; checking here would synchronise with the GPU
         losses = multilabel_soft_margin(logits.to(self.dtype), targets, check=False)
@@ -86,7 +86,7 @@ def make_optimizers(
 
 
 def set_lr(optimizer: torch.optim.SGD, lr: float) -> None:
-    """Sets the learning rate; in place if it is a tensor, whose address a captured graph contains."""
+    """Sets the learning rate: in place if it is a tensor, since a captured graph refers to its memory."""
     group = optimizer.param_groups[0]
     if isinstance(group["lr"], Tensor):
         group["lr"].fill_(lr)
@@ -95,8 +95,10 @@ def set_lr(optimizer: torch.optim.SGD, lr: float) -> None:
 
 
 def trained_tensors(optimizers: Sequence[torch.optim.SGD]) -> list[dict[str, Tensor]]:
-    """Returns the tensors of each head that training changes, by name: ``p0``, … are the parameters, ``m0``, … their
-    momentum buffers."""
+    """Returns, for each head, the tensors that training changes.
+
+    The names ``p0``, ``p1``, … are those of the parameters, and ``m0``, ``m1``, … those of their momentum buffers.
+    """
     of_each_head = []
     for optimizer in optimizers:
         group = optimizer.param_groups[0]
@@ -112,7 +114,7 @@ def clip_each(params_of_each: Sequence[Sequence[Tensor]], max_norms: Tensor) -> 
     gradients = [[p.grad for p in params if p.grad is not None] for params in params_of_each]
     norms = torch.stack(torch._foreach_norm([gradient for head in gradients for gradient in head]))
     norms = torch.linalg.vector_norm(norms.view(len(gradients), -1), dim=1)
-    factors = (max_norms / (norms + 1e-6)).clamp(max=1)  # as torch's clip_grad_norm_
+    factors = (max_norms / (norms + 1e-6)).clamp(max=1)  # as in torch's clip_grad_norm_
     for head, factor in zip(gradients, factors, strict=True):
         # on CUDA the comparison would synchronise; elsewhere the product would cost a pass over memory
         if factor.is_cuda or factor < 1:
@@ -121,7 +123,7 @@ def clip_each(params_of_each: Sequence[Sequence[Tensor]], max_norms: Tensor) -> 
 
 @contextmanager
 def matmul_precision(config: HeadConfig, device: torch.device) -> Iterator[None]:
-    """Computes CUDA's float32 products in the precision of ``config``, and restores the setting afterwards.
+    """Sets the precision of float32 matrix products on CUDA to that of ``config`` within the block.
 
     Raises:
         InputError: if the precision is ``tf32`` and the device is not a CUDA device.

@@ -40,15 +40,20 @@ def fit_model(
     tensorboard: bool = False,
     progress: Callable[[dict], None] | None = None,
 ) -> History:
-    r"""Trains a network in place on images, in one process or in all processes of ``torchrun`` or ``accelerate
-    launch``:
+    r"""Trains a network end to end and in place on images.
 
-    .. math:: \min \frac{1}{BC} \sum_{b,c \text{ known}} \ell(z_{bc}, y_{bc})
+    The function runs in a single process, or in every process that ``torchrun`` or ``accelerate launch`` starts. SGD
+    minimises, for each batch of B images,
 
-    per batch of B images, over however many processes and parts it is computed. Order, augmentation and dropout are
-    functions of (seed, epoch, step or index). With ``folder``, a run that Ctrl-C, SIGTERM or a crash has interrupted
-    resumes from its last saved state when it is called again. On a CPU the result equals that of an uninterrupted run
-    bit for bit.
+    .. math:: \frac{1}{BC} \sum_{b,c \text{ known}} \ell(z_{bc}, y_{bc}),
+
+    where z are logits, y targets, and :math:`\ell` is the loss of ``config``. The number of processes, and of the parts
+    into which a batch is split, does not change this objective. The order of the images, their augmentation and dropout
+    are functions of the seed, the epoch, the step, the index of the image and the rank of the process.
+
+    With ``folder``, an interrupted run can be resumed: call this function again with the same arguments after Ctrl-C,
+    SIGTERM or a crash. The run resumes from its last saved state. On a CPU, the result equals that of an
+    uninterrupted run bit for bit.
 
     Args:
         model: backbone and head. Parameters without ``requires_grad`` stay fixed.
@@ -58,7 +63,7 @@ def fit_model(
         config: the recipe; default: the paper's, ``ModelConfig()``.
         folder: the folder for ``state.pt``, ``history.jsonl`` and the networks ``last.pt`` and ``best.pt``
             (:func:`~mlgcn_pyg.checkpoints.load_checkpoint`); None writes no files.
-        save_seconds: the longest time between two saved states, in seconds; the state is also saved after each epoch
+        save_seconds: the longest time between two saved states, in seconds. The state is also saved after each epoch
             and when the run is interrupted.
         tensorboard: whether to write curves to ``folder/tensorboard``.
         progress: a function that is called every few steps with a dict of ``epoch``, ``step``, ``steps``, ``loss``,
@@ -69,7 +74,9 @@ def fit_model(
 
     Raises:
         InputError: if labels do not match those of the model.
-        InputError: if there is no image, or an image does not decode.
+        InputError: if there is no image, or an image cannot be decoded.
+        InputError: if the device does not support ``config.precision``, or no parameter is trainable in some epoch.
+        InputError: if ``tensorboard`` is True without ``folder``, or TensorBoard is not installed.
         InputError: if ``folder`` holds a run with different data, a different model or a different config.
         NonFiniteLossError: if a loss is not finite.
     """
@@ -121,7 +128,7 @@ def _train(
     add_to_curves: Callable[[Record], None],
     progress: Callable[[dict], None] | None,
 ) -> None:
-    """Resumes the run if the folder has a state, and trains to the last epoch."""
+    """Resumes the run if the folder has a saved state, and trains to the last epoch."""
     trainee, config = run.trainee, run.trainee.config
 
     def save() -> None:
@@ -141,18 +148,18 @@ def _train(
                 lr_factor = config.lr_factor(run.step_of_run, run.num_steps)
                 run.losses[run.step] = trainee.step(pieces, run.step_of_run, lr_factor)
                 run.step += 1
-                report.step_done()
-                folder.pause(stop, save)
+                report.after_step()
+                folder.save_or_end(stop, save)
 
             losses = run.batch_losses(folder.last_saved)
-            mean_ap = _validate(run, val_set, partial(folder.end_if_asked, stop, save))
+            mean_ap = _validate(run, val_set, partial(folder.end_if_interrupted, stop, save))
             record = run.end_epoch(losses, mean_ap)
             # the state comes first: history and networks can be written again from it
             save()
             folder.write_history("history", run.history.epochs)
             _keep_networks(run, folder)
             add_to_curves(record)
-            folder.end_if_asked(stop, save)
+            folder.end_if_interrupted(stop, save)
 
 
 def _resume(run: ModelRun, folder: RunFolder) -> None:
@@ -162,25 +169,25 @@ def _resume(run: ModelRun, folder: RunFolder) -> None:
     folder.remove_partial_files(FILES)
     folder.write_history("history", run.history.epochs)
     if run.history.epochs and not run.step:
-        # a network of this epoch stays as it is, since thresholds may have been added to it
+        # a saved network of this epoch is not replaced, since thresholds may have been added to its file
         _keep_networks(run, folder, unless_epoch=run.history.last["epoch"])
 
 
-def _validate(run: ModelRun, val_set: LabeledDataset | None, pause: Callable[[], None]) -> float | None:
+def _validate(run: ModelRun, val_set: LabeledDataset | None, after_batch: Callable[[], None]) -> float | None:
     """Returns the mAP; None in an epoch without validation."""
     config = run.trainee.config
     if val_set is None or (run.epoch % config.val_every and run.epoch != config.epochs):
         return None
-    return multilabel_metrics(model_logits(run.trainee, val_set, pause), val_set.targets)["mAP"]
+    return multilabel_metrics(model_logits(run.trainee, val_set, after_batch), val_set.targets)["mAP"]
 
 
 def _keep_networks(run: ModelRun, folder: RunFolder, unless_epoch: float | None = None) -> None:
-    """Writes the network of the last epoch, also as the best one if it is.
+    """Writes the network as ``last.pt``, and also as ``best.pt`` if its last epoch is the best.
 
     Args:
         run: the run at the end of an epoch.
         folder: the folder of the run.
-        unless_epoch: a file of this epoch is not replaced.
+        unless_epoch: the epoch whose files are not replaced.
     """
     if folder.setup is None:
         return
@@ -189,4 +196,4 @@ def _keep_networks(run: ModelRun, folder: RunFolder, unless_epoch: float | None 
     size = folder.setup["train"]["image_size"]
     for name in ("last", "best") if run.history.best is record else ("last",):
         if unless_epoch is None or folder.kept_epoch(name) != unless_epoch:
-            folder.keep(name, partial(save_model, model=run.trainee.best_weights, image_size=size, config=config))
+            folder.keep(name, partial(save_model, model=run.trainee.evaluated_model, image_size=size, config=config))

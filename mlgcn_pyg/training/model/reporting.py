@@ -1,4 +1,4 @@
-"""What a run reports while it trains: progress in seconds, curves for TensorBoard."""
+"""Reports during training: progress every few steps, and curves for TensorBoard."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from mlgcn_pyg.errors import Argument, InputError
 from mlgcn_pyg.training.history import Record
 from mlgcn_pyg.training.model.run import ModelRun
 
-REPORT_EVERY = 10  # steps; reading a loss waits for the device
+REPORT_EVERY = 10  # steps; more frequent reports would wait for the device too often
 
 
 class ProgressReport:
@@ -17,18 +17,18 @@ class ProgressReport:
 
     def __init__(self, run: ModelRun, progress: Callable[[dict], None] | None):
         self.run, self.progress = run, progress
-        self.start, self.started = run.step, time.perf_counter()
+        self.first_step, self.start_time = run.step, time.perf_counter()
 
-    def step_done(self) -> None:
-        """Reports if a report is due."""
+    def after_step(self) -> None:
+        """Calls ``progress`` if a report is due."""
         run, step = self.run, self.run.step
         if self.progress is None or (step % REPORT_EVERY and step != run.num_steps):
             return
-        images = int(run.sizes[self.start : step].sum())
-        # estimated from the images of this process
-        loss = float(run.trainee.size * run.losses[self.start : step].mean())
-        seconds = time.perf_counter() - self.started
-        self.start, self.started = step, time.perf_counter()
+        images = int(run.sizes[self.first_step : step].sum())
+        # this process's part of the loss, scaled up as an estimate of the whole
+        loss = float(run.trainee.size * run.losses[self.first_step : step].mean())
+        seconds = time.perf_counter() - self.start_time
+        self.first_step, self.start_time = step, time.perf_counter()
         self.progress({
             "epoch": run.epoch, "step": step, "steps": run.num_steps, "lr": run.lr, "loss": loss,
             "images_per_second": images / seconds,
@@ -37,8 +37,10 @@ class ProgressReport:
 
 @contextmanager
 def tensorboard_curves(folder: Path | None) -> Iterator[Callable[[Record], None]]:
-    """Yields a function that adds a record to the curves in ``folder/tensorboard``; it does nothing if there is no
-    folder."""
+    """Yields a function that adds a record to the curves in ``folder/tensorboard``.
+
+    Without a folder, the function does nothing.
+    """
     if folder is None:
         yield lambda record: None
         return
@@ -62,7 +64,7 @@ def check_tensorboard(folder: str | Path | None) -> None:
     """Checks that curves can be written.
 
     Raises:
-        InputError: if there is no folder for them, or TensorBoard is not installed.
+        InputError: if ``folder`` is None, or TensorBoard is not installed.
     """
     try:
         import torch.utils.tensorboard  # noqa: F401

@@ -14,14 +14,14 @@ MODEL_STATE = StateFormat(
 
 
 class ModelRun:
-    """A network in training, and the position: ``step`` steps of epoch ``epoch`` (from 1) are done.
+    """A network in training, and the position of the run: ``step`` steps of epoch ``epoch`` (from 1) are done.
 
     Args:
         trainee: the network in training.
         sizes: (steps,) the number of images in each batch of an epoch.
 
     Attributes:
-        losses: (steps,) this process's parts of the losses of the current epoch, on the device.
+        losses: (steps,) this process's part of each loss of the current epoch, on the device.
         history: the :class:`~mlgcn_pyg.training.History`.
     """
 
@@ -46,7 +46,9 @@ class ModelRun:
         return self.trainee.optimizer.param_groups[-1]["lr"]
 
     def batch_losses(self, last_saved: str) -> Tensor:
-        """Returns the losses (step,) of the whole batches of this epoch, on the CPU. All processes must call it.
+        """Returns the losses (step,) of the current epoch, summed over all processes, on the CPU.
+
+        All processes must call this method together.
 
         Raises:
             NonFiniteLossError: if a loss is not finite.
@@ -61,7 +63,7 @@ class ModelRun:
         """Appends a record to the history, returns it, and moves to the next epoch.
 
         Args:
-            losses: the :meth:`batch_losses` of the epoch.
+            losses: the result of :meth:`batch_losses`.
             mean_ap: the mAP; None in an epoch without validation.
         """
         loss = float((losses.double() * self.sizes).sum() / self.sizes.sum())
@@ -76,18 +78,19 @@ class ModelRun:
         """Returns everything that resuming needs, as plain values.
 
         Args:
-            losses: the :meth:`batch_losses` so far.
+            losses: the result of :meth:`batch_losses`.
             with_trainee: whether to copy the network and its optimizer; needed only in the process that writes.
         """
         position = {"epoch": self.epoch, "step": self.step, "losses": losses, "history": self.history.epochs}
         return position | ({"trainee": self.trainee.state()} if with_trainee else {})
 
     def load_state(self, state: dict, *, with_losses: bool) -> None:
-        """Moves to the position of :meth:`state`.
+        """Restores what :meth:`state` returned.
 
         Args:
-            state: the state.
-            with_losses: True in one process. Its losses are those of all processes, whose losses are summed later.
+            state: the result of :meth:`state`.
+            with_losses: whether this process takes the stored losses. True in one process only, since the losses of all
+                processes are summed later.
         """
         self.trainee.load_state(state["trainee"])
         self.epoch, self.step = state["epoch"], state["step"]

@@ -12,21 +12,21 @@ from mlgcn_pyg.typing import LabeledDataset
 
 
 @torch.no_grad()
-def model_logits(trainee: Trainee, data: LabeledDataset, pause: Callable[[], None] = lambda: None) -> Tensor:
+def model_logits(trainee: Trainee, data: LabeledDataset, after_batch: Callable[[], None] = lambda: None) -> Tensor:
     """Returns the logits (N, C) of all images in float32, on the CPU. Each image is scored by one process.
 
     Args:
         trainee: the network in training.
         data: the images.
-        pause: a function that is called after each batch, equally often in every process.
+        after_batch: a function that is called after each batch, equally often in every process.
 
     Raises:
         RuntimeError: if an image was scored twice or not at all.
     """
     trainee.share_statistics()
-    accelerator, model = trainee.accelerator, trainee.best_weights.eval()
+    accelerator, model = trainee.accelerator, trainee.evaluated_model.eval()
     own_images = range(trainee.rank, len(data), trainee.size)
-    length = -(-len(data) // trainee.size)  # of the longest share; shorter ones are padded
+    length = -(-len(data) // trainee.size)  # of the longest share; shorter shares are padded
     logits = torch.zeros(length, len(data.label_names), device=accelerator.device)
     images_at = torch.full((length,), -1, device=accelerator.device)  # the image of each row; −1 for padding
     batch_size = max(1, trainee.config.batch_size // trainee.size)
@@ -38,7 +38,7 @@ def model_logits(trainee: Trainee, data: LabeledDataset, pause: Callable[[], Non
                 batch_logits = model(images.to(accelerator.device, memory_format=trainee.layout))
             rows = slice(start, start + len(images))
             logits[rows], images_at[rows] = batch_logits.float(), index.to(images_at)
-        pause()
+        after_batch()
     logits, images_at = accelerator.gather(logits).cpu(), accelerator.gather(images_at).cpu()
     scored = images_at >= 0
     if not torch.equal(images_at[scored].sort().values, torch.arange(len(data))):

@@ -13,7 +13,7 @@ EXECUTION_SETTINGS = ("num_workers", "cpu", "compile", "channels_last", "accumul
 
 
 def describe_model_run(model: MLGCN, train: LabeledDataset, val: LabeledDataset | None, config: ModelConfig) -> dict:
-    """Returns what two runs must share: recipe, network and data."""
+    """Returns the values that a run must share with a stored run to resume it: recipe, network and data."""
     recipe = {name: value for name, value in asdict(config).items() if name not in EXECUTION_SETTINGS}
     shapes = {name: list(p.shape) for name, p in model.head.named_parameters()}
     fixed = {name: value for name, value in model.head.state_dict().items() if name not in shapes}

@@ -1,4 +1,4 @@
-"""The images that each process sees in each step, as a function of (seed, epoch, step)."""
+"""The images that each process computes in each step, as a function of (seed, epoch, step)."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ class Piece:
     """A part of a batch that one process computes at once.
 
     Attributes:
-        items: the numbers of its images.
-        weight: the number of its images divided by that of the batch, its weight in the mean over the batch. 0 if the
-            process has no image of the batch and computes an arbitrary one.
+        items: the indices of its images in the data set.
+        weight: its weight in the mean over the batch: the number of its images divided by the number of images in the
+            batch. 0 if the process has no image of the batch and computes an arbitrary image instead.
     """
 
     items: list[int]
@@ -44,7 +44,7 @@ class DecodedPiece:
 def batches(num_images: int, config: ModelConfig, epoch: int) -> list[Tensor]:
     """Returns the batches (B,) of a shuffled pass over all images.
 
-    A single last image joins the batch before it, since a batch of one image has no statistics to normalise by.
+    A single last image joins the batch before it, since batch normalisation cannot train on a batch of one image.
 
     >>> [len(batch) for batch in batches(9, ModelConfig(batch_size=4), epoch=1)]
     [4, 5]
@@ -59,7 +59,7 @@ def batches(num_images: int, config: ModelConfig, epoch: int) -> list[Tensor]:
 def shares(num_images: int, config: ModelConfig, epoch: int, rank: int = 0, size: int = 1) -> list[list[Piece]]:
     """Returns the pieces of one process for each step of an epoch.
 
-    Each image is in one piece of one process, so that any number of processes takes the same steps.
+    Each image is in exactly one piece of one process, so that the steps are the same for any number of processes.
 
     >>> config = ModelConfig(batch_size=4, accumulate=2)
     >>> steps = [shares(10, config, 1, rank, 2) for rank in (0, 1)]
@@ -71,7 +71,7 @@ def shares(num_images: int, config: ModelConfig, epoch: int, rank: int = 0, size
 
 def _share(batch: Tensor, accumulate: int, rank: int, size: int) -> list[Piece]:
     share = batch[rank::size]
-    if not len(share):  # the other processes wait for this one's gradients
+    if not len(share):  # the other processes wait for the gradients of this process
         return [Piece(batch[:1].tolist(), 0.0)]
     return [Piece(part.tolist(), len(part) / len(batch)) for part in share.chunk(accumulate)]
 
@@ -79,7 +79,7 @@ def _share(batch: Tensor, accumulate: int, rank: int, size: int) -> list[Piece]:
 def pieces_in_order(
     dataset: LabeledDataset, steps: Sequence[Sequence[Piece]], num_workers: int, pin_memory: bool = False
 ) -> Iterator[list[DecodedPiece]]:
-    """Yields the decoded pieces of each step. Worker processes decode ahead."""
+    """Yields the decoded pieces of each step. Worker processes decode the next pieces meanwhile."""
     items = [piece.items for pieces in steps for piece in pieces]
     loaded = load_batches(dataset, batches=items, num_workers=num_workers, pin_memory=pin_memory)
     for pieces in steps:

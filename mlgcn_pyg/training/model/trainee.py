@@ -49,7 +49,8 @@ class Trainee:
         self.averaged: AveragedModel | None = None
         if config.ema_decay is not None:
             self.averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay))
-        self.trainable = [p for p in model.parameters() if p.requires_grad]  # the caller may have frozen others
+        # the caller may have frozen the other parameters
+        self.trainable = [p for p in model.parameters() if p.requires_grad]
         always_trained = model.head if config.frozen_epochs else model
         if not any(p.requires_grad for p in always_trained.parameters()):
             fix = "requires_grad_() makes parameters trainable"
@@ -59,7 +60,7 @@ class Trainee:
 
     @property
     def rank(self) -> int:
-        """The number of this process."""
+        """The number of this process, from 0."""
         return self.accelerator.process_index
 
     @property
@@ -73,12 +74,12 @@ class Trainee:
         return self.accelerator.device.type == "cuda"
 
     @property
-    def best_weights(self) -> MLGCN:
-        """The network to validate and to keep: the averaged one if there is one."""
+    def evaluated_model(self) -> MLGCN:
+        """The network to validate and save: the averaged network with ``ema_decay``, else the trained network."""
         return self.model if self.averaged is None else cast(MLGCN, self.averaged.module)
 
     def begin_epoch(self, epoch: int) -> None:
-        """Sets the training mode. The backbone is frozen in the first ``frozen_epochs`` epochs."""
+        """Sets the training mode, and freezes the backbone in the first ``frozen_epochs`` epochs."""
         frozen = epoch <= self.config.frozen_epochs
         if self.wrapped is None or frozen != self.backbone_frozen:
             self._wrap(frozen)
@@ -92,13 +93,13 @@ class Trainee:
                     layer.eval()
 
     def _wrap(self, frozen: bool) -> None:
-        """Wraps the network for several processes, which exchange the gradients of what is trainable now."""
+        """Wraps the network for several processes, which exchange the gradients of its trainable parameters."""
         self._unfreeze()
         if frozen:
             self.model.backbone.requires_grad_(False)
         # torch.compile returns a module for a module; torch's annotation covers functions only
         network = cast(torch.nn.Module, torch.compile(self.model)) if self.config.compile else self.model
-        # Accelerate replaces the forward method of what it is given: here that of the shell, not the model's
+        # Accelerate replaces the forward method of a module; the Sequential leaves the model's method unchanged
         self.wrapped, self.backbone_frozen = self.accelerator.prepare_model(torch.nn.Sequential(network)), frozen
 
     def _unfreeze(self) -> None:
@@ -108,7 +109,7 @@ class Trainee:
     def step(self, pieces: Sequence[DecodedPiece], number: int, lr_factor: float) -> Tensor:
         """Updates the weights once and returns this process's part of the batch's mean loss.
 
-        Dropout draws from (seed, step, process), so that resuming needs no state of a random generator.
+        The random numbers of dropout depend on (seed, step, process) only, so that no generator state is saved.
 
         Args:
             pieces: this process's pieces of the batch.
@@ -121,7 +122,7 @@ class Trainee:
         self.optimizer.zero_grad()
         total = torch.zeros((), device=self.accelerator.device)
         for k, piece in enumerate(pieces, start=1):
-            # gradients are exchanged with those of the last piece
+            # the gradients of all pieces are exchanged after the last piece
             with self.accelerator.no_sync(self.wrapped) if k < len(pieces) else nullcontext():
                 total += self._backward(piece)
         if self.config.clip_norm is not None:
@@ -138,13 +139,14 @@ class Trainee:
         with self.accelerator.autocast():
             logits = self.wrapped(images)
         loss = piece.weight * self.loss(logits, piece.targets.to(device, non_blocking=True))
-        self.accelerator.backward(loss * self.size)  # the mean over processes becomes a sum
+        # gradients are averaged over processes; the factor turns the mean into the sum
+        self.accelerator.backward(loss * self.size)
         return loss.detach()
 
     def share_statistics(self) -> None:
-        """Copies the first process's batch statistics to all, so that the statistics that are kept are scored."""
+        """Copies the first process's batch statistics to all processes, which then score the network that is saved."""
         if self.size > 1:
-            for buffer in self.best_weights.buffers():
+            for buffer in self.evaluated_model.buffers():
                 if buffer.is_floating_point() and buffer.numel():
                     torch.distributed.broadcast(buffer, src=0)
 
@@ -167,7 +169,7 @@ class Trainee:
             self.accelerator.scaler.load_state_dict(state["scaler"])
 
     def finish(self) -> None:
-        """Unwraps the model; it keeps its trained weights, the averaged ones if there are any."""
+        """Unwraps the model, and copies the averaged weights into it if there are any."""
         self.wrapped = None
         self._unfreeze()
         if self.averaged is not None:

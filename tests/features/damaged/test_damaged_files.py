@@ -162,7 +162,7 @@ def rewrite(path, **changes):
         ({"batch_size": -4}, "batch_size of at least 1"),
         ({"meta": json.dumps({"backbone": "another"})}, "as they were written"),
         ({"meta": "[]"}, "a JSON object as meta"),
-        ({"meta": "{"}, "as the format describes"),
+        ({"meta": "{"}, "in the documented format"),
         ({"header": "0" * 64}, "as they were written"),
     ],
 )
@@ -227,7 +227,7 @@ def test_the_same_image_under_two_names_is_reported(tmp_path):
 def test_repair_leaves_a_file_that_it_cannot_repair(path, tmp_path):
     flip(path, read_contents(path).offset)
     (tmp_path / "s.h5.partial").write_text("in the way")
-    with pytest.raises(InputError, match="finish or remove it"):
+    with pytest.raises(InputError, match="finish or remove the unfinished file"):
         repair(path)
     assert path.exists() and (tmp_path / "s.h5.partial").read_text() == "in the way"
 
@@ -303,7 +303,7 @@ def test_a_size_in_a_heap_of_texts_that_makes_hdf5_loop_forever(path, good):
     flip(path, last + 8)
     code = f"from mlgcn_pyg.features import FeatureCache; FeatureCache({str(path)!r})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 1 and "texts that can be read, found damaged texts in" in done.stderr
+    assert done.returncode == 1 and "strings that can be read, found damaged strings in" in done.stderr
 
 
 def test_a_damaged_type_of_an_attribute_does_not_crash_hdf5(path, good):

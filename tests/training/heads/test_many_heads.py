@@ -212,7 +212,7 @@ def test_invalid_input():
         ([fresh()] * 2, None, "heads: expected different heads, found the same head twice"),
         ([fresh(), partly_frozen()], None, "heads without frozen parameters"),
         ([fresh().requires_grad_(False)], None, "heads: expected heads with trainable parameters"),
-        ([fresh(), fresh()], [HeadConfig()], "config: expected one config, or 2, one per head, found 1"),
+        ([fresh(), fresh()], [HeadConfig()], r"config: expected one config, or 2 configs \(one per head\), found 1"),
         (
             [fresh(), fresh()],
             [HeadConfig(), HeadConfig(seed=1)],

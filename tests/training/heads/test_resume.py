@@ -184,7 +184,7 @@ def test_a_folder_belongs_to_one_run(tmp_path):
     ]
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     for head, train, val_data, config, message in table:
-        with pytest.raises(InputError, match="folder: expected the run that was begun there") as caught:
+        with pytest.raises(InputError, match="folder: expected a run with the same setup") as caught:
             fit_head(head, train, val_data, config, folder=tmp_path)
         assert message in str(caught.value)
     with pytest.raises(InputError, match="a different heads"):
@@ -213,7 +213,8 @@ def test_foreign_and_damaged_states_are_refused(tmp_path):
     torch.save({"format": "mlgcn_pyg.training", "version": 2}, tmp_path / "state.pt")
     assert "folder: expected state version 1, found 2" in refusal()
     torch.save({"format": "mlgcn_pyg.training", "version": 1, "setup": {}}, tmp_path / "state.pt")
-    assert "a complete state, found one without epoch, histories, losses, step, tensors" in refusal()
+    found = f"{tmp_path / 'state.pt'} without epoch, histories, losses, step, tensors"
+    assert f"a complete state, found {found}" in refusal()
     torch.save(HeadConfig(), tmp_path / "state.pt")  # a pickle that would run code
     assert "folder: expected a file of plain tensors" in refusal()
     with pytest.raises(InputError, match="folder: expected a folder, found the file"):
