@@ -23,7 +23,7 @@ class Processes:
     def __init__(self, rank, other=0):
         self.rank, self.other = rank, other
 
-    def most(self, number):
+    def maximum(self, number):
         return max(number, self.other)
 
 

@@ -45,7 +45,7 @@ def test_labels_that_disagree_are_refused(scenes):
     net = model(scenes[0])
     net.head.label_names = tuple(reversed(net.head.label_names))
     with pytest.raises(
-        InputError, match="train_set: expected the 16 labels of the model, found the same labels in another"
+        InputError, match="train_set: expected the 16 labels of the model, found the same labels in a different"
     ):
         fit_model(net, scenes[0], config=ModelConfig(epochs=1, cpu=True))
 

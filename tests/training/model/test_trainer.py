@@ -93,17 +93,17 @@ class Stop(Exception):
 def test_interrupted_at_every_step_and_resumed_equals_uninterrupted_bit_for_bit(root, tmp_path, options, monkeypatch):
     whole, history = trained(root, tmp_path / "whole", **options)
     train, val = data(root)
-    pause = RunFolder.pause
+    save_or_end = RunFolder.save_or_end
 
     def ended(folder, stop, save):
         stop.received = signal.SIGTERM  # after every step
-        pause(folder, stop, save)
+        save_or_end(folder, stop, save)
 
     for _ in range(2 * 3 + 2):  # each call takes one step, and some end an epoch
         begun = (tmp_path / "run" / "state.pt").exists()
         net = network(root, seed=int(begun))  # weights that the state replaces
         with monkeypatch.context() as patch:
-            patch.setattr(RunFolder, "pause", ended)
+            patch.setattr(RunFolder, "save_or_end", ended)
             try:
                 fit_model(net, train, val, config(**options), folder=tmp_path / "run")
             except SystemExit as error:
@@ -326,7 +326,7 @@ def test_an_image_that_does_not_decode_is_reported_in_one_line(tmp_path, num_wor
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(InputError) as refused:
         fit_model(network(tmp_path, train=train), train, config=config(num_workers=num_workers))
-    assert str(refused.value).startswith(f"image: expected a picture that decodes, found {path}")
+    assert str(refused.value).startswith(f"image: expected an image that decodes, found {path}")
     assert "\n" not in str(refused.value)
 
 
