@@ -120,7 +120,7 @@ def test_make_loss_and_its_errors():
     for name, options, message in [
         ("bce", {}, "name: expected one of multilabel_soft_margin, asymmetric, found 'bce'"),
         ("multilabel_soft_margin", {"margin": 0.1}, "margin: expected None for the loss multilabel_soft_margin"),
-        ("multilabel_soft_margin", {"gamma_neg": 0}, "gamma_neg: expected None, .* found 0"),
+        ("multilabel_soft_margin", {"gamma_neg": 0}, "gamma_neg: expected None for the loss .*, found 0"),
         ("asymmetric", {"margin": 1.0}, r"margin: expected a number in \[0, 1\), found 1"),
         ("asymmetric", {"margin": float("nan")}, "margin"),
         ("asymmetric", {"gamma_neg": -1}, "gamma_neg"),
