@@ -110,7 +110,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def own_folder(
+def locked_folder(
     folder: Path | None,
     lock: str = ".lock",
     argument: str = "folder",

@@ -17,7 +17,7 @@ from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features import FeatureCache, extract_features
 from mlgcn_pyg.features.reading import read_contents
 from mlgcn_pyg.features.verification import repair, verify
-from mlgcn_pyg.files import locked, own_folder
+from mlgcn_pyg.files import locked, locked_folder
 from mlgcn_pyg.nn import Backbone
 from mlgcn_pyg.training import HeadConfig, fit_head
 from tests.features.small import SmallBackbone, drawn_scenes
@@ -104,7 +104,7 @@ def repaired(folder: Path) -> None:
 
 def locks(folder: Path) -> None:
     """A second writer is refused, in the same process too; nothing is left."""
-    for lock in (lambda: locked(folder / "s.h5.partial"), lambda: own_folder(folder)):
+    for lock in (lambda: locked(folder / "s.h5.partial"), lambda: locked_folder(folder)):
         with lock():
             try:
                 with lock():

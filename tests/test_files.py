@@ -6,7 +6,7 @@ import pytest
 
 from mlgcn_pyg.cli.predictions import open_output
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.files import atomic_path, locked, own_folder, write_text
+from mlgcn_pyg.files import atomic_path, locked, locked_folder, write_text
 
 
 @pytest.fixture(params=["file", "dangling", "relative", "link to a link"])
@@ -72,7 +72,7 @@ def test_two_writers_of_one_number_do_not_write_into_each_others_file(tmp_path):
 def test_a_lock_excludes_others_and_leaves_nothing(tmp_path):
     file = tmp_path / "f"
     (tmp_path / ".f.lock").touch()  # a killed process left it
-    for hold in (lambda: locked(file), lambda: own_folder(tmp_path)):
+    for hold in (lambda: locked(file), lambda: locked_folder(tmp_path)):
         with hold():
             with pytest.raises(InputError) as refused, hold():
                 pass

@@ -13,7 +13,7 @@ from mlgcn_pyg.cli.options import COMPUTATION, DATA, MODEL, OUTPUT, TRAINING, ch
 from mlgcn_pyg.cli.outputs import make_folder
 from mlgcn_pyg.cli.values import parse_widths, pick_device
 from mlgcn_pyg.errors import Argument, InputError
-from mlgcn_pyg.files import own_folder
+from mlgcn_pyg.files import locked_folder
 from mlgcn_pyg.training.config import HeadConfig, current_names
 
 if TYPE_CHECKING:  # these load torch
@@ -82,7 +82,7 @@ def _run(runs: heads.HeadRuns, out: Path, overwrite: bool) -> dict[str, dict[str
 
     setup = describe_setup(runs.train, runs.val, runs.config, runs.seeds)
     own = {kind: _own_setup(kind, runs) for kind in runs.kinds}
-    with own_folder(out):  # locked until the results are beside the earlier ones
+    with locked_folder(out):  # locked until the results are beside the earlier ones
         earlier = {} if overwrite else _earlier_results(out / "metrics.json", setup, own)
         fitted = _fit(runs, out, overwrite)
         if overwrite:

@@ -14,7 +14,7 @@ from torchvision.datasets.utils import check_md5
 
 from mlgcn_pyg.datasets.archives import Progress, check_room, extract
 from mlgcn_pyg.errors import InputError, first_line
-from mlgcn_pyg.files import own_folder
+from mlgcn_pyg.files import locked_folder
 
 CHUNK = 1 << 20
 TIMEOUT = 60  # seconds without a byte
@@ -55,7 +55,7 @@ def download_and_extract(archive: Archive, folder: str | Path, progress: Progres
             :func:`~mlgcn_pyg.datasets.archives.extract` refuses the archive.
     """
     folder = Path(folder)
-    with own_folder(folder, ".download.lock", "folder", "a folder that no other process downloads into"):
+    with locked_folder(folder, ".download.lock", "folder", "a folder that no other process downloads into"):
         path = download(archive, folder, progress)
         extract(path, folder, progress)
     return path

@@ -23,7 +23,7 @@ def check_heaps(file: Any, path: Path) -> None:
 
     Args:
         file: the open HDF5 file.
-        path: its path.
+        path: the path of the file.
 
     Raises:
         InputError: if a heap is damaged.

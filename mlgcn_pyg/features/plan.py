@@ -62,7 +62,7 @@ class Plan:
                 self.partial.parent.mkdir(parents=True, exist_ok=True)
                 lock.enter_context(locked(self.partial))
             except OSError as error:
-                raise InputError("path", "a place that can be written", f"{self.path} ({error.strerror})") from error
+                raise InputError("path", "a path that can be written", f"{self.path} ({error.strerror})") from error
             yield
 
     def finished(self) -> bool:

@@ -108,14 +108,14 @@ def _contents(file: Any, version: int, file_identity: tuple[int, int]) -> Conten
 
 
 def _attribute(file: Any, name: str) -> Any:
-    """Reads an attribute if it is a text or an integer: HDF5 crashes on some damaged types."""
+    """Reads an attribute that must be a string or an integer, since HDF5 crashes on some damaged types."""
     if not isinstance(file.attrs.get_id(name).get_type(), h5py.h5t.TypeStringID | h5py.h5t.TypeIntegerID):
         raise TypeError(f"attribute {name} is neither text nor an integer")
     return file.attrs[name]
 
 
 def _integers(file: Any, name: str) -> np.ndarray:
-    """Reads an array of integers; see :func:`_attribute`."""
+    """Reads an array that must contain integers; see :func:`_attribute`."""
     if not isinstance(file[name].id.get_type(), h5py.h5t.TypeIntegerID):
         raise TypeError(f"{name} are not integers")
     array: np.ndarray = file[name][...]

@@ -11,7 +11,7 @@ from torch import Tensor
 from mlgcn_pyg.checks import check_number
 from mlgcn_pyg.distributed import Ranks
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.files import leftovers, load_plain, own_folder, save_plain, write_text
+from mlgcn_pyg.files import leftovers, load_plain, locked_folder, save_plain, write_text
 from mlgcn_pyg.training.config import current_names
 from mlgcn_pyg.training.history import Record, history_line
 from mlgcn_pyg.training.interruption import Interruption
@@ -35,7 +35,7 @@ class StateFormat:
 
 
 class RunFolder:
-    """The folder of one run, from which the run can be resumed. If ``path`` is None, no method does anything.
+    """The folder of one run, from which the run can be resumed. If ``path`` is None, the methods do nothing.
 
     ``state.pt`` holds the format, the setup and the state of the run as plain tensors, numbers and strings. Each
     ``NAME.jsonl`` is a history with one line per epoch, and each other ``NAME.pt`` a checkpoint. Files are replaced
@@ -87,7 +87,7 @@ class RunFolder:
         Raises:
             InputError: if a different run is using it.
         """
-        return own_folder(self._writable)
+        return locked_folder(self._writable)
 
     def read_state(self) -> dict | None:
         """Returns the saved state; None if there is none.

@@ -11,7 +11,7 @@ from mlgcn_pyg.checkpoints import load_checkpoint, store_thresholds
 from mlgcn_pyg.cli.main import app
 from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.features.batches import ResidentRows
-from mlgcn_pyg.files import own_folder
+from mlgcn_pyg.files import locked_folder
 from tests.training.heads.problems import graph, problem
 
 
@@ -163,7 +163,7 @@ def test_refused_options(made, tmp_path):
 def test_two_at_once_in_one_folder_are_refused(made, tmp_path):
     run(*words(made, tmp_path, "--head", "linear"))
     before = files(tmp_path)
-    with own_folder(tmp_path):
+    with locked_folder(tmp_path):
         output = run(*words(made, tmp_path, "--head", "mlgcn"), code=2)
     assert "in use by another process" in output and files(tmp_path) == before
     assert not (tmp_path / ".lock").exists()

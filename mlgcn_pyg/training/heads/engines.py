@@ -98,7 +98,7 @@ class SideBySide:
     def release(self) -> None:
         """Stops the threads, removes all gradients and leaves each parameter with its own storage."""
         self.pool.shutdown()
-        torch.set_num_threads(self.cores)  # the last turn also set the number for threads that start later
+        torch.set_num_threads(self.cores)  # restores the number for new threads, which the turns have changed
         for step in self.steps:
             step.release()
 

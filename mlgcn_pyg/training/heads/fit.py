@@ -107,9 +107,9 @@ def fit_heads(
 ) -> list[History]:
     r"""Trains several heads of equal shape in place, together, on the same batches.
 
-    .. math::
-        \min \sum_h \mathcal{L}_h, \qquad
-        \mathbf{X} \, [\mathbf{W}^{(1)\top} \cdots \mathbf{W}^{(H)\top}] \text{ in one product}
+    SGD minimises the sum of the losses of the heads:
+
+    .. math:: \sum_h \mathcal{L}_h
 
     Heads share no parameters, so the gradient of the sum consists of the gradients of the heads. The result for each
     head is that of :func:`fit_head`, up to rounding. Heads may differ in their initial weights, in their label graphs
@@ -134,7 +134,9 @@ def fit_heads(
         One :class:`History` per head.
 
     Raises:
-        InputError: as :func:`fit_head`; also if heads have unequal shapes, or configs differ in other settings.
+        InputError: in the cases of :func:`fit_head`.
+        InputError: if heads have unequal shapes, or configs differ in settings that heads must share.
+        InputError: if the number of configs or names is not the number of heads, or names are not file names.
         NonFiniteLossError: if a loss is not finite.
 
     >>> from mlgcn_pyg.nn import LinearHead

@@ -37,7 +37,7 @@ class Trainee:
     def __init__(self, model: MLGCN, config: ModelConfig):
         AcceleratorState._reset_state(reset_partial_state=True)  # an earlier call may have used a different precision
         if config.precision == "fp16" and (config.cpu or not torch.cuda.is_available()):
-            raise InputError("precision", "float32 or bf16 on this device", "'fp16'", "float16 trains on GPUs")
+            raise InputError("precision", "float32 or bf16 on this device", "'fp16'", "fp16 requires a GPU")
         self.accelerator = Accelerator(mixed_precision=MIXED_PRECISION[config.precision], cpu=config.cpu)
         self.model, self.config, self.loss = model, config, make_loss(config.loss, check=False)
         self.layout = torch.channels_last if config.channels_last else torch.contiguous_format
@@ -114,7 +114,7 @@ class Trainee:
         Args:
             pieces: this process's pieces of the batch.
             number: the number of the step in the run, from 0.
-            lr_factor: the factor of all learning rates.
+            lr_factor: the factor that multiplies all learning rates.
         """
         torch.manual_seed(derived_seed("step", self.config.seed, number, self.rank))
         for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):

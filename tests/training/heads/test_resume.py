@@ -16,7 +16,7 @@ from mlgcn_pyg.checkpoints import load_head
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.features.batches import ResidentRows
-from mlgcn_pyg.files import own_folder
+from mlgcn_pyg.files import locked_folder
 from mlgcn_pyg.training import HeadConfig, fit_head, fit_heads
 from mlgcn_pyg.training.heads import engines as engine
 from mlgcn_pyg.training.interruption import ECHO, Interruption
@@ -193,7 +193,7 @@ def test_a_folder_belongs_to_one_run(tmp_path):
 
 
 def test_a_folder_takes_one_run_at_a_time(tmp_path):
-    with own_folder(tmp_path), pytest.raises(InputError, match="folder that no other run is using"):
+    with locked_folder(tmp_path), pytest.raises(InputError, match="folder that no other run is using"):
         fit_head(fresh(), problem(), config=CONFIG, folder=tmp_path)
     assert not list(tmp_path.iterdir())
     fit_head(fresh(), problem(), config=CONFIG, folder=tmp_path)

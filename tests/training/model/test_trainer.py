@@ -21,7 +21,7 @@ from mlgcn_pyg import MLGCN, LabelGraph, MLGCNHead
 from mlgcn_pyg.checkpoints import load_checkpoint, store_thresholds
 from mlgcn_pyg.datasets import VOC2007, Scenes, eval_transform, train_transform
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.files import own_folder
+from mlgcn_pyg.files import locked_folder
 from mlgcn_pyg.loading import load_batches
 from mlgcn_pyg.nn import Backbone
 from mlgcn_pyg.training import ModelConfig, fit_model
@@ -251,7 +251,7 @@ def test_processes_that_see_different_folders_are_refused(root, tmp_path):
 
 
 def test_a_folder_takes_one_run_at_a_time(root, tmp_path):
-    with own_folder(tmp_path), pytest.raises(InputError, match="folder that no other run is using"):
+    with locked_folder(tmp_path), pytest.raises(InputError, match="folder that no other run is using"):
         trained(root, tmp_path)
     assert not list(tmp_path.iterdir())
 
