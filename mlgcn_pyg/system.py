@@ -109,7 +109,7 @@ def sync(handle: int) -> None:
 
 
 def sync_data(handle: int) -> None:
-    """Flushes the content of an open file whose length has not changed to the disk."""
+    """Flushes the content of an open file to the disk. The length of the file must not have changed."""
     if hasattr(os, "fdatasync"):
         os.fdatasync(handle)
     else:

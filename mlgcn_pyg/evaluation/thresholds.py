@@ -65,7 +65,7 @@ def _fit_block(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def f1_per_label(logits: Tensor, targets: Tensor, thresholds: Tensor | None = None) -> Tensor:
-    """Computes the F1 of each label, predicted if its logit is > its threshold.
+    """Computes the F1 of each label. A label is predicted if its logit is > its threshold.
 
     Args:
         logits: (N, C).
