@@ -211,8 +211,8 @@ def check_label_names(names: Sequence[str] | None, num_labels: int | None = None
             raise InputError("label_names", "strings", f"{name!r} ({type(name).__name__})")
         check_text("label_names", name)
     if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InputError("label_names", "unique names", f"{twice!r} twice")
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise InputError("label_names", "unique names", f"{repeated!r} twice")
     return names
 
 

@@ -26,7 +26,7 @@ def test_the_command_line_writes_arguments_in_its_own_way():
 
 
 def test_the_text_is_one_line_without_control_characters():
-    error = InputError("label_names", "different names", "'a\nb\x1b[31m\x9b\u202e' twice")
+    error = InputError("label_names", "unique names", "'a\nb\x1b[31m\x9b\u202e' twice")
     assert str(error).isprintable()
     assert printable_line("a\r\n\tb\x00") == "a b\\x00"
 

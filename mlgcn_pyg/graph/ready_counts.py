@@ -70,9 +70,9 @@ def checked_pair_counts(label_counts: Tensor, pair_counts: Array | SparseMatrix)
         raise InputError("pair_counts", "a symmetric matrix", f"M[{i},{j}] = {pairs[i, j]}, M[{j},{i}] = {pairs[j, i]}")
     coo = pairs.tocoo()
     i, j = coo.coords
-    beyond = np.flatnonzero(coo.data > label_counts.numpy()[i])
-    if len(beyond):
-        k = beyond[0]
+    too_large = np.flatnonzero(coo.data > label_counts.numpy()[i])
+    if len(too_large):
+        k = too_large[0]
         raise InputError(
             "pair_counts",
             "at most as many images with both labels as with either (P ≤ 1)",

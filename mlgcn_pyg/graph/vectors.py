@@ -52,10 +52,10 @@ def read_vectors(path: Path, wanted: Iterable[str], format: str) -> tuple[dict[s
         vector = _numbers(path, number, raw, format)
         word = keys[key]
         if word in vectors and not np.array_equal(vectors[word], vector):
-            raise _damaged(path, "each word once", f"{word!r} again as entry {number}, with a different vector")
+            raise _file_error(path, "each word once", f"{word!r} again as entry {number}, with a different vector")
         vectors[word] = vector
     if not width:
-        raise _damaged(path, "words and their vectors", "none")
+        raise _file_error(path, "words and their vectors", "none")
     return vectors, width
 
 
@@ -87,11 +87,11 @@ def embeddings_format(path: str | Path) -> str:
     if head.startswith(b"PK\x03\x04") and b"/data.pkl" in head[:400]:  # written by torch.save
         return "mlgcn"
     if head.startswith(ARCHIVES):
-        raise _damaged(path, "a file of word vectors, plain or compressed by gzip", "an archive", "unpack it")
+        raise _file_error(path, "a file of word vectors, plain or compressed by gzip", "an archive", "unpack it")
     if path.suffix.lower() == ".pkl" or head.startswith(b"\x80"):
         return "pickle"
     if head.startswith(FASTTEXT_MODEL):
-        raise _damaged(path, "a file of word vectors", "a fastText model", "use the .vec file that comes with it")
+        raise _file_error(path, "a file of word vectors", "a fastText model", "use the .vec file that comes with it")
     first, _, rest = head.partition(b"\n")
     header = _header(first)
     return "binary" if header and not _is_text(rest, header[1]) else "text"
@@ -111,10 +111,10 @@ def _text_entries(path: Path, file: BinaryFile) -> Iterator[Entry]:
     for k, line in enumerate(iter(lambda: file.readline(LINE), b"")):
         line = line if k else _start(path, line)
         if len(line) == LINE:
-            raise _damaged(path, "a word and numbers in every line", f"over {LINE >> 20} MiB in line {k + 1}")
+            raise _file_error(path, "a word and numbers in every line", f"over {LINE >> 20} MiB in line {k + 1}")
         if not line.endswith(b"\n"):
             fix = "download it again; if it is complete, add a newline to its last line"
-            raise _damaged(path, "a newline at the end", f"a file truncated in line {k + 1}", fix)
+            raise _file_error(path, "a newline at the end", f"a file truncated in line {k + 1}", fix)
         line = line.rstrip()  # fastText ends its lines with a space
         if k == 0:
             if header := _header(line):
@@ -126,10 +126,10 @@ def _text_entries(path: Path, file: BinaryFile) -> Iterator[Entry]:
         word, raw = _split(line, spaces, width)
         if spaces < width or not width or (spaces > width and NUMBER.fullmatch(word.rpartition(b" ")[2])):
             numbers = f"{width} numbers" if width else "at least one number"
-            raise _damaged(path, f"a word and {numbers} in every line", f"{spaces} in line {k + 1}")
+            raise _file_error(path, f"a word and {numbers} in every line", f"{spaces} in line {k + 1}")
         yield number, word, raw
     if header and number != header[0]:
-        raise _damaged(path, f"the {header[0]} words that the first line announces", number)
+        raise _file_error(path, f"the {header[0]} words that the first line announces", number)
 
 
 def _split(line: bytes, spaces: int, width: int) -> tuple[bytes, bytes]:
@@ -147,33 +147,33 @@ def _split(line: bytes, spaces: int, width: int) -> tuple[bytes, bytes]:
 def _binary_entries(path: Path, file: BinaryFile) -> Iterator[Entry]:
     header = _header(file.readline(LONGEST))
     if not header or header[1] > LONGEST:
-        raise _damaged(path, "a first line 'count width', as in word2vec's binary files", "a different first line")
+        raise _file_error(path, "a first line 'count width', as in word2vec's binary files", "a different first line")
     count, width = header
     buffer, start = b"", 0
     for number in range(1, count + 1):
         while (space := buffer.find(b" ", start)) < 0 or len(buffer) < space + 1 + 4 * width:
             if space < 0 and len(buffer) - start > LONGEST:
-                raise _damaged(path, "words and float32 numbers", f"other bytes after entry {number - 1}")
+                raise _file_error(path, "words and float32 numbers", f"other bytes after entry {number - 1}")
             if not (chunk := file.read(CHUNK)):
                 found = f"the end of the file in entry {number}"
-                raise _damaged(path, f"the {count} words that the first line announces", found)
+                raise _file_error(path, f"the {count} words that the first line announces", found)
             buffer, start = buffer[start:] + chunk, 0
         end = space + 1 + 4 * width
         yield number, buffer[start:space].lstrip(b"\n"), buffer[space + 1 : end]  # some writers end entries with \n
         start = end
     if (buffer[start:] + file.read(2)).strip(b"\n"):
-        raise _damaged(path, f"the {count} words that the first line announces", "more bytes")
+        raise _file_error(path, f"the {count} words that the first line announces", "more bytes")
 
 
 def _numbers(path: Path, number: int, raw: bytes, format: str) -> np.ndarray:
     try:
         numbers = np.frombuffer(raw, "<f4") if format == "binary" else np.array([float(k) for k in raw.split(b" ")])
     except ValueError as error:
-        raise _damaged(path, "a word and numbers in every line", f"other text in entry {number}") from error
+        raise _file_error(path, "a word and numbers in every line", f"other text in entry {number}") from error
     with np.errstate(over="ignore"):
         vector = numbers.astype(np.float64).astype(np.float32)
     if not np.isfinite(vector).all():
-        raise _damaged(path, "finite numbers", f"NaN or Inf in entry {number}")
+        raise _file_error(path, "finite numbers", f"NaN or Inf in entry {number}")
     return vector
 
 
@@ -198,7 +198,7 @@ def _is_text(rest: bytes, width: int) -> bool:
 def _start(path: Path, line: bytes) -> bytes:
     """Returns the first line without a byte order mark."""
     if line.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise _damaged(path, "a text file in UTF-8", "UTF-16")
+        raise _file_error(path, "a text file in UTF-8", "UTF-16")
     return line.removeprefix(b"\xef\xbb\xbf")
 
 
@@ -215,8 +215,8 @@ def _guarded(path: Path, step: Callable[[], T]) -> T:
     except InputError:
         raise
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise _damaged(path, "a complete file", first_line(error)) from error
+        raise _file_error(path, "a complete file", first_line(error)) from error
 
 
-def _damaged(path: Path, expected: str, found: object, fix: Fix = "") -> InputError:
+def _file_error(path: Path, expected: str, found: object, fix: Fix = "") -> InputError:
     return InputError("path", expected, f"{found} ({path})", fix)

@@ -9,7 +9,7 @@ from mlgcn_pyg.graph import LabelGraph
 
 
 class LearnedEdges(torch.nn.Module):
-    r"""The entries of Â for weighting ``"paper"`` as parameters, which are initialised to Eq. 8:
+    r"""The entries of Â for weighting ``"paper"`` as parameters, which are initialised as in Eq. 8:
 
     .. math::
         \hat{A}_{ij} = p_i \, \mathrm{softmax}_j(\ell_{ij}), \qquad \hat{A}_{ii} = 1 - p_i, \qquad

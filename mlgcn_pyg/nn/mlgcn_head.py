@@ -128,7 +128,7 @@ class MLGCNHead(torch.nn.Module):
         return cast("Sequence[ReweightedConv]", self.convs)  # ModuleList does not know the type of its modules
 
     def reset_parameters(self) -> None:
-        """Initialises all parameters again; learned edges are reset to Eq. 8."""
+        """Initialises all parameters again; learned edges are reset to those of Eq. 8."""
         for conv in self.layers:
             conv.reset_parameters()
         if self.learned is not None:
@@ -212,7 +212,7 @@ class MLGCNHead(torch.nn.Module):
         """Returns a head on a different label graph, with the trained GCN weights of this head.
 
         All labels share the GCN weights, so the graphs may have different labels. Learned edges and p are copied for
-        labels whose names are in both graphs. For all other labels, they are initialised to Eq. 8.
+        labels whose names are in both graphs. For all other labels, they are initialised as in Eq. 8.
 
         Args:
             graph: the label graph, whose embeddings have the same size as those of this head.

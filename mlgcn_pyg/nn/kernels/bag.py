@@ -28,9 +28,9 @@ def weighted_sums(x: Tensor, pointer: Tensor, index: Tensor, weight: Tensor) -> 
 
 
 def sampled_dot(grad: Tensor, x: Tensor, adjacency: Adjacency) -> Tensor:
-    """Returns ⟨grad[row], x[col]⟩ (E + C,) of each entry of the CSR, without storing a matrix (E, F).
+    """Returns the dot products ⟨grad[row], x[col]⟩ (E + C,) of all CSR entries, without storing the rows (E + C, F).
 
-    The operator is the one with which embedding_bag computes the gradient of its weights.
+    ``embedding_bag`` uses the same operator for the gradient of its weights.
     """
     return torch.ops.aten._embedding_bag_per_sample_weights_backward(
         grad, x, adjacency.col, adjacency.rowptr, adjacency.row_of(), SUM
