@@ -1,6 +1,6 @@
-"""Takes from this process what another system lacks; imported before anything else that could look for it.
+"""Removes from this process what another system lacks; :func:`become` is called before anything that could look for it.
 
-``MLGCN_TEST_SYSTEM`` is ``windows`` or ``macos``. The standard library and torch keep what they looked up themselves.
+The standard library and torch keep what they looked up themselves.
 Windows also refuses to open a folder, and to rename, replace or remove a file that this process has open or mapped.
 """
 
@@ -88,6 +88,3 @@ def is_open(path) -> bool:
             continue  # the handle of the listing
     with open("/proc/self/maps") as maps:
         return any(line.rstrip("\n").endswith(os.path.realpath(path)) for line in maps)
-
-
-become(os.environ["MLGCN_TEST_SYSTEM"])

@@ -7,7 +7,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 if "MLGCN_TEST_SYSTEM" in os.environ:
-    import tests.other_system  # noqa: F401  # before anything that could look for what it takes away
+    from tests.other_system import become
+
+    become(os.environ["MLGCN_TEST_SYSTEM"])  # before anything that could look for what it removes
 
 import torch
 
