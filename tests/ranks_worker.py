@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from mlgcn_pyg.features import extract_features
 from tests.features.small import SmallBackbone, drawn_scenes

@@ -19,7 +19,7 @@ def launch(*words, processes: int = 2) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     words = [*command, str(WORKER), *map(str, words)]
     return subprocess.run(
-        words, capture_output=True, text=True, cwd=WORKER.parents[2], env=os.environ | {"OMP_NUM_THREADS": "1"}
+        words, capture_output=True, text=True, cwd=WORKER.parents[1], env=os.environ | {"OMP_NUM_THREADS": "1"}
     )
 
 

@@ -145,7 +145,7 @@ def test_a_released_checkpoint_becomes_files_of_this_package(tmp_path):
     with torch.no_grad():
         expected = oracle(images)
         assert torch.allclose(head(backbone(images)), expected, atol=1e-4 * float(expected.abs().max()))
-    assert "--adj: expected the counts from which A was made" in refused(
+    assert "--adj: expected the counts from which A was computed" in refused(
         *words, "--tau", 0.6, "--out", tmp_path / "other"
     )
     assert not (tmp_path / "other").exists()

@@ -199,7 +199,7 @@ def start_worker(root, folder, *more, launcher=()):
     words = [sys.executable, *launcher, str(script), str(root), str(folder), *map(str, more)]
     env = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
     return subprocess.Popen(
-        words, cwd=script.parents[2], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        words, cwd=script.parents[3], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from mlgcn_pyg.training import fit_model
 from mlgcn_pyg.training.model.scoring import model_logits
