@@ -22,6 +22,7 @@ BASE = {
     "loading",
     "seeding",
     "system",
+    "text",
     "typing",
     "values",
 }

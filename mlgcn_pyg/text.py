@@ -1,0 +1,56 @@
+"""The normal form of text that names something: labels, words and aliases."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+# Characters that are never drawn: Unicode's Default_Ignorable_Code_Point, and interlinear annotation marks.
+INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
+    "\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+
+
+def normal_form(text: str) -> str:
+    """Returns the form in which labels, words and aliases are stored and compared.
+
+    Texts that look the same have the same form: invisible characters are removed, every run of blanks, of any kind,
+    becomes one space, both ends are trimmed, and letters with marks are composed (Unicode's form NFC). The case is
+    kept.
+
+    Args:
+        text: any text.
+
+    >>> normal_form(" traffic\\u00a0 light"), normal_form("do\\u200bg"), normal_form("cafe\\u0301") == "caf\\u00e9"
+    ('traffic light', 'dog', True)
+    """
+    if text.isascii():  # nothing to compose or to remove
+        return " ".join(text.split())
+    return unicodedata.normalize("NFC", " ".join(INVISIBLE.sub("", text).split()))
+
+
+def merged_forms(texts: Iterable[str]) -> dict[str, list[str]]:
+    """Returns the normal forms that several different texts have, each with these texts in the order of occurrence.
+
+    Blanks at the ends are ignored, because they are no part of a text in any table.
+
+    Args:
+        texts: texts as they are written.
+
+    >>> merged_forms(["dog", "do\\u200bg", "cat", " cat "])
+    {'dog': ['dog', 'do\\u200bg']}
+    """
+    forms: dict[str, dict[str, None]] = {}
+    for text in texts:
+        forms.setdefault(normal_form(text), {})[text.strip()] = None
+    return {form: list(written) for form, written in forms.items() if len(written) > 1}
+
+
+def described_forms(merged: dict[str, list[str]], limit: int = 5) -> str:
+    """Returns the result of :func:`merged_forms` as text that shows the difference, with at most ``limit`` forms.
+
+    >>> described_forms({"dog": ["dog", "do\\u200bg"]})
+    "'dog' ('dog', 'do\\\\u200bg')"
+    """
+    shown = [f"{form!r} ({', '.join(map(ascii, written))})" for form, written in list(merged.items())[:limit]]
+    return ", ".join(shown) + (f" and {len(merged) - limit} more" if len(merged) > limit else "")
