@@ -1,4 +1,4 @@
-"""Writes files atomically (under a temporary name, flushed to the disk, then renamed), locks files, and reads them."""
+"""Writes files atomically (under a temporary name, flushed to the disk, then renamed), and locks files."""
 
 import errno
 import glob
@@ -8,9 +8,9 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mlgcn_pyg.errors import InputError, first_line
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.system import BINARY, sync, sync_folder, try_lock, unlock
 
 if TYPE_CHECKING:
@@ -177,55 +177,10 @@ def _is_at(handle: int, path: Path) -> bool:
         return False
 
 
-def existing_file(argument: str, path: str | Path) -> Path:
-    """Returns ``path`` if it is an existing file.
-
-    Raises:
-        InputError: if it is not.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(argument, "a file that exists", f"the folder {path}" if path.is_dir() else f"no file {path}")
-    return path
-
-
 def write_text(path: str | Path, text: str) -> None:
     """Writes ``text`` atomically in UTF-8, without converting line ends."""
     with atomic_path(path) as partial:
         partial.write_text(text, encoding="utf-8", newline="")
-
-
-def save_plain(path: str | Path, content: Mapping[str, Any]) -> None:
-    """Writes tensors, numbers, strings and containers of them atomically with ``torch.save``.
-
-    Raises:
-        OSError: if the disk is full or fails; the error names the file.
-    """
-    import torch
-
-    with atomic_path(path) as partial, open(partial, "wb") as file:
-        try:
-            torch.save(content, file)
-        except RuntimeError as error:
-            reason = error.__context__  # torch's own message reports only a position in the file
-            raise OSError(reason.errno, reason.strerror, str(path)) if isinstance(reason, OSError) else error from None
-
-
-def load_plain(argument: str, path: str | Path) -> Any:
-    """Reads a ``torch.save`` file to the CPU with ``weights_only=True``, so that no code in it can run.
-
-    Raises:
-        InputError: if the file is missing, damaged or of a different format, or if its content is not plain.
-    """
-    import torch
-
-    path = existing_file(argument, path)
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file may raise almost anything
-        raise InputError(
-            argument, "a file of plain tensors written by torch.save", f"{path} ({first_line(error)})"
-        ) from error
 
 
 def tensor_digest(tensors: Mapping[str, "Tensor"]) -> str:

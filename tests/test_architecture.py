@@ -20,6 +20,8 @@ BASE = {
     "files",
     "imagenet",
     "loading",
+    "plain_files",
+    "regular_files",
     "seeding",
     "system",
     "text",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mlgcn_pyg.checks import check_label_names
 from mlgcn_pyg.errors import InputError, first_line
-from mlgcn_pyg.files import existing_file
+from mlgcn_pyg.regular_files import existing_file
 
 
 def read_label_names(path: Path) -> tuple[str, ...]:

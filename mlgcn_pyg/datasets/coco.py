@@ -14,7 +14,7 @@ from mlgcn_pyg.datasets.base import LabeledImages
 from mlgcn_pyg.datasets.names import path_below
 from mlgcn_pyg.datasets.published import Counts
 from mlgcn_pyg.errors import InputError, first_line, renamed_arguments
-from mlgcn_pyg.files import existing_file
+from mlgcn_pyg.regular_files import existing_file
 
 # What the official files hold; 702 and 367 images have no object.
 COCO_COUNTS = {

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mlgcn_pyg.errors import InputError, first_line
-from mlgcn_pyg.files import existing_file
+from mlgcn_pyg.regular_files import existing_file
 
 MULTIPLE = (list, tuple, np.ndarray)  # how lists in Parquet are read
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mlgcn_pyg.errors import InputError, first_line
-from mlgcn_pyg.files import existing_file
+from mlgcn_pyg.regular_files import existing_file
 
 # label names of VOC that word-vector files do not contain, and the words to look up instead
 ALIASES: dict[str, str] = {"diningtable": "dining table", "pottedplant": "potted plant", "tvmonitor": "tv monitor"}

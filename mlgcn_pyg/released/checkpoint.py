@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mlgcn_pyg.checks import all_finite
 from mlgcn_pyg.errors import InputError, first_line
-from mlgcn_pyg.files import existing_file
+from mlgcn_pyg.regular_files import existing_file
 from mlgcn_pyg.released.pickles import PlainDtype, plain_scalar
 
 HEAD_KEYS = ("A", "gc1.weight", "gc2.weight")

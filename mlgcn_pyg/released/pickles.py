@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, cast
 import numpy as np
 
 from mlgcn_pyg.errors import InputError, first_line
-from mlgcn_pyg.files import existing_file
+from mlgcn_pyg.regular_files import existing_file
 
 
 class ReleasedCounts(NamedTuple):

@@ -11,7 +11,8 @@ from torch import Tensor
 from mlgcn_pyg.checks import check_number
 from mlgcn_pyg.distributed import Ranks
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.files import leftovers, load_plain, locked_folder, save_plain, write_text
+from mlgcn_pyg.files import leftovers, locked_folder, write_text
+from mlgcn_pyg.plain_files import load_plain, save_plain
 from mlgcn_pyg.training.config import current_names
 from mlgcn_pyg.training.history import Record, history_line
 from mlgcn_pyg.training.interruption import Interruption

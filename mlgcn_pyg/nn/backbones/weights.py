@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from mlgcn_pyg.errors import InputError, first_line
-from mlgcn_pyg.files import existing_file, load_plain
+from mlgcn_pyg.plain_files import load_plain
+from mlgcn_pyg.regular_files import existing_file
 
 # torchvision's DenseNet files predate the rule against dots in module names: denselayer1.norm.1 is now norm1
 LEGACY_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")
