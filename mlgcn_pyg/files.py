@@ -1,9 +1,13 @@
-"""Writes files atomically (under a temporary name, flushed to the disk, then renamed), and locks files."""
+"""Writes files atomically: under a temporary name in the same folder, flushed to the disk, then renamed.
+
+A temporary name is ``.NAME.RANDOM.partial``. Such a file is created, never opened if it exists, and locked while it is
+written. A killed process leaves it without the lock, and the next process that writes ``NAME`` removes it.
+"""
 
 import errno
-import glob
 import hashlib
 import os
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -11,34 +15,95 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.system import BINARY, sync, sync_folder, try_lock, unlock
+from mlgcn_pyg.system import BINARY, KEEPS_OPEN_FILES, NOFOLLOW, is_at, sync, sync_folder, try_lock, unlock
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+SHORTENED = 50  # characters of a file's name in its temporary names, since file systems limit names to 255 bytes
+
 
 @contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Yields a temporary path, which is renamed to ``path`` if the block ends without an exception.
+def atomic_path(path: str | Path, kept: tuple[type[BaseException], ...] = ()) -> Iterator[Path]:
+    """Yields the path of an empty temporary file, which is renamed to ``path`` if the block ends without an exception.
 
     The temporary file is in the same folder. On any exception, including KeyboardInterrupt, it is removed and ``path``
     is unchanged. If ``path`` is a symbolic link, its target is replaced.
+
+    Args:
+        path: the file.
+        kept: exceptions on which the temporary file is kept. The next writer of ``path`` removes it.
     """
     path = behind_links(Path(path))
     check_file_name("path", path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # random, since processes of two machines that share a disk may have the same process id
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    remove_leftovers(path)
+    temporary, is_kept = _TemporaryFile(path), False
     try:
-        yield partial
-        publish(partial, path)
+        yield temporary.path
+        if KEEPS_OPEN_FILES:
+            temporary.release()
+        publish(temporary.path, path)
+    except kept:
+        is_kept = True
+        raise
     finally:
-        partial.unlink(missing_ok=True)
+        temporary.release()
+        if not is_kept:
+            temporary.path.unlink(missing_ok=True)
 
 
-def leftovers(path: Path) -> list[Path]:
-    """Returns the temporary files that processes left when they were killed within :func:`atomic_path`."""
-    return list(path.parent.glob(f".{glob.escape(path.name)}.*.partial"))
+class _TemporaryFile:
+    """A new file with a temporary name for ``path``, which :func:`remove_leftovers` does not remove until release."""
+
+    def __init__(self, path: Path):
+        self.handle: int | None = None
+        while self.handle is None:
+            # not the process id: processes of two machines that share a disk may have the same one
+            self.path = path.with_name(f".{path.name[:SHORTENED]}.{secrets.token_hex(4)}.partial")
+            with suppress(FileExistsError):
+                self.handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | BINARY, 0o666)
+                if not (_claim(self.handle, without_locks=True) and is_at(self.handle, self.path)):
+                    self.release()  # before it was locked, another process took it for one that was left
+
+    def release(self) -> None:
+        """Releases the lock."""
+        if self.handle is not None:
+            unlock(self.handle)
+            os.close(self.handle)
+            self.handle = None
+
+
+def remove_leftovers(path: Path) -> None:
+    """Removes the temporary files that processes left when they were killed within :func:`atomic_path`.
+
+    Files that a process is still writing are kept. If the file system has no locks, all of them are kept.
+    """
+    if not path.parent.is_dir():
+        return
+    name = re.compile(rf"\.{re.escape(path.name[:SHORTENED])}\.[0-9a-f]{{1,8}}\.partial")
+    with os.scandir(path.parent) as entries:
+        found = [Path(entry) for entry in entries if name.fullmatch(entry.name)]
+    for partial in found:
+        with suppress(OSError):  # removed in the meantime, a link, a folder, or a file of another user
+            handle = os.open(partial, os.O_RDWR | NOFOLLOW | BINARY)
+            try:
+                unused = _claim(handle, without_locks=False) and is_at(handle, partial)
+                if unused and not KEEPS_OPEN_FILES:
+                    partial.unlink()
+            finally:
+                unlock(handle)
+                os.close(handle)
+            if unused and KEEPS_OPEN_FILES:
+                partial.unlink()  # fails if a process has it open
+
+
+def _claim(handle: int, *, without_locks: bool) -> bool:
+    """Tries to lock a temporary file; ``without_locks`` is returned if the file system has no locks.
+
+    Where the system keeps open files, that is enough: there, a lock would also keep this process from writing.
+    """
+    return KEEPS_OPEN_FILES or try_lock(handle, without_locks)
 
 
 def behind_links(path: Path) -> Path:
@@ -86,95 +151,6 @@ def enough_disk(path: Path, size: int, fix: str) -> Iterator[None]:
             raise
         found = os.strerror(error.errno)
         raise InputError("path", f"{max(size / 1e6, 0.1):,.1f} MB of disk space for {path}", found, fix) from error
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Holds an advisory lock on ``path`` within the block.
-
-    The lock (see :func:`mlgcn_pyg.system.try_lock`) belongs to the file ``.NAME.lock`` in the same folder. The lock
-    file is removed at the end. The lock file of a killed process is used again. If ``path`` is an empty file at the
-    end, it is removed too.
-
-    Raises:
-        InputError: if another process, or another block in this process, holds the lock.
-        OSError: if the lock file cannot be created.
-    """
-    lock = path.with_name(f".{path.name}.lock")
-    with _holding(lock, path, "path", "a file that no other process is writing"):
-        try:
-            yield
-        finally:
-            if path.is_file() and path.stat().st_size == 0:
-                path.unlink()
-
-
-@contextmanager
-def locked_folder(
-    folder: Path | None,
-    lock: str = ".lock",
-    argument: str = "folder",
-    expected: str = "a folder that no other run is using",
-) -> Iterator[None]:
-    """Holds an advisory lock on a folder within the block; see :func:`locked`.
-
-    Args:
-        folder: the folder, which is created if it does not exist. None locks nothing.
-        lock: name of the lock file in the folder.
-        argument: the argument that the error names.
-        expected: what that argument must be, in the error.
-
-    Raises:
-        InputError: if another process, or another block in this process, holds the lock.
-        OSError: if the folder or the lock file cannot be created.
-    """
-    if folder is None:
-        yield
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    with _holding(folder / lock, folder, argument, expected):
-        yield
-
-
-@contextmanager
-def _holding(lock: Path, path: Path, argument: str, expected: str) -> Iterator[None]:
-    handle = os.open(lock, os.O_RDWR | os.O_CREAT | BINARY, 0o666)
-    try:
-        # the last holder may have removed the lock file after it was opened here
-        if not (try_lock(handle) and _is_at(handle, lock)):
-            fix = f"wait for that process to end, or choose a different {argument}"
-            raise InputError(argument, expected, f"{path} in use by another process", fix)
-        try:
-            yield
-        finally:
-            left = _remove(handle, lock)
-            unlock(handle)
-    finally:
-        os.close(handle)
-    if left:
-        with suppress(OSError):  # a process that has opened it in the meantime will remove it
-            lock.unlink()
-
-
-def _remove(handle: int, lock: Path) -> bool:
-    """Removes a lock file before its lock is released.
-
-    Returns:
-        True if the file was not removed because the system does not remove open files.
-    """
-    try:
-        if _is_at(handle, lock) and os.fstat(handle).st_size == 0:  # a file with content is not a lock file
-            lock.unlink()
-    except PermissionError:
-        return True
-    return False
-
-
-def _is_at(handle: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(handle), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -15,30 +15,62 @@ from pathlib import Path
 from filelock import lock_descriptor, unlock_descriptor
 
 BINARY = getattr(os, "O_BINARY", 0)  # without this flag, Windows translates line ends
+NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)  # a symbolic link is not opened; Windows lacks the flag
+KEEPS_OPEN_FILES = not hasattr(os, "fork")  # Windows neither removes nor renames a file that a process has open
 ZEROS = 1 << 20  # bytes written at a time if disk space cannot be claimed in one call
 _seeking = threading.Lock()  # all threads that use a handle share its position
+_locked: set[int] = set()  # handles whose lock a forked child would share
 
 
-def try_lock(handle: int) -> bool:
+def try_lock(handle: int, without_locks: bool = True) -> bool:
     """Tries to lock an open file, without waiting.
 
     The lock is advisory, exclusive and not reentrant: it excludes every other handle of the same file, also in the same
-    process and in the same thread. A forked child shares the lock until its parent calls :func:`unlock`. The
-    system releases the lock of a process that crashes.
+    process and in the same thread. The system releases the lock of a process that crashes. A forked child does not
+    share the lock: worker processes may live a little longer than the process that started them.
+
+    Args:
+        handle: the open file.
+        without_locks: what to return if the file system has no locks.
 
     Returns:
-        False if another handle holds the lock. True if this handle holds it, or if the file system has no locks.
+        False if another handle holds the lock. True if this handle holds it.
     """
     try:
-        return lock_descriptor(handle, blocking=False)
+        locked = lock_descriptor(handle, blocking=False)
     except OSError:
-        return True
+        return without_locks
+    if locked:
+        _locked.add(handle)
+    return locked
 
 
 def unlock(handle: int) -> None:
-    """Releases the lock of :func:`try_lock`, also for forked children."""
+    """Releases the lock of :func:`try_lock`, before the file is closed."""
+    _locked.discard(handle)
     with suppress(OSError):
         unlock_descriptor(handle)
+
+
+def _leave_locks() -> None:
+    """Replaces the locked files of a forked child's parent by the null device, under the same handles."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for handle in _locked:
+        os.dup2(null, handle)
+    os.close(null)
+    _locked.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_locks)
+
+
+def is_at(handle: int, path: Path) -> bool:
+    """Returns whether ``path`` is the name of an open file, and not a link to it."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.lstat())
+    except FileNotFoundError:
+        return False
 
 
 def read_at(handle: int, size: int, offset: int) -> bytes:

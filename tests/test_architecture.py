@@ -19,6 +19,7 @@ BASE = {
     "errors",
     "files",
     "imagenet",
+    "locks",
     "loading",
     "plain_files",
     "regular_files",

@@ -1,12 +1,16 @@
 """Files that are complete or absent, also behind symbolic links, and locks."""
 
 import os
+import re
+import subprocess
+import sys
 
 import pytest
 
 from mlgcn_pyg.cli.predictions import open_output
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.files import atomic_path, locked, locked_folder, write_text
+from mlgcn_pyg.files import atomic_path, write_text
+from mlgcn_pyg.locks import locked, locked_folder
 
 
 @pytest.fixture(params=["file", "dangling", "relative", "link to a link"])
@@ -110,3 +114,93 @@ def test_a_lock_ends_although_a_forked_child_shares_it(tmp_path):
 def test_text_keeps_its_line_ends(tmp_path):
     write_text(tmp_path / "f", "a\nb\r\nc")
     assert (tmp_path / "f").read_bytes() == b"a\nb\r\nc"
+
+
+KILLED = """
+import os, sys
+from mlgcn_pyg.files import atomic_path
+with atomic_path(sys.argv[1]) as partial:
+    partial.write_text("half")
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_the_next_writer_removes_what_a_killed_one_left(tmp_path):
+    path = tmp_path / "f.json"
+    subprocess.run([sys.executable, "-c", KILLED, path])
+    (left,) = os.listdir(tmp_path)
+    assert re.fullmatch(r"\.f\.json\.[0-9a-f]{8}\.partial", left)
+    write_text(path, "whole")
+    assert os.listdir(tmp_path) == ["f.json"]
+
+
+def test_only_temporary_files_that_nobody_writes_are_removed(tmp_path):
+    """Not those of another name, of a person, or of a writer that is not finished; no link is followed."""
+    kept = [".g.12345678.partial", ".f.notes.partial", "f.partial", ".f.1234.partial.txt", ".f.99.partial", "precious"]
+    for name in kept:
+        (tmp_path / name).write_text("theirs")
+    (tmp_path / ".f.99.partial").unlink()
+    (tmp_path / ".f.99.partial").symlink_to(tmp_path / "precious")
+    with atomic_path(tmp_path / "f") as partial:
+        partial.write_text("first")
+        write_text(tmp_path / "f", "second")
+        assert partial.read_text() == "first"
+    assert sorted(os.listdir(tmp_path)) == sorted([*kept, "f"]) and (tmp_path / "f").read_text() == "first"
+    assert all((tmp_path / name).read_text() == "theirs" for name in kept)
+
+
+def test_an_unfinished_file_is_kept_only_where_asked_for(tmp_path):
+    for kept in ((), (KeyboardInterrupt,)):
+        with pytest.raises(KeyboardInterrupt), atomic_path(tmp_path / "f", kept=kept) as partial:
+            partial.write_text("half")
+            raise KeyboardInterrupt
+        assert list(tmp_path.iterdir()) == ([partial] if kept else [])
+    write_text(tmp_path / "f", "whole")
+    assert os.listdir(tmp_path) == ["f"]
+
+
+@pytest.mark.parametrize("name", ["f" * 250, "é" * 120, "𝔣" * 60])
+def test_a_name_as_long_as_the_file_system_allows(tmp_path, name):
+    write_text(tmp_path / name, "x")
+    assert os.listdir(tmp_path) == [name]
+
+
+def test_without_locks_a_temporary_file_may_be_in_use(tmp_path, monkeypatch):
+    monkeypatch.setattr("mlgcn_pyg.system.lock_descriptor", no_locks)
+    (tmp_path / ".f.12345678.partial").write_text("perhaps in use")
+    write_text(tmp_path / "f", "x")
+    assert sorted(os.listdir(tmp_path)) == [".f.12345678.partial", "f"]
+
+
+def no_locks(*arguments, **options):
+    raise OSError(95, "Operation not supported")
+
+
+def test_a_lock_is_no_link(tmp_path):
+    """A lock file's name is known beforehand, and others may write into a shared folder."""
+    (tmp_path / ".f.lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError), locked(tmp_path / "f"):
+        pass
+    assert os.listdir(tmp_path) == [".f.lock"]
+
+
+def test_the_lock_of_a_killed_process_ends_although_its_worker_lives_on(tmp_path):
+    script = """
+import os, sys, time
+from pathlib import Path
+from mlgcn_pyg.locks import locked
+with locked(Path(sys.argv[1])):
+    if os.fork() == 0:
+        os.write(1, b"ready")
+        time.sleep(60)
+    time.sleep(60)
+"""
+    process = subprocess.Popen([sys.executable, "-c", script, tmp_path / "f"], stdout=subprocess.PIPE, process_group=0)
+    try:
+        process.stdout.read(5)
+        process.kill()
+        process.wait()
+        with locked(tmp_path / "f"):
+            pass
+    finally:
+        os.killpg(process.pid, 9)

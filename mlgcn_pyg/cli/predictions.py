@@ -14,7 +14,8 @@ from rich.cells import cell_len
 
 from mlgcn_pyg.cli.json_output import to_json
 from mlgcn_pyg.cli.outputs import make_folder
-from mlgcn_pyg.files import check_file_name, locked, partial_path, publish
+from mlgcn_pyg.files import check_file_name, partial_path, publish
+from mlgcn_pyg.locks import locked
 
 if TYPE_CHECKING:  # this loads torch
     from mlgcn_pyg.prediction import Prediction

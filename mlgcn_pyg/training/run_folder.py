@@ -11,7 +11,8 @@ from torch import Tensor
 from mlgcn_pyg.checks import check_number
 from mlgcn_pyg.distributed import Ranks
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.files import leftovers, locked_folder, write_text
+from mlgcn_pyg.files import remove_leftovers, write_text
+from mlgcn_pyg.locks import locked_folder
 from mlgcn_pyg.plain_files import load_plain, save_plain
 from mlgcn_pyg.training.config import current_names
 from mlgcn_pyg.training.history import Record, history_line
@@ -176,8 +177,7 @@ class RunFolder:
         """Removes the temporary files that killed processes left for files of these names."""
         if (folder := self._writable) is not None:
             for name in names:
-                for partial in leftovers(folder / name):
-                    partial.unlink()
+                remove_leftovers(folder / name)
 
 
 def read_run_state(folder: str | Path, state_format: StateFormat) -> dict | None:

@@ -21,8 +21,8 @@ from mlgcn_pyg import MLGCN, LabelGraph, MLGCNHead
 from mlgcn_pyg.checkpoints import load_checkpoint, store_thresholds
 from mlgcn_pyg.datasets import VOC2007, Scenes, eval_transform, train_transform
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.files import locked_folder
 from mlgcn_pyg.loading import load_batches
+from mlgcn_pyg.locks import locked_folder
 from mlgcn_pyg.nn import Backbone
 from mlgcn_pyg.training import ModelConfig, fit_model
 from mlgcn_pyg.training.model.scoring import model_logits
