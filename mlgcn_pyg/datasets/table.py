@@ -1,6 +1,7 @@
 """A data set of images in a folder with their labels in a table."""
 
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mlgcn_pyg.checks import check_label_names
+from mlgcn_pyg.checks import check_label_names, check_positive
 from mlgcn_pyg.datasets.base import LabeledImages
+from mlgcn_pyg.datasets.cells import marks_of, names_of, printed_list
+from mlgcn_pyg.datasets.sizes import MAX_BYTES, Targets, zero_targets
 from mlgcn_pyg.datasets.table_file import MULTIPLE, read_table, texts
 from mlgcn_pyg.errors import Argument, Fix, InputError
+from mlgcn_pyg.text import described_forms, merged_forms, normal_form
 
 
 class TableDataset(LabeledImages):
@@ -23,19 +27,21 @@ class TableDataset(LabeledImages):
         image_root: the folder that the image column is relative to. Names that lead out of it are refused, links in it
             are followed. Pass ``/`` to read a table of absolute paths.
         image_column: column of image files.
-        labels_column: column of separated label names (``"cat;dog"``, empty for none) or, in Parquet, of lists. By
-            default the column ``labels``, if it exists. Otherwise every other column is a label with values 1, 0 or
-            −1 (unknown).
+        labels_column: column of separated label names (``"cat;dog"``, empty for none) or of lists, in Parquet or
+            printed (``"['cat', 'dog']"``). By default the column ``labels``, if it exists. Otherwise every other
+            column is a label with values 1, 0 or −1 (unknown); ``True`` and ``False`` count as 1 and 0.
         separator: separates the names in ``labels_column``.
         label_names: which labels, in which order. By default the names in ``labels_column`` in alphabetical order, or
-            the label columns in their order.
+            the label columns in their order. An image may have no other label. Columns with other values than those
+            of a label are ignored if ``label_names`` is given and does not contain them.
         split: keep the rows with this value in the column ``split``.
         transform: PIL image → tensor.
+        max_bytes: a limit on the memory of the table and of its targets (N × C bytes).
 
     Raises:
-        InputError: if the table is missing or unreadable; if rows have different lengths; if a column is missing, has
-            no name or occurs twice; if an image is empty, repeated or outside ``image_root``; if a value is not 1, 0
-            or −1; or if a label is not in ``label_names``. Messages count the rows of the table from 1.
+        InputError: if the table is missing, unreadable or too large; if rows have different lengths; if a column is
+            missing, has no name or occurs twice; if an image is empty, repeated or outside ``image_root``; if a value
+            is not 1, 0 or −1; or if a label is not in ``label_names``. Messages count the rows of the table from 1.
 
     A table ``photos.csv``::
 
@@ -55,16 +61,17 @@ class TableDataset(LabeledImages):
         label_names: Sequence[str] | None = None,
         split: str | None = None,
         transform: Callable[..., Any] | None = None,
+        max_bytes: int = MAX_BYTES,
     ):
-        table = read_table(path)
-        _require(table, image_column, "image_column")
+        table = read_table(path, check_positive("max_bytes", max_bytes))
+        image_column = _column(table, image_column, "image_column")
         if labels_column is None and "labels" in table.columns:
             labels_column = "labels"
         if labels_column is None:
-            names, targets = _read_indicators(table, [image_column, "split"], label_names, path)
+            names, targets = _read_indicators(table, [image_column, "split"], label_names, path, max_bytes)
         else:
-            _require(table, labels_column, "labels_column")
-            names, targets = _read_names(table[labels_column], separator, label_names)
+            labels = table[_column(table, labels_column, "labels_column")]
+            names, targets = _read_names(labels, separator, label_names, max_bytes)
         if not names:
             raise InputError("path", "a table with at least one label", f"none in {path}")
         keep = _rows_of_split(table, split)
@@ -73,19 +80,17 @@ class TableDataset(LabeledImages):
         self.split = split
 
 
-Targets = npt.NDArray[np.int8]  # (N, C)
-
-
-def _require(table: pd.DataFrame, column: str, argument: str) -> None:
-    if column not in table.columns:
-        raise InputError(argument, "one of the columns " + ", ".join(map(str, table.columns)), repr(column))
+def _column(table: pd.DataFrame, name: str, argument: str) -> str:
+    """Returns the normal form of a column's name, which tables have."""
+    if normal_form(name) not in table.columns:
+        raise InputError(argument, "one of the columns " + ", ".join(map(str, table.columns)), repr(name))
+    return normal_form(name)
 
 
 def _rows_of_split(table: pd.DataFrame, split: str | None) -> npt.NDArray[np.int64]:
     if split is None:
         return np.arange(len(table))
-    _require(table, "split", "split")
-    values = texts(table["split"], "split")
+    values = texts(table[_column(table, "split", "split")], "split")
     keep = np.flatnonzero(values == split)
     if not len(keep):
         raise InputError("split", "one of " + ", ".join(sorted(set(values))), repr(split))
@@ -116,19 +121,27 @@ def _image_paths(images: pd.Series, root: Path) -> list[str]:
 
 
 def _read_names(
-    column: pd.Series, separator: str, label_names: Sequence[str] | None
+    column: pd.Series, separator: str, label_names: Sequence[str] | None, max_bytes: int
 ) -> tuple[tuple[str, ...], Targets]:
     """Label names (C) and targets (N, C) from a column of label names."""
-    labels = _split_cells(column, separator)
+    written = _split_cells(column, separator)
+    if label_names is None and (merged := merged_forms(sorted({name for names in written for name in names}))):
+        warnings.warn(f"label names that look the same count as one: {described_forms(merged)}", stacklevel=3)
+    labels = [[name for name in map(normal_form, names) if name] for names in written]
     names = tuple(label_names) if label_names is not None else _unique_names(labels, column, separator)
-    index = {name: k for k, name in enumerate(check_label_names(names, len(names)))}
-    targets = np.zeros((len(labels), len(names)), dtype=np.int8)
+    index = {normal_form(name): k for k, name in enumerate(check_label_names(names, len(names)))}
+    targets = zero_targets("path", len(labels), len(names), max_bytes)
     for row, labels_of_row in enumerate(labels):
         for label in labels_of_row:
             if label not in index:
-                raise InputError("label_names", "every label of the table", f"no {label!r} (row {row + 1})")
+                raise _unknown_label(label, row)
             targets[row, index[label]] = 1
     return names, targets
+
+
+def _unknown_label(label: str, row: int) -> InputError:
+    fix = f"add the label {label!r}, or remove it from the table"
+    return InputError("label_names", "every label of the table", f"no {label!r} (row {row + 1})", fix)
 
 
 def _split_cells(column: pd.Series, separator: str) -> list[list[str]]:
@@ -138,10 +151,10 @@ def _split_cells(column: pd.Series, separator: str) -> list[list[str]]:
     column = column.astype(object)
     is_list = column.map(lambda cell: isinstance(cell, MULTIPLE)).astype(bool)
     cells = texts(column.mask(is_list, ""), "labels_column")
-    labels = [[name.strip() for name in cell.split(separator) if name.strip()] for cell in cells]
+    labels = [names_of(cell, separator) for cell in cells]
     listed = texts(column[is_list].explode(), "labels_column")
     for row, name in zip(listed.index.tolist(), listed, strict=True):
-        labels[row] += [name] if name else []
+        labels[row] += [name]
     return labels
 
 
@@ -150,7 +163,7 @@ def _unique_names(labels: list[list[str]], column: pd.Series, separator: str) ->
 
     If no cell contains the separator, but a cell contains a different common separator, an InputError suggests it.
     """
-    cells = [cell for cell in column if isinstance(cell, str)]
+    cells = [cell for cell in column if isinstance(cell, str) and printed_list(cell.strip()) is None]
     if not any(separator in cell for cell in cells):
         for cell in cells:
             if other := [mark for mark in ";,|" if mark in cell]:
@@ -160,7 +173,11 @@ def _unique_names(labels: list[list[str]], column: pd.Series, separator: str) ->
 
 
 def _read_indicators(
-    table: pd.DataFrame, other_columns: Sequence[str], label_names: Sequence[str] | None, path: str | Path
+    table: pd.DataFrame,
+    other_columns: Sequence[str],
+    label_names: Sequence[str] | None,
+    path: str | Path,
+    max_bytes: int,
 ) -> tuple[tuple[str, ...], Targets]:
     """Label names (C) and targets (N, C) from one column per label."""
     columns = [column for column in table.columns if column not in other_columns]
@@ -168,15 +185,33 @@ def _read_indicators(
         omit = "remove it; to_csv(index=False) of pandas omits the index"
         raise InputError("path", "a name for each column", f"a column without one in {path}", omit)
     names = check_label_names(columns if label_names is None else label_names, len(label_names or columns))
-    targets = np.zeros((len(table), len(names)), dtype=np.int8)
+    others = set(columns)
+    targets = zero_targets("path", len(table), len(names), max_bytes)
     for k, name in enumerate(names):
-        _require(table, name, "label_names")
-        values = pd.to_numeric(table[name], errors="coerce")
-        if (invalid := ~values.isin([1, 0, -1])).any():
-            row = int(invalid.to_numpy().argmax())
-            found = f"{str(table[name].iloc[row])!r} in column {name!r}, row {row + 1}"
-            label_column = Argument("labels_column")
-            fix: Fix = ["write -1 for an unknown label, or pass the column of label names as ", label_column]
-            raise InputError("path", "1, 0 or -1 in every label column", found, fix)
-        targets[:, k] = values
+        column = table[_column(table, name, "label_names")]
+        marks = marks_of(column)
+        if np.isnan(marks).any():
+            raise _invalid_mark(column, int(np.isnan(marks).argmax()))
+        targets[:, k] = marks
+        others.discard(column.name)
+    for name in sorted(others):
+        _check_no_label(table[name])
     return names, targets
+
+
+def _invalid_mark(column: pd.Series, row: int) -> InputError:
+    cell = str(column.iloc[row])
+    fix: Fix = "write -1 for an unknown label"
+    if any(c.isalpha() for c in cell):
+        names = Argument("labels_column", column.name)
+        fix = ["if the column holds label names, pass ", names, "; if it is no label, remove it"]
+    found = f"{cell!r:.80} in column {column.name!r}, row {row + 1}"
+    return InputError("path", "1, 0 or -1 in every label column", found, fix)
+
+
+def _check_no_label(column: pd.Series) -> None:
+    """Raises an InputError if a column that is not in ``label_names`` has a label's values and is 1 for an image."""
+    marks = marks_of(column)
+    is_gap = column.isna() | column.map(lambda cell: not str(cell).strip())
+    if (marks == 1).any() and (is_gap | ~np.isnan(marks)).all():
+        raise _unknown_label(str(column.name), int((marks == 1).argmax()))

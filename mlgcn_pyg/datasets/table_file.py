@@ -1,32 +1,41 @@
 """Reading of CSV, TSV and Parquet tables without renamed columns, filled gaps or guessed types."""
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from mlgcn_pyg.datasets.parquet_file import read_parquet
+from mlgcn_pyg.datasets.sizes import MAX_BYTES, check_bytes
 from mlgcn_pyg.errors import InputError, first_line
 from mlgcn_pyg.regular_files import existing_file
+from mlgcn_pyg.text import normal_form
 
 MULTIPLE = (list, tuple, np.ndarray)  # how lists in Parquet are read
 
 
-def read_table(path: str | Path) -> pd.DataFrame:
+def read_table(path: str | Path, max_bytes: int = MAX_BYTES) -> pd.DataFrame:
     """Reads a table whose rows are numbered from 0. The fields of a CSV or TSV file are text.
 
     Columns without a name and without content, which spreadsheets write, are dropped.
 
+    Args:
+        path: a table that ends in ``.csv``, ``.tsv`` or ``.parquet``.
+        max_bytes: a limit on the bytes of a text file, and on the size of a Parquet table in memory.
+
     Raises:
-        InputError: if the file is missing or unreadable, rows have different lengths, or two columns have one name.
+        InputError: if the file is missing, unreadable or too large, rows have different lengths, or two columns have
+            one name.
     """
     path = existing_file("path", path)
     if path.suffix.lower() not in READERS:
         raise InputError("path", "a table that ends in " + ", ".join(READERS), str(path))
     try:
-        table = READERS[path.suffix.lower()](path)
+        table = READERS[path.suffix.lower()](path, max_bytes)
     except InputError:
         raise
     except ImportError as error:
@@ -36,7 +45,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
         raise InputError("path", "a table in UTF-8", f"{path} ({first_line(error)})", fix="save it as UTF-8") from error
     except Exception as error:  # parsers of damaged files raise nearly anything
         raise InputError("path", "a readable table", f"{path} ({first_line(error)})") from error
-    table.columns = pd.Index([str(name).strip() for name in table.columns])
+    table.columns = pd.Index([normal_form(str(name)) for name in table.columns])
     used = [bool(name) or bool((table.iloc[:, k] != "").any()) for k, name in enumerate(table.columns)]
     table = table.loc[:, used]
     if table.columns.has_duplicates:
@@ -45,14 +54,11 @@ def read_table(path: str | Path) -> pd.DataFrame:
     return table
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
-    table = pd.read_parquet(path)
-    return table.reset_index(drop=all(name is None for name in table.index.names))  # an index with a name is a column
-
-
-def _read_text(path: Path, separator: str) -> pd.DataFrame:
+def _read_text(path: Path, max_bytes: int, separator: str) -> pd.DataFrame:
     """Every field as it is written. (pandas renames the second of two columns of one name and pads short rows.)"""
-    with open(path, encoding="utf-8-sig", newline="") as file:
+    size = path.stat().st_size
+    check_bytes("path", "a table", str(path), size, max_bytes)
+    with open(path, encoding="utf-8-sig", newline="") as file, _fields_up_to(size):
         lines = csv.reader(file, delimiter=separator, skipinitialspace=True, strict=True)
         rows = [row for row in lines if row and (len(row) > 1 or row[0].strip())]
     if not rows:
@@ -65,10 +71,20 @@ def _read_text(path: Path, separator: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=header, dtype=object)
 
 
-READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
+@contextmanager
+def _fields_up_to(size: int) -> Iterator[None]:
+    """Sets the limit on the length of a field within the block; Python's is 128 KiB."""
+    limit = csv.field_size_limit(min(max(size, 1), 2**31 - 1))
+    try:
+        yield
+    finally:
+        csv.field_size_limit(limit)
+
+
+READERS: dict[str, Callable[[Path, int], pd.DataFrame]] = {
     ".csv": partial(_read_text, separator=","),
     ".tsv": partial(_read_text, separator="\t"),
-    ".parquet": _read_parquet,
+    ".parquet": read_parquet,
 }
 
 

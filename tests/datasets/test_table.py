@@ -1,4 +1,8 @@
+import csv as csv_module
+
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -246,3 +250,150 @@ def test_links_in_the_folder_and_to_it_are_followed(photos, tmp_path_factory):
     assert len(TableDataset(path, photos / "way")) == 2  # absolute, through the link and not
     with pytest.raises(InputError, match="each image in one row"):
         TableDataset(csv(photos, f"image,labels\n{photos}/way/x.png,x\nx.png,y\n"), photos / "way")
+
+
+@pytest.mark.parametrize(
+    "cell, names",
+    [
+        ("['sea', 'tall ship']", ["sea", "tall ship"]),
+        ('["sea", "tall ship", null]', ["sea", "tall ship"]),  # JSON
+        ("['sea' 'tall ship']", ["sea", "tall ship"]),  # NumPy; Python would join the two
+        ("[np.str_('sea'), np.str_('dog')]", ["dog", "sea"]),
+        ("['sea'\n 'dog']", ["dog", "sea"]),
+        ("('sea',)", ["sea"]),
+        ("{'sea', 'dog'}", ["dog", "sea"]),
+        ("[\"it's\", 'd;e, f']", ["d;e, f", "it's"]),
+        ('["caf\\u00e9"]', ["caf\u00e9"]),
+        ("['traffic\\xa0light']", ["traffic light"]),
+        ("[7, 8.0]", ["7", "8"]),
+        ("[deleted]", ["[deleted]"]),
+        ("(left)", ["(left)"]),
+        ("{a}", ["{a}"]),
+    ],
+)
+def test_printed_lists_are_lists(photos, cell, names):
+    for empty in ("[]", "()", "set()", ""):
+        pd.DataFrame({"image": ["a.png", "b.png"], "labels": [cell, empty]}).to_csv(photos / "t.csv", index=False)
+        data = TableDataset(photos / "t.csv", photos, separator=";")
+        assert data.label_names == tuple(names) and data.targets.tolist() == [[1] * len(names), [0] * len(names)]
+
+
+def test_lists_that_pandas_writes_to_csv_are_read_as_those_in_parquet(photos):
+    table = pd.DataFrame({"image": ["a.png", "b.png", "c.png"], "labels": [["sea", "it's; a, 'b'"], ["dog"], []]})
+    table.to_csv(photos / "t.csv", index=False)
+    table.to_parquet(photos / "t.parquet")
+    from_csv, from_parquet = (TableDataset(photos / f"t.{kind}", photos) for kind in ("csv", "parquet"))
+    assert from_csv.label_names == from_parquet.label_names == ("dog", "it's; a, 'b'", "sea")
+    assert from_csv.targets.tolist() == from_parquet.targets.tolist()
+
+
+@pytest.mark.parametrize(
+    "cell", ["['a' 'b' ... 'z']", "[sea, person]", "['a''b']", "[['a'], ['b']]", "['a', {'b': 1}]", "['a'; 'b']", "['a"]
+)
+def test_lists_that_cannot_be_read_are_refused(photos, cell):
+    """NumPy shortens arrays of more than 1,000 names with dots."""
+    path = csv(photos, f'image,labels\na.png,"{cell}"\n')
+    if cell.endswith("]"):
+        with pytest.raises(InputError, match="labels_column: expected names in quotation marks in a printed list, fou"):
+            TableDataset(path, photos)
+    else:
+        assert TableDataset(path, photos).label_names == (cell,)
+
+
+def test_a_positive_for_a_label_that_is_not_asked_for_is_refused_in_both_forms(photos):
+    names = csv(photos, "image,labels\na.png,sea\nb.png,emu\n")
+    with pytest.raises(InputError, match=r"label_names: expected every label of the table, found no 'emu' \(row 2\)"):
+        TableDataset(names, photos, label_names=["sea"])
+    for cells in ("0,1", "False,True", ",1"):
+        first, second = cells.split(",")
+        one_hot = csv(photos, f"image,sea,emu\na.png,1,{first}\nb.png,0,{second}\n")
+        with pytest.raises(InputError, match=r"label_names: expected every label .* found no 'emu' \(row 2\)"):
+            TableDataset(one_hot, photos, label_names=["sea"])
+
+
+def test_columns_without_positives_or_with_other_values_are_ignored(photos):
+    path = csv(photos, "image,sea,emu,width,title,fold\na.png,1,0,640,x,1\nb.png,0,-1,480,y,2\n")
+    assert TableDataset(path, photos, label_names=["sea"]).targets.tolist() == [[1], [0]]
+
+
+def test_booleans_in_csv_are_read_as_those_in_parquet(photos):
+    table = pd.DataFrame({"image": ["a.png", "b.png"], "dog": [True, False], "cat": [False, True]})
+    table.to_csv(photos / "t.csv", index=False)
+    table.to_parquet(photos / "t.parquet")
+    for name in ("t.csv", "t.parquet"):
+        assert TableDataset(photos / name, photos).targets.tolist() == [[1, 0], [0, 1]]
+    mixed = csv(photos, "image,dog\na.png,TRUE\nb.png,false\nc.png,-1\n")
+    assert TableDataset(mixed, photos).targets.tolist() == [[1], [0], [-1]]
+
+
+def test_a_column_of_names_in_place_of_marks_suggests_labels_column(photos):
+    with pytest.raises(InputError, match="found 'sea' in column 'title', row 1; .* pass labels_column='title'"):
+        TableDataset(csv(photos, "image,title\na.png,sea\n"), photos)
+    pd.DataFrame({"image": ["a.png"], "tags": [["x", "y"]]}).to_parquet(photos / "t.parquet")
+    with pytest.raises(InputError, match="in column 'tags', row 1; .* pass labels_column='tags'"):
+        TableDataset(photos / "t.parquet", photos)
+
+
+def test_names_that_look_the_same_are_one_label_and_said_once(photos):
+    text = "image,labels\na.png,cafe\u0301; traffic  light\nb.png,caf\u00e9;traffic\u00a0light\nc.png,do\u200bg;dog\n"
+    with pytest.warns(UserWarning, match="label names that look the same count as one: .*cafe.u0301") as said:
+        data = TableDataset(csv(photos, text), photos)
+    assert data.label_names == ("caf\u00e9", "dog", "traffic light") and len(said) == 1
+    assert data.targets.tolist() == [[1, 0, 1], [1, 0, 1], [0, 1, 0]]
+    ready = TableDataset(photos / "t.csv", photos, label_names=["traffic\u00a0light", "dog", "cafe\u0301"])
+    assert ready.label_names[0] == "traffic\u00a0light" and ready.targets[0].tolist() == [1, 0, 1]
+    one_hot = csv(photos, "image ,cafe\u0301\na.png,1\n")
+    assert TableDataset(one_hot, photos, label_names=["caf\u00e9"]).targets.tolist() == [[1]]
+    with pytest.raises(InputError, match="columns of different names"):
+        TableDataset(csv(photos, "image,cafe\u0301,caf\u00e9\na.png,1,0\n"), photos)
+
+
+def test_a_field_of_any_length_is_read_and_the_limit_of_csv_is_left_as_it_was(photos):
+    limit = csv_module.field_size_limit()
+    names = ";".join(f"label {n:05d}" for n in range(20_000))
+    assert TableDataset(csv(photos, f'image,labels\na.png,"{names}"\n'), photos).num_labels == 20_000
+    with pytest.raises(InputError, match="a readable table"):
+        TableDataset(csv(photos, 'image,labels\na.png,"x\n'), photos)
+    assert csv_module.field_size_limit() == limit
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array(["x" * 100_000]).take(pa.array([0] * 2_000)),  # one text, and references to it
+        pa.array([["x" * 100_000] * 200]).take(pa.array([0] * 10)),
+        pa.array([{"a": "x" * 100_000}]).take(pa.array([0] * 2_000)),
+        pa.nulls(20_000_000, pa.int8()),
+        pa.nulls(20_000_000, pa.string()),
+        pa.array([b"x" * 100_000] * 1_000, pa.binary(100_000)),
+    ],
+    ids=["texts", "lists", "records", "gaps", "gaps in texts", "fixed width"],
+)
+def test_small_parquet_files_that_expand_are_refused(photos, column):
+    pq.write_table(pa.table({"image": column}), photos / "t.parquet")
+    assert (photos / "t.parquet").stat().st_size < 200_000
+    with pytest.raises(
+        InputError, match=r"path: expected a table of at most 64.0 MiB, found [\d,]+ rows in .*max_bytes="
+    ):
+        TableDataset(photos / "t.parquet", photos, max_bytes=1 << 26)
+
+
+def test_targets_that_take_too_much_memory_are_refused_with_their_sizes(photos):
+    rows = "".join(f"{n}.png,label{n}\n" for n in range(3_000))
+    path = csv(photos, "image,labels\n" + rows)
+    with pytest.raises(
+        InputError, match=r"most 1.0 MiB, found 3,000 images × 3,000 labels \(8.6 MiB\); .*max_bytes=9000000"
+    ):
+        TableDataset(path, photos, max_bytes=1 << 20)
+    assert len(TableDataset(path, photos, max_bytes=9_000_000)) == 3_000
+    with pytest.raises(InputError, match="path: expected a table of at most 0.0 MiB"):
+        TableDataset(path, photos, max_bytes=1000)
+
+
+@pytest.mark.parametrize("kind", [pa.string_view(), pa.large_list(pa.string_view()), pa.list_(pa.large_string())])
+def test_texts_in_any_layout_of_parquet(photos, kind):
+    cells = ["x;y", ""] if kind == pa.string_view() else [["x", "y"], []]
+    columns = {"image": pa.array(["a.png", "b.png"], pa.large_string()), "labels": pa.array(cells, kind)}
+    other = pa.array([[("k", "v")], []], pa.map_(pa.string(), pa.string()))
+    pq.write_table(pa.table(columns | {"other.column": other}), photos / "t.parquet")
+    assert TableDataset(photos / "t.parquet", photos).targets.tolist() == [[1, 1], [0, 0]]
