@@ -1,37 +1,24 @@
 """The paper's metrics (Sec. 4.1): mAP, and precision, recall and F1 per class (C-) and overall (O-)."""
 
-from typing import Literal, TypedDict
+from typing import Any
 
 import torch
 from torch import Tensor
 from torchmetrics.functional.classification import binary_average_precision, multilabel_stat_scores
 
-from mlgcn_pyg.checks import check_finite, check_positive, check_targets
-from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.checks import check_choice, check_positive
+from mlgcn_pyg.errors import Argument, InputError
+from mlgcn_pyg.evaluation.inputs import check_cuts, check_scores
+from mlgcn_pyg.evaluation.released import released_average_precision, released_counts
+from mlgcn_pyg.evaluation.results import CountMetrics, Metrics
+from mlgcn_pyg.values import shown
 
-CountName = Literal["CP", "CR", "CF1", "OP", "OR", "OF1"]
-COUNT_METRICS: tuple[CountName, ...] = ("CP", "CR", "CF1", "OP", "OR", "OF1")
-
-
-class CountMetrics(TypedDict):
-    """Precision, recall and F1 per class (C-) and overall (O-), as fractions."""
-
-    CP: float
-    CR: float
-    CF1: float
-    OP: float
-    OR: float
-    OF1: float
+CONVENTIONS = ("paper", "released")
 
 
-class Metrics(CountMetrics):
-    """The result of :func:`multilabel_metrics`."""
-
-    mAP: float
-    AP: Tensor
-
-
-def multilabel_metrics(logits: Tensor, targets: Tensor, top_k: int | None = None) -> Metrics:
+def multilabel_metrics(
+    logits: Any, targets: Any, top_k: int | None = None, *, thresholds: Any = None, convention: str = "paper"
+) -> Metrics:
     r"""Computes mAP, CP, CR, CF1, OP, OR and OF1 as fractions.
 
     A label counts as predicted if its logit is > 0 and, with ``top_k``, if it is also among the image's ``top_k``
@@ -51,37 +38,64 @@ def multilabel_metrics(logits: Tensor, targets: Tensor, top_k: int | None = None
     Entries with target −1 are ignored in every metric and take none of the ``top_k`` places. Among equal logits, the
     label with the lowest index comes first.
 
+    With ``convention="released"``, the numbers equal those of the authors' released code, which differs as follows:
+
+    * A label counts as predicted if its logit, rounded to float32, is ≥ 0.
+    * Entries with target −1, which are VOC's difficult objects, are left out of AP only. Elsewhere they count as
+      negative, and they take ``top_k`` places.
+    * A class that is never predicted adds 1 to the denominator of OP.
+    * Equal logits of a class have different ranks in AP, in the order of ``torch.sort``, which depends on the order of
+      the images. Among equal logits of an image, ``torch.topk`` decides which labels take the ``top_k`` places.
+    * AP and mAP are rounded to float32.
+    * mAP and CR are means over all C classes. Both are NaN if a class has no positive image; the released code fails
+      when it computes the mAP of such a class. A ratio of 0 and 0 is NaN, such as OF1 if no prediction is correct.
+
     Args:
         logits: (N, C), finite.
         targets: (N, C) in {-1, 0, 1}: 1 for present, 0 for absent, −1 for unknown.
         top_k: k ≥ 1; None or k ≥ C disables the limit.
+        thresholds: (C,) logits above which labels count as predicted; default: 0. Requires the convention ``"paper"``.
+        convention: ``"paper"``, or ``"released"`` for the numbers of the released code.
 
     Returns:
-        A dict of floats, and ``"AP"``: (C,) float64 with NaN for a class without a positive image. mAP is NaN if no
-        class has a positive image; every other ratio with a denominator of 0 is 0.
+        A dict of floats, and ``"AP"``: (C,) float64 with NaN for a class without a positive image. With the convention
+        ``"paper"``, mAP is NaN if no class has a positive image; every other ratio with a denominator of 0 is 0.
 
     Raises:
-        InputError: if shapes differ, logits are not finite, targets have other values, or ``top_k`` < 1.
+        InputError: if shapes differ, logits are not finite, targets have other values, ``top_k`` < 1, thresholds are not
+            one number per label, or the convention is unknown or does not support thresholds.
 
     >>> metrics = multilabel_metrics(torch.tensor([[2.0, -1.0], [1.0, 3.0]]), torch.tensor([[1, 0], [0, 1]]))
     >>> [round(metrics[name], 3) for name in ("mAP", "CP", "CR", "OP", "OR")]
     [1.0, 0.75, 1.0, 0.667, 1.0]
+    >>> logits, targets = torch.tensor([[1.0, 0.0, -1.0]]), torch.tensor([[1, 0, 0]])
+    >>> [multilabel_metrics(logits, targets, convention=name)["OP"] for name in ("paper", "released")]
+    [1.0, 0.3333333333333333]
     """
-    logits = torch.as_tensor(logits)
-    logits = logits if logits.is_floating_point() else logits.double()
-    targets = check_targets("targets", targets).to(logits.device)
-    if logits.shape != targets.shape:
-        raise InputError("logits", f"the shape of targets, {tuple(targets.shape)}", f"shape {tuple(logits.shape)}")
-    check_finite("logits", logits)
+    check_choice("convention", convention, CONVENTIONS)
+    logits, targets = check_scores(logits, targets)
     if top_k is not None:
         check_positive("top_k", top_k)
+    if convention == "released":
+        if thresholds is not None:
+            fix = ["pass ", Argument("convention", "paper")]
+            raise InputError(
+                "thresholds", "None for the released convention, whose threshold is 0", shown(thresholds), fix
+            )
+        ap = released_average_precision(logits, targets)
+        counts = released_counts(logits, targets, top_k)
+        return {"mAP": float(ap.mean()), "AP": ap.double(), **counts}
+    cuts = None if thresholds is None else check_cuts(thresholds, logits.size(1)).to(logits.device)
     ap = average_precision(logits, targets)
-    return {"mAP": float(ap.nanmean()), "AP": ap, **count_metrics(predicted_labels(logits, targets, top_k), targets)}
+    predicted = predicted_labels(logits, targets, top_k, cuts)
+    return {"mAP": float(ap.nanmean()), "AP": ap, **count_metrics(predicted, targets)}
 
 
-def predicted_labels(logits: Tensor, targets: Tensor, top_k: int | None = None) -> Tensor:
-    """Returns (N, C) bool: logit > 0 and, with ``top_k``, among the image's ``top_k`` highest known logits."""
-    predicted = logits > 0
+def predicted_labels(
+    logits: Tensor, targets: Tensor, top_k: int | None = None, thresholds: Tensor | None = None
+) -> Tensor:
+    """Returns (N, C) bool: logit > threshold and, with ``top_k``, among the image's ``top_k`` highest known logits."""
+    predicted = logits > 0 if thresholds is None else logits.double() > thresholds
     if top_k is not None and top_k < logits.size(1):
         known = logits.masked_fill(targets < 0, -torch.inf)
         ranked = known.sort(dim=1, descending=True, stable=True).indices[:, :top_k]

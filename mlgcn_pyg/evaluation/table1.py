@@ -6,33 +6,42 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from mlgcn_pyg.evaluation.metrics import COUNT_METRICS, count_metrics, multilabel_metrics, predicted_labels
+from mlgcn_pyg.checks import check_label_names
+from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.evaluation.inputs import check_cuts, check_scores
+from mlgcn_pyg.evaluation.metrics import count_metrics, multilabel_metrics, predicted_labels
+from mlgcn_pyg.evaluation.results import COUNT_METRICS
 
 TOP = 3
 
 Row = dict[str, dict[str, float | None]]
 
 
-def table1_row(logits: Tensor, targets: Tensor, label_names: Sequence[str]) -> Row:
+def table1_row(logits: Tensor, targets: Tensor, label_names: Sequence[str], *, thresholds: Tensor | None = None) -> Row:
     """Returns ``{"all": {mAP, CP, …, OF1}, "top3": {CP, …, OF1}, "AP": {label: AP}}``.
 
     Values are fractions; an undefined metric is None. Precision, recall and F1 are computed twice: over all predictions
-    (logit > 0), and over those that are also among the image's three highest logits.
+    (logit > threshold), and over those that are also among the image's three highest logits.
 
     Args:
         logits: (N, C), finite.
         targets: (N, C) in {-1, 0, 1}.
-        label_names: C names.
+        label_names: C unique names.
+        thresholds: (C,) logits; default: 0.
 
     Raises:
-        InputError: as :func:`~mlgcn_pyg.evaluation.multilabel_metrics`.
+        InputError: as :func:`~mlgcn_pyg.evaluation.multilabel_metrics`, or if there are not C unique names.
     """
-    metrics = multilabel_metrics(logits, targets)
-    top = count_metrics(predicted_labels(logits, targets, TOP), targets)  # average precision has no top-3 version
+    logits, targets = check_scores(logits, targets)
+    names = check_label_names(label_names, targets.size(1))
+    cuts = None if thresholds is None else check_cuts(thresholds, targets.size(1)).to(logits.device)
+    metrics = multilabel_metrics(logits, targets, thresholds=cuts)
+    # average precision has no top-3 version
+    top = count_metrics(predicted_labels(logits, targets, TOP, cuts), targets)
     return {
         "all": {"mAP": _defined(metrics["mAP"])} | {name: _defined(metrics[name]) for name in COUNT_METRICS},
         "top3": {name: _defined(top[name]) for name in COUNT_METRICS},
-        "AP": {name: _defined(ap) for name, ap in zip(label_names, metrics["AP"].tolist(), strict=True)},
+        "AP": {name: _defined(ap) for name, ap in zip(names, metrics["AP"].tolist(), strict=True)},
     }
 
 
@@ -40,7 +49,13 @@ def mean_and_std(rows: Sequence[Row]) -> tuple[Row, Row]:
     """Returns the mean and the sample standard deviation (n − 1) of rows of :func:`table1_row`.
 
     A mean is None if the value is None in any row. A standard deviation is also None for a single row.
+
+    Raises:
+        InputError: if there is no row, or rows differ in their metrics or labels.
     """
+    shape = [{part: set(row[part]) for part in row} for row in rows]
+    if not rows or any(other != shape[0] for other in shape):
+        raise InputError("rows", "at least one row, all with the same labels", f"{len(rows)} rows")
     mean: Row = {}
     std: Row = {}
     for part in rows[0]:

@@ -1,15 +1,20 @@
 """One threshold per label, which maximises F1 on validation images."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checks import check_finite, check_targets
+from mlgcn_pyg.checks import check_positive
 from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.evaluation.inputs import check_cuts, check_scores
 
 BLOCK = 1 << 24  # entries that are sorted at once, to bound memory
+MIN_POSITIVES = 3  # with fewer, the best cut says more about single images than about the label
 
 
-def fit_thresholds(logits: Tensor, targets: Tensor) -> Tensor:
+def fit_thresholds(logits: Any, targets: Any, min_positives: int = MIN_POSITIVES) -> Tensor:
     r"""Returns the thresholds :math:`t_c` that maximise the F1 of each label, predicted if its logit is > :math:`t_c`.
 
     .. math:: t_c = \arg\max_t F_1(t) = \arg\max_t \frac{2 \, tp_c(t)}{predicted_c(t) + positives_c}
@@ -18,36 +23,127 @@ def fit_thresholds(logits: Tensor, targets: Tensor) -> Tensor:
     The threshold lies halfway between the logits on both sides of the cut. If it is best to predict all images, the
     threshold is 0, or just below the lowest logit if that logit is not positive. Entries with target −1 are ignored.
 
+    A threshold that is fitted to few positive images reflects these images. Labels with fewer than ``min_positives``
+    of them therefore keep the threshold 0. :func:`cross_fitted_f1` estimates the F1 on new images.
+
     Thresholds are logits, since probabilities near 1 round to 1. ``thresholds.sigmoid()`` converts them to
     probabilities.
 
     Args:
         logits: (N, C), finite.
         targets: (N, C) in {-1, 0, 1}.
+        min_positives: the smallest number of positive images for which a threshold is fitted, ≥ 1.
 
     Returns:
-        (C,) float64; 0, a probability of 0.5, for a label without a positive image.
+        (C,) float64; 0, a probability of 0.5, for a label with fewer than ``min_positives`` positive images.
 
     Raises:
-        InputError: if shapes differ, logits are not finite, or targets have other values.
+        InputError: if shapes differ, logits are not finite, targets have other values, or ``min_positives`` < 1.
 
-    >>> fit_thresholds(torch.tensor([[3.0], [2.0], [1.0], [-1.0]]), torch.tensor([[1], [1], [0], [0]]))
+    >>> logits, targets = torch.tensor([[3.0], [2.0], [1.0], [-1.0]]), torch.tensor([[1], [1], [0], [0]])
+    >>> fit_thresholds(logits, targets, min_positives=2)
     tensor([1.5000], dtype=torch.float64)
+    >>> fit_thresholds(logits, targets)  # two positive images are too few
+    tensor([0.], dtype=torch.float64)
     """
-    logits = torch.as_tensor(logits)
-    targets = check_targets("targets", targets).to(logits.device)
-    if logits.shape != targets.shape:
-        raise InputError("logits", f"the shape of targets, {tuple(targets.shape)}", f"shape {tuple(logits.shape)}")
-    check_finite("logits", logits)
-    if not logits.numel():
-        return logits.new_zeros(logits.size(1)).double()
-    width = max(1, BLOCK // len(logits))
-    blocks = zip(logits.double().split(width, dim=1), targets.split(width, dim=1), strict=True)
-    return torch.cat([_fit_block(*block) for block in blocks])
+    logits, targets = check_scores(logits, targets)
+    check_positive("min_positives", min_positives)
+    none = logits.new_zeros(0, dtype=torch.float64)
+    return torch.cat([none, *(_fit_block(*block, min_positives) for block in _blocks(logits, targets))])
 
 
-def _fit_block(logits: Tensor, targets: Tensor) -> Tensor:
+def cross_fitted_f1(logits: Any, targets: Any, min_positives: int = MIN_POSITIVES, folds: int = 5) -> Tensor:
+    """Computes the F1 of each label at fitted thresholds, on images to which the thresholds were not fitted.
+
+    The images are divided into parts. The predictions for each part use thresholds that are fitted to all other parts,
+    and the F1 is computed from the predictions for all parts. It estimates the F1 of :func:`fit_thresholds` on new
+    images; the F1 on the images of the fit is too high.
+
+    The parts are chosen per label: its positive images are assigned to the parts in turn, and so are its negative
+    images.
+
+    Args:
+        logits: (N, C), finite.
+        targets: (N, C) in {-1, 0, 1}; entries with −1 are ignored.
+        min_positives: labels with fewer positive images have the threshold 0 in every part.
+        folds: the number of parts, ≥ 2.
+
+    Returns:
+        (C,) float64; NaN for a label without a positive image.
+
+    Raises:
+        InputError: as :func:`fit_thresholds`, or if ``folds`` < 2.
+
+    >>> logits, targets = torch.tensor([[3.0], [2.5], [2.0], [1.0]]), torch.tensor([[1], [1], [0], [0]])
+    >>> f1_per_label(logits, targets, fit_thresholds(logits, targets, 2)).item()
+    1.0
+    >>> cross_fitted_f1(logits, targets, min_positives=2, folds=2).item()
+    0.5
+    """
+    logits, targets = check_scores(logits, targets)
+    if check_positive("folds", folds) < 2:
+        raise InputError("folds", "an integer ≥ 2", folds)
+    check_positive("min_positives", min_positives)
+    none = logits.new_zeros(0, dtype=torch.float64)
+    return torch.cat([none, *(_cross_fit_block(*block, min_positives, folds) for block in _blocks(logits, targets))])
+
+
+def f1_per_label(logits: Any, targets: Any, thresholds: Any = None) -> Tensor:
+    """Computes the F1 of each label. A label is predicted if its logit is > its threshold.
+
+    Args:
+        logits: (N, C), finite.
+        targets: (N, C) in {-1, 0, 1}; entries with −1 are ignored.
+        thresholds: (C,) logits; default: 0.
+
+    Returns:
+        (C,) float64; NaN for a label without a positive image.
+
+    Raises:
+        InputError: if shapes differ, logits are not finite, targets have other values, or thresholds are not one number
+            per label.
+    """
+    logits, targets = check_scores(logits, targets)
+    cuts = 0.0 if thresholds is None else check_cuts(thresholds, targets.size(1)).to(logits.device)
+    return _f1(logits.double() > cuts, targets)
+
+
+def _f1(predicted: Tensor, targets: Tensor) -> Tensor:
+    """Returns the F1 (C,) of predictions (N, C) bool; NaN for a label without a positive image."""
+    predicted = predicted & (targets >= 0)
+    tp, positives = (predicted & (targets == 1)).sum(dim=0).double(), (targets == 1).sum(dim=0)
+    return (2 * tp / (predicted.sum(dim=0) + positives).clamp(min=1)).masked_fill(positives == 0, torch.nan)
+
+
+def _blocks(logits: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yields logits (N, c) in float64 and targets (N, c) of a few labels at a time."""
+    width = max(1, BLOCK // max(len(logits), 1))
+    for scores, truth in zip(logits.split(width, dim=1), targets.split(width, dim=1), strict=True):
+        yield scores.double(), truth
+
+
+def _cross_fit_block(logits: Tensor, targets: Tensor, min_positives: int, folds: int) -> Tensor:
+    """Returns the cross-fitted F1 of a block of labels."""
+    few = (targets == 1).sum(dim=0) < min_positives
+    part, predicted = _parts(targets, folds), torch.zeros_like(targets, dtype=torch.bool)
+    for k in range(folds):
+        held_out = part == k
+        cuts = _fit_block(logits, targets.masked_fill(held_out, -1), min_positives=1).masked_fill(few, 0)
+        predicted |= held_out & (logits > cuts)
+    return _f1(predicted, targets)
+
+
+def _parts(targets: Tensor, folds: int) -> Tensor:
+    """Returns the part (N, C) of each entry: the r-th positive of a label is in part r mod ``folds``, as negatives."""
+    positive = targets == 1
+    rank = torch.where(positive, positive.cumsum(dim=0), (~positive).cumsum(dim=0)) - 1
+    return rank % folds
+
+
+def _fit_block(logits: Tensor, targets: Tensor, min_positives: int) -> Tensor:
     """Fits the thresholds of a block of labels. Cut k of a column predicts its k + 1 highest logits."""
+    if not len(logits):
+        return logits.new_zeros(logits.size(1))
     scores, order = logits.masked_fill(targets < 0, -torch.inf).sort(dim=0, descending=True)
     truth = targets.gather(0, order)
     below = torch.cat([scores[1:], scores.new_full((1, scores.size(1)), -torch.inf)])
@@ -61,25 +157,4 @@ def _fit_block(logits: Tensor, targets: Tensor) -> Tensor:
     lowest = torch.nextafter(above, above.new_full((), -torch.inf)).clamp(max=0)
     middle = below + (above - below) / 2
     middle = torch.where(middle < above, middle, below)  # no number lies between adjacent floating-point numbers
-    return torch.where(below.isinf(), lowest, middle).masked_fill(positives == 0, 0)
-
-
-def f1_per_label(logits: Tensor, targets: Tensor, thresholds: Tensor | None = None) -> Tensor:
-    """Computes the F1 of each label. A label is predicted if its logit is > its threshold.
-
-    Args:
-        logits: (N, C).
-        targets: (N, C) in {-1, 0, 1}; entries with −1 are ignored.
-        thresholds: (C,) logits; default: 0.
-
-    Returns:
-        (C,) float64; NaN for a label without a positive image.
-
-    Raises:
-        InputError: if targets have other values.
-    """
-    targets = check_targets("targets", targets)
-    cuts = torch.zeros(targets.size(1), dtype=torch.float64) if thresholds is None else thresholds
-    predicted = (logits.double() > cuts) & (targets >= 0)
-    tp, positives = (predicted & (targets == 1)).sum(dim=0).double(), (targets == 1).sum(dim=0)
-    return (2 * tp / (predicted.sum(dim=0) + positives).clamp(min=1)).masked_fill(positives == 0, torch.nan)
+    return torch.where(below.isinf(), lowest, middle).masked_fill(positives < min_positives, 0)

@@ -158,3 +158,32 @@ def test_refusals(logits, targets, top_k, message):
 def test_integer_logits():
     metrics = multilabel_metrics(torch.tensor([[2, -1, 1], [1, 3, 2]]), torch.tensor([[1, 0, 1], [0, 1, -1]]), top_k=1)
     assert metrics["OP"] == 1.0
+
+
+def test_thresholds_replace_0():
+    logits, cuts = torch.tensor([[2.0, 1.0, -1.0], [0.5, 3.0, -2.0]]), torch.tensor([1.0, 2.0, -1.5])
+    targets = torch.tensor([[1, 0, 1], [1, 1, 0]])
+    moved = multilabel_metrics(logits - cuts, targets)  # no top-k: only the sign of the difference matters
+    found = multilabel_metrics(logits, targets, thresholds=cuts)
+    assert all(found[name] == moved[name] for name in COUNT_METRICS)
+    assert found["mAP"] == multilabel_metrics(logits, targets)["mAP"]
+
+
+def test_top_k_ranks_the_logits_before_thresholds_apply():
+    logits, targets = torch.tensor([[3.0, 2.0, 1.0]]), torch.tensor([[1, 1, 1]])
+    found = multilabel_metrics(logits, targets, top_k=2, thresholds=torch.tensor([5.0, 0.0, 0.0]))
+    assert found["OR"] == pytest.approx(1 / 3)  # label 0 has a place, but is not above its threshold
+    with pytest.raises(InputError, match=r"thresholds: expected one logit per label, shape \(3,\)"):
+        multilabel_metrics(logits, targets, thresholds=[0.0, 1.0])
+
+
+def test_lists_and_arrays():
+    lists = multilabel_metrics([[2.0, -1.0]], [[1, 0]])
+    arrays = multilabel_metrics(np.array([[2.0, -1.0]]), np.array([[1, 0]]), thresholds=np.zeros(2))
+    assert lists["mAP"] == arrays["mAP"] == 1.0
+
+
+def test_logits_that_are_no_real_numbers_are_refused():
+    for logits in (torch.zeros(1, 2, dtype=torch.complex64), torch.zeros(1, 2, dtype=torch.bool), [["a", "b"]], None):
+        with pytest.raises(InputError, match="logits: expected"):
+            multilabel_metrics(logits, torch.zeros(1, 2))
