@@ -21,6 +21,10 @@ if TYPE_CHECKING:  # these load torch
 def evaluate(
     checkpoint: Annotated[list[Path], option("A head, a network or a folder of heads; repeatable.", MODEL)],
     cache: Annotated[Path, option("Feature file to score on.", DATA)],
+    thresholds: Annotated[
+        bool,
+        option("Decide by the thresholds in each checkpoint (mlgcn thresholds), not by 0.5.", DATA, "--thresholds"),
+    ] = False,
     out: Annotated[Path | None, option("Write the metrics to this JSON file.", OUTPUT)] = None,
     json: options.Json = False,
     device: options.Device = "auto",
@@ -33,12 +37,12 @@ def evaluate(
     if out is not None:
         check_output("out", out, cache, *checkpoint)
     features = open_cache(cache)
-    rows = _score_all(_head_files(checkpoint), features, pick_device(device))
-    content = {"cache": str(cache), "images": len(features), "checkpoints": rows}
+    rows = _score_all(_head_files(checkpoint), features, pick_device(device), thresholds)
+    content = {"cache": str(cache), "images": len(features), "thresholds": thresholds, "checkpoints": rows}
     if json:
         print_json(content)
     else:
-        _show(rows, f"{cache.name}, {len(features)} images")
+        _show(rows, f"{cache.name}, {len(features)} images" + (", fitted thresholds" if thresholds else ""))
     if out is not None:
         write_json(out, content)
         console.note(f"Wrote {out}")
@@ -52,8 +56,15 @@ def _head_files(paths: Sequence[Path]) -> list[Path]:
     return files
 
 
-def _score_all(files: Sequence[Path], features: "FeatureCache", device: str) -> dict[str, dict[str, Any]]:
-    """The metrics of each checkpoint, by file name."""
+def _score_all(files: Sequence[Path], features: "FeatureCache", device: str, fitted: bool) -> dict[str, dict[str, Any]]:
+    """The metrics of each checkpoint, by file name.
+
+    Args:
+        files: the checkpoints.
+        features: the features to score on.
+        device: where the heads are computed.
+        fitted: whether to decide by the thresholds in the checkpoints.
+    """
     from mlgcn_pyg.evaluation import table1_row
     from mlgcn_pyg.training import score
 
@@ -61,7 +72,12 @@ def _score_all(files: Sequence[Path], features: "FeatureCache", device: str) -> 
     for file in files:
         loaded = open_checkpoint(file)
         loaded.check_provenance("cache", features.meta)
-        rows[str(file)] = table1_row(*score(loaded.head, features, device), loaded.label_names)
+        if fitted and loaded.thresholds is None:
+            raise InputError(
+                "thresholds", "checkpoints with thresholds", f"none in {file}", "run mlgcn thresholds first"
+            )
+        cuts = loaded.thresholds if fitted else None
+        rows[str(file)] = table1_row(*score(loaded.head, features, device), loaded.label_names, thresholds=cuts)
     return rows
 
 

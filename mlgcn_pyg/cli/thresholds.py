@@ -1,29 +1,37 @@
 """``mlgcn thresholds``: one threshold per label, fitted on validation features and stored in the checkpoint."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from rich import box
 from rich.table import Table
 
+from mlgcn_pyg.checks import check_positive
 from mlgcn_pyg.cli import console, options
 from mlgcn_pyg.cli.inputs import open_cache, open_checkpoint
 from mlgcn_pyg.cli.options import DATA, MODEL, option
 from mlgcn_pyg.cli.values import pick_device
 from mlgcn_pyg.errors import InputError
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # this loads torch
     from torch import Tensor
+
+MIN_POSITIVES = 3  # as in mlgcn_pyg.evaluation.thresholds, which loads torch
 
 
 def thresholds(
     checkpoint: Annotated[Path, option("A head or a network; the thresholds are written into it.", MODEL)],
     cache: Annotated[Path, option("Feature file of validation images, neither training nor test images.", DATA)],
+    min_positives: Annotated[
+        int, option("Labels with fewer positive images keep the threshold 0.5.", DATA)
+    ] = MIN_POSITIVES,
     device: options.Device = "auto",
 ) -> None:
-    """Fit one threshold per label that maximises its F1, for mlgcn predict."""
+    """Fit one threshold per label that maximises its F1, for mlgcn predict and evaluate --thresholds."""
+    check_positive("min_positives", min_positives)
     from mlgcn_pyg.checkpoints import store_thresholds
-    from mlgcn_pyg.evaluation import f1_per_label, fit_thresholds
+    from mlgcn_pyg.evaluation import cross_fitted_f1, f1_per_label, fit_thresholds
     from mlgcn_pyg.training import score
 
     if checkpoint.suffix == ".safetensors":
@@ -32,26 +40,42 @@ def thresholds(
     loaded, features = open_checkpoint(checkpoint), open_cache(cache)
     loaded.check_provenance("cache", features.meta)
     logits, targets = score(loaded.head, features, pick_device(device))
-    fitted = fit_thresholds(logits, targets)
-    before, after = f1_per_label(logits, targets), f1_per_label(logits, targets, fitted)
+    fitted = fit_thresholds(logits, targets, min_positives)
     store_thresholds(checkpoint, fitted)
-    positives = (targets == 1).sum(dim=0)
-    if absent := [name for name, count in zip(loaded.label_names, positives.tolist(), strict=True) if not count]:
-        console.note(f"Warning: no image of {cache.name} has {', '.join(absent)}; their threshold is 0.5")
-    _show(f"{cache.name}, {len(features)} images", loaded.label_names, positives, fitted.sigmoid(), before, after)
-    means = f"{float(before.nanmean()):.3f} → {float(after.nanmean()):.3f}" if len(features) else "–"
-    console.say(f"Mean F1 of the labels with a positive, on these images: {means}")
+    columns = {
+        "positives": (targets == 1).sum(dim=0),
+        "threshold": fitted.sigmoid(),
+        "F1 at 0.5": f1_per_label(logits, targets),
+        "F1": f1_per_label(logits, targets, fitted),
+        "cross-fitted": cross_fitted_f1(logits, targets, min_positives),
+    }
+    _warn_of_few(columns["positives"], loaded.label_names, min_positives, cache.name)
+    _show(f"{cache.name}, {len(features)} images", loaded.label_names, columns)
     console.say(f"Wrote the thresholds into {checkpoint}")
 
 
-def _show(
-    title: str, names: tuple[str, ...], positives: "Tensor", fitted: "Tensor", before: "Tensor", after: "Tensor"
-) -> None:
+def _warn_of_few(positives: "Tensor", names: tuple[str, ...], min_positives: int, cache: str) -> None:
+    few = [f"{name} ({count})" for name, count in zip(names, positives.tolist(), strict=True) if count < min_positives]
+    if few:
+        images = f"fewer than {min_positives} images" if min_positives > 1 else "no image"
+        verb = "have" if min_positives > 1 else "has"
+        console.note(f"Warning: {images} of {cache} {verb} {', '.join(few)}; their threshold is 0.5")
+
+
+def _show(title: str, names: tuple[str, ...], columns: "dict[str, Tensor]") -> None:
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
-    for column in ("label", "positives", "threshold", "F1 at 0.5", "F1"):
-        table.add_column(column, justify="left" if column == "label" else "right", no_wrap=True)
-    columns = (tensor.tolist() for tensor in (positives, fitted, before, after))
-    for name, count, threshold, old, new in zip(names, *columns, strict=True):
-        f1 = ("–", "–") if old != old else (f"{old:.3f}", f"{new:.3f}")  # NaN: no positive
-        table.add_row(name, str(count), f"{threshold:.3f}", *f1)
+    table.add_column("label", no_wrap=True)
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    for name, count, *values in zip(names, *(column.tolist() for column in columns.values()), strict=True):
+        table.add_row(name, str(count), *map(_number, values))
     console.show_table(table)
+    means = {column: _number(float(columns[column].nanmean())) for column in ("F1 at 0.5", "F1", "cross-fitted")}
+    console.say(
+        f"Mean F1 of the labels with a positive: {means['F1 at 0.5']} at 0.5, {means['F1']} at the thresholds on these "
+        f"images, {means['cross-fitted']} cross-fitted (an estimate for new images)"
+    )
+
+
+def _number(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.3f}"

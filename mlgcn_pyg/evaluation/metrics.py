@@ -62,8 +62,8 @@ def multilabel_metrics(
         ``"paper"``, mAP is NaN if no class has a positive image; every other ratio with a denominator of 0 is 0.
 
     Raises:
-        InputError: if shapes differ, logits are not finite, targets have other values, ``top_k`` < 1, thresholds are not
-            one number per label, or the convention is unknown or does not support thresholds.
+        InputError: if shapes differ, logits are not finite, targets have other values, ``top_k`` < 1, thresholds are
+            not one number per label, or the convention is unknown or does not support thresholds.
 
     >>> metrics = multilabel_metrics(torch.tensor([[2.0, -1.0], [1.0, 3.0]]), torch.tensor([[1, 0], [0, 1]]))
     >>> [round(metrics[name], 3) for name in ("mAP", "CP", "CR", "OP", "OR")]

@@ -30,8 +30,8 @@ def released_average_precision(logits: Tensor, targets: Tensor) -> Tensor:
 def released_counts(logits: Tensor, targets: Tensor, top_k: int | None) -> CountMetrics:
     """Computes CP, CR, CF1, OP, OR and OF1; a ratio of 0 and 0 is NaN.
 
-    A label counts as predicted if its logit is ≥ 0. Unknown entries count as negative and take ``top_k`` places. A class
-    that is never predicted adds 1 to the denominator of OP. CR is the mean over all C classes.
+    A label counts as predicted if its logit is ≥ 0. Unknown entries count as negative and take ``top_k`` places. A
+    class that is never predicted adds 1 to the denominator of OP. CR is the mean over all C classes.
     """
     scores = logits.detach().to("cpu", torch.float32)
     said = scores >= 0

@@ -12,8 +12,12 @@ from sklearn.metrics import f1_score
 
 from mlgcn_pyg import MLGCN
 from mlgcn_pyg.checkpoints import load_checkpoint, save_head, save_model
+from mlgcn_pyg.cli import thresholds as cli_thresholds
+from mlgcn_pyg.evaluation import cross_fitted_f1, table1_row
+from mlgcn_pyg.evaluation import thresholds as library_thresholds
 from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.nn import Backbone, LinearHead
+from mlgcn_pyg.training import score
 from tests.cli.test_cli import refused, run
 
 NAMES = ["sea", "boat [small]", "dog"]
@@ -171,10 +175,54 @@ def test_an_export_is_known_by_its_name_and_never_replaces_what_was_trained(made
     assert path.read_bytes() == (made / "model.pt").read_bytes() and len([*tmp_path.iterdir()]) == 2
 
 
-def test_labels_without_a_positive_are_named(made, tmp_path):
-    (tmp_path / "h.pt").write_bytes((made / "head.pt").read_bytes())
-    output = run("thresholds", "--checkpoint", tmp_path / "h.pt", "--cache", made / "val.h5")
-    assert "Warning: no image of val.h5 has dog; their threshold is 0.5\n" in output
+def test_labels_with_few_positives_are_named_and_keep_a_half(made, tmp_path):
+    path = tmp_path / "h.pt"
+    path.write_bytes((made / "head.pt").read_bytes())
+    words = ("thresholds", "--checkpoint", path, "--cache", made / "val.h5")
+    assert "Warning: fewer than 3 images of val.h5 have dog (0); their threshold is 0.5\n" in run(*words)
+    positives = (FeatureCache(made / "val.h5").targets == 1).sum(dim=0).tolist()
+    assert positives[1] > positives[0] >= 3
+    output = run(*words, "--min-positives", positives[1])
+    few = f"sea ({positives[0]}), dog (0)"
+    assert f"Warning: fewer than {positives[1]} images of val.h5 have {few}; their threshold is 0.5\n" in output
+    fitted = load_checkpoint(path).thresholds
+    assert fitted[1] != 0 and fitted[0] == 0 and fitted[2] == 0
+    assert "Warning: no image of val.h5 has dog (0)" in run(*words, "--min-positives", 1)
+    assert "--min-positives: expected an integer ≥ 1, found 0" in refused(*words, "--min-positives", 0)
+    assert cli_thresholds.MIN_POSITIVES == library_thresholds.MIN_POSITIVES
+
+
+def test_the_cross_fitted_f1_is_beside_that_of_the_fitted_images(made, tmp_path):
+    path, cache = tmp_path / "h.pt", FeatureCache(made / "val.h5")
+    path.write_bytes((made / "head.pt").read_bytes())
+    output = run("thresholds", "--checkpoint", path, "--cache", made / "val.h5")
+    expected = cross_fitted_f1(*score(load_checkpoint(path).head, cache))
+    for name, value in zip(NAMES[:2], expected, strict=False):
+        row = next(line for line in output.splitlines() if line.strip().startswith(name))
+        assert row.split()[-1] == f"{value:.3f}" and float(row.split()[-2]) >= float(row.split()[-1])
+    row = next(line for line in output.splitlines() if line.strip().startswith("dog"))
+    assert row.split()[-3:] == ["–", "–", "–"] and expected[2].isnan()
+    assert f"{expected[:2].mean():.3f} cross-fitted" in output
+
+
+def test_evaluate_decides_by_the_thresholds_of_the_checkpoint(made, tmp_path):
+    path, cache = tmp_path / "h.pt", made / "val.h5"
+    path.write_bytes((made / "head.pt").read_bytes())
+    words = ("evaluate", "--checkpoint", path, "--cache", cache)
+    assert f"--thresholds: expected checkpoints with thresholds, found none in {path}" in refused(
+        *words, "--thresholds"
+    )
+    run("thresholds", "--checkpoint", path, "--cache", cache)
+    plain, fitted = (json.loads(run(*words, *more, "--json")) for more in ((), ("--thresholds",)))
+    assert plain["thresholds"] is False and fitted["thresholds"] is True
+    loaded = load_checkpoint(path)
+    logits, targets = score(loaded.head, FeatureCache(cache))
+    for content, cuts in ((plain, None), (fitted, loaded.thresholds)):
+        (row,) = content["checkpoints"].values()
+        assert row == table1_row(logits, targets, NAMES, thresholds=cuts)
+    assert plain["checkpoints"][str(path)]["all"]["CF1"] != fitted["checkpoints"][str(path)]["all"]["CF1"]
+    assert plain["checkpoints"][str(path)]["AP"] == fitted["checkpoints"][str(path)]["AP"]
+    assert "fitted thresholds" in run(*words, "--thresholds")
 
 
 def test_a_terminal_of_few_letters_gets_the_numbers_all_the_same(made):
