@@ -5,10 +5,10 @@
 >>> head = mlgcn_pyg.MLGCNHead(graph, num_features=2048)
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from mlgcn_pyg._version import __version__
+from mlgcn_pyg.lazy import lazy_names
 
 if TYPE_CHECKING:
     from mlgcn_pyg.graph import LabelGraph
@@ -16,21 +16,13 @@ if TYPE_CHECKING:
 
 __all__ = ["MLGCN", "LabelGraph", "MLGCNHead", "ReweightedConv", "__version__"]
 
-_MODULES = {
-    "LabelGraph": "mlgcn_pyg.graph",
-    "MLGCN": "mlgcn_pyg.nn",
-    "MLGCNHead": "mlgcn_pyg.nn",
-    "ReweightedConv": "mlgcn_pyg.nn",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # imported on first use, so that `mlgcn --help` does not load torch
-    value = globals()[name] = getattr(import_module(_MODULES[name]), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+# imported on first use, so that `mlgcn --help` does not load torch
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "LabelGraph": "mlgcn_pyg.graph",
+        "MLGCN": "mlgcn_pyg.nn",
+        "MLGCNHead": "mlgcn_pyg.nn",
+        "ReweightedConv": "mlgcn_pyg.nn",
+    },
+)

@@ -19,7 +19,11 @@ BASE = {
     "errors",
     "files",
     "imagenet",
+<<<<<<< HEAD
     "locks",
+=======
+    "lazy",
+>>>>>>> 780fa7f (One helper makes the names that packages import on first use)
     "loading",
     "plain_files",
     "regular_files",

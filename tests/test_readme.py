@@ -18,7 +18,7 @@ from mlgcn_pyg.nn import Backbone, LinearHead
 from tests.cli.test_export_and_thresholds import SERVE
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted(path for path in (*ROOT.glob("*.md"), *ROOT.glob("*/README.md")))
+PAGES = sorted(path for path in (*ROOT.glob("*.md"), *ROOT.glob("[!.]*/README.md")))
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.S)
 

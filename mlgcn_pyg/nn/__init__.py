@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from mlgcn_pyg.lazy import lazy_names
 from mlgcn_pyg.nn.conv import ReweightedConv
 from mlgcn_pyg.nn.linear_head import LinearHead
 from mlgcn_pyg.nn.losses import LOSSES, asymmetric, make_loss, multilabel_soft_margin
@@ -28,14 +29,5 @@ __all__ = [
     "multilabel_soft_margin",
 ]
 
-
-def __getattr__(name: str) -> object:
-    if name == "Backbone":  # torchvision is slow to import and not needed for cached features
-        from mlgcn_pyg.nn.backbones import Backbone
-
-        return Backbone
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+# torchvision is slow to import and not needed for cached features
+__getattr__, __dir__ = lazy_names(__name__, {"Backbone": "mlgcn_pyg.nn.backbones"})

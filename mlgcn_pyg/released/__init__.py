@@ -15,6 +15,7 @@ code in the files.
 
 from typing import TYPE_CHECKING
 
+from mlgcn_pyg.lazy import lazy_names
 from mlgcn_pyg.released.pickles import ReleasedCounts, read_array_pickle, read_released_counts
 
 if TYPE_CHECKING:
@@ -22,14 +23,5 @@ if TYPE_CHECKING:
 
 __all__ = ["ReleasedCounts", "load_released", "read_array_pickle", "read_released_counts"]
 
-
-def __getattr__(name: str) -> object:
-    if name == "load_released":  # imported late: released.network imports the graph, which imports released.pickles
-        from mlgcn_pyg.released.network import load_released
-
-        return load_released
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+# released.network imports the graph, which imports released.pickles
+__getattr__, __dir__ = lazy_names(__name__, {"load_released": "mlgcn_pyg.released.network"})
