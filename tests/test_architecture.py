@@ -19,12 +19,9 @@ BASE = {
     "errors",
     "files",
     "imagenet",
-<<<<<<< HEAD
-    "locks",
-=======
     "lazy",
->>>>>>> 780fa7f (One helper makes the names that packages import on first use)
     "loading",
+    "locks",
     "plain_files",
     "regular_files",
     "seeding",
