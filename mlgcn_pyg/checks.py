@@ -6,6 +6,7 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from mlgcn_pyg.errors import Fix, InputError, first_line
+from mlgcn_pyg.text import described_forms, merged_forms, normal_form
 from mlgcn_pyg.values import real_number, shown
 
 if TYPE_CHECKING:  # not imported at run time, so that the command line shows its help without loading torch
@@ -216,6 +217,29 @@ def check_label_names(names: Sequence[str] | None, num_labels: int | None = None
     return names
 
 
+def normal_label_names(names: Sequence[str] | None, num_labels: int | None = None) -> tuple[str, ...]:
+    """Returns label names in their normal form (:func:`~mlgcn_pyg.text.normal_form`), as a tuple of C unique strings.
+
+    Args:
+        names: the names. None means the numbers 0…C−1, which requires ``num_labels``.
+        num_labels: the required number of names C. Default: any.
+
+    Raises:
+        InputError: in the cases of :func:`check_label_names`; if names have the same normal form; if a name has no
+            visible character.
+
+    >>> normal_label_names(["traffic  light", " cat "])
+    ('traffic light', 'cat')
+    """
+    names = check_label_names(names, num_labels)
+    forms = tuple(normal_form(name) for name in names)
+    if len(set(forms)) != len(forms):
+        raise InputError("label_names", "names that look different", described_forms(merged_forms(names)))
+    if "" in forms:
+        raise InputError("label_names", "names with a visible character", ascii(names[forms.index("")]))
+    return forms
+
+
 def check_same_labels(argument: str, names: Sequence[str], expected: Sequence[str], where: str) -> None:
     """Checks that two lists of labels are equal, in the same order.
 
@@ -229,6 +253,10 @@ def check_same_labels(argument: str, names: Sequence[str], expected: Sequence[st
         InputError: if the labels differ; the message states how.
     """
     names, expected = list(names), list(expected)
+    if names == expected:
+        return
+    # files of earlier versions hold names as they were written
+    names, expected = [normal_form(name) for name in names], [normal_form(name) for name in expected]
     if names == expected:
         return
     if len(names) != len(expected):

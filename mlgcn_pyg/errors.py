@@ -1,4 +1,4 @@
-"""Exceptions about arguments, whose messages are composed from their fields."""
+"""Exceptions and warnings about arguments. The messages of exceptions are composed from their fields."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -65,6 +65,10 @@ class InputError(ValueError):
         fix = "".join(part if isinstance(part, str) else show(part) for part in self.fix)
         problem = f"{show(Argument(self.argument))}: expected {self.expected}, found {self.found}"
         return printable_line(f"{problem}; {fix}" if fix else problem)
+
+
+class InputWarning(UserWarning):
+    """Warns of input that is accepted but probably has a mistake. The command line prints it on one line."""
 
 
 @contextmanager

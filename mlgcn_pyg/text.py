@@ -32,17 +32,15 @@ def normal_form(text: str) -> str:
 def merged_forms(texts: Iterable[str]) -> dict[str, list[str]]:
     """Returns the normal forms that several different texts have, each with these texts in the order of occurrence.
 
-    Blanks at the ends are ignored, because they are no part of a text in any table.
-
     Args:
         texts: texts as they are written.
 
-    >>> merged_forms(["dog", "do\\u200bg", "cat", " cat "])
+    >>> merged_forms(["dog", "do\\u200bg", "cat", "cat"])
     {'dog': ['dog', 'do\\u200bg']}
     """
     forms: dict[str, dict[str, None]] = {}
     for text in texts:
-        forms.setdefault(normal_form(text), {})[text.strip()] = None
+        forms.setdefault(normal_form(text), {})[text] = None
     return {form: list(written) for form, written in forms.items() if len(written) > 1}
 
 

@@ -53,7 +53,7 @@ def test_format_characters_are_removed_except_those_that_are_drawn():
 
 
 def test_merged_forms_are_described_so_that_they_differ():
-    merged = merged_forms(["caf\u00e9", "cafe\u0301", "caf\u00e9", "dog", " dog"])
+    merged = merged_forms(["caf\u00e9", "cafe\u0301", "caf\u00e9", "dog", "dog"])
     assert merged == {"caf\u00e9": ["caf\u00e9", "cafe\u0301"]}
     assert described_forms(merged) == "'caf\u00e9' ('caf\\xe9', 'cafe\\u0301')"
     many = {str(k): ["a", "b"] for k in range(7)}

@@ -1,12 +1,15 @@
 """Text on the terminal: results on standard output, progress and warnings on standard error."""
 
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
+
+from mlgcn_pyg.errors import InputWarning, printable_line
 
 # of several processes that a launcher started, only the first prints
 _quiet = os.environ.get("RANK", "0") != "0"
@@ -23,6 +26,19 @@ def say(line: str) -> None:
 def note(line: str) -> None:
     """Prints a line on stderr that is not a result: a warning, what is resumed, what was written."""
     err.print(line, soft_wrap=True)
+
+
+@contextmanager
+def warnings_as_notes() -> Iterator[None]:
+    """Prints each warning within the block as one line on stderr, without the place in the code that Python adds."""
+
+    def show(message: Warning | str, *_: object, **__: object) -> None:
+        note(f"Warning: {printable_line(message)}")
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("once", category=InputWarning)  # also where PYTHONWARNINGS hides those of libraries
+        warnings.showwarning = show
+        yield
 
 
 def show_table(table: Table) -> None:

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from mlgcn_pyg.checks import check_label_names
+from mlgcn_pyg.checks import normal_label_names
 from mlgcn_pyg.errors import InputError, first_line
 from mlgcn_pyg.regular_files import existing_file
+from mlgcn_pyg.text import normal_form
 
 
 def read_label_names(path: Path) -> tuple[str, ...]:
@@ -13,7 +14,7 @@ def read_label_names(path: Path) -> tuple[str, ...]:
         lines = existing_file("names", path).read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise InputError("names", "a text file in UTF-8", f"{path} ({first_line(error)})") from error
-    names = [line.strip() for line in lines if line.strip()]
+    names = [line for line in lines if normal_form(line)]
     if not names:
         raise InputError("names", "label names, one per line", f"none in {path}")
-    return check_label_names(names, len(names))
+    return normal_label_names(names, len(names))

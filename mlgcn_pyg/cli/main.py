@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from mlgcn_pyg._version import __version__
-from mlgcn_pyg.cli import cache, data
+from mlgcn_pyg.cli import cache, console, data
 from mlgcn_pyg.cli.demo import demo
 from mlgcn_pyg.cli.embed import embed
 from mlgcn_pyg.cli.errors import Command
@@ -38,7 +38,8 @@ class OneLineErrors(TyperGroup):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")  # escape what the terminal cannot encode
         try:
-            code = super().main(args, *positional, **(settings | {"standalone_mode": False}))
+            with console.warnings_as_notes():
+                code = super().main(args, *positional, **(settings | {"standalone_mode": False}))
         except typer.Abort:
             code = 130
         except Exception as error:  # click's, which typer bundles or imports, depending on its version

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mlgcn_pyg.checks import check_count, check_label_names, check_targets
+from mlgcn_pyg.checks import check_count, check_targets, normal_label_names
 from mlgcn_pyg.datasets.images import read_image
 from mlgcn_pyg.datasets.transforms import apply_seeded
 from mlgcn_pyg.errors import InputError
@@ -57,7 +57,7 @@ class LabeledImages(Dataset[tuple[Any, Tensor, int]]):
     ):
         self.image_paths = [Path(path) for path in image_paths]
         self.targets: Tensor = check_targets("targets", targets)
-        self.label_names = check_label_names(label_names, self.targets.size(1))
+        self.label_names = normal_label_names(label_names, self.targets.size(1))
         self.ids = [path.stem for path in self.image_paths] if ids is None else list(ids)
         self.transform = transform
         for name, count in (("targets", len(self.targets)), ("ids", len(self.ids))):

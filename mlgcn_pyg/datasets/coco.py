@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 from mlgcn_pyg.checks import check_choice
 from mlgcn_pyg.datasets.base import LabeledImages
+from mlgcn_pyg.datasets.disk_names import DiskNames
+from mlgcn_pyg.datasets.label_text import normal_labels
 from mlgcn_pyg.datasets.names import path_below
 from mlgcn_pyg.datasets.published import Counts
 from mlgcn_pyg.errors import InputError, first_line, renamed_arguments
@@ -71,7 +73,8 @@ class COCO2014(LabeledImages):
         root = Path(root)
         with renamed_arguments(path="root"):
             files, label_names, targets = read_instances(root / "annotations" / f"instances_{split}2014.json")
-        paths = [path_below("root", root / f"{split}2014", name) for name in files.values()]
+        folder, disk = root / f"{split}2014", DiskNames()
+        paths = [disk.find_listed(path_below("root", folder, name), name) for name in files.values()]
         keep = np.arange(len(files)) if keep_empty else np.flatnonzero(targets.any(axis=1))
         ids = list(files)
         super().__init__([paths[n] for n in keep], targets[keep], label_names, [str(ids[n]) for n in keep], transform)
@@ -98,10 +101,12 @@ def read_instances(path: str | Path) -> tuple[dict[int, str], tuple[str, ...], n
             raise InputError("path", "an object with images, annotations and categories", type(content).__name__)
         files = dict(sorted(_named_entries(content, "images", "file_name").items()))
         categories = _named_entries(content, "categories", "name")
-        names = tuple(sorted(categories.values()))
+        forms = normal_labels(categories.values())
+        names = tuple(sorted(set(forms.values())))
+        position = {name: c for c, name in enumerate(names)}
         row = {image: n for n, image in enumerate(files)}
-        column = {category: names.index(name) for category, name in categories.items()}
-        targets = np.zeros((len(row), len(column)), dtype=np.int8)
+        column = {category: position[forms[name]] for category, name in categories.items()}
+        targets = np.zeros((len(row), len(names)), dtype=np.int8)
         annotations = _list(content, "annotations")
         targets[_positions(annotations, "image_id", row), _positions(annotations, "category_id", column)] = 1
     except InputError as error:

@@ -1,7 +1,6 @@
 """A data set of images in a folder with their labels in a table."""
 
 import os
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mlgcn_pyg.checks import check_label_names, check_positive
+from mlgcn_pyg.checks import check_positive, normal_label_names
 from mlgcn_pyg.datasets.base import LabeledImages
 from mlgcn_pyg.datasets.cells import marks_of, names_of, printed_list
+from mlgcn_pyg.datasets.disk_names import DiskNames
+from mlgcn_pyg.datasets.label_text import normal_labels
 from mlgcn_pyg.datasets.sizes import MAX_BYTES, Targets, zero_targets
 from mlgcn_pyg.datasets.table_file import MULTIPLE, read_table, texts
 from mlgcn_pyg.errors import Argument, Fix, InputError
-from mlgcn_pyg.text import described_forms, merged_forms, normal_form
+from mlgcn_pyg.text import normal_form
 
 
 class TableDataset(LabeledImages):
@@ -82,9 +83,10 @@ class TableDataset(LabeledImages):
 
 def _column(table: pd.DataFrame, name: str, argument: str) -> str:
     """Returns the normal form of a column's name, which tables have."""
-    if normal_form(name) not in table.columns:
+    form = normal_form(name) if isinstance(name, str) else name
+    if form not in table.columns:
         raise InputError(argument, "one of the columns " + ", ".join(map(str, table.columns)), repr(name))
-    return normal_form(name)
+    return form
 
 
 def _rows_of_split(table: pd.DataFrame, split: str | None) -> npt.NDArray[np.int64]:
@@ -102,6 +104,7 @@ def _image_paths(images: pd.Series, root: Path) -> list[str]:
         raise InputError("image_root", "a folder that exists", str(root))
     rows: dict[str, int] = {}
     # absolute paths may name the root through a link; both forms end with a separator
+    disk = DiskNames()
     real_root, given_root = (os.path.join(folder, "") for folder in (os.path.realpath(root), os.path.abspath(root)))
     for row, name in zip(images.index + 1, images, strict=True):  # rows of the table, not of the split
         if not name:
@@ -113,6 +116,7 @@ def _image_paths(images: pd.Series, root: Path) -> list[str]:
             path = real_root + path[len(given_root) :]
         if not path.startswith(real_root):
             raise InputError("image_column", f"files below {root}", f"{name!r} in row {row}")
+        path = str(disk.find_listed(path, name))
         if path in rows:
             found = f"{name!r} in rows {rows[path]} and {row}"
             raise InputError("image_column", "each image in one row", found, fix="join its labels in one row")
@@ -124,12 +128,9 @@ def _read_names(
     column: pd.Series, separator: str, label_names: Sequence[str] | None, max_bytes: int
 ) -> tuple[tuple[str, ...], Targets]:
     """Label names (C) and targets (N, C) from a column of label names."""
-    written = _split_cells(column, separator)
-    if label_names is None and (merged := merged_forms(sorted({name for names in written for name in names}))):
-        warnings.warn(f"label names that look the same count as one: {described_forms(merged)}", stacklevel=3)
-    labels = [[name for name in map(normal_form, names) if name] for names in written]
-    names = tuple(label_names) if label_names is not None else _unique_names(labels, column, separator)
-    index = {normal_form(name): k for k, name in enumerate(check_label_names(names, len(names)))}
+    labels = _split_cells(column, separator)
+    names = normal_label_names(_unique_names(labels, column, separator) if label_names is None else label_names)
+    index = {name: k for k, name in enumerate(names)}
     targets = zero_targets("path", len(labels), len(names), max_bytes)
     for row, labels_of_row in enumerate(labels):
         for label in labels_of_row:
@@ -155,7 +156,8 @@ def _split_cells(column: pd.Series, separator: str) -> list[list[str]]:
     listed = texts(column[is_list].explode(), "labels_column")
     for row, name in zip(listed.index.tolist(), listed, strict=True):
         labels[row] += [name]
-    return labels
+    forms = normal_labels(name for row in labels for name in row)
+    return [[forms[name] for name in row if forms[name]] for row in labels]
 
 
 def _unique_names(labels: list[list[str]], column: pd.Series, separator: str) -> tuple[str, ...]:
@@ -184,7 +186,7 @@ def _read_indicators(
     if "" in columns:
         omit = "remove it; to_csv(index=False) of pandas omits the index"
         raise InputError("path", "a name for each column", f"a column without one in {path}", omit)
-    names = check_label_names(columns if label_names is None else label_names, len(label_names or columns))
+    names = normal_label_names(columns if label_names is None else label_names)
     others = set(columns)
     targets = zero_targets("path", len(table), len(names), max_bytes)
     for k, name in enumerate(names):

@@ -13,7 +13,7 @@ from mlgcn_pyg.datasets.parquet_file import read_parquet
 from mlgcn_pyg.datasets.sizes import MAX_BYTES, check_bytes
 from mlgcn_pyg.errors import InputError, first_line
 from mlgcn_pyg.regular_files import existing_file
-from mlgcn_pyg.text import normal_form
+from mlgcn_pyg.text import described_forms, merged_forms, normal_form
 
 MULTIPLE = (list, tuple, np.ndarray)  # how lists in Parquet are read
 
@@ -45,12 +45,15 @@ def read_table(path: str | Path, max_bytes: int = MAX_BYTES) -> pd.DataFrame:
         raise InputError("path", "a table in UTF-8", f"{path} ({first_line(error)})", fix="save it as UTF-8") from error
     except Exception as error:  # parsers of damaged files raise nearly anything
         raise InputError("path", "a readable table", f"{path} ({first_line(error)})") from error
-    table.columns = pd.Index([normal_form(str(name)) for name in table.columns])
+    written = [str(name).strip() for name in table.columns]
+    table.columns = pd.Index([normal_form(name) for name in written])
     used = [bool(name) or bool((table.iloc[:, k] != "").any()) for k, name in enumerate(table.columns)]
     table = table.loc[:, used]
     if table.columns.has_duplicates:
         repeated = table.columns[table.columns.duplicated()][0]
-        raise InputError("path", "columns of different names", f"{repeated!r} twice in {path}")
+        forms = merged_forms(name for name in written if normal_form(name) == repeated)
+        found = f"{described_forms(forms)} in {path}" if forms else f"{repeated!r} twice in {path}"
+        raise InputError("path", "columns of different names", found)
     return table
 
 

@@ -9,10 +9,12 @@ from torch import Tensor
 
 from mlgcn_pyg.checks import check_choice
 from mlgcn_pyg.datasets.base import LabeledImages
+from mlgcn_pyg.datasets.disk_names import DiskNames
 from mlgcn_pyg.datasets.names import path_below
 from mlgcn_pyg.datasets.published import Counts
 from mlgcn_pyg.datasets.voc_xml import read_annotations
 from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.text import normal_form
 
 VOC_LABELS = (
     "aeroplane",
@@ -79,16 +81,17 @@ class VOC2007(LabeledImages):
         ids, targets = read_split(folder, split, label_names)
         if difficult == "positive":
             targets = targets.abs()
-        paths = [path_below("root", folder / "JPEGImages", f"{name}.jpg") for name in ids]
+        disk = DiskNames()
+        paths = [disk.find_listed(path_below("root", folder / "JPEGImages", f"{name}.jpg"), name) for name in ids]
         super().__init__(paths, targets, label_names, ids, transform)
         self.split = split
 
 
 def read_split(folder: Path, split: str, label_names: tuple[str, ...]) -> tuple[list[str], Tensor]:
     """Reads image ids (N) and targets (N, C) from label files if the split has any, otherwise from annotations."""
-    main = folder / "ImageSets" / "Main"
+    main, disk = folder / "ImageSets" / "Main", DiskNames(normal_form)
     listed = main / f"{split}.txt"
-    labelled = any((main / f"{name}_{split}.txt").is_file() for name in label_names)
+    labelled = any(disk.find(main / f"{name}_{split}.txt").is_file() for name in label_names)
     if labelled or not listed.is_file() or not (folder / "Annotations").is_dir():
         return read_label_files(folder, split, label_names)
     ids = [line.split()[0] for line in _lines(listed) if line.strip()]
@@ -111,7 +114,7 @@ def read_label_names(folder: Path) -> tuple[str, ...]:
     listed = folder / "ImageSets" / "Main" / "labels.txt"
     if not listed.is_file():
         return VOC_LABELS
-    return tuple(line.strip() for line in _lines(listed) if line.strip())
+    return tuple(line.strip() for line in _lines(listed) if normal_form(line))
 
 
 def _lines(path: Path) -> list[str]:
@@ -123,11 +126,11 @@ def _lines(path: Path) -> list[str]:
 
 def read_label_files(folder: Path, split: str, label_names: tuple[str, ...]) -> tuple[list[str], Tensor]:
     """Reads image ids (N) and targets (N, C) of a split, whose columns are label files."""
-    main = folder / "ImageSets" / "Main"
+    main, disk = folder / "ImageSets" / "Main", DiskNames(normal_form)
     ids: list[str] = []
     columns: list[list[int]] = []
     for name in label_names:
-        path = main / f"{name}_{split}.txt"
+        path = disk.find(main / f"{name}_{split}.txt")
         if not path.is_file():
             known = sorted(file.name[len(name) + 1 : -4] for file in main.glob(f"{name}_*.txt"))
             raise InputError("split", f"one of {', '.join(known) or 'none'} (label files in {main})", f"no {path.name}")

@@ -8,7 +8,9 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 from torch import Tensor
 
+from mlgcn_pyg.datasets.disk_names import DiskNames
 from mlgcn_pyg.errors import InputError, first_line
+from mlgcn_pyg.text import normal_form
 
 
 def read_annotations(folder: Path, ids: list[str], label_names: tuple[str, ...]) -> Tensor:
@@ -26,10 +28,11 @@ def read_annotations(folder: Path, ids: list[str], label_names: tuple[str, ...])
     Raises:
         InputError: (argument ``root``) if a file is missing, not XML, or names a label that is not in ``label_names``.
     """
-    column = {name: c for c, name in enumerate(label_names)}
+    column = {normal_form(name): c for c, name in enumerate(label_names)}
+    disk = DiskNames()
     targets = torch.zeros(len(ids), len(label_names), dtype=torch.int8)
     for n, name in enumerate(ids):
-        path = folder / "Annotations" / f"{name}.xml"
+        path = disk.find_listed(folder / "Annotations" / f"{name}.xml", name)
         for label, difficult in read_objects(path):
             if label not in column:
                 raise InputError("root", f"objects of the {len(column)} labels", f"{label!r} in {path}")
@@ -48,8 +51,8 @@ def read_objects(path: Path) -> list[tuple[str, bool]]:
     objects = []
     for item in root.findall("object"):
         label, mark = item.findtext("name", ""), item.findtext("difficult", "0")
-        if not label.strip() or mark.strip() not in ("0", "1"):
+        if not normal_form(label) or mark.strip() not in ("0", "1"):
             found = f"name {label!r} and difficult {mark!r} in {path}"
             raise InputError("root", "objects with a name, and difficult 0 or 1", found)
-        objects.append((label.strip(), mark.strip() == "1"))
+        objects.append((normal_form(label), mark.strip() == "1"))
     return objects

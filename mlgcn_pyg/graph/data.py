@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from mlgcn_pyg.checks import check_label_names, check_number, check_same_labels, check_tensor
+from mlgcn_pyg.checks import check_number, check_same_labels, check_tensor, normal_label_names
 from mlgcn_pyg.errors import InputError, first_line, renamed_arguments
 from mlgcn_pyg.files import tensor_digest
 from mlgcn_pyg.graph.edges import EdgeRule
@@ -60,7 +60,7 @@ class LabelGraphData(Data):
         graph = cls(edge_index=edge_index, edge_prob=edge_prob)
         graph.num_nodes = len(label_counts)
         graph.label_counts = label_counts
-        graph.label_names = check_label_names(label_names, len(label_counts))
+        graph.label_names = normal_label_names(label_names, len(label_counts))
         graph._set_embeddings(x)
         graph.tau, graph.probability = rule.tau, rule.probability
         graph._set_weights(p, weighting)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checks import check_choice, check_count, check_label_names, check_text
+from mlgcn_pyg.checks import check_choice, check_count, check_text, normal_label_names
 from mlgcn_pyg.errors import Argument, InputError, first_line, renamed_arguments
 from mlgcn_pyg.graph.embeddings import LabelEmbeddings
 from mlgcn_pyg.graph.spelling import nearest_spellings
@@ -74,7 +74,7 @@ def label_embeddings(
             [3.0000, 3.0000]])
     """
     path = existing_file("path", path)
-    names = check_label_names(label_names)
+    names = normal_label_names(label_names)
     check_choice("oov", oov, OOV)
     seed = check_count("seed", seed)
     if check_choice("format", format, FORMATS) == "auto":

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checks import check_label_names, check_tensor
+from mlgcn_pyg.checks import check_tensor, normal_label_names
 from mlgcn_pyg.errors import InputError, renamed_arguments
 from mlgcn_pyg.graph import LabelEmbeddings, LabelGraph, label_embeddings
 from mlgcn_pyg.graph.fields import Array
@@ -85,7 +85,7 @@ def _embeddings(
 ) -> LabelEmbeddings:
     if isinstance(embeddings, LabelEmbeddings):
         return embeddings if label_names is None else embeddings.select(label_names)
-    names = check_label_names(label_names, num_labels)
+    names = normal_label_names(label_names, num_labels)
     with renamed_arguments(path="embeddings", x="embeddings"):
         if isinstance(embeddings, str | Path):
             return label_embeddings(names, embeddings)
