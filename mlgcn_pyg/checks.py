@@ -6,7 +6,6 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from mlgcn_pyg.errors import Fix, InputError, first_line
-from mlgcn_pyg.text import described_forms, merged_forms, normal_form
 from mlgcn_pyg.values import real_number, shown
 
 if TYPE_CHECKING:  # not imported at run time, so that the command line shows its help without loading torch
@@ -188,85 +187,6 @@ def check_finite(argument: str, values: "Tensor", *, rows: "Tensor | None" = Non
     first = first if rows is None else int(rows[first])
     problem = f"NaN or Inf in {count} of {len(bad_rows)} rows (first: row {first}){place}"
     raise InputError(argument, "finite numbers", problem)
-
-
-def check_label_names(names: Sequence[str] | None, num_labels: int | None = None) -> tuple[str, ...]:
-    """Returns label names as a tuple of C unique strings.
-
-    Args:
-        names: the names. None means the numbers 0…C−1, which requires ``num_labels``.
-        num_labels: the required number of names C. Default: any.
-
-    Raises:
-        InputError: if the number of names is not C, if a name is not a string, or if two names are equal.
-    """
-    if names is None and num_labels is not None:
-        return tuple(str(i) for i in range(num_labels))
-    if not isinstance(names, Iterable):
-        raise InputError("label_names", "a sequence of strings", shown(names))
-    names = tuple(names)
-    if num_labels is not None and len(names) != num_labels:
-        raise InputError("label_names", f"{num_labels} names, one per label", f"{len(names)}")
-    for name in names:
-        if not isinstance(name, str):
-            raise InputError("label_names", "strings", f"{name!r} ({type(name).__name__})")
-        check_text("label_names", name)
-    if len(set(names)) != len(names):
-        repeated = next(name for name in names if names.count(name) > 1)
-        raise InputError("label_names", "unique names", f"{repeated!r} twice")
-    return names
-
-
-def normal_label_names(names: Sequence[str] | None, num_labels: int | None = None) -> tuple[str, ...]:
-    """Returns label names in their normal form (:func:`~mlgcn_pyg.text.normal_form`), as a tuple of C unique strings.
-
-    Args:
-        names: the names. None means the numbers 0…C−1, which requires ``num_labels``.
-        num_labels: the required number of names C. Default: any.
-
-    Raises:
-        InputError: in the cases of :func:`check_label_names`; if names have the same normal form; if a name has no
-            visible character.
-
-    >>> normal_label_names(["traffic  light", " cat "])
-    ('traffic light', 'cat')
-    """
-    names = check_label_names(names, num_labels)
-    forms = tuple(normal_form(name) for name in names)
-    if len(set(forms)) != len(forms):
-        raise InputError("label_names", "names that look different", described_forms(merged_forms(names)))
-    if "" in forms:
-        raise InputError("label_names", "names with a visible character", ascii(names[forms.index("")]))
-    return forms
-
-
-def check_same_labels(argument: str, names: Sequence[str], expected: Sequence[str], where: str) -> None:
-    """Checks that two lists of labels are equal, in the same order.
-
-    Args:
-        argument: the name of the argument with the labels ``names``, for the error message.
-        names: the labels of the argument.
-        expected: the labels that it must have.
-        where: the object that has the expected labels, such as ``"the graph"``, for the error message.
-
-    Raises:
-        InputError: if the labels differ; the message states how.
-    """
-    names, expected = list(names), list(expected)
-    if names == expected:
-        return
-    # files of earlier versions hold names as they were written
-    names, expected = [normal_form(name) for name in names], [normal_form(name) for name in expected]
-    if names == expected:
-        return
-    if len(names) != len(expected):
-        found = f"{len(names)} labels"
-    elif sorted(names) == sorted(expected):
-        found = "the same labels in a different order"
-    else:
-        k = next(k for k, (a, b) in enumerate(zip(names, expected, strict=True)) if a != b)
-        found = f"{names[k]!r} instead of {expected[k]!r} as label {k}"
-    raise InputError(argument, f"the {len(expected)} labels of {where}", found, fix="build both from the same data set")
 
 
 def _range(low: float, high: float, open_low: bool) -> str:

@@ -20,6 +20,8 @@ BASE = {
     "files",
     "imagenet",
     "lazy",
+    "labels",
+    "locks",
     "loading",
     "locks",
     "plain_files",

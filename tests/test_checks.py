@@ -11,14 +11,13 @@ from mlgcn_pyg.checks import (
     check_choice,
     check_count,
     check_finite,
-    check_label_names,
     check_number,
     check_positive,
-    check_same_labels,
     check_targets,
     check_text,
 )
 from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.labels import check_label_names, check_same_labels
 
 NUMBERS = [
     0.5,

@@ -10,10 +10,11 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mlgcn_pyg.checks import check_count, check_targets, normal_label_names
+from mlgcn_pyg.checks import check_count, check_targets
 from mlgcn_pyg.datasets.images import read_image
 from mlgcn_pyg.datasets.transforms import apply_seeded
 from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.labels import normal_label_names
 
 
 class LabeledImages(Dataset[tuple[Any, Tensor, int]]):

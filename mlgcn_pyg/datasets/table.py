@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mlgcn_pyg.checks import check_positive, normal_label_names
+from mlgcn_pyg.checks import check_positive
 from mlgcn_pyg.datasets.base import LabeledImages
 from mlgcn_pyg.datasets.cells import marks_of, names_of, printed_list
 from mlgcn_pyg.datasets.disk_names import DiskNames
@@ -17,6 +17,7 @@ from mlgcn_pyg.datasets.label_text import normal_labels
 from mlgcn_pyg.datasets.sizes import MAX_BYTES, Targets, zero_targets
 from mlgcn_pyg.datasets.table_file import MULTIPLE, read_table, texts
 from mlgcn_pyg.errors import Argument, Fix, InputError
+from mlgcn_pyg.labels import normal_label_names
 from mlgcn_pyg.text import normal_form
 
 

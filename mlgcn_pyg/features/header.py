@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from mlgcn_pyg.checks import check_choice, check_label_names, check_positive, check_targets, check_text
+from mlgcn_pyg.checks import check_choice, check_positive, check_targets, check_text
 from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.labels import check_label_names
 
 DTYPES = ("float16", "float32")
 

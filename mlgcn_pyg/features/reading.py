@@ -8,11 +8,12 @@ from typing import Any
 import h5py
 import numpy as np
 
-from mlgcn_pyg.checks import check_label_names, check_targets
+from mlgcn_pyg.checks import check_targets
 from mlgcn_pyg.errors import Argument, InputError, first_line, renamed_arguments
 from mlgcn_pyg.features.format import FORMAT, VERSION
 from mlgcn_pyg.features.header import Contents, header_digest, num_batches
 from mlgcn_pyg.features.heaps import check_heaps
+from mlgcn_pyg.labels import check_label_names
 
 _FIRST_PARTS = ("features", "targets", "label_names", "ids")
 PARTS = {1: _FIRST_PARTS, 2: (*_FIRST_PARTS, "done", "checksums")}

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from mlgcn_pyg.checks import check_number, check_same_labels, check_tensor, normal_label_names
+from mlgcn_pyg.checks import check_number, check_tensor
 from mlgcn_pyg.errors import InputError, first_line, renamed_arguments
 from mlgcn_pyg.files import tensor_digest
 from mlgcn_pyg.graph.edges import EdgeRule
@@ -19,6 +19,7 @@ from mlgcn_pyg.graph.state import TENSORS, fields_of_state, state_of_fields
 from mlgcn_pyg.graph.summary import GraphSummary, summarize
 from mlgcn_pyg.graph.validation import check_graph
 from mlgcn_pyg.graph.weighting import reweight
+from mlgcn_pyg.labels import check_same_labels, normal_label_names
 from mlgcn_pyg.plain_files import load_plain, save_plain
 
 MAX_DENSE = 16_384  # the largest number of labels for a dense Â, which takes 1 GiB

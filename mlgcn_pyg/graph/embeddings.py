@@ -7,8 +7,9 @@ from typing import Any, Self
 
 from torch import Tensor
 
-from mlgcn_pyg.checks import check_finite, check_label_names
+from mlgcn_pyg.checks import check_finite
 from mlgcn_pyg.errors import InputError, renamed_arguments
+from mlgcn_pyg.labels import check_label_names
 from mlgcn_pyg.plain_files import load_plain, save_plain
 
 FORMAT = "mlgcn_pyg.label_embeddings"

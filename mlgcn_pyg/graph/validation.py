@@ -2,11 +2,12 @@
 
 import torch
 
-from mlgcn_pyg.checks import check_choice, check_finite, check_label_names, check_number
+from mlgcn_pyg.checks import check_choice, check_finite, check_number
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.graph.edges import PROBABILITIES
 from mlgcn_pyg.graph.fields import GraphFields
 from mlgcn_pyg.graph.weighting import WEIGHTINGS
+from mlgcn_pyg.labels import check_label_names
 
 
 def check_graph(graph: GraphFields) -> None:

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checks import check_label_names, check_positive
+from mlgcn_pyg.checks import check_positive
 from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.labels import check_label_names
 
 
 def check_features(features: Tensor, num_features: int) -> None:

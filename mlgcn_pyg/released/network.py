@@ -6,10 +6,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checks import check_tensor, normal_label_names
+from mlgcn_pyg.checks import check_tensor
 from mlgcn_pyg.errors import InputError, renamed_arguments
 from mlgcn_pyg.graph import LabelEmbeddings, LabelGraph, label_embeddings
 from mlgcn_pyg.graph.fields import Array
+from mlgcn_pyg.labels import normal_label_names
 from mlgcn_pyg.nn.mlgcn import MLGCN
 from mlgcn_pyg.nn.mlgcn_head import MLGCNHead
 from mlgcn_pyg.released.checkpoint import ReleasedWeights, read_released_weights

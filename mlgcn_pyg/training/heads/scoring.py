@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checks import check_finite, check_same_labels, check_targets
+from mlgcn_pyg.checks import check_finite, check_targets
 from mlgcn_pyg.errors import InputError, renamed_arguments
 from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.features.batches import ResidentRows, open_rows
+from mlgcn_pyg.labels import check_same_labels
 from mlgcn_pyg.typing import Head, RowSource
 
 Data = FeatureCache | tuple[Tensor, Tensor]

@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 
 from mlgcn_pyg.checkpoints import save_model
-from mlgcn_pyg.checks import check_same_labels
 from mlgcn_pyg.distributed import Ranks
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.evaluation import multilabel_metrics
+from mlgcn_pyg.labels import check_same_labels
 from mlgcn_pyg.nn import MLGCN
 from mlgcn_pyg.training.config import ModelConfig
 from mlgcn_pyg.training.history import History, Record
