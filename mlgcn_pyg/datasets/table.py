@@ -129,7 +129,9 @@ def _read_names(
     column: pd.Series, separator: str, label_names: Sequence[str] | None, max_bytes: int
 ) -> tuple[tuple[str, ...], Targets]:
     """Label names (C) and targets (N, C) from a column of label names."""
-    labels = _split_cells(column, separator)
+    written = _split_cells(column, separator)
+    forms = normal_labels((name for row in written for name in row), warn=label_names is None)
+    labels = [[forms[name] for name in row if forms[name]] for row in written]
     names = normal_label_names(_unique_names(labels, column, separator) if label_names is None else label_names)
     index = {name: k for k, name in enumerate(names)}
     targets = zero_targets("path", len(labels), len(names), max_bytes)
@@ -157,8 +159,7 @@ def _split_cells(column: pd.Series, separator: str) -> list[list[str]]:
     listed = texts(column[is_list].explode(), "labels_column")
     for row, name in zip(listed.index.tolist(), listed, strict=True):
         labels[row] += [name]
-    forms = normal_labels(name for row in labels for name in row)
-    return [[forms[name] for name in row if forms[name]] for row in labels]
+    return labels
 
 
 def _unique_names(labels: list[list[str]], column: pd.Series, separator: str) -> tuple[str, ...]:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from mlgcn_pyg.checks import check_label_names
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.evaluation.inputs import check_cuts, check_scores
 from mlgcn_pyg.evaluation.metrics import count_metrics, multilabel_metrics, predicted_labels
 from mlgcn_pyg.evaluation.results import COUNT_METRICS
+from mlgcn_pyg.labels import check_label_names
 
 TOP = 3
 

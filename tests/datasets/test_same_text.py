@@ -28,7 +28,7 @@ def table(folder, text, **options):
 )
 def test_forms_of_a_label_are_merged_and_said(tmp_path, written, label):
     rows = "".join(f"{k}.jpg,{name};cat\n" for k, name in enumerate(written))
-    with pytest.warns(InputWarning, match="read as one label") as said:
+    with pytest.warns(InputWarning, match="count as one") as said:
         data = table(tmp_path, f"image,labels\n{rows}")
     assert data.label_names == tuple(sorted([label, "cat"]))
     assert data.targets.tolist() == [[1, 1]] * len(written)
@@ -54,8 +54,8 @@ def test_given_labels_that_look_the_same_are_refused(tmp_path):
 
 
 def test_columns_are_labels_in_their_normal_form(tmp_path):
-    data = table(tmp_path, f"\u200bimage,{DECOMPOSED},traffic  light\na.jpg,1,0\n", label_names=["traffic\u00a0light"])
-    assert data.label_names == ("traffic light",) and data.targets.tolist() == [[0]]
+    data = table(tmp_path, f"\u200bimage,{DECOMPOSED},traffic  light\na.jpg,0,1\n", label_names=["traffic\u00a0light"])
+    assert data.label_names == ("traffic light",) and data.targets.tolist() == [[1]]
     with pytest.raises(InputError, match="path: expected columns of different names, found .*cafe.u0301"):
         table(tmp_path, f"image,{DECOMPOSED},{COMPOSED}\na.jpg,1,0\n")
 
