@@ -167,5 +167,6 @@ def tensor_digest(tensors: Mapping[str, "Tensor"]) -> str:
     for name, value in tensors.items():
         value = value.detach().cpu().contiguous()
         sha.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        sha.update(value.flatten().view(torch.uint8).numpy().data)
+        if value.numel():  # an empty tensor may have a stride of 0, with which it has no view as bytes
+            sha.update(value.flatten().view(torch.uint8).numpy().data)
     return sha.hexdigest()

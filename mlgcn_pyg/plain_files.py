@@ -6,37 +6,42 @@ from typing import Any
 
 from mlgcn_pyg.errors import InputError, first_line
 from mlgcn_pyg.files import atomic_path
-from mlgcn_pyg.regular_files import existing_file
 
 
 def save_plain(path: str | Path, content: Mapping[str, Any]) -> None:
-    """Writes tensors, numbers, strings and containers of them atomically with ``torch.save``.
+    """Writes tensors, numbers, strings and containers of them atomically with ``torch.save``, and adds a digest.
 
     Raises:
         OSError: if the disk is full or fails; the error names the file.
     """
     import torch
 
-    with atomic_path(path) as partial, open(partial, "wb") as file:
-        try:
-            torch.save(content, file)
-        except RuntimeError as error:
-            reason = error.__context__  # torch's own message reports only a position in the file
-            raise OSError(reason.errno, reason.strerror, str(path)) if isinstance(reason, OSError) else error from None
+    from mlgcn_pyg.torch_archives import add_digest
+
+    with atomic_path(path) as partial:
+        with open(partial, "wb") as file:
+            try:
+                torch.save(content, file)
+            except RuntimeError as error:
+                reason = error.__context__  # torch's own message reports only a position in the file
+                if isinstance(reason, OSError):
+                    raise OSError(reason.errno, reason.strerror, str(path)) from None
+                raise error from None
+        add_digest(partial)
 
 
 def load_plain(argument: str, path: str | Path) -> Any:
-    """Reads a ``torch.save`` file to the CPU with ``weights_only=True``, so that no code in it can run.
+    """Reads a file of ``torch.save`` to the CPU. No code in it is run.
 
     Raises:
         InputError: if the file is missing, damaged or of a different format, or if its content is not plain.
     """
-    import torch
+    from mlgcn_pyg.torch_files import read_torch_file
 
-    path = existing_file(argument, path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return read_torch_file(argument, path)
+    except InputError:
+        raise
     except Exception as error:  # a damaged file may raise almost anything
-        raise InputError(
-            argument, "a file of plain tensors written by torch.save", f"{path} ({first_line(error)})"
-        ) from error
+        expected = "a file of plain tensors written by torch.save"
+        raise InputError(argument, expected, f"{path} ({first_line(error)})") from error

@@ -23,12 +23,16 @@ BASE = {
     "lazy",
     "loading",
     "locks",
+    "pickle_machine",
     "plain_files",
     "regular_files",
     "seeding",
     "system",
     "text",
+    "torch_archives",
+    "torch_files",
     "typing",
+    "unpickling",
     "values",
 }
 # the graph imports the reader of released pickles; the other modules of `released` import the network

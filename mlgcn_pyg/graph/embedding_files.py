@@ -132,7 +132,11 @@ def _words_of_labels(names: Sequence[str], aliases: Mapping[str, str]) -> dict[s
 def _matrix(path: Path, format: str) -> Tensor:
     """Returns the matrix of a ``.npy`` file or a pickle, as float32."""
     try:
-        rows = np.load(path, allow_pickle=False) if format == "npy" else as_array(read_array_pickle(path), path)
+        # mapped, so that a file of a few bytes cannot claim a huge matrix
+        npy = format == "npy"
+        rows = np.asarray(np.load(path, mmap_mode="r") if npy else as_array(read_array_pickle(path), path))
+    except InputError:
+        raise
     except Exception as error:  # a damaged file can raise any error
         raise InputError("path", "a matrix of numbers", f"{path} ({first_line(error)})") from error
     if rows.dtype.kind not in "fiu" or rows.ndim != 2:

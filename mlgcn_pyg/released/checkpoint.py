@@ -1,19 +1,16 @@
 """Reads the authors' checkpoints without running any code in them."""
 
-import pickle
-import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from pickle import UnpicklingError
 
 import torch
 from torch import Tensor
 
 from mlgcn_pyg.checks import all_finite
 from mlgcn_pyg.errors import InputError, first_line
-from mlgcn_pyg.regular_files import existing_file
 from mlgcn_pyg.released.pickles import PlainDtype, plain_scalar
+from mlgcn_pyg.torch_files import read_torch_file
 
 HEAD_KEYS = ("A", "gc1.weight", "gc2.weight")
 
@@ -75,14 +72,10 @@ def read_released_state(path: str | Path) -> dict[str, Tensor]:
     Raises:
         InputError: if the file is missing or damaged, or contains anything but tensors and plain values.
     """
-    path = existing_file("path", path)
-    accepted: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [(PlainDtype, "numpy.dtype")]
-    accepted += [(_number, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
     try:
-        with torch.serialization.safe_globals(accepted), warnings.catch_warnings():
-            # torch warns that the encoding has no effect, but it decodes the strings of Python 2
-            warnings.filterwarnings("ignore", message="pickle_load_args")
-            content = torch.load(path, map_location="cpu", weights_only=True, encoding="latin1")
+        content = read_torch_file("path", path, NUMBERS)
+    except InputError:
+        raise
     except Exception as error:  # a damaged file can raise any error
         found = f"{path} ({first_line(error)})"
         raise InputError("path", "a checkpoint of tensors and plain values", found) from error
@@ -96,8 +89,11 @@ def read_released_state(path: str | Path) -> dict[str, Tensor]:
 def _number(dtype: PlainDtype, data: bytes | str) -> float:
     """Converts a real or integer NumPy number to a Python number."""
     if dtype.name[0] not in "if":
-        raise pickle.UnpicklingError(f"a scalar of dtype {dtype.name}")
+        raise UnpicklingError(f"a scalar of dtype {dtype.name}")
     return plain_scalar(dtype, data).item()
+
+
+NUMBERS = {"numpy.dtype": PlainDtype, "numpy.core.multiarray.scalar": _number, "numpy._core.multiarray.scalar": _number}
 
 
 def _without_prefix(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

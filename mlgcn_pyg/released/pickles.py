@@ -1,15 +1,16 @@
 """Reads pickles of NumPy arrays without running any code in them."""
 
-import io
-import pickle
 import re
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 
 from mlgcn_pyg.errors import InputError, first_line
-from mlgcn_pyg.regular_files import existing_file
+from mlgcn_pyg.pickle_machine import latin1
+from mlgcn_pyg.regular_files import open_file
+from mlgcn_pyg.unpickling import PlainUnpickler
 
 
 class ReleasedCounts(NamedTuple):
@@ -27,16 +28,32 @@ class PlainDtype:
     """
 
     def __init__(self, name: str, *_: object):
-        if not re.fullmatch(r"[biufcSU]\d{1,4}", name):
-            raise pickle.UnpicklingError(f"dtype {name}")
+        if not re.fullmatch(r"[biufcSU][1-9]\d{0,3}", name):
+            raise UnpicklingError(f"dtype {name}")
         self.name, self.order = name, "="
 
-    def __setstate__(self, state: tuple) -> None:
+    def build(self, state: tuple[Any, ...]) -> None:
+        """Sets the byte order."""
         self.order = ">" if state[1] == ">" else "<"
 
     def real(self) -> np.dtype:
         """Returns the NumPy dtype."""
         return np.dtype(self.order + self.name)
+
+
+class _PlainArray(np.ndarray):
+    """An array that accepts content from a pickle only once, and only as plain bytes."""
+
+    def build(self, state: Any) -> None:
+        """Sets the content."""
+        _, shape, dtype, fortran, content = state
+        if self.size or self.ndim != 1:
+            raise UnpicklingError("an array with two contents")
+        self.__setstate__((1, shape, dtype.real(), cast(np.bool_, bool(fortran)), content))
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Pickles the array as an ordinary NumPy array, which also happens when it is sent to another process."""
+        return np.asarray(self).__reduce_ex__(protocol)
 
 
 def plain_scalar(dtype: PlainDtype, data: bytes | str) -> np.generic:
@@ -45,62 +62,35 @@ def plain_scalar(dtype: PlainDtype, data: bytes | str) -> np.generic:
     return np.frombuffer(data, dtype.real(), count=1)[0]
 
 
-class _PlainArray(np.ndarray):
-    """An array that accepts content from a pickle only once, and only as plain bytes."""
-
-    def __setstate__(self, state: Any) -> None:
-        _, shape, dtype, fortran, content = state
-        if self.size or self.ndim != 1:
-            raise pickle.UnpicklingError("an array with two contents")
-        super().__setstate__((1, shape, dtype.real(), cast(np.bool_, bool(fortran)), content))
-
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        """Pickles the array as an ordinary NumPy array, which also happens when it is sent to another process."""
-        return np.asarray(self).__reduce_ex__(protocol)
+def _empty_array(*_: object) -> np.ndarray:
+    return np.zeros(0).view(_PlainArray)
 
 
-class _ArraysOnly(pickle.Unpickler):
-    """Reads NumPy arrays, NumPy scalars and built-in containers, and refuses every other type or function.
+def _array_of_buffer(
+    buffer: object, dtype: PlainDtype, shape: tuple[int, ...], order: str, axis_order: Any = None
+) -> np.ndarray:
+    """Reads an array of pickle protocol 5. Newer versions of NumPy store the order of permuted axes as well."""
+    if not isinstance(buffer, bytes | bytearray):
+        raise UnpicklingError(f"an array of {type(buffer).__name__}")
+    array = np.frombuffer(buffer, dtype.real())
+    if order == "K" and axis_order is not None:
+        return array.reshape(shape).transpose(axis_order)
+    return array.reshape(shape, order=cast(Literal["C", "F"], order))
 
-    The pickle has no access to the types and functions of NumPy. With them, it could create an object array whose bytes
-    are interpreted as addresses.
-    """
 
-    def find_class(self, module: str, name: str) -> Any:
-        if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name in ("_reconstruct", "scalar"):
-            return self._empty if name == "_reconstruct" else plain_scalar
-        if module in ("numpy.core.numeric", "numpy._core.numeric") and name == "_frombuffer":
-            return self._from_buffer
-        if (module, name) == ("numpy", "ndarray"):
-            return "numpy.ndarray"  # an argument of _reconstruct, which is ignored
-        if (module, name) == ("numpy", "dtype"):
-            return PlainDtype
-        if (module, name) == ("_codecs", "encode"):
-            return self._latin1
-        raise pickle.UnpicklingError(f"{module}.{name}")
-
-    def _empty(self, *_: object) -> np.ndarray:
-        return np.zeros(0).view(_PlainArray)
-
-    def _from_buffer(
-        self, buffer: object, dtype: PlainDtype, shape: tuple[int, ...], order: str, axis_order: Any = None
-    ) -> np.ndarray:
-        """Reads an array of pickle protocol 5.
-
-        Newer versions of NumPy store the order of permuted axes as ``axis_order``.
-        """
-        if not isinstance(buffer, bytes | bytearray):
-            raise pickle.UnpicklingError(f"an array of {type(buffer).__name__}")
-        array = np.frombuffer(buffer, dtype.real())
-        if order == "K" and axis_order is not None:
-            return array.reshape(shape).transpose(axis_order)
-        return array.reshape(shape, order=cast(Literal["C", "F"], order))
-
-    def _latin1(self, text: str, encoding: str) -> bytes:
-        """Replaces ``_codecs.encode``, and supports only the encoding that pickled arrays use."""
-        if encoding not in ("latin1", "latin-1"):
-            raise pickle.UnpicklingError(f"encoding {encoding}")
-        return text.encode("latin1")
+# A pickle has no access to the types and functions of NumPy. With them, it could create an object array whose bytes are
+# interpreted as addresses.
+FUNCTIONS: dict[str, Any] = {
+    "numpy.ndarray": "numpy.ndarray",  # an argument of _reconstruct, which is ignored
+    "numpy.dtype": PlainDtype,
+    "_codecs.encode": latin1,
+}
+for _core in ("numpy.core", "numpy._core"):
+    FUNCTIONS |= {
+        f"{_core}.multiarray._reconstruct": _empty_array,
+        f"{_core}.multiarray.scalar": plain_scalar,
+        f"{_core}.numeric._frombuffer": _array_of_buffer,
+    }
 
 
 def read_array_pickle(path: str | Path) -> Any:
@@ -114,11 +104,12 @@ def read_array_pickle(path: str | Path) -> Any:
     Raises:
         InputError: if the file is missing or damaged, or contains anything but such values.
     """
-    path = existing_file("path", path)
+    with open_file("path", path) as file:
+        data = file.read()
     try:
-        return _ArraysOnly(io.BytesIO(path.read_bytes()), encoding="latin1").load()
+        return PlainUnpickler(data, FUNCTIONS).load()
     except Exception as error:  # a damaged pickle can raise any error
-        found = f"{path} ({type(error).__name__}: {error})"
+        found = f"{path} ({first_line(error)})"
         raise InputError("path", "a pickle of NumPy arrays and nothing else", found) from error
 
 
