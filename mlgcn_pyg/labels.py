@@ -1,5 +1,6 @@
 """Checks of label names, and of whether two parts of a run have the same labels."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from mlgcn_pyg.checks import check_text
@@ -30,7 +31,7 @@ def check_label_names(names: Sequence[str] | None, num_labels: int | None = None
             raise InputError("label_names", "strings", f"{name!r} ({type(name).__name__})")
         check_text("label_names", name)
     if len(set(names)) != len(names):
-        repeated = next(name for name in names if names.count(name) > 1)
+        repeated = Counter(names).most_common(1)[0][0]
         raise InputError("label_names", "unique names", f"{repeated!r} twice")
     return names
 

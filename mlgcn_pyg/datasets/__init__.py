@@ -1,7 +1,7 @@
 """Data sets of images with labels, and their transforms."""
 
 from mlgcn_pyg.datasets.base import LabeledImages
-from mlgcn_pyg.datasets.coco import COCO2014, COCO_COUNTS
+from mlgcn_pyg.datasets.coco import COCO, COCO2014, COCO_COUNTS
 from mlgcn_pyg.datasets.images import ImageError, read_image
 from mlgcn_pyg.datasets.scenes import Scenes
 from mlgcn_pyg.datasets.table import TableDataset
@@ -9,6 +9,7 @@ from mlgcn_pyg.datasets.transforms import MultiScaleCrop, apply_seeded, eval_tra
 from mlgcn_pyg.datasets.voc import VOC2007, VOC_COUNTS, VOC_LABELS
 
 __all__ = [
+    "COCO",
     "COCO2014",
     "COCO_COUNTS",
     "VOC2007",

@@ -1,4 +1,4 @@
-"""COCO 2014 with its 80 categories as labels."""
+"""COCO 2014 with its 80 categories as labels, and any data set with annotations in COCO's format."""
 
 import json
 from collections import Counter
@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from mlgcn_pyg.checks import check_choice
+from mlgcn_pyg.checks import check_choice, check_positive
 from mlgcn_pyg.datasets.base import LabeledImages
 from mlgcn_pyg.datasets.disk_names import DiskNames
 from mlgcn_pyg.datasets.label_text import normal_labels
 from mlgcn_pyg.datasets.names import path_below
 from mlgcn_pyg.datasets.published import Counts
+from mlgcn_pyg.datasets.sizes import MAX_BYTES, Targets, zero_targets
 from mlgcn_pyg.errors import InputError, first_line, renamed_arguments
 from mlgcn_pyg.regular_files import existing_file
+from mlgcn_pyg.text import normal_form
 
 # What the official files hold; 702 and 367 images have no object.
 COCO_COUNTS = {
@@ -28,67 +29,117 @@ COCO_COUNTS = {
 KEPT = {"images", "annotations", "categories", "id", "file_name", "image_id", "category_id", "name"}
 
 
-class COCO2014(LabeledImages):
-    r"""COCO 2014 through ``annotations/instances_{train,val}2014.json``.
+class COCO(LabeledImages):
+    r"""Images with annotations in COCO's format, such as ``instances_train2017.json``.
 
     .. math:: y_{nc} = 1\ \text{if image n has an annotation, crowds included, of category c, else}\ 0
 
     The labels are the file's categories in alphabetical order. The images are in the order of their ids, and ``ids``
-    are these numbers as text. The official files have 82,783 train images, of which 82,081 have an object, and 40,504
-    val images, of which 40,137 have an object; see :data:`COCO_COUNTS`. Reading the 604,907 annotations of train takes
-    seconds, and a small multiple of the file's size in memory.
+    are these numbers as text.
 
     Args:
-        root: the folder that holds ``annotations``, ``train2014`` and ``val2014``. An image is opened when its item is
-            requested.
-        split: ``"train"`` or ``"val"``.
+        annotations: the annotation file.
+        image_root: the folder that the file names are relative to. An image is opened when its item is requested.
         transform: PIL image → tensor.
         keep_empty: if True, images without any object are kept.
+        max_bytes: a limit on the memory of the targets (N × C bytes).
 
     Raises:
         InputError: if the annotation file is missing, cut short or of a different format; if an image or a category is
-            listed twice; if an annotation refers to an image or a category that is not listed; or if a file name leads
-            out of the folder.
+            listed twice; if an annotation refers to an image or a category that is not listed; if a file name leads
+            out of ``image_root``; or if the targets are larger than ``max_bytes``.
 
     >>> import json, tempfile
     >>> root = Path(tempfile.mkdtemp())
-    >>> (root / "annotations").mkdir()
-    >>> _ = (root / "annotations/instances_val2014.json").write_text(json.dumps({
+    >>> _ = (root / "instances.json").write_text(json.dumps({
     ...     "images": [{"id": 9, "file_name": "b.jpg"}, {"id": 4, "file_name": "a.jpg"}],
     ...     "annotations": [{"image_id": 9, "category_id": 18}],
     ...     "categories": [{"id": 18, "name": "dog"}, {"id": 17, "name": "cat"}]}))
-    >>> data = COCO2014(root, "val")
+    >>> data = COCO(root / "instances.json", root)
     >>> data.label_names, data.ids, data.targets.tolist()
     (('cat', 'dog'), ['9'], [[0, 1]])
-    >>> COCO2014(root, "val", keep_empty=True).ids
+    >>> COCO(root / "instances.json", root, keep_empty=True).ids
     ['4', '9']
 
     Source: Lin et al., Microsoft COCO: Common Objects in Context, https://cocodataset.org/#format-data
     """
 
     def __init__(
-        self, root: str | Path, split: str, transform: Callable[..., Any] | None = None, *, keep_empty: bool = False
+        self,
+        annotations: str | Path,
+        image_root: str | Path,
+        transform: Callable[..., Any] | None = None,
+        *,
+        keep_empty: bool = False,
+        max_bytes: int = MAX_BYTES,
     ):
-        check_choice("split", split, COCO_COUNTS)
-        root = Path(root)
-        with renamed_arguments(path="root"):
-            files, label_names, targets = read_instances(root / "annotations" / f"instances_{split}2014.json")
-        folder, disk = root / f"{split}2014", DiskNames()
-        paths = [disk.find_listed(path_below("root", folder, name), name) for name in files.values()]
+        with renamed_arguments(path="annotations"):
+            files, label_names, targets = read_instances(annotations, check_positive("max_bytes", max_bytes))
+        folder, disk = Path(image_root), DiskNames()
+        paths = [disk.find_listed(path_below("image_root", folder, name), name) for name in files.values()]
         keep = np.arange(len(files)) if keep_empty else np.flatnonzero(targets.any(axis=1))
         ids = list(files)
         super().__init__([paths[n] for n in keep], targets[keep], label_names, [str(ids[n]) for n in keep], transform)
+
+
+class COCO2014(COCO):
+    """COCO 2014 through ``annotations/instances_{train,val}2014.json``; see :class:`COCO`.
+
+    The official files have 82,783 train images, of which 82,081 have an object, and 40,504 val images, of which 40,137
+    have an object; see :data:`COCO_COUNTS`. Reading the 604,907 annotations of train takes seconds, and a small
+    multiple of the file's size in memory.
+
+    Args:
+        root: the folder that holds ``annotations``, ``train2014`` and ``val2014``.
+        split: ``"train"`` or ``"val"``.
+        transform: PIL image → tensor.
+        keep_empty: if True, images without any object are kept.
+        max_bytes: a limit on the memory of the targets (N × C bytes).
+
+    Raises:
+        InputError: see :class:`COCO`.
+
+    Source: Lin et al., Microsoft COCO: Common Objects in Context, https://cocodataset.org/#format-data
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        split: str,
+        transform: Callable[..., Any] | None = None,
+        *,
+        keep_empty: bool = False,
+        max_bytes: int = MAX_BYTES,
+    ):
+        check_choice("split", split, COCO_COUNTS)
+        name = f"{split}2014"
+        with renamed_arguments(annotations="root", image_root="root"):
+            images = Path(root) / name
+            super().__init__(annotations_of(root, name), images, transform, keep_empty=keep_empty, max_bytes=max_bytes)
         self.split = split
 
 
-def read_instances(path: str | Path) -> tuple[dict[int, str], tuple[str, ...], npt.NDArray[np.int8]]:
+def annotations_of(root: str | Path, name: str) -> Path:
+    """Returns the path of the annotations of the images in ``root / name`` in COCO's folders.
+
+    >>> annotations_of("coco", "val2017").as_posix()
+    'coco/annotations/instances_val2017.json'
+    """
+    return Path(root) / "annotations" / f"instances_{name}.json"
+
+
+def read_instances(path: str | Path, max_bytes: int = MAX_BYTES) -> tuple[dict[int, str], tuple[str, ...], Targets]:
     """Reads a COCO annotation file.
+
+    Args:
+        path: the file.
+        max_bytes: a limit on the memory of the targets.
 
     Returns:
         The file names of N images by image id, in ascending order of the ids; C label names; targets (N, C).
 
     Raises:
-        InputError: see :class:`COCO2014`.
+        InputError: see :class:`COCO`.
     """
     path = existing_file("path", path)
     try:
@@ -106,11 +157,11 @@ def read_instances(path: str | Path) -> tuple[dict[int, str], tuple[str, ...], n
         position = {name: c for c, name in enumerate(names)}
         row = {image: n for n, image in enumerate(files)}
         column = {category: position[forms[name]] for category, name in categories.items()}
-        targets = np.zeros((len(row), len(names)), dtype=np.int8)
+        targets = zero_targets("path", len(row), len(names), max_bytes)
         annotations = _list(content, "annotations")
         targets[_positions(annotations, "image_id", row), _positions(annotations, "category_id", column)] = 1
     except InputError as error:
-        raise InputError(error.argument, error.expected, f"{error.found} in {path}") from error
+        raise InputError(error.argument, error.expected, f"{error.found} in {path}", error.fix) from error
     return files, names, targets
 
 
@@ -130,7 +181,12 @@ def _named_entries(content: dict[str, Any], key: str, name_key: str) -> dict[int
     names: dict[int, str] = {}
     for n, item in enumerate(_list(content, key)):
         number, name = (item.get("id"), item.get(name_key)) if isinstance(item, dict) else (None, None)
-        if not isinstance(number, int) or isinstance(number, bool) or not isinstance(name, str) or not name:
+        if (
+            not isinstance(number, int)
+            or isinstance(number, bool)
+            or not isinstance(name, str)
+            or not normal_form(name)
+        ):
             raise InputError("path", f"{key} with an integer id and a {name_key}", f"{item!r:.80} as number {n}")
         if number in names:
             raise InputError("path", f"different ids of {key}", f"{number} twice")

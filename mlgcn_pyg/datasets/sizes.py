@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from mlgcn_pyg.errors import Argument, InputError
+from mlgcn_pyg.errors import Argument, Fix, InputError
 
 MAX_BYTES = 1 << 32  # 4 GiB: 50 times the targets of 1,000,000 images and 80 labels
 
@@ -24,7 +24,7 @@ def check_bytes(argument: str, what: str, found: str, needed: int, max_bytes: in
         InputError: if they do.
     """
     if needed > max_bytes:
-        fix = ["if the memory suffices, pass ", Argument("max_bytes", needed)]
+        fix: Fix = ["if the memory suffices, pass ", Argument("max_bytes", needed)]
         raise InputError(argument, f"{what} of at most {_gib(max_bytes)}", f"{found} ({_gib(needed)})", fix)
 
 

@@ -7,13 +7,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checks import check_choice
+from mlgcn_pyg.checks import check_choice, check_positive
 from mlgcn_pyg.datasets.base import LabeledImages
 from mlgcn_pyg.datasets.disk_names import DiskNames
 from mlgcn_pyg.datasets.names import path_below
 from mlgcn_pyg.datasets.published import Counts
+from mlgcn_pyg.datasets.sizes import MAX_BYTES
 from mlgcn_pyg.datasets.voc_xml import read_annotations
 from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.regular_files import existing_file
 from mlgcn_pyg.text import normal_form
 
 VOC_LABELS = (
@@ -50,8 +52,9 @@ VOC_COUNTS = {
 class VOC2007(LabeledImages):
     """VOC 2007 through its label files ``ImageSets/Main/<label>_<split>.txt``.
 
-    If a split has no label files, its list ``ImageSets/Main/<split>.txt`` and the objects in
-    ``Annotations/<image id>.xml`` are read instead. Both give the same targets.
+    If a split has no label files, its list ``ImageSets/Main/<split>.txt``, with one image id per line, and the objects
+    in ``Annotations/<image id>.xml`` are read instead. Both give the same targets. A label file is accepted as a list
+    too: ``split="cat_train"`` opens the images of ``cat_train.txt``.
 
     The label names are VOC's 20 unless ``labels.txt``, with one name per line, is beside the label files. The official
     trainval has 5,011 images and test 4,952; see :data:`VOC_COUNTS`.
@@ -63,6 +66,7 @@ class VOC2007(LabeledImages):
         difficult: the target of an image in which all objects of a label are marked difficult. ``"unknown"`` is −1,
             which is ignored by counts, loss and metrics, as in VOC's evaluation. ``"positive"`` is 1, as in the
             training loss of the released code, though not in its label graph or its metrics.
+        max_bytes: a limit on the memory of targets that are read from annotations (N × C bytes).
 
     Raises:
         InputError: if the folder does not exist; if a label file is missing (the message lists the splits that exist),
@@ -73,12 +77,18 @@ class VOC2007(LabeledImages):
     """
 
     def __init__(
-        self, root: str | Path, split: str, transform: Callable[..., Any] | None = None, *, difficult: str = "unknown"
+        self,
+        root: str | Path,
+        split: str,
+        transform: Callable[..., Any] | None = None,
+        *,
+        difficult: str = "unknown",
+        max_bytes: int = MAX_BYTES,
     ):
         check_choice("difficult", difficult, ("unknown", "positive"))
         folder = find_voc(root)
         label_names = read_label_names(folder)
-        ids, targets = read_split(folder, split, label_names)
+        ids, targets = read_split(folder, split, label_names, check_positive("max_bytes", max_bytes))
         if difficult == "positive":
             targets = targets.abs()
         disk = DiskNames()
@@ -87,17 +97,22 @@ class VOC2007(LabeledImages):
         self.split = split
 
 
-def read_split(folder: Path, split: str, label_names: tuple[str, ...]) -> tuple[list[str], Tensor]:
+def read_split(
+    folder: Path, split: str, label_names: tuple[str, ...], max_bytes: int = MAX_BYTES
+) -> tuple[list[str], Tensor]:
     """Reads image ids (N) and targets (N, C) from label files if the split has any, otherwise from annotations."""
     main, disk = folder / "ImageSets" / "Main", DiskNames(normal_form)
     listed = main / f"{split}.txt"
     labelled = any(disk.find(main / f"{name}_{split}.txt").is_file() for name in label_names)
     if labelled or not listed.is_file() or not (folder / "Annotations").is_dir():
         return read_label_files(folder, split, label_names)
-    ids = [line.split()[0] for line in _lines(listed) if line.strip()]
+    ids = [line.strip() for line in _lines(listed) if line.strip()]
+    named_like_label_file = any(split.startswith(f"{name}_") for name in label_names)
+    if named_like_label_file and all(line.split()[-1] in MARKS for line in ids):
+        ids, _ = _read_label_file(listed)
     if len(set(ids)) != len(ids):
         raise InputError("split", f"each image once in {listed.name}", f"{len(ids) - len(set(ids))} repeated")
-    return ids, read_annotations(folder, ids, label_names)
+    return ids, read_annotations(folder, ids, label_names, max_bytes)
 
 
 def find_voc(root: str | Path) -> Path:
@@ -110,7 +125,7 @@ def find_voc(root: str | Path) -> Path:
 
 
 def read_label_names(folder: Path) -> tuple[str, ...]:
-    """Returns the names in ``ImageSets/Main/labels.txt``, or VOC's 20 if there is no such file."""
+    """Returns the names as written in ``ImageSets/Main/labels.txt``, or VOC's 20 if there is no such file."""
     listed = folder / "ImageSets" / "Main" / "labels.txt"
     if not listed.is_file():
         return VOC_LABELS
@@ -119,7 +134,8 @@ def read_label_names(folder: Path) -> tuple[str, ...]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
+        # not splitlines(): it also splits at characters that may be part of a file's name
+        return existing_file("root", path).read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise InputError("root", "label files in UTF-8", f"a different encoding in {path}") from error
 
@@ -149,11 +165,11 @@ def _read_label_file(path: Path) -> tuple[list[str], list[int]]:
     ids: list[str] = []
     column: list[int] = []
     for number, line in enumerate(_lines(path), start=1):
-        parts = line.split()
+        parts = line.rsplit(maxsplit=1)  # an id may contain blanks
         if not parts:
             continue
         if len(parts) != 2 or parts[1] not in MARKS:
             raise InputError("split", "lines of an image id and 1, -1 or 0", f"line {number} of {path}: {line[:60]!r}")
-        ids.append(parts[0])
+        ids.append(parts[0].strip())
         column.append(MARKS[parts[1]])
     return ids, column

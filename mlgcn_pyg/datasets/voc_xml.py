@@ -9,17 +9,20 @@ from defusedxml.ElementTree import fromstring
 from torch import Tensor
 
 from mlgcn_pyg.datasets.disk_names import DiskNames
+from mlgcn_pyg.datasets.sizes import MAX_BYTES, zero_targets
 from mlgcn_pyg.errors import InputError, first_line
+from mlgcn_pyg.regular_files import existing_file
 from mlgcn_pyg.text import normal_form
 
 
-def read_annotations(folder: Path, ids: list[str], label_names: tuple[str, ...]) -> Tensor:
+def read_annotations(folder: Path, ids: list[str], label_names: tuple[str, ...], max_bytes: int = MAX_BYTES) -> Tensor:
     """Reads the targets of images from their objects.
 
     Args:
         folder: the folder ``VOC2007``.
         ids: the N image ids.
         label_names: the C labels.
+        max_bytes: a limit on the memory of the targets.
 
     Returns:
         Targets (N, C) int8: 1 if an object of the label is not difficult, −1 if all its objects are difficult, 0 if
@@ -30,7 +33,7 @@ def read_annotations(folder: Path, ids: list[str], label_names: tuple[str, ...])
     """
     column = {normal_form(name): c for c, name in enumerate(label_names)}
     disk = DiskNames()
-    targets = torch.zeros(len(ids), len(label_names), dtype=torch.int8)
+    targets = torch.from_numpy(zero_targets("root", len(ids), len(label_names), max_bytes))
     for n, name in enumerate(ids):
         path = disk.find_listed(folder / "Annotations" / f"{name}.xml", name)
         for label, difficult in read_objects(path):
@@ -44,6 +47,10 @@ def read_annotations(folder: Path, ids: list[str], label_names: tuple[str, ...])
 def read_objects(path: Path) -> list[tuple[str, bool]]:
     """Reads (label, difficult) of each object in a VOC annotation. A document type, which could declare entities that
     expand without end, is refused."""
+    try:
+        path = existing_file("root", path)
+    except InputError as error:
+        raise InputError("root", "VOC annotations of every image", error.found) from error
     try:
         root = fromstring(path.read_bytes(), forbid_dtd=True)
     except (OSError, ValueError, LookupError, ParseError, DefusedXmlException) as error:

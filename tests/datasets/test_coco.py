@@ -1,15 +1,17 @@
 """COCO 2014 from small files written by hand, and from one of the real size."""
 
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from mlgcn_pyg.datasets import COCO2014, COCO_COUNTS, eval_transform
+from mlgcn_pyg.datasets import COCO, COCO2014, COCO_COUNTS, eval_transform
 from mlgcn_pyg.errors import InputError
 from tests.datasets.coco_files import TRAIN, write_instances, write_large
 
@@ -124,6 +126,52 @@ def test_other_files_are_refused(tmp_path, content):
     small(tmp_path).write_bytes(content)
     with pytest.raises(InputError, match="root: expected"):
         COCO2014(tmp_path, "val")
+
+
+def test_annotations_of_any_name_and_year(tmp_path):
+    path = small(tmp_path)
+    for name in ("instances_train2017.json", "_annotations.coco.json"):
+        path.rename(tmp_path / name)
+        data = COCO(tmp_path / name, tmp_path / "photos", keep_empty=True)
+        assert data.ids == ["3", "5", "7"] and data.image_paths[0] == tmp_path / "photos/a.jpg"
+        path = tmp_path / name
+    small(tmp_path, images={7: "../b.jpg"}, annotations=())
+    with pytest.raises(InputError, match="image_root: expected a file below .*photos"):
+        COCO(tmp_path / "annotations/instances_val2014.json", tmp_path / "photos")
+    with pytest.raises(InputError, match="annotations: expected a file that exists"):
+        COCO(tmp_path / "absent.json", tmp_path)
+
+
+def test_categories_have_their_normal_form(tmp_path):
+    small(tmp_path, categories={1: " cat ", 3: "cafe\u0301", 18: "traffic\u00a0 light"}, annotations=[(3, 1), (7, 18)])
+    data = COCO2014(tmp_path, "val")
+    assert data.label_names == ("caf\u00e9", "cat", "traffic light") and data.targets.tolist() == [[0, 1, 0], [0, 0, 1]]
+    small(tmp_path, categories={1: "\u200b"}, annotations=())
+    with pytest.raises(InputError, match="categories with an integer id and a name"):
+        COCO2014(tmp_path, "val")
+
+
+def test_many_categories_take_linear_time_and_targets_of_absurd_size_are_refused(tmp_path):
+    categories = {n: f"category {n}" for n in range(60_000)}
+    small(tmp_path, categories=categories, annotations=[(7, 59_999)])
+    start = time.perf_counter()
+    data = COCO2014(tmp_path, "val")
+    assert time.perf_counter() - start < 10 and data.num_labels == 60_000  # a search per category takes a minute
+    assert data.label_names[data.targets[0].argmax()] == "category 59999"
+    path = small(tmp_path, {n: f"{n}.jpg" for n in range(80_000)}, [(7, 59_999)], categories)
+    too_large = (
+        r"expected targets of at most {}, found 80,000 images × 60,000 labels \(4.5 GiB\) in .*max_bytes=4800000000"
+    )
+    with pytest.raises(InputError, match="root: " + too_large.format("4.0 GiB")):
+        COCO2014(tmp_path, "val")
+    with pytest.raises(InputError, match="annotations: " + too_large.format("100.0 MiB")):
+        COCO(path, tmp_path, max_bytes=100 << 20)
+
+
+def test_special_files_in_place_of_annotations_are_refused(tmp_path):
+    os.mkfifo(tmp_path / "a.json")
+    with pytest.raises(InputError, match="annotations: expected a regular file, found the pipe"):
+        COCO(tmp_path / "a.json", tmp_path)
 
 
 def test_missing_files_and_splits(tmp_path):
