@@ -33,10 +33,10 @@ class Member(NamedTuple):
 
 
 def extract(archive: str | Path, folder: str | Path, progress: Progress | None = None) -> int:
-    """Extracts the files of a zip or tar archive. Each file appears under its name once it is complete.
+    """Extracts the files of a zip or tar archive. A file is renamed to its final name when it is complete.
 
     All names are checked before anything is written. Files that exist with the expected size are skipped, so an
-    interrupted extraction resumes. The checksums of a zip are verified as its files are read; a tar has none of its
+    interrupted extraction resumes. The checksums in a zip archive are verified. A tar archive has no checksums of its
     contents.
 
     Args:
@@ -48,8 +48,8 @@ def extract(archive: str | Path, folder: str | Path, progress: Progress | None =
         The number of files that were written.
 
     Raises:
-        InputError: if the archive is damaged; if it holds a link, a device, a file twice, or a name that leads out of
-            ``folder``; if it would replace a different file; or if the disk is too small.
+        InputError: if the archive is damaged; if it contains a link, a device, a duplicate file or a path outside
+            ``folder``; if it would overwrite a different file; or if there is not enough free disk space.
     """
     archive, folder = Path(archive), Path(folder)
     written = done = 0
@@ -101,17 +101,17 @@ def _tar_stream(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
 
 
 def _targets(archive: Path, members: list[Member], folder: Path) -> list[Path]:
-    """The path of each extracted file. Raises an InputError unless all of them can be written."""
+    """Returns the path of each extracted file. Raises an InputError if a file cannot be written."""
     targets = [path_below("archive", folder, member.name) for member in members]
     if len(set(targets)) < len(targets):
-        raise InputError("archive", "each file once", f"a file twice in {archive}")
+        raise InputError("archive", "unique file names", f"a duplicate file in {archive}")
     needed = 0
     for member, target in zip(members, targets, strict=True):
         if not _is_extracted(target, member.size):
             needed += member.size
             if target.exists() and (target.is_dir() or target.stat().st_size):
                 fix = "move it away, or choose a different folder"
-                raise InputError("folder", f"no files other than those of {archive.name}", str(target), fix)
+                raise InputError("folder", f"no file that {archive.name} would overwrite", str(target), fix)
     check_room(folder, needed)
     return targets
 
@@ -133,7 +133,8 @@ def _write(member: Member, target: Path) -> None:
         with member.open() as source, open(unfinished, "wb") as file:
             shutil.copyfileobj(source, file)
         if unfinished.stat().st_size != member.size:
-            raise EOFError(f"{member.name} is cut short")
-        os.replace(unfinished, target)  # not synced: a power cut may leave an empty file, which the next run replaces
+            raise EOFError(f"{member.name} is truncated")
+        # no fsync: after a power failure the file may be empty, and the next run writes it again
+        os.replace(unfinished, target)
     finally:
         unfinished.unlink(missing_ok=True)

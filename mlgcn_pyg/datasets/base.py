@@ -20,17 +20,17 @@ from mlgcn_pyg.labels import normal_label_names
 class LabeledImages(Dataset[tuple[Any, Tensor, int]]):
     """Image files with known labels. Items are ``(transform(image), target (C,) int8, index)``.
 
-    Random transforms draw from the global generators unless :attr:`seed` is set. With a seed, the draws of item k
-    depend on (seed, epoch, k) only: not on the order of the items, the number of workers or processes, or an
-    interruption. Set ``data.seed = 0`` before a DataLoader starts its workers, and ``data.epoch = epoch`` before each
+    Random transforms use the global generators unless :attr:`seed` is set. With a seed, the draws of item k depend
+    only on (seed, epoch, k). They do not depend on the order of the items, the number of workers or processes, or
+    interruptions. Set ``data.seed = 0`` before a DataLoader starts its workers, and ``data.epoch = epoch`` before each
     pass. Both are in shared memory, so persistent workers see the new epoch.
 
     Args:
-        image_paths: N files. A file is opened when its item is requested, so a label graph needs no images.
-        targets: (N, C) in {1, 0, −1}: present, absent, difficult or unknown.
+        image_paths: N files. A file is opened when its item is requested. Building a label graph opens no image.
+        targets: (N, C) with values 1 (present), 0 (absent) and −1 (difficult or unknown).
         label_names: C names.
-        ids: N different strings that name the images; by default the file names without folder and extension.
-        transform: PIL image → anything, usually a tensor (see :mod:`mlgcn_pyg.datasets.transforms`).
+        ids: N unique strings that identify the images; default: the file names without folder and extension.
+        transform: converts a PIL image, usually to a tensor (see :mod:`mlgcn_pyg.datasets.transforms`).
 
     Attributes:
         seed: seed of the transform's random draws, or None.
@@ -38,7 +38,7 @@ class LabeledImages(Dataset[tuple[Any, Tensor, int]]):
 
     Raises:
         InputError: if the lengths differ, or targets or label names are invalid.
-        ImageError: when an item is requested whose file does not decode.
+        ImageError: if the file of a requested item cannot be decoded.
 
     >>> data = LabeledImages(["a.jpg"], [[1, 0]], ["cat", "dog"])
     >>> data.seed, data.epoch = 0, 3
@@ -67,7 +67,7 @@ class LabeledImages(Dataset[tuple[Any, Tensor, int]]):
 
     @property
     def num_labels(self) -> int:
-        """C."""
+        """The number of labels C."""
         return len(self.label_names)
 
     def __len__(self) -> int:
@@ -78,7 +78,7 @@ class LabeledImages(Dataset[tuple[Any, Tensor, int]]):
         return read_image(self.image_paths[index])
 
     def __getitem__(self, index: int) -> tuple[Any, Tensor, int]:
-        index = range(len(self))[index]  # −1 is the last, N an IndexError
+        index = range(len(self))[index]  # −1 is the last item, and N raises an IndexError
         return self._transformed(self.image(index), index), self.targets[index], index
 
     def _transformed(self, image: Image.Image, index: int) -> Any:
@@ -91,11 +91,11 @@ class LabeledImages(Dataset[tuple[Any, Tensor, int]]):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         if self._seed_and_epoch is not None:
-            self._seed_and_epoch.share_memory_()  # a deep or unpickled copy is private, a worker's copy is shared
+            self._seed_and_epoch.share_memory_()  # a deep copy is not in shared memory; in a worker this has no effect
 
     @property
     def seed(self) -> int | None:
-        """Seed ≥ 0 of the transform's random draws. None draws from the global generators."""
+        """Seed ≥ 0 of the transform's random draws, or None to use the global generators."""
         return None if self._seed_and_epoch is None else int(self._seed_and_epoch[0])
 
     @seed.setter
@@ -109,7 +109,7 @@ class LabeledImages(Dataset[tuple[Any, Tensor, int]]):
 
     @property
     def epoch(self) -> int:
-        """The pass over the data, or the view of it, that random draws are for; 0 at first. Requires a :attr:`seed`."""
+        """Number of the pass over the data or of the augmented view; default: 0. Setting it requires :attr:`seed`."""
         return 0 if self._seed_and_epoch is None else int(self._seed_and_epoch[1])
 
     @epoch.setter

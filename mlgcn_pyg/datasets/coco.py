@@ -19,35 +19,35 @@ from mlgcn_pyg.errors import InputError, first_line, renamed_arguments
 from mlgcn_pyg.regular_files import existing_file
 from mlgcn_pyg.text import normal_form
 
-# What the official files hold; 702 and 367 images have no object.
+# Counts of the official files. 702 train images and 367 val images have no object.
 COCO_COUNTS = {
     "train": Counts(images=82_783, labelled=82_081, positives=241_035),
     "val": Counts(images=40_504, labelled=40_137, positives=116_592),
 }
-# The keys of an annotation file that are read. Polygons, boxes and the like would take gigabytes, so they are dropped
-# as soon as they are parsed.
+# Keys of an annotation file that are kept. Polygons and boxes would take gigabytes, so they are dropped during
+# parsing.
 KEPT = {"images", "annotations", "categories", "id", "file_name", "image_id", "category_id", "name"}
 
 
 class COCO(LabeledImages):
     r"""Images with annotations in COCO's format, such as ``instances_train2017.json``.
 
-    .. math:: y_{nc} = 1\ \text{if image n has an annotation, crowds included, of category c, else}\ 0
+    .. math:: y_{nc} = 1\ \text{if image n has an annotation of category c, crowds included, else}\ 0
 
-    The labels are the file's categories in alphabetical order. The images are in the order of their ids, and ``ids``
-    are these numbers as text.
+    The labels are the file's categories in alphabetical order. The images are sorted by their COCO ids, and ``ids``
+    contains these numbers as strings.
 
     Args:
         annotations: the annotation file.
         image_root: the folder that the file names are relative to. An image is opened when its item is requested.
         transform: PIL image → tensor.
-        keep_empty: if True, images without any object are kept.
+        keep_empty: if True, keeps images without objects.
         max_bytes: a limit on the memory of the targets (N × C bytes).
 
     Raises:
-        InputError: if the annotation file is missing, cut short or of a different format; if an image or a category is
-            listed twice; if an annotation refers to an image or a category that is not listed; if a file name leads
-            out of ``image_root``; or if the targets are larger than ``max_bytes``.
+        InputError: if the annotation file is missing, truncated or in a different format; if an image or a category is
+            listed twice; if an annotation refers to an image or a category that is not listed; if a file name is
+            outside ``image_root``; or if the targets are larger than ``max_bytes``.
 
     >>> import json, tempfile
     >>> root = Path(tempfile.mkdtemp())
@@ -93,7 +93,7 @@ class COCO2014(COCO):
         root: the folder that holds ``annotations``, ``train2014`` and ``val2014``.
         split: ``"train"`` or ``"val"``.
         transform: PIL image → tensor.
-        keep_empty: if True, images without any object are kept.
+        keep_empty: if True, keeps images without objects.
         max_bytes: a limit on the memory of the targets (N × C bytes).
 
     Raises:
@@ -136,7 +136,7 @@ def read_instances(path: str | Path, max_bytes: int = MAX_BYTES) -> tuple[dict[i
         max_bytes: a limit on the memory of the targets.
 
     Returns:
-        The file names of N images by image id, in ascending order of the ids; C label names; targets (N, C).
+        The file names of N images by image id, in ascending order of the ids; the C label names; targets (N, C).
 
     Raises:
         InputError: see :class:`COCO`.
@@ -145,8 +145,8 @@ def read_instances(path: str | Path, max_bytes: int = MAX_BYTES) -> tuple[dict[i
     try:
         content = json.loads(path.read_bytes(), object_hook=_read_keys)
     except (ValueError, RecursionError) as error:
-        fix = "it may be cut short: extract it from its archive again"
-        raise InputError("path", "a whole JSON file", f"{path} ({first_line(error)})", fix) from error
+        fix = "it may be truncated; extract it from its archive again"
+        raise InputError("path", "a complete JSON file", f"{path} ({first_line(error)})", fix) from error
     try:
         if not isinstance(content, dict):
             raise InputError("path", "an object with images, annotations and categories", type(content).__name__)
@@ -177,7 +177,7 @@ def _list(content: dict[str, Any], key: str) -> list[Any]:
 
 
 def _named_entries(content: dict[str, Any], key: str, name_key: str) -> dict[int, str]:
-    """``{id: name}`` of the images or categories, whose ids and names must differ."""
+    """Returns ``{id: name}`` of the images or categories. Raises an InputError unless ids and names are unique."""
     names: dict[int, str] = {}
     for n, item in enumerate(_list(content, key)):
         number, name = (item.get("id"), item.get(name_key)) if isinstance(item, dict) else (None, None)
@@ -187,24 +187,24 @@ def _named_entries(content: dict[str, Any], key: str, name_key: str) -> dict[int
             or not isinstance(name, str)
             or not normal_form(name)
         ):
-            raise InputError("path", f"{key} with an integer id and a {name_key}", f"{item!r:.80} as number {n}")
+            raise InputError("path", f"{key} with an integer id and a {name_key}", f"{item!r:.80} as entry {n}")
         if number in names:
-            raise InputError("path", f"different ids of {key}", f"{number} twice")
+            raise InputError("path", f"unique ids of {key}", f"{number} twice")
         names[number] = name
     if len(set(names.values())) < len(names):
         repeated = next(name for name, count in Counter(names.values()).items() if count > 1)
-        raise InputError("path", f"a different {name_key} in each of the {key}", f"{repeated!r} twice")
+        raise InputError("path", f"a unique {name_key} for each of the {key}", f"{repeated!r} twice")
     return names
 
 
 def _positions(annotations: list[Any], key: str, position: dict[int, int]) -> list[int]:
-    """The row (or column) of each annotation's image (or category)."""
+    """Returns the row (column) of the image (category) of each annotation."""
     try:
         return [position[item[key]] for item in annotations]
-    except (KeyError, TypeError) as error:  # searched again for the message only
+    except (KeyError, TypeError) as error:  # find the invalid annotation for the message
         for n, item in enumerate(annotations):
             value = item.get(key) if isinstance(item, dict) else None
             if not isinstance(value, int) or value not in position:
                 found = f"{key} {value!r:.60} in annotation number {n}"
-                raise InputError("path", f"annotations whose {key} is listed", found) from error
+                raise InputError("path", f"annotations with a listed {key}", found) from error
         raise

@@ -1,6 +1,6 @@
-"""Download and extraction of published archives, which resume after an interruption at any moment.
+"""Resumable download and extraction of published archives.
 
-The received bytes of an archive are kept beside it under a temporary name, and the next run requests the others.
+Received bytes are kept in a temporary file beside the archive. The next run requests only the missing bytes.
 """
 
 import http.client
@@ -17,7 +17,7 @@ from mlgcn_pyg.errors import InputError, first_line
 from mlgcn_pyg.locks import locked_folder
 
 CHUNK = 1 << 20
-TIMEOUT = 60  # seconds without a byte
+TIMEOUT = 60  # seconds without received data
 RESUME = "run again to resume the download"
 
 
@@ -42,7 +42,7 @@ def download_and_extract(archive: Archive, folder: str | Path, progress: Progres
     """Downloads an archive into a folder, where it is kept, and extracts its files there.
 
     Args:
-        archive: the archive. A file of its name in ``folder`` is not downloaded again if its MD5 sum is right.
+        archive: the archive. An existing file is not downloaded again if its MD5 sum matches or none is known.
         folder: created if it does not exist.
         progress: called with (description, bytes done, total bytes or None).
 
@@ -50,8 +50,8 @@ def download_and_extract(archive: Archive, folder: str | Path, progress: Progres
         The path of the archive.
 
     Raises:
-        InputError: if the server does not answer or sends fewer bytes than announced, the MD5 sum differs, the disk
-            is too small, a different process is downloading into ``folder``, or
+        InputError: if the server does not answer or sends fewer bytes than announced; if the MD5 sum differs; if
+            there is not enough free disk space; if another process is downloading into ``folder``; or if
             :func:`~mlgcn_pyg.datasets.archives.extract` refuses the archive.
     """
     folder = Path(folder)
@@ -66,7 +66,7 @@ def download(archive: Archive, folder: Path, progress: Progress | None = None) -
     path, unfinished = folder / archive.name, folder / f".{archive.name}.partial"
     if path.is_file():
         if archive.md5 and not check_md5(path, archive.md5):
-            found = f"a different one of {path}"
+            found = f"a different sum for {path}"
             raise InputError("archive", f"the MD5 sum {archive.md5}", found, fix="move the file away")
         return path
     try:
@@ -75,14 +75,14 @@ def download(archive: Archive, folder: Path, progress: Progress | None = None) -
         raise InputError("archive", f"{archive.url} to be available", first_line(error), RESUME) from error
     if archive.md5 and not check_md5(unfinished, archive.md5):
         unfinished.unlink()
-        found = f"a different one of what {archive.url} sent, which was removed"
+        found = f"a different sum for the download from {archive.url}, which was removed"
         raise InputError("archive", f"the MD5 sum {archive.md5}", found, fix="run again")
     os.replace(unfinished, path)
     return path
 
 
 def _receive(url: str, unfinished: Path, progress: Progress | None) -> None:
-    """Appends the missing bytes to ``unfinished``, or starts again if the server does not support that."""
+    """Appends the missing bytes to ``unfinished``. Starts from the beginning if the server does not support ranges."""
     size = unfinished.stat().st_size if unfinished.is_file() else 0
     headers = {"User-Agent": "mlgcn_pyg"} | ({"Range": f"bytes={size}-"} if size else {})
     try:
@@ -96,7 +96,7 @@ def _receive(url: str, unfinished: Path, progress: Progress | None) -> None:
         return _receive(url, unfinished, progress)
     with response:
         size = size if response.headers.get("Content-Range", "").startswith(f"bytes {size}-") else 0
-        total = None if response.length is None else size + response.length  # None: not announced, or not a number
+        total = None if response.length is None else size + response.length  # None: absent or invalid
         check_room(unfinished.parent, (total or 0) - size)
         with open(unfinished, "ab" if size else "wb") as file:
             while chunk := response.read(CHUNK):

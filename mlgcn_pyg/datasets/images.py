@@ -7,12 +7,12 @@ from PIL import Image, ImageOps
 
 from mlgcn_pyg.errors import InputError, first_line
 
-# Pillow runs Ghostscript on EPS files, which are programs; IPTC files may wrap them
+# EPS files are PostScript programs, which Pillow runs with Ghostscript. IPTC files may contain EPS files.
 PROGRAMS = ("EPS", "IPTC")
 
 
 class ImageError(InputError):
-    """Raised for an image file that is missing or does not decode."""
+    """Raised for an image file that is missing or cannot be decoded."""
 
 
 def read_image(image: str | Path | Image.Image) -> Image.Image:
@@ -24,8 +24,9 @@ def read_image(image: str | Path | Image.Image) -> Image.Image:
         image: a file, or an image that was opened with Pillow.
 
     Raises:
-        ImageError: if the file is missing or damaged, if it is suspiciously large (a decompression bomb), if its
-            pixels are 32-bit numbers of unknown scale, or if it is a PostScript program. Programs are not run.
+        ImageError: if the file is missing or damaged; if it is so large that Pillow considers it a decompression
+            bomb; if its pixels are 32-bit numbers of unknown scale; or if it is a PostScript program, which is not
+            executed.
     """
     try:
         if isinstance(image, Image.Image):
@@ -33,13 +34,13 @@ def read_image(image: str | Path | Image.Image) -> Image.Image:
         with Image.open(image, formats=_formats()) as opened:
             opened.load()
             return _rgb(_upright(opened))
-    except Exception as error:  # decoders of damaged files raise nearly anything
+    except Exception as error:  # decoders raise many types of exceptions for damaged files
         reason = "missing file" if isinstance(error, FileNotFoundError) else first_line(error)
-        raise ImageError("image", "an image that decodes", f"{image} ({reason})") from error
+        raise ImageError("image", "an image that can be decoded", f"{image} ({reason})") from error
 
 
 def _formats() -> list[str]:
-    """All formats that the installed Pillow reads, plugins included, except programs; the usual formats first."""
+    """Returns the formats that the installed Pillow reads, including plugins, except PostScript; common ones first."""
     Image.preinit()
     Image.init()
     return [name for name in Image.OPEN if name not in PROGRAMS]
@@ -48,7 +49,7 @@ def _formats() -> list[str]:
 def _upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
-    except Exception:  # only the metadata are damaged
+    except Exception:  # damaged metadata; the pixels are valid
         return image
 
 
@@ -59,6 +60,6 @@ def _rgb(image: Image.Image) -> Image.Image:
         pixels = np.asarray(image)
         if image.mode == "F" or pixels.min() < 0 or pixels.max() > 65535:
             raise ValueError(f"32-bit pixels from {pixels.min()} to {pixels.max()}, of unknown scale")
-        # 16-bit PNGs were opened in this mode by older Pillow versions
+        # older Pillow versions open 16-bit PNGs in mode I
         image = Image.fromarray((pixels // 257 if pixels.max() > 255 else pixels).astype(np.uint8))
     return image.convert("RGB")

@@ -1,4 +1,4 @@
-"""Statistics of the labels of a data set, computed from its targets. No image is opened."""
+"""Label statistics of a data set, computed from its targets. No image is opened."""
 
 from dataclasses import dataclass
 
@@ -15,12 +15,12 @@ class LabelStatistics:
     Attributes:
         num_images: N.
         num_labels: C.
-        labels_per_image: mean number of labels present.
+        labels_per_image: mean number of present labels per image.
         images_by_labels: {number of labels: number of images with that many labels}.
         num_unknown: number of targets that are −1.
-        positives: {label: number of images that have it}, in the order of the labels.
-        rare: the same for labels in at least one and fewer than ``rare_below`` images, the rarest first.
-        rare_below: the bound of ``rare``.
+        positives: {label: number of images with the label}, in label order.
+        rare: {label: number of images} of labels in 1 to ``rare_below`` − 1 images, in ascending order of the number.
+        rare_below: the exclusive upper bound of ``rare``.
         without_positives: labels that no image has.
     """
 

@@ -1,4 +1,4 @@
-"""File names in files from elsewhere, none of which may lead out of their folder."""
+"""Checks file names from archives and annotations, which must stay within a folder."""
 
 from pathlib import Path, PureWindowsPath
 
@@ -7,14 +7,14 @@ from mlgcn_pyg.errors import InputError
 
 
 def path_below(argument: str, folder: Path, name: str) -> Path:
-    """Returns ``folder / name``. The check reads the text of ``name`` only; no file is accessed.
+    """Returns ``folder / name`` after checking ``name``. No file is accessed.
 
-    A name is refused on every system if it is absolute or climbs on any system: ``/a``, ``C:a``, ``..\\a``.
-    Links within ``folder`` are followed later: they belong to its owner.
+    Absolute paths and ``..`` are refused in POSIX and Windows syntax, on every system: ``/a``, ``C:a``, ``..\\a``.
+    Symbolic links within ``folder`` are allowed.
 
     Args:
-        argument: the argument that an error names.
-        folder: the folder that the file must be in.
+        argument: the name of the argument, for the error message.
+        folder: the folder that must contain the file.
         name: the file's relative name.
 
     Raises:
@@ -26,7 +26,7 @@ def path_below(argument: str, folder: Path, name: str) -> Path:
     Traceback (most recent call last):
     mlgcn_pyg.errors.InputError: root: expected a file below train2014, found '../a.jpg'
     """
-    parsed = PureWindowsPath(check_text(argument, name))  # parses / and \ and drives
+    parsed = PureWindowsPath(check_text(argument, name))  # parses /, \ and drive letters
     if not parsed.parts or parsed.anchor or ".." in parsed.parts or "\0" in name:
         raise InputError(argument, f"a file below {folder}", repr(name))
     return folder / name

@@ -1,4 +1,4 @@
-"""The published counts of a data set, and how a copy differs from them."""
+"""Published counts of data sets, and the differences of a local copy from them."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ class Counts(NamedTuple):
     Attributes:
         images: number of images.
         labelled: number of images with at least one label.
-        positives: number of labels present, over all images.
+        positives: total number of present labels.
     """
 
     images: int
@@ -35,10 +35,10 @@ def missing_images(data: LabeledImages) -> dict[str, str]:
 
 
 def problems(data: LabeledImages, expected: Counts) -> list[str]:
-    """Returns one sentence for each difference between a data set and its published counts.
+    """Returns one message for each difference between a data set and its published counts.
 
     Args:
-        data: the data set, opened with its images without labels.
+        data: the data set, including its images without labels.
         expected: the published counts.
     """
     counts, missing = counts_of(data), missing_images(data)
@@ -48,5 +48,5 @@ def problems(data: LabeledImages, expected: Counts) -> list[str]:
         if getattr(counts, name) != getattr(expected, name)
     ]
     if missing:
-        sentences.append(f"{len(missing):,} photographs missing, the first is {next(iter(missing.values()))}")
+        sentences.append(f"images missing: {len(missing):,} (first: {next(iter(missing.values()))})")
     return sentences

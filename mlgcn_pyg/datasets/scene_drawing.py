@@ -1,4 +1,4 @@
-"""Drawing of a scene from its labels, with random positions, sizes, colours, occlusion and sensor noise.
+"""Draws a scene from its labels with random positions, sizes, colours, occlusion and sensor noise.
 
 Coordinates are fractions of the image: x to the right, y down, both in [0, 1].
 """
@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from PIL import Image, ImageDraw
 
-SUPERSAMPLING = 2  # drawn larger and then reduced, which gives soft edges
+SUPERSAMPLING = 2  # factor by which scenes are drawn larger and then reduced, to smooth edges
 NOISE = 10.0  # standard deviation, in grey levels
 
 Colour = tuple[int, int, int]
 
 
 class Pen:
-    """A drawing surface with coordinates in fractions, and the random generator that varies the drawing."""
+    """A drawing surface with fractional coordinates and a random generator."""
 
     def __init__(self, image: Image.Image, rng: np.random.Generator):
         self.draw, self.side, self.rng = ImageDraw.Draw(image), image.width, rng
@@ -29,7 +29,7 @@ class Pen:
         return red, green, blue
 
     def bright(self) -> Colour:
-        """A random saturated colour."""
+        """Returns a random saturated colour."""
         channels = [self.rng.integers(170, 256), self.rng.integers(0, 120), self.rng.integers(0, 256)]
         red, green, blue = (int(v) for v in self.rng.permutation(channels))
         return red, green, blue
@@ -171,7 +171,7 @@ def kite(pen: Pen) -> None:
     pen.shape(x, y - s, x + 0.7 * s, y, x, y + s, x - 0.7 * s, y, fill=pen.bright())
 
 
-# in drawing order, the background first
+# in drawing order, from background to foreground
 LAYERS: dict[str, Callable[[Pen], None]] = {
     draw.__name__: draw
     for draw in (star, moon, sun, cloud, mountain, sea, road, house, tree, boat, bird, kite, car, umbrella, person, dog)

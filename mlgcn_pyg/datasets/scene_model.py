@@ -6,9 +6,9 @@ Labels are drawn in the order of :data:`RULES`. The probability of label c given
     P(L_c = 1 | \text{earlier}) = \Big(1 - (1 - b_c) \prod_{a\ \text{present}} (1 - w_{ac})\Big)
     \prod_{a\ \text{present}} (1 - h_{ac})
 
-where :math:`b_c` is its base rate, :math:`w_{ac}` the strength with which label a causes it (noisy-or), and
-:math:`h_{ac}` the strength with which a prevents it. The relations are directed: a boat requires the sea, and the sea
-does not require a boat.
+where :math:`b_c` is its base rate, :math:`w_{ac}` the probability with which label a causes it (noisy-or), and
+:math:`h_{ac}` the probability with which a prevents it. The relations are directed: a boat requires the sea, but the
+sea does not require a boat.
 """
 
 from dataclasses import dataclass, field
@@ -55,7 +55,7 @@ SCENE_LABELS = tuple(RULES)
 
 
 def presence(label: str, present: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    """Returns P(label | earlier labels) (N,) for scenes ``present`` (N, C) bool. Later columns are not read."""
+    """Returns P(label | earlier labels) (N,) for scenes ``present`` (N, C) bool. Later columns are ignored."""
     rule = RULES[label]
     column = {name: present[:, k] for k, name in enumerate(SCENE_LABELS)}
     absent = np.full(len(present), 1 - rule.rate)
@@ -68,7 +68,7 @@ def presence(label: str, present: npt.NDArray[np.bool_]) -> npt.NDArray[np.float
 
 
 def sample_labels(num_images: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
-    """Draws the labels (num_images, C) bool of scenes, label by label."""
+    """Draws labels (num_images, C) bool of scenes in the order of :data:`RULES`."""
     present = np.zeros((num_images, len(SCENE_LABELS)), dtype=bool)
     for c, label in enumerate(SCENE_LABELS):
         present[:, c] = rng.random(num_images) < presence(label, present)

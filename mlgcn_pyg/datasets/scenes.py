@@ -17,13 +17,13 @@ from mlgcn_pyg.files import write_text
 class Scenes(VOC2007):
     """Draws scenes in the layout of VOC 2007 and opens them.
 
-    The labels follow :mod:`mlgcn_pyg.datasets.scene_model`, whose P(L_j | L_i) is known exactly
-    (:func:`~mlgcn_pyg.datasets.scene_model.scene_probabilities`). The same arguments draw the same images.
+    The labels are drawn from :mod:`mlgcn_pyg.datasets.scene_model`. P(L_j | L_i) is known exactly
+    (:func:`~mlgcn_pyg.datasets.scene_model.scene_probabilities`). The same arguments give the same images.
 
     Args:
-        root: the folder for ``VOCdevkit/VOC2007``. Scenes of the same split that are in it are replaced.
+        root: the folder for ``VOCdevkit/VOC2007``. Existing scenes of the same split are overwritten.
         num_images: N ≥ 0.
-        seed: seed of the labels and the drawing. Splits with the same seed differ.
+        seed: seed of the labels and the drawing. Splits with the same seed have different scenes.
         split: name of the split.
         image_size: side of the images in pixels.
         transform: PIL image → tensor.
@@ -59,7 +59,7 @@ class Scenes(VOC2007):
 
 
 def _make_folders(root: Path) -> tuple[Path, Path]:
-    """The folders of the label files and of the images."""
+    """Creates and returns the folders of the label files and of the images."""
     folder = root / "VOCdevkit" / "VOC2007"
     main, images = folder / "ImageSets" / "Main", folder / "JPEGImages"
     names = main / "labels.txt"
@@ -72,7 +72,7 @@ def _make_folders(root: Path) -> tuple[Path, Path]:
 
 
 def _remove_split(main: Path, images: Path, split: str) -> None:
-    """Removes the label files first; they are written last, so that no label belongs to an image of an older scene."""
+    """Removes a split, label files first. Label files are written last, so they never describe older images."""
     for label in SCENE_LABELS:
         (main / f"{label}_{split}.txt").unlink(missing_ok=True)
     for image in images.glob(f"{split}_{'[0-9]' * 6}.jpg"):

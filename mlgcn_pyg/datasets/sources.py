@@ -1,4 +1,4 @@
-"""Where the published data sets come from, and which of their archives a folder lacks."""
+"""Addresses of the published data sets, and the archives that are missing in a folder."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ VOC_ARCHIVES = {
     split: Archive(DATASET_YEAR_DICT[key]["url"], DATASET_YEAR_DICT[key]["md5"])
     for split, key in (("trainval", "2007"), ("test", "2007-test"))
 }
-# No MD5 sums are published for COCO: each file is verified by its checksum in the zip, and the whole by its counts.
+# No MD5 sums are published for COCO. Files are verified by their checksums in the zip, and the data set by its counts.
 COCO_ARCHIVES = {
     "annotations": Archive("http://images.cocodataset.org/annotations/annotations_trainval2014.zip"),
     "train": Archive("http://images.cocodataset.org/zips/train2014.zip"),
@@ -24,14 +24,14 @@ COCO_ARCHIVES = {
 
 
 def missing_voc_archives(root: str | Path, splits: Sequence[str]) -> Iterator[Archive]:
-    """Yields the archives of the splits of which a label file or an image is missing."""
+    """Yields the archive of each split that lacks a label file or an image."""
     root = Path(root)
     try:
         nested = find_voc(root) == root / "VOCdevkit" / "VOC2007"
     except InputError:
         nested = True  # nothing has been downloaded
     if not nested:
-        raise InputError("root", "the folder above VOCdevkit, into which the archives go", str(root))
+        raise InputError("root", "the folder that contains VOCdevkit", str(root))
     for split in splits:
         try:
             complete = not missing_images(VOC2007(root, split))
@@ -42,9 +42,9 @@ def missing_voc_archives(root: str | Path, splits: Sequence[str]) -> Iterator[Ar
 
 
 def missing_coco_archives(root: str | Path, splits: Sequence[str]) -> Iterator[Archive]:
-    """Yields the archives of which an annotation file or an image is missing.
+    """Yields the archives with missing annotation files or images.
 
-    Each must be extracted before the next is requested.
+    Extract each archive before requesting the next.
     """
     root = Path(root)
     if not all((root / "annotations" / f"instances_{split}2014.json").is_file() for split in splits):

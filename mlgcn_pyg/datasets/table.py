@@ -26,24 +26,24 @@ class TableDataset(LabeledImages):
 
     Args:
         path: the table (``.csv``, ``.tsv``, ``.parquet``).
-        image_root: the folder that the image column is relative to. Names that lead out of it are refused, links in it
-            are followed. Pass ``/`` to read a table of absolute paths.
-        image_column: column of image files.
-        labels_column: column of separated label names (``"cat;dog"``, empty for none) or of lists, in Parquet or
-            printed (``"['cat', 'dog']"``). By default the column ``labels``, if it exists. Otherwise every other
-            column is a label with values 1, 0 or −1 (unknown); ``True`` and ``False`` count as 1 and 0.
+        image_root: the folder that image files are relative to. Files outside it are refused. Symbolic links in it are
+            followed. Pass ``/`` to read a table of absolute paths.
+        image_column: name of the column with image files.
+        labels_column: name of the column with separated label names (``"cat;dog"``, empty for none), or with lists in
+            Parquet or printed (``"['cat', 'dog']"``). Default: the column ``labels``, if it exists. Otherwise every
+            other column is a label with values 1, 0 or −1 (unknown); ``True`` and ``False`` count as 1 and 0.
         separator: separates the names in ``labels_column``.
-        label_names: which labels, in which order. By default the names in ``labels_column`` in alphabetical order, or
-            the label columns in their order. An image may have no other label. Columns with other values than those
-            of a label are ignored if ``label_names`` is given and does not contain them.
-        split: keep the rows with this value in the column ``split``.
+        label_names: the labels in their order. Default: the names in ``labels_column`` in alphabetical order, or the
+            label columns in table order. All labels of the images must be among them. Columns with values that are not
+            those of a label are ignored if ``label_names`` is given and does not contain them.
+        split: keeps only the rows with this value in the column ``split``.
         transform: PIL image → tensor.
         max_bytes: a limit on the memory of the table and of its targets (N × C bytes).
 
     Raises:
         InputError: if the table is missing, unreadable or too large; if rows have different lengths; if a column is
             missing, has no name or occurs twice; if an image is empty, repeated or outside ``image_root``; if a value
-            is not 1, 0 or −1; or if a label is not in ``label_names``. Messages count the rows of the table from 1.
+            is not 1, 0 or −1; or if a label is not in ``label_names``. Row numbers in messages start at 1.
 
     A table ``photos.csv``::
 
@@ -104,14 +104,14 @@ def _image_paths(images: pd.Series, root: Path) -> list[str]:
     if not root.is_dir():
         raise InputError("image_root", "a folder that exists", str(root))
     rows: dict[str, int] = {}
-    # absolute paths may name the root through a link; both forms end with a separator
     disk = DiskNames()
+    # absolute paths may contain a link to the root; both forms end with a separator
     real_root, given_root = (os.path.join(folder, "") for folder in (os.path.realpath(root), os.path.abspath(root)))
     for row, name in zip(images.index + 1, images, strict=True):  # rows of the table, not of the split
         if not name:
             raise InputError("image_column", "a file in every row", f"none in row {row}")
         if "\0" in name:
-            raise InputError("image_column", "names of files", f"{name!r} in row {row}")
+            raise InputError("image_column", "file names", f"{name!r} in row {row}")
         path = os.path.normpath(real_root + name if not os.path.isabs(name) else name)  # links in the root are followed
         if path.startswith(given_root):
             path = real_root + path[len(given_root) :]
@@ -120,7 +120,7 @@ def _image_paths(images: pd.Series, root: Path) -> list[str]:
         path = str(disk.find_listed(path, name))
         if path in rows:
             found = f"{name!r} in rows {rows[path]} and {row}"
-            raise InputError("image_column", "each image in one row", found, fix="join its labels in one row")
+            raise InputError("image_column", "each image in one row", found, fix="merge its labels into one row")
         rows[path] = row
     return list(rows)
 
@@ -128,7 +128,7 @@ def _image_paths(images: pd.Series, root: Path) -> list[str]:
 def _read_names(
     column: pd.Series, separator: str, label_names: Sequence[str] | None, max_bytes: int
 ) -> tuple[tuple[str, ...], Targets]:
-    """Label names (C) and targets (N, C) from a column of label names."""
+    """Returns label names (C) and targets (N, C) from a column of label names."""
     written = _split_cells(column, separator)
     forms = normal_labels((name for row in written for name in row), warn=label_names is None)
     labels = [[forms[name] for name in row if forms[name]] for row in written]
@@ -149,7 +149,7 @@ def _unknown_label(label: str, row: int) -> InputError:
 
 
 def _split_cells(column: pd.Series, separator: str) -> list[list[str]]:
-    """The label names of each row."""
+    """Returns the label names of each row."""
     if not separator:
         raise InputError("separator", "a character between label names", "none")
     column = column.astype(object)
@@ -163,15 +163,15 @@ def _split_cells(column: pd.Series, separator: str) -> list[list[str]]:
 
 
 def _unique_names(labels: list[list[str]], column: pd.Series, separator: str) -> tuple[str, ...]:
-    """All names in alphabetical order.
+    """Returns all names in alphabetical order.
 
-    If no cell contains the separator, but a cell contains a different common separator, an InputError suggests it.
+    Raises an InputError if no cell contains the separator, but a cell contains a different common separator.
     """
     cells = [cell for cell in column if isinstance(cell, str) and printed_list(cell.strip()) is None]
     if not any(separator in cell for cell in cells):
         for cell in cells:
             if other := [mark for mark in ";,|" if mark in cell]:
-                fix = f"perhaps it is {other[0]!r}; if these are single names, give each label a column"
+                fix = f"the separator may be {other[0]!r}; if the names contain it, use one column per label"
                 raise InputError("separator", f"{separator!r} between label names", repr(cell), fix)
     return tuple(sorted({name for row in labels for name in row}))
 
@@ -183,7 +183,7 @@ def _read_indicators(
     path: str | Path,
     max_bytes: int,
 ) -> tuple[tuple[str, ...], Targets]:
-    """Label names (C) and targets (N, C) from one column per label."""
+    """Returns label names (C) and targets (N, C) from one column per label."""
     columns = [column for column in table.columns if column not in other_columns]
     if "" in columns:
         omit = "remove it; to_csv(index=False) of pandas omits the index"

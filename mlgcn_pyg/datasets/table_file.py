@@ -1,4 +1,4 @@
-"""Reading of CSV, TSV and Parquet tables without renamed columns, filled gaps or guessed types."""
+"""Reads CSV, TSV and Parquet tables without renaming columns, filling missing values or inferring types."""
 
 import csv
 from collections.abc import Callable, Iterator
@@ -15,21 +15,21 @@ from mlgcn_pyg.errors import InputError, first_line
 from mlgcn_pyg.regular_files import existing_file
 from mlgcn_pyg.text import described_forms, merged_forms, normal_form
 
-MULTIPLE = (list, tuple, np.ndarray)  # how lists in Parquet are read
+MULTIPLE = (list, tuple, np.ndarray)  # types of list cells in Parquet
 
 
 def read_table(path: str | Path, max_bytes: int = MAX_BYTES) -> pd.DataFrame:
-    """Reads a table whose rows are numbered from 0. The fields of a CSV or TSV file are text.
+    """Reads a table. Its rows are numbered from 0. The fields of CSV and TSV files are strings.
 
-    Columns without a name and without content, which spreadsheets write, are dropped.
+    Columns with neither a name nor content, as spreadsheets write them, are dropped.
 
     Args:
         path: a table that ends in ``.csv``, ``.tsv`` or ``.parquet``.
         max_bytes: a limit on the bytes of a text file, and on the size of a Parquet table in memory.
 
     Raises:
-        InputError: if the file is missing, unreadable or too large, rows have different lengths, or two columns have
-            one name.
+        InputError: if the file is missing, unreadable or too large, rows have different lengths, or column names are
+            repeated.
     """
     path = existing_file("path", path)
     if path.suffix.lower() not in READERS:
@@ -43,7 +43,7 @@ def read_table(path: str | Path, max_bytes: int = MAX_BYTES) -> pd.DataFrame:
         raise InputError("path", "pyarrow to read Parquet", "none installed", fix) from error
     except UnicodeDecodeError as error:
         raise InputError("path", "a table in UTF-8", f"{path} ({first_line(error)})", fix="save it as UTF-8") from error
-    except Exception as error:  # parsers of damaged files raise nearly anything
+    except Exception as error:  # parsers raise many types of exceptions for damaged files
         raise InputError("path", "a readable table", f"{path} ({first_line(error)})") from error
     written = [str(name).strip() for name in table.columns]
     table.columns = pd.Index([normal_form(name) for name in written])
@@ -53,12 +53,12 @@ def read_table(path: str | Path, max_bytes: int = MAX_BYTES) -> pd.DataFrame:
         repeated = table.columns[table.columns.duplicated()][0]
         forms = merged_forms(name for name in written if normal_form(name) == repeated)
         found = f"{described_forms(forms)} in {path}" if forms else f"{repeated!r} twice in {path}"
-        raise InputError("path", "columns of different names", found)
+        raise InputError("path", "unique column names", found)
     return table
 
 
 def _read_text(path: Path, max_bytes: int, separator: str) -> pd.DataFrame:
-    """Every field as it is written. (pandas renames the second of two columns of one name and pads short rows.)"""
+    """Reads every field unchanged. ``pandas.read_csv`` would rename repeated columns and pad short rows."""
     size = path.stat().st_size
     check_bytes("path", "a table", str(path), size, max_bytes)
     with open(path, encoding="utf-8-sig", newline="") as file, _fields_up_to(size):
@@ -92,16 +92,16 @@ READERS: dict[str, Callable[[Path, int], pd.DataFrame]] = {
 
 
 def texts(column: pd.Series, argument: str) -> pd.Series:
-    """Returns the cells as stripped text, and gaps as empty text.
+    """Returns the cells as stripped strings. Missing values become empty strings.
 
-    A gap makes pandas read integers as floats, so whole numbers are written without ``.0``.
+    A missing value makes pandas read integers as floats, so whole numbers are written without ``.0``.
 
     Args:
         column: a column of a table.
-        argument: the argument that an error names.
+        argument: the name of the argument, for the error message.
 
     Raises:
-        InputError: if a cell is a list or a record.
+        InputError: if a cell is a list or a dict.
     """
     cells = column.astype(object)
     for row, cell in zip(cells.index.tolist(), cells, strict=True):

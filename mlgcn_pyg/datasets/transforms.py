@@ -1,4 +1,4 @@
-"""The paper's transforms, on torchvision's v2 transforms."""
+"""The transforms of the paper, implemented with torchvision's v2 transforms."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,15 +12,15 @@ from mlgcn_pyg.imagenet import MEAN, STD
 
 
 class MultiScaleCrop(v2.Transform):
-    """A random crop of varied scale and shape, resized to ``size``: the training crop of Sec. 4.2.
+    """Random crop of varying scale and aspect ratio, resized to ``size``. Used for training in Sec. 4.2.
 
-    Height and width of the crop are the image's shorter side times two of the ``scales``, whose positions in the list
-    differ by at most ``max_distort``. The position of the crop is uniform.
+    Height and width of the crop are the shorter side of the image times one of the ``scales`` each. The indices of the
+    two scales differ by at most ``max_distort``. The position of the crop is drawn uniformly.
 
     Args:
         size: (height, width) of the result, in pixels.
-        scales: fractions of the shorter side in descending order; by default the released code's five.
-        max_distort: 0 keeps crops square.
+        scales: fractions of the shorter side in descending order; default: the five of the released code.
+        max_distort: maximum difference of the two indices; 0 gives square crops.
     """
 
     def __init__(
@@ -66,7 +66,9 @@ def train_transform(image_size: int | Sequence[int] = 448) -> v2.Compose:
 
 
 def eval_transform(image_size: int | Sequence[int] = 448) -> v2.Compose:
-    """Returns the transform for evaluation: resizing without keeping the aspect ratio (as released) and normalisation.
+    """Returns the transform of evaluation images: resizing and ImageNet normalisation.
+
+    The aspect ratio is not preserved, as in the released code.
 
     Args:
         image_size: side or (height, width) in pixels.
@@ -83,13 +85,13 @@ def eval_transform(image_size: int | Sequence[int] = 448) -> v2.Compose:
 def apply_seeded(transform: Callable[..., Any], image: Any, *numbers: int) -> Any:
     """Returns ``transform(image)`` with random draws that depend on the integers ``numbers`` only.
 
-    The global generators are restored afterwards, also if the transform raises (:func:`mlgcn_pyg.seeding.seeded`).
+    The global generators are restored afterwards, even if the transform raises (:func:`mlgcn_pyg.seeding.seeded`).
     This costs about 0.1 ms.
 
     Args:
         transform: any transform.
-        image: its argument.
-        numbers: for example seed, epoch and index.
+        image: the argument of ``transform``.
+        numbers: integers ≥ 0, for example seed, epoch and index.
 
     >>> brighten = lambda image: image + torch.rand(())
     >>> first, again, other = (apply_seeded(brighten, torch.zeros(3), 0, epoch, 5) for epoch in (1, 1, 2))

@@ -1,4 +1,4 @@
-"""Pascal VOC 2007, and any data set that is laid out like it."""
+"""Pascal VOC 2007, and other data sets in the same layout."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -40,9 +40,9 @@ VOC_LABELS = (
     "train",
     "tvmonitor",
 )
-# The marks in label files as targets. 0 marks an image in which all objects of the label are difficult.
+# Targets of the marks in label files. 0 marks an image in which all objects of the label are difficult.
 MARKS = {"1": 1, "-1": 0, "0": -1}
-# What the official label files hold, without difficult objects.
+# Counts of the official label files without difficult objects.
 VOC_COUNTS = {
     "trainval": Counts(images=5_011, labelled=5_011, positives=7_306),
     "test": Counts(images=4_952, labelled=4_952, positives=7_013),
@@ -50,28 +50,28 @@ VOC_COUNTS = {
 
 
 class VOC2007(LabeledImages):
-    """VOC 2007 through its label files ``ImageSets/Main/<label>_<split>.txt``.
+    """VOC 2007, read from its label files ``ImageSets/Main/<label>_<split>.txt``.
 
     If a split has no label files, its list ``ImageSets/Main/<split>.txt``, with one image id per line, and the objects
     in ``Annotations/<image id>.xml`` are read instead. Both give the same targets. A label file is accepted as a list
     too: ``split="cat_train"`` opens the images of ``cat_train.txt``.
 
-    The label names are VOC's 20 unless ``labels.txt``, with one name per line, is beside the label files. The official
-    trainval has 5,011 images and test 4,952; see :data:`VOC_COUNTS`.
+    The labels are the 20 of VOC, or those in ``labels.txt`` beside the label files, with one name per line. The
+    official splits trainval and test have 5,011 and 4,952 images; see :data:`VOC_COUNTS`.
 
     Args:
-        root: the folder that holds ``VOCdevkit/VOC2007``. ``VOCdevkit`` and ``VOC2007`` themselves are accepted too.
-        split: any split with label files: ``"trainval"``, ``"test"``, …
+        root: the folder that contains ``VOCdevkit/VOC2007``. ``VOCdevkit`` and ``VOC2007`` themselves are accepted too.
+        split: name of a split, such as ``"trainval"`` or ``"test"``.
         transform: PIL image → tensor.
         difficult: the target of an image in which all objects of a label are marked difficult. ``"unknown"`` is −1,
-            which is ignored by counts, loss and metrics, as in VOC's evaluation. ``"positive"`` is 1, as in the
-            training loss of the released code, though not in its label graph or its metrics.
+            which counts, loss and metrics ignore, as VOC's evaluation does. ``"positive"`` is 1, as in the training
+            loss of the released code. Its label graph and its metrics do not count these images as positive.
         max_bytes: a limit on the memory of targets that are read from annotations (N × C bytes).
 
     Raises:
-        InputError: if the folder does not exist; if a label file is missing (the message lists the splits that exist),
-            malformed, or lists different images than the others; or if an annotation is missing or names an unknown
-            label.
+        InputError: if the folder does not exist; if a label file is missing (the message lists the available splits),
+            malformed, or lists different images than the others; or if an annotation is missing or contains an
+            unknown label.
 
     Source: Everingham et al., The PASCAL Visual Object Classes Challenge 2007.
     """
@@ -141,7 +141,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def read_label_files(folder: Path, split: str, label_names: tuple[str, ...]) -> tuple[list[str], Tensor]:
-    """Reads image ids (N) and targets (N, C) of a split, whose columns are label files."""
+    """Reads image ids (N) and targets (N, C) of a split from one label file per label."""
     main, disk = folder / "ImageSets" / "Main", DiskNames(normal_form)
     ids: list[str] = []
     columns: list[list[int]] = []
@@ -169,7 +169,7 @@ def _read_label_file(path: Path) -> tuple[list[str], list[int]]:
         if not parts:
             continue
         if len(parts) != 2 or parts[1] not in MARKS:
-            raise InputError("split", "lines of an image id and 1, -1 or 0", f"line {number} of {path}: {line[:60]!r}")
+            raise InputError("split", "lines with image id and 1, -1 or 0", f"line {number} of {path}: {line[:60]!r}")
         ids.append(parts[0].strip())
         column.append(MARKS[parts[1]])
     return ids, column

@@ -1,4 +1,4 @@
-"""VOC's object annotations, ``Annotations/<image id>.xml``, for copies without label files."""
+"""Reads VOC's object annotations, ``Annotations/<image id>.xml``, for copies without label files."""
 
 from pathlib import Path
 from xml.etree.ElementTree import ParseError
@@ -16,7 +16,7 @@ from mlgcn_pyg.text import normal_form
 
 
 def read_annotations(folder: Path, ids: list[str], label_names: tuple[str, ...], max_bytes: int = MAX_BYTES) -> Tensor:
-    """Reads the targets of images from their objects.
+    """Reads the targets of images from their object annotations.
 
     Args:
         folder: the folder ``VOC2007``.
@@ -29,7 +29,7 @@ def read_annotations(folder: Path, ids: list[str], label_names: tuple[str, ...],
         there is none.
 
     Raises:
-        InputError: (argument ``root``) if a file is missing, not XML, or names a label that is not in ``label_names``.
+        InputError: if a file is missing, is not XML, or contains a label that is not in ``label_names``.
     """
     column = {normal_form(name): c for c, name in enumerate(label_names)}
     disk = DiskNames()
@@ -45,8 +45,10 @@ def read_annotations(folder: Path, ids: list[str], label_names: tuple[str, ...],
 
 
 def read_objects(path: Path) -> list[tuple[str, bool]]:
-    """Reads (label, difficult) of each object in a VOC annotation. A document type, which could declare entities that
-    expand without end, is refused."""
+    """Reads (label, difficult) of each object in a VOC annotation.
+
+    A document type declaration is refused, because its entities could expand without limit.
+    """
     try:
         path = existing_file("root", path)
     except InputError as error:

@@ -134,7 +134,7 @@ def _check(contents: Contents, path: Path) -> None:
         check_targets("targets", contents.targets, num_labels)
         check_label_names(contents.label_names, num_labels)
     if len(set(contents.ids)) != num_images:
-        raise InputError("path", "different ids", f"{num_images - len(set(contents.ids))} repeated in {path}")
+        raise InputError("path", "unique ids", f"{num_images - len(set(contents.ids))} repeated in {path}")
     if not isinstance(contents.meta, dict):
         raise InputError("path", "a JSON object as meta", f"{type(contents.meta).__name__} in {path}")
     size = num_images * contents.row_bytes

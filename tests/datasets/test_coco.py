@@ -62,29 +62,26 @@ def test_the_published_counts_are_those_of_the_ground_truth(coco_targets):
 @pytest.mark.parametrize(
     "change, message",
     [
-        (
-            lambda c: c["images"].append(dict(c["images"][0], file_name="d.jpg")),
-            "different ids of images, found 7 twice",
-        ),
-        (lambda c: c["images"].append({"id": 99, "file_name": "b.jpg"}), "file_name in each .*'b.jpg' twice"),
+        (lambda c: c["images"].append(dict(c["images"][0], file_name="d.jpg")), "unique ids of images, found 7 twice"),
+        (lambda c: c["images"].append({"id": 99, "file_name": "b.jpg"}), "a unique file_name .*'b.jpg' twice"),
         (
             lambda c: c["annotations"][2].update(category_id=4),
-            "category_id is listed, found category_id 4 in .*number 2",
+            "a listed category_id, found category_id 4 in .*number 2",
         ),
         (
             lambda c: c["annotations"][1].update(image_id=8),
-            "image_id is listed, found image_id 8 in annotation number 1",
+            "a listed image_id, found image_id 8 in annotation number 1",
         ),
         (
             lambda c: c["annotations"][1].pop("image_id"),
-            "image_id is listed, found image_id None in annotation number 1",
+            "a listed image_id, found image_id None in annotation number 1",
         ),
         (lambda c: c["annotations"].append(5), "found image_id None in annotation number 4"),
         (lambda c: c["annotations"][0].update(image_id=[7]), r"found image_id \[7\] in annotation number 0"),
-        (lambda c: c["categories"].append({"id": 18, "name": "cat"}), "different ids of categories, found 18 twice"),
+        (lambda c: c["categories"].append({"id": 18, "name": "cat"}), "unique ids of categories, found 18 twice"),
         (
             lambda c: c["categories"].append({"id": 19, "name": "dog"}),
-            "name in each of the categories, found 'dog' twice",
+            "a unique name for each of the categories, found 'dog' twice",
         ),
         (lambda c: c["images"][0].update(id="7"), "images with an integer id and a file_name, found"),
         (lambda c: c["images"][0].pop("file_name"), "images with an integer id and a file_name, found"),
@@ -116,7 +113,7 @@ def test_an_annotation_file_cut_short_anywhere_is_refused(tmp_path):
     for length in range(0, len(whole), 37):
         path.write_bytes(whole[:length])
         with pytest.raises(
-            InputError, match="root: expected a whole JSON file, found .*instances_val2014.json .*cut short"
+            InputError, match="root: expected a complete JSON file, found .*instances_val2014.json .*truncated"
         ):
             COCO2014(tmp_path, "val")
 

@@ -64,10 +64,10 @@ def test_splits_share_their_labels(photos):
         (
             "image,labels\na.png,x\na.png,y\n",
             {},
-            "each image in one row, found 'a.png' in rows 1 and 2; join its labels",
+            "each image in one row, found 'a.png' in rows 1 and 2; merge its labels",
         ),
         ("image,labels\n,x\n", {}, "image_column: expected a file in every row, found none in row 1"),
-        ("image,labels\na.png,x\nb\0.png,x\n", {}, r"names of files, found 'b.x00.png' in row 2"),
+        ("image,labels\na.png,x\nb\0.png,x\n", {}, r"file names, found 'b.x00.png' in row 2"),
         (
             "image,labels,split\nb.png,x,u\na.png,x,v\na.png,x,u\n./a.png,y,u\n",
             {"split": "u"},
@@ -78,7 +78,7 @@ def test_splits_share_their_labels(photos):
         (
             "image,labels\na.png,x|y\n",
             {},
-            r"separator: expected ';' between label names, found 'x\|y'; perhaps it is '\|'",
+            r"separator: expected ';' between label names, found 'x\|y'; the separator may be '\|'",
         ),
         ("image,labels\na.png,x;q\n", {"label_names": ["x"]}, r"every label of the table, found no 'q' \(row 1\)"),
         (
@@ -145,9 +145,9 @@ def test_lists_of_names_in_parquet(photos):
     [
         ("image,labels\na.png,x,more\n", "2 fields in every row, as in the first line, found 3 in row 1"),
         ("image,labels\na.png,x\n\nb.png\n", "2 fields in every row, as in the first line, found 1 in row 2"),
-        ("image, image\na.png,b.png\n", "columns of different names, found 'image' twice"),
-        ("image,labels,labels\na.png,x,y\n", "columns of different names, found 'labels' twice"),
-        ("image,dog,dog\na.png,1,0\n", "columns of different names, found 'dog' twice"),
+        ("image, image\na.png,b.png\n", "unique column names, found 'image' twice"),
+        ("image,labels,labels\na.png,x,y\n", "unique column names, found 'labels' twice"),
+        ("image,dog,dog\na.png,1,0\n", "unique column names, found 'dog' twice"),
         (",image,dog\n0,a.png,1\n1,b.png,0\n", r"a name for each column.*to_csv\(index=False\)"),  # no label ''
         ('image,labels\na.png,"x\nb.png,y\n', "a readable table, found .*unexpected end"),
         ("image,labels\n./a.png,x\na.png,y\n", "each image in one row, found 'a.png' in rows 1 and 2"),

@@ -48,7 +48,7 @@ def test_marks_are_present_absent_and_difficult(tmp_path):
 
 def test_images_are_not_needed_for_labels_and_named_if_missing(tmp_path):
     write_voc(tmp_path, {"cat": "a 1\n", "dog": "a 1\n"})
-    with pytest.raises(InputError, match=r"image: expected an image that decodes, found .*a\.jpg \(missing file\)"):
+    with pytest.raises(InputError, match=r"expected an image that can be decoded, found .*a\.jpg \(missing file\)"):
         VOC2007(tmp_path, "train")[0]
 
 
@@ -69,7 +69,7 @@ def test_refusals(tmp_path, shared):
     ):
         VOC2007(tmp_path, "train")
     write_voc(tmp_path, {"cat": "a 2\n", "dog": "a 1\n"})
-    with pytest.raises(InputError, match="lines of an image id and 1, -1 or 0, found line 1"):
+    with pytest.raises(InputError, match="lines with image id and 1, -1 or 0, found line 1"):
         VOC2007(tmp_path, "train")
 
 

@@ -150,7 +150,7 @@ def rewrite(path, **changes):
         ({"targets": np.zeros((10, 16), np.int64)}, "targets of type int8"),
         ({"label_names": [f"x{k}" for k in range(16)]}, "as they were written"),
         ({"label_names": ["same"] * 16}, "unique names"),
-        ({"ids": ["same"] * 10}, "different ids, found 9 repeated"),
+        ({"ids": ["same"] * 10}, "unique ids, found 9 repeated"),
         ({"done": np.ones(2, np.uint8)}, "done and checksums of 3 batches"),
         ({"done": np.ones(3, np.int64)}, "done and checksums of 3 batches"),
         ({"checksums": np.zeros((3, 16), np.uint8)}, "done and checksums of 3 batches"),

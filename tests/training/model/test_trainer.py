@@ -326,7 +326,7 @@ def test_an_image_that_does_not_decode_is_reported_in_one_line(tmp_path, num_wor
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(InputError) as refused:
         fit_model(network(tmp_path, train=train), train, config=config(num_workers=num_workers))
-    assert str(refused.value).startswith(f"image: expected an image that decodes, found {path}")
+    assert str(refused.value).startswith(f"image: expected an image that can be decoded, found {path}")
     assert "\n" not in str(refused.value)
 
 
