@@ -1,4 +1,4 @@
-"""A trained head, the backbone under it, and the settings with which the two are used."""
+"""A trained head with its backbone and its settings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -16,20 +16,21 @@ from mlgcn_pyg.nn.mlgcn_head import MLGCNHead
 if TYPE_CHECKING:  # torchvision is slow to import
     from mlgcn_pyg.nn import Backbone
 
-COMPARED = ("backbone", "pool", "weights_sha256", "image_size")  # what two descriptions of features must agree in
+COMPARED = ("backbone", "pool", "weights_sha256", "image_size")  # must agree in descriptions of features
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained head, its backbone if the checkpoint holds one, and the settings with which the two are used.
+    """A trained head, its backbone (optional), and the settings for prediction.
 
     Attributes:
         head: :class:`MLGCNHead` or :class:`LinearHead`.
         backbone: :class:`Backbone`, or None for a head that was trained on cached features.
-        image_size: (height, width) in pixels that images are resized to, or None if unknown. A side is accepted.
-        thresholds: (C,) float64 logits above which labels are predicted, or None for 0, a probability of 0.5.
-        config: how the head was trained. ``config["features"]``, if present, describes the features that a head was
-            trained on: ``backbone``, ``weights_sha256``, ``pool``, ``image_size`` and ``transform``.
+        image_size: (height, width) in pixels that images are resized to, or None if unknown. An integer is the side of
+            a square.
+        thresholds: (C,) float64 logits above which labels are predicted. None means 0, a probability of 0.5.
+        config: the training configuration. ``config["features"]``, if present, describes the features that the head
+            was trained on: ``backbone``, ``weights_sha256``, ``pool``, ``image_size`` and ``transform``.
 
     Raises:
         InputError: if backbone and head differ in width, the thresholds are not one number per label, a side is not an
@@ -54,12 +55,12 @@ class Checkpoint:
 
     @property
     def label_names(self) -> tuple[str, ...]:
-        """C different strings."""
+        """The C label names."""
         return self.head.label_names
 
     @property
     def model(self) -> MLGCN:
-        """Backbone and head as one network.
+        """The backbone and the head as one network.
 
         Raises:
             InputError: if there is no backbone.
@@ -71,11 +72,10 @@ class Checkpoint:
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """What is known about the features that the head receives.
+        """Description of the features that the head receives; empty if unknown.
 
-        Keys are ``backbone``, ``pool``, ``weights_sha256`` and ``image_size``, among others. They describe the
-        checkpoint's backbone if it has one, and are those of ``config["features"]`` otherwise. Empty if nothing is
-        known.
+        The keys include ``backbone``, ``pool``, ``weights_sha256`` and ``image_size``. The values describe the backbone
+        of the checkpoint if it has one, and are taken from ``config["features"]`` otherwise.
         """
         if self.backbone is not None:
             return _provenance_of(self.backbone) | {"image_size": self.image_size and list(self.image_size)}
@@ -83,29 +83,29 @@ class Checkpoint:
         return dict(recorded) if isinstance(recorded, dict) else {}
 
     def check_provenance(self, argument: str, provenance: dict[str, Any]) -> None:
-        """Checks that features came from the same backbone and images as those that the head was trained on.
+        """Checks that features were computed in the same way as the features that the head was trained on.
 
         Args:
-            argument: the argument that an error names.
-            provenance: a description of the features, such as the ``meta`` of a cache. What it or :attr:`provenance`
-                lacks is not compared.
+            argument: the name of the argument, for the error message.
+            provenance: a description of the features, such as the ``meta`` of a cache. Fields that it or
+                :attr:`provenance` lacks are not compared.
 
         Raises:
-            InputError: if the two differ.
+            InputError: if the two descriptions differ.
         """
         trained_on = self.provenance
         for name in COMPARED:
             expected, found = _as_list(trained_on.get(name)), _as_list(provenance.get(name))
             if None not in (expected, found) and expected != found:
-                fix = "use the same for both; the backbone of a network trained end to end is only in its checkpoint"
-                raise InputError(argument, f"features of {name} {expected}, as the head was trained on", found, fix)
+                fix = "use the same for both; a backbone that was trained end to end is stored in its checkpoint only"
+                raise InputError(argument, f"features with {name} {expected}, as in training", found, fix)
 
     def with_backbone(self, backbone: "Backbone", image_size: int | Sequence[int] | None = None) -> "Checkpoint":
-        """Returns a checkpoint with the backbone that computed the features of this head.
+        """Returns a copy of this checkpoint with the backbone that computed the features of its head.
 
         Args:
-            backbone: its name, pooling and weights must be those in :attr:`provenance`.
-            image_size: side or (height, width) in pixels; by default that of the features.
+            backbone: the backbone; its name, pooling and weights must match :attr:`provenance`.
+            image_size: side or (height, width) in pixels; default: that of the features.
 
         Raises:
             InputError: if ``backbone`` or ``image_size`` differs, or the features have a different width.
@@ -120,7 +120,7 @@ class Checkpoint:
 
 def _check_width(backbone: "Backbone", head: MLGCNHead | LinearHead) -> None:
     if backbone.num_features != head.num_features:
-        expected = f"features of width {head.num_features}, as the head has"
+        expected = f"features of width {head.num_features}, as the head requires"
         raise InputError("backbone", expected, backbone.num_features)
 
 
@@ -129,7 +129,7 @@ def _provenance_of(backbone: "Backbone") -> dict[str, Any]:
 
 
 def _as_list(value: object) -> object:
-    """Tuples as lists, which is how JSON stores them."""
+    """Converts a tuple to a list, as JSON does."""
     return list(value) if isinstance(value, tuple) else value
 
 
@@ -137,7 +137,7 @@ def check_thresholds(thresholds: Tensor, num_labels: int) -> Tensor:
     """Returns thresholds as (C,) float64 on the CPU.
 
     Raises:
-        InputError: if their shape is not (C,), or one is NaN.
+        InputError: if the shape is not (C,), or a threshold is NaN.
     """
     thresholds = torch.as_tensor(thresholds).detach().to("cpu", torch.float64)
     if thresholds.shape != (num_labels,) or thresholds.isnan().any():

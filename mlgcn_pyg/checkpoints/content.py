@@ -1,4 +1,4 @@
-"""The plain content of checkpoint files: parameters with their checksum, and errors that name the file."""
+"""Content of checkpoint files: parameters with a checksum, and errors that name the file."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ Content = dict[str, Any]  # of tensors, numbers, strings and containers of them
 
 def state_content(module: torch.nn.Module) -> Content:
     """Returns copies of the parameters and buffers of a module, and their checksum."""
-    # copies: torch.save writes a whole storage, which the heads of a stack share
+    # copies, because torch.save writes whole storages, and stacked heads share one
     state = {name: value.detach().to("cpu", copy=True) for name, value in module.state_dict().items()}
     return {"state_dict": state, "sha256": tensor_digest(state)}  # torch.load does not detect a flipped bit
 
@@ -24,17 +24,17 @@ def load_state(module: torch.nn.Module, content: Content) -> None:
     """Loads the result of :func:`state_content` into a module.
 
     Raises:
-        ValueError: if the checksum differs. Files of earlier versions have none.
+        ValueError: if the checksum differs. Files of earlier versions have no checksum and are not verified.
     """
     state = content["state_dict"]
     if "sha256" in content and tensor_digest(state) != content["sha256"]:
-        raise ValueError("its numbers are not those that were saved")
+        raise ValueError("the checksum of the parameters does not match")
     module.load_state_dict(state)
 
 
 @contextmanager
 def complete(path: str | Path, expected: str) -> Iterator[None]:
-    """Turns any exception within the block, which damaged or foreign content may cause, into an InputError."""
+    """Converts any exception in the block to an InputError. Damaged content may raise any type of exception."""
     try:
         yield
     except Exception as error:

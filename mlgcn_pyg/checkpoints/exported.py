@@ -1,4 +1,4 @@
-"""What both export formats share: the folded network, its metadata, and the comparison with PyTorch's logits."""
+"""Functions for both export formats: the folded network, its metadata, and the comparison with PyTorch's logits."""
 
 import copy
 import json
@@ -17,7 +17,7 @@ from mlgcn_pyg.errors import InputError, first_line, renamed_arguments
 from mlgcn_pyg.files import atomic_path
 from mlgcn_pyg.nn.mlgcn import MLGCN
 
-TOLERANCE = 1e-4  # of the logits of an exported network, relative to the largest logit if that is above 1
+TOLERANCE = 1e-4  # of exported logits; relative to the largest logit if it is above 1
 AXES = {0: "batch", 2: "height", 3: "width"}
 
 Runnable = Callable[[Tensor], Tensor]  # images → logits
@@ -27,15 +27,15 @@ Loader = Callable[[Path], Runnable]
 
 @dataclass(frozen=True)
 class Exported:
-    """A network that was written, and whose logits agree with PyTorch's.
+    """An exported network, whose logits agree with those of PyTorch.
 
     Attributes:
         path: the file.
-        dynamic: the axes of ``images`` that may have any size: the batch, and height and width if the backbone allows.
-        difference: the largest difference of its logits from PyTorch's, over inputs of several sizes.
+        dynamic: the dynamic axes of ``images``: the batch, and height and width if the backbone supports them.
+        difference: the largest difference from PyTorch's logits over several input sizes.
         least_side: the smallest side of an image if height and width are dynamic, else None. Exporters treat a size of
-            one as a constant, so programs of ``torch.export`` require a feature map of at least two by two positions:
-            33 pixels for MobileNetV2, 64 for ConvNeXt. They raise "Guard failed" for smaller images.
+            one as a constant, so programs of ``torch.export`` require a feature map of at least 2 × 2 positions: 33
+            pixels for MobileNetV2, 64 for ConvNeXt. They raise "Guard failed" for smaller images.
     """
 
     path: Path
@@ -45,7 +45,7 @@ class Exported:
 
 
 def fold_model(model: MLGCN) -> torch.nn.Sequential:
-    """Returns a copy of a network for inference: the backbone, then the head folded into one linear layer.
+    """Returns a copy of a network for inference: the backbone, followed by the head as one linear layer.
 
     Shapes:
         - **images:** (B, 3, height, width) → **logits:** (B, C)
@@ -55,12 +55,12 @@ def fold_model(model: MLGCN) -> torch.nn.Sequential:
     """
     backbone = copy.deepcopy(model.backbone)
     if not isinstance(backbone, torch.nn.Module):
-        raise InputError("model", "a model on a torch.nn.Module", f"one on {type(backbone).__name__}")
+        raise InputError("model", "a model whose backbone is a torch.nn.Module", type(backbone).__name__)
     return torch.nn.Sequential(backbone, model.head.to_linear()).eval().requires_grad_(False)
 
 
 def describe_network(checkpoint: Checkpoint, mean: Sequence[float], std: Sequence[float]) -> dict[str, str]:
-    """Returns the metadata of an exported network as JSON texts."""
+    """Returns the metadata of an exported network as JSON strings."""
     thresholds = None if checkpoint.thresholds is None else checkpoint.thresholds.tolist()
     content = {
         "label_names": checkpoint.label_names,
@@ -75,16 +75,16 @@ def describe_network(checkpoint: Checkpoint, mean: Sequence[float], std: Sequenc
 
 
 def write_network(path: str | Path, checkpoint: Checkpoint, write: Writer, load: Loader) -> Exported:
-    """Writes the folded network of a checkpoint, with dynamic height and width if the backbone allows.
+    """Writes the folded network of a checkpoint, with dynamic height and width if the backbone supports them.
 
     Args:
-        path: the file, which is complete or absent.
+        path: the file, which is written atomically.
         checkpoint: a whole model with its image size.
         write: writes a program to a file.
-        load: opens such a file.
+        load: loads such a file.
 
     Raises:
-        InputError: if the checkpoint is incomplete, or the network cannot be exported such that its logits agree.
+        InputError: if the checkpoint has no backbone or no image size, or the exported logits do not agree.
     """
     size = checkpoint.image_size
     if size is None:
@@ -99,9 +99,9 @@ def write_network(path: str | Path, checkpoint: Checkpoint, write: Writer, load:
                 write(export_program(network, size, axes), partial)
                 exported = load(partial)
                 difference = _largest_difference(network, exported, size, len(axes) > 1)
-            except OSError:  # a full disk is not the backbone's fault
+            except OSError:  # for example a full disk
                 raise
-            except Exception as error:  # exporters and runtimes raise nearly anything
+            except Exception as error:  # exporters and runtimes raise many types of exceptions
                 reason = first_line(error)
                 continue
             least_side = _least_side(network, exported, max(size)) if len(axes) > 1 else None
@@ -113,7 +113,7 @@ def write_network(path: str | Path, checkpoint: Checkpoint, write: Writer, load:
 def export_program(
     network: torch.nn.Module, image_size: tuple[int, int], axes: Sequence[int]
 ) -> torch.export.ExportedProgram:
-    """Traces a network whose ``axes`` are dynamic."""
+    """Exports a network with dynamic ``axes``."""
     images = torch.zeros(2, 3, *image_size)  # a batch of one would be treated as a constant
     dynamic = dict.fromkeys(axes, torch.export.Dim.DYNAMIC)
     return torch.export.export(network, (images,), dynamic_shapes=(dynamic,), strict=False)
@@ -122,18 +122,18 @@ def export_program(
 def _largest_difference(
     network: torch.nn.Module, exported: Runnable, size: tuple[int, int], dynamic_sides: bool
 ) -> float:
-    """The largest difference over the shapes that every export is run with."""
+    """Returns the largest difference over all tested shapes."""
     shapes = [(1, *size), (3, *size)] + ([(2, size[0] + 37, size[1] + 64)] if dynamic_sides else [])
     return max(_difference(network, exported, *shape) for shape in shapes)
 
 
 def _least_side(network: torch.nn.Module, exported: Runnable, accepted: int) -> int:
-    """The smallest side of a square image whose logits agree; the side ``accepted`` is one."""
+    """Returns the smallest side of a square image whose logits agree. They agree for the side ``accepted``."""
 
     def agrees(side: int) -> bool:
         try:
             return _difference(network, exported, 1, side, side) >= 0
-        except Exception:  # one of the two refuses the size
+        except Exception:  # one of the two does not support the size
             return False
 
     return 1 + bisect_left(range(1, accepted), True, key=agrees)
@@ -141,9 +141,9 @@ def _least_side(network: torch.nn.Module, exported: Runnable, accepted: int) -> 
 
 @torch.inference_mode()
 def _difference(network: torch.nn.Module, exported: Runnable, batch: int, height: int, width: int) -> float:
-    """The largest difference of the logits of random images. Raises a ValueError if it exceeds the tolerance."""
+    """Returns the largest difference of the logits of random images. Raises a ValueError above the tolerance."""
     images = torch.randn(batch, 3, height, width, generator=torch.Generator().manual_seed(0))
-    expected = network(images)  # first: PyTorch refuses images that are too small, on which onnxruntime may crash
+    expected = network(images)  # first, because PyTorch raises for images that are too small, and onnxruntime may crash
     logits = exported(images)
     if logits.shape != expected.shape:
         raise ValueError(f"logits of shape {tuple(logits.shape)} instead of {tuple(expected.shape)}")

@@ -21,14 +21,14 @@ from mlgcn_pyg.plain_files import load_plain, save_plain
 def save_head(
     path: str | Path, head: MLGCNHead | LinearHead, *, config: Content | None = None, thresholds: Tensor | None = None
 ) -> None:
-    """Writes a head with its label names and, for an MLGCNHead, its label graph. The file is complete or absent.
+    """Writes a head with its label names and, for an MLGCNHead, its label graph. The write is atomic.
 
     Args:
         path: the file.
         head: :class:`MLGCNHead` or :class:`LinearHead`.
-        config: how it was trained: numbers, strings and containers of them.
-        thresholds: (C,) logits above which labels are predicted (:func:`mlgcn_pyg.evaluation.fit_thresholds`); by
-            default 0.
+        config: the training configuration: numbers, strings and containers of them.
+        thresholds: (C,) logits above which labels are predicted (:func:`mlgcn_pyg.evaluation.fit_thresholds`);
+            default: 0.
 
     Raises:
         InputError: if the thresholds are not one number per label.
@@ -44,15 +44,15 @@ def save_model(
     config: Content | None = None,
     thresholds: Tensor | None = None,
 ) -> None:
-    """Writes a whole network, so that prediction needs nothing but this file. The file is complete or absent.
+    """Writes a whole network. Prediction requires no other file. The write is atomic.
 
     Args:
         path: the file.
-        model: an :class:`MLGCN` on a :class:`Backbone`.
+        model: an :class:`MLGCN` with a :class:`Backbone`.
         image_size: side or (height, width) in pixels that images are resized to
             (:func:`mlgcn_pyg.datasets.eval_transform`).
-        config: how it was trained: numbers, strings and containers of them.
-        thresholds: (C,) logits above which labels are predicted; by default 0.
+        config: the training configuration: numbers, strings and containers of them.
+        thresholds: (C,) logits above which labels are predicted; default: 0.
 
     Raises:
         InputError: if the backbone is not a :class:`Backbone`, the image size is invalid, or the thresholds are not
@@ -70,7 +70,7 @@ def save_model(
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
-    """Reads a head, a whole model, or a linear export (``.safetensors``), on the CPU. No code in the file can run.
+    """Loads a head, a whole model or a linear export (``.safetensors``) to the CPU. Code in the file is not executed.
 
     Raises:
         InputError: if the file is not a checkpoint, or is damaged.
@@ -87,10 +87,10 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
 
 
 def load_head(path: str | Path) -> MLGCNHead | LinearHead:
-    """Reads the head of a head's checkpoint or of a linear export, on the CPU. No code in the file can run.
+    """Loads the head of a head's checkpoint or of a linear export to the CPU. Code in the file is not executed.
 
     Raises:
-        InputError: if the file is not one of these. ``load_model(path).head`` is the head of a whole model.
+        InputError: if the file is neither. Use ``load_model(path).head`` for a whole model.
     """
     if Path(path).suffix != ".safetensors":
         _read(path, "a head written by save_head", HEAD_FORMAT)
@@ -98,10 +98,10 @@ def load_head(path: str | Path) -> MLGCNHead | LinearHead:
 
 
 def load_model(path: str | Path) -> MLGCN:
-    """Reads the whole network of a checkpoint, on the CPU. No code in the file can run.
+    """Loads the whole network of a checkpoint to the CPU. Code in the file is not executed.
 
     Raises:
-        InputError: if the file is not a whole model; a head is not.
+        InputError: if the file is not a whole model, for example a head.
     """
     with renamed_arguments(backbone="path"):
         return load_checkpoint(path).model
@@ -115,7 +115,7 @@ def store_thresholds(path: str | Path, thresholds: Tensor) -> None:
         thresholds: (C,) logits above which labels are predicted.
 
     Raises:
-        InputError: if the file is not such a checkpoint, or the thresholds are not one number per label.
+        InputError: if the file is not a checkpoint of a head or model, or the thresholds are not one number per label.
     """
     content = _read(path, "a checkpoint written by save_head or save_model", HEAD_FORMAT, MODEL_FORMAT)
     save_plain(path, content | _thresholds_content(thresholds, load_checkpoint(path).head.num_labels))

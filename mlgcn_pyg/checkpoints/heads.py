@@ -1,4 +1,4 @@
-"""The content of a head's checkpoint: its label graph, its settings and its parameters."""
+"""Content of a head's checkpoint: label graph, settings and parameters."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ SETTINGS = ("hidden_channels", "negative_slope", "learn_edges", "learn_p")  # ar
 
 
 def head_content(head: Head, config: Content | None = None) -> Content:
-    """Returns what :func:`build_head` needs, and the config that the head was trained with.
+    """Returns the content that :func:`build_head` requires, and the training configuration.
 
     Raises:
         InputError: if the head is neither an MLGCNHead nor a LinearHead.
@@ -36,7 +36,7 @@ def head_content(head: Head, config: Content | None = None) -> Content:
 
 
 def build_head(content: Content, path: str | Path) -> MLGCNHead | LinearHead:
-    """Returns the head of a :func:`head_content`, which was read from ``path``."""
+    """Returns the head that is described by a :func:`head_content`, read from ``path``."""
     head: MLGCNHead | LinearHead
     if content["head"] == "mlgcn":
         graph = LabelGraph.from_state(content["graph"], str(path))

@@ -1,4 +1,4 @@
-"""A folded head in a safetensors file, which any language can read: one classifier per label and nothing else.
+"""A folded head in a safetensors file: one linear classifier per label. Many languages can read the format.
 
 =====================  =========================  ==============================================================
 tensor ``weight``      (C, D) floating point      W_cls: logits = features @ weight.T (+ bias)
@@ -43,20 +43,20 @@ def save_linear(
     thresholds: Tensor | None = None,
     image_size: int | Sequence[int] | None = None,
 ) -> None:
-    """Writes a head, folded by its ``to_linear()``, to a safetensors file and reads it back once.
+    """Writes a head, folded by its ``to_linear()``, to a safetensors file and verifies it by reading it back.
 
-    The file is complete or absent.
+    The write is atomic.
 
     Args:
         path: the file.
         head: :class:`MLGCNHead` or :class:`LinearHead`.
-        config: how it was trained; values that JSON cannot represent are written as text.
-        thresholds: (C,) logits above which labels are predicted; by default 0.
+        config: the training configuration. Values that JSON cannot represent are stored as strings.
+        thresholds: (C,) logits above which labels are predicted; default: 0.
         image_size: side or (height, width) of the images in pixels.
 
     Raises:
         InputError: if a weight is NaN or infinite, or the thresholds are not one number per label.
-        OSError: if the file does not hold what was written to it.
+        OSError: if the content of the file differs from the content that was written.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp(), "head.safetensors")
@@ -79,17 +79,17 @@ def save_linear(
     with atomic_path(path) as partial:
         partial.write_bytes(save(tensors, metadata))  # save_file() would make the file readable by its owner only
         if not torch.equal(load_linear(partial).linear.weight, tensors["weight"]):
-            raise OSError(f"{path} does not hold the numbers that were written to it")
+            raise OSError(f"the content of {path} differs from the content that was written")
 
 
 def load_linear(path: str | Path) -> LinearHead:
     """Reads the classifiers of a file written by :func:`save_linear`.
 
     Raises:
-        InputError: if the file is not one, or a number in it is NaN or infinite.
+        InputError: if the file is not a linear export, or contains NaN or infinite values.
     """
     head = read_linear(path).head
-    assert isinstance(head, LinearHead), "read_linear builds no other head"
+    assert isinstance(head, LinearHead), "read_linear returns a LinearHead"
     return head
 
 

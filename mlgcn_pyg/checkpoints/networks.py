@@ -1,4 +1,4 @@
-"""The content of a whole model's checkpoint: a head, and a backbone with all that building it needs."""
+"""Content of a whole model's checkpoint: the head, and the name, settings and parameters of the backbone."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ MODEL_FORMAT = "mlgcn_pyg.model"
 
 
 def model_content(model: MLGCN, image_size: int | Sequence[int], config: Content | None) -> Content:
-    """Returns what :func:`build_backbone` and ``build_head`` need, the size of the images, and the training config.
+    """Returns the content for :func:`build_backbone` and ``build_head``, the image size and the training configuration.
 
     Raises:
         InputError: if the backbone is not a :class:`mlgcn_pyg.nn.Backbone`, or the image size is invalid.
@@ -28,7 +28,7 @@ def model_content(model: MLGCN, image_size: int | Sequence[int], config: Content
 
     backbone = model.backbone
     if not isinstance(backbone, Backbone):
-        raise InputError("model", "a model on mlgcn_pyg.nn.Backbone", f"one on {type(backbone).__name__}")
+        raise InputError("model", "a model with an mlgcn_pyg.nn.Backbone", type(backbone).__name__)
     return {
         "format": MODEL_FORMAT,
         "version": 1,
@@ -45,7 +45,7 @@ def model_content(model: MLGCN, image_size: int | Sequence[int], config: Content
 
 
 def build_backbone(content: Content) -> "Backbone":
-    """Returns the backbone that the entry ``backbone`` of a :func:`model_content` describes."""
+    """Returns the backbone that is described by the entry ``backbone`` of a :func:`model_content`."""
     from mlgcn_pyg.nn.backbones import Backbone
 
     backbone = Backbone(content["name"], None, content["pool"])
@@ -56,7 +56,7 @@ def build_backbone(content: Content) -> "Backbone":
 
 
 def _rescalings(backbone: torch.nn.Module) -> "list[Rescaling]":
-    """The input scaling of GoogLeNet, Inception and some timm models, whose switch is not in their state dicts."""
+    """Returns the input rescaling layers of GoogLeNet, Inception and timm models. State dicts omit their switch."""
     from mlgcn_pyg.nn.backbones.feature_maps import Rescaling
 
     return [layer for layer in backbone.modules() if isinstance(layer, Rescaling)]

@@ -1,4 +1,4 @@
-"""Whole networks as ONNX files."""
+"""Exports whole networks to ONNX files."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -21,23 +21,24 @@ def export_onnx(
 ) -> Exported:
     """Writes a network to one ONNX file with input ``images`` (B, 3, height, width) and output ``logits`` (B, C).
 
-    The GCN is folded away: the head becomes one matrix product. Before the file gets its name, onnxruntime runs it.
-    Its logits must agree with PyTorch's to 1e-4 for batches of 1 and 3 images and, if height and width are dynamic,
-    for a second size. The file is complete or absent.
+    The GCN is folded: the head becomes one matrix product. The file is run with onnxruntime before it is renamed to
+    ``path``. Its logits must agree with PyTorch's to 1e-4 for batches of 1 and 3 images and, if height and width are
+    dynamic, for a second size.
 
     Args:
         path: the file.
         checkpoint: a whole model with its ``image_size``.
-        mean: the mean of each channel that images are normalised with, for the metadata.
-        std: the standard deviation of each channel, likewise.
+        mean: the mean of each channel that images are normalised with, stored in the metadata.
+        std: the standard deviation of each channel, stored in the metadata.
 
     Metadata:
-        JSON texts ``label_names``, ``image_size`` (height, width), ``mean``, ``std``, ``thresholds`` (logits or null),
+        JSON strings ``label_names``, ``image_size`` (height, width), ``mean``, ``std``, ``thresholds`` (logits or
+        null),
         ``config``, and ``mlgcn_pyg``, the version that wrote the file.
 
     Raises:
         InputError: if the checkpoint has no backbone or no image size, a library of the extra ``export`` is missing,
-            or the network cannot be exported such that the logits agree.
+            the network cannot be exported, or the logits do not agree.
     """
     if missing := [name for name in LIBRARIES if find_spec(name) is None]:
         expected = "the libraries of the extra 'export', which write ONNX"
@@ -58,7 +59,7 @@ def export_onnx(
 
 
 def _name_axes(graph: Any) -> None:
-    """Names the dynamic axes, which the exporter calls ``s31`` and the like."""
+    """Renames the dynamic axes, which have generated names such as ``s31``."""
     images, logits = graph.inputs[0].shape, graph.outputs[0].shape
     for axis, name in AXES.items():
         if not isinstance(images[axis], int):
@@ -70,7 +71,7 @@ def _load(path: Path) -> Runnable:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # errors are raised as well
+    options.log_severity_level = 4  # fatal errors only; errors are also raised
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
     def run(images: Tensor) -> Tensor:

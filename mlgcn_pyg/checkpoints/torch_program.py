@@ -1,4 +1,4 @@
-"""Whole networks as programs of ``torch.export``."""
+"""Exports whole networks as programs of ``torch.export``."""
 
 import json
 from collections.abc import Sequence
@@ -14,20 +14,19 @@ from mlgcn_pyg.imagenet import MEAN, STD
 def export_torch(
     path: str | Path, checkpoint: Checkpoint, *, mean: Sequence[float] = MEAN, std: Sequence[float] = STD
 ) -> Exported:
-    """Writes a program that ``torch.export.load(path).module()`` runs without this package.
+    """Writes a program that ``torch.export.load(path).module()`` loads without this package.
 
-    The file is complete or absent. Its metadata are those of :func:`export_onnx`, in the extra file
-    ``metadata.json``.
+    The write is atomic. The extra file ``metadata.json`` contains the metadata of :func:`export_onnx`.
 
     Args:
         path: the file.
         checkpoint: a whole model with its ``image_size``.
-        mean: the mean of each channel that images are normalised with, for the metadata.
-        std: the standard deviation of each channel, likewise.
+        mean: the mean of each channel that images are normalised with, stored in the metadata.
+        std: the standard deviation of each channel, stored in the metadata.
 
     Raises:
-        InputError: if the checkpoint has no backbone or no image size, or its network cannot be exported such that the
-            logits agree.
+        InputError: if the checkpoint has no backbone or no image size, the network cannot be exported, or the logits do
+            not agree.
     """
     metadata = json.dumps(describe_network(checkpoint, mean, std))
 

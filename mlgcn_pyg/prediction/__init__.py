@@ -1,4 +1,4 @@
-"""Prediction of the labels of new images with a trained network."""
+"""Predicts the labels of new images with a trained network."""
 
 from mlgcn_pyg.prediction.opening import open_model
 from mlgcn_pyg.prediction.photographs import find_images

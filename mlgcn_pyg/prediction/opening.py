@@ -1,4 +1,4 @@
-"""Opens models for prediction: whole models, and heads with the backbone that computed their features."""
+"""Loads models for prediction: whole models, and heads with the backbone that computed their features."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +12,7 @@ from mlgcn_pyg.datasets import eval_transform
 from mlgcn_pyg.errors import Argument, Fix, InputError, first_line, printable_line, renamed_arguments
 from mlgcn_pyg.nn import Backbone
 
-DEFAULT_SIZE = 448  # the paper's, if neither the caller nor the checkpoint states one
+DEFAULT_SIZE = 448  # the size in the paper; used if neither the caller nor the checkpoint specifies one
 
 
 def open_model(
@@ -23,14 +23,14 @@ def open_model(
     pool: str | None = None,
     image_size: int | Sequence[int] | None = None,
 ) -> Checkpoint:
-    """Reads a checkpoint and completes it, so that it has a backbone and an image size.
+    """Loads a checkpoint with a backbone and an image size.
 
-    A head that was trained on cached features is put on the backbone that computed them. Arguments may be omitted if
-    the file records them. An argument that contradicts the file is refused.
+    A head that was trained on cached features is combined with the backbone that computed them. An argument may be
+    omitted if the file records its value. An argument that contradicts the file raises an error.
 
     Args:
         path: a whole model, a head, or a linear export (``.safetensors``).
-        backbone: for a head, the name of the backbone of its features.
+        backbone: for a head, the name of the backbone that computed its features.
         weights: for a head, the weights of that backbone: a file or ``"DEFAULT"``.
         pool: for a head, the pooling of that backbone; ``"max"`` if the file does not record it.
         image_size: for a head, side or (height, width) in pixels; 448 if the file does not record it.
@@ -45,7 +45,7 @@ def open_model(
         return _on_backbone(checkpoint, path, backbone, weights, pool, size)
     for argument, value in (("backbone", backbone), ("weights", weights), ("pool", pool)):
         if value is not None:
-            raise InputError(argument, "none, since the checkpoint holds its backbone", repr(value))
+            raise InputError(argument, "no value, since the checkpoint contains its backbone", repr(value))
     checkpoint.check_provenance("image_size", {"image_size": size})
     return checkpoint
 
@@ -58,7 +58,7 @@ def _on_backbone(
     pool: str | None,
     image_size: tuple[int, int] | None,
 ) -> Checkpoint:
-    """Puts a head on the backbone of its features and checks that the two fit."""
+    """Combines a head with the backbone of its features and checks that the two match."""
     recorded = head.provenance
     name = backbone or recorded.get("backbone")
     if name is None:
@@ -75,14 +75,14 @@ def _on_backbone(
 
 
 def _missing(argument: str, path: str | Path) -> InputError:
-    fix: Fix = ["pass the ", Argument("backbone"), " and ", Argument("weights"), " that computed them"]
-    return InputError(argument, "what computed the head's features", f"none in {path}", fix)
+    fix: Fix = ["pass the ", Argument("backbone"), " and ", Argument("weights"), " that computed its features"]
+    return InputError(argument, f"the {argument} that computed the features of the head", f"none in {path}", fix)
 
 
 def _check_transform(recorded: str | None, image_size: tuple[int, int]) -> None:
     applied = printable_line(repr(eval_transform(image_size)))
     if recorded not in (None, applied):
-        raise InputError("path", f"a head on features of images transformed by {applied}", recorded)
+        raise InputError("path", f"a head trained on images transformed by {applied}", recorded)
 
 
 def check_accepts(backbone: Backbone, image_size: tuple[int, int]) -> None:

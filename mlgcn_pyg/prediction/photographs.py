@@ -1,4 +1,4 @@
-"""Images without labels, found in folders and decoded in batches. Images that do not decode are reported."""
+"""Finds images in folders and decodes them in batches. Images that cannot be decoded are reported."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from mlgcn_pyg.datasets import ImageError, eval_transform, read_image
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.loading import load_batches
 
-# of the images in a folder; a file that is passed by its name may have any extension
+# extensions of images in folders; a file that is passed by name may have any extension
 EXTENSIONS = (
     ".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tga",
     ".tif", ".tiff", ".webp",
@@ -22,10 +22,10 @@ EXTENSIONS = (
 
 
 def find_images(images: Sequence[str | Path]) -> list[Path]:
-    """Returns the files among ``images`` and the images in the folders among them, at any depth, each file once.
+    """Returns the given files and the images in the given folders, without duplicates.
 
-    Files keep the order of ``images``, and the files of a folder are sorted. Hidden files in folders are ignored.
-    Links to folders are not followed.
+    Folders are searched recursively, and the files of a folder are sorted. Otherwise the order of ``images`` is kept.
+    Hidden files in folders are ignored. Links to folders are not followed.
 
     Args:
         images: files and folders.
@@ -39,12 +39,12 @@ def find_images(images: Sequence[str | Path]) -> list[Path]:
             below = sorted(_images_below(path))
             if not below:
                 fix = f"files ending in {', '.join(EXTENSIONS)} are read"
-                raise InputError("images", "a folder with images in it", f"none in {path}", fix)
+                raise InputError("images", "a folder that contains images", f"none in {path}", fix)
             files |= dict.fromkeys(below)
         elif path.exists():
             files[path] = None
         else:
-            raise InputError("images", "files and folders that exist", f"no {path}")
+            raise InputError("images", "files and folders that exist", f"nothing at {path}")
     return list(files)
 
 
@@ -57,15 +57,15 @@ def _images_below(folder: Path) -> Iterator[Path]:
 
 
 def _unreadable(error: OSError) -> None:
-    """Raises what ``os.walk`` would ignore."""
+    """Raises an InputError for an error that ``os.walk`` would ignore."""
     raise InputError("images", "folders that can be read", f"{error.filename} ({error.strerror})") from error
 
 
 class Photographs(Dataset[tuple[Tensor, str]]):
-    """Items are (pixels (3, height, width), error).
+    """Images as items (pixels (3, height, width), error).
 
-    ``error`` is empty, or says why the image could not be read. The pixels are then zero, so that all items have the
-    same shape.
+    ``error`` is empty, or the reason why the image could not be read. In that case the pixels are zero, so that all
+    items have the same shape.
     """
 
     def __init__(self, images: Sequence[Path | Image.Image], image_size: tuple[int, int]):
@@ -86,9 +86,9 @@ class Batch:
     """B images, of which b could be read.
 
     Attributes:
-        images: what was passed, B entries.
+        images: the B files or Pillow images.
         pixels: (b, 3, height, width), the transformed images that could be read, in order.
-        errors: the reason why an image could not be read, or None; B entries.
+        errors: B entries: the reason why the image could not be read, or None.
     """
 
     images: Sequence[Path | Image.Image]
@@ -103,7 +103,7 @@ def photograph_batches(
     num_workers: int = 0,
     pin_memory: bool = False,
 ) -> Iterator[Batch]:
-    """Yields the images in batches, in order, decoded and transformed for a network."""
+    """Yields batches of decoded and transformed images, in order."""
     data, start = Photographs(images, image_size), 0
     batches = load_batches(data, batch_size=batch_size, num_workers=num_workers, pin_memory=pin_memory)
     for pixels, errors in batches:

@@ -1,4 +1,4 @@
-"""Prediction of labels: a network, its decision thresholds, and one prediction per image."""
+"""Predicts labels with a network and decision thresholds, and returns one prediction per image."""
 
 import math
 import os
@@ -26,7 +26,7 @@ class Prediction:
     Attributes:
         image: the file, or the Pillow image that was passed.
         labels: pairs (name, probability), the most probable label first. Empty if the image could not be read.
-        error: why the image could not be read, or None.
+        error: the reason why the image could not be read, or None.
     """
 
     image: Path | Image.Image
@@ -38,13 +38,13 @@ class Predictor:
     """Predicts the labels of images with a trained network.
 
     A label is predicted if its probability, the sigmoid of its logit, is above a threshold: the argument ``threshold``
-    of :meth:`predict` if it is given, else the label's threshold in the checkpoint
+    of :meth:`predict` if given, else the label's threshold in the checkpoint
     (:func:`mlgcn_pyg.checkpoints.store_thresholds`), else 0.5. With ``top_k`` and without ``threshold``, exactly the k
     most probable labels are predicted.
 
     Args:
         checkpoint: a whole model with its image size (:func:`mlgcn_pyg.prediction.open_model`), or the file of one.
-        device: where the network runs.
+        device: the device that the network runs on.
 
     Raises:
         InputError: if the checkpoint has no backbone or no image size.
@@ -73,7 +73,7 @@ class Predictor:
 
     @property
     def label_names(self) -> tuple[str, ...]:
-        """C different strings."""
+        """The C label names."""
         return self.checkpoint.label_names
 
     def predict(
@@ -85,19 +85,20 @@ class Predictor:
         batch_size: int = 16,
         num_workers: int = 0,
     ) -> Iterator[Prediction]:
-        """Returns an iterator over one :class:`Prediction` per image, in order. Arguments are checked at once.
+        """Returns an iterator over one :class:`Prediction` per image, in order. Arguments are checked immediately.
 
         Args:
             images: a file, a folder that is searched for images at any depth, a Pillow image, or a sequence of files
                 and folders or of Pillow images. A file that is listed twice is predicted once.
-            top_k: the largest number of labels per image. The most probable labels are kept.
+            top_k: maximum number of labels per image. The most probable labels are kept.
             threshold: a probability in [0, 1]; 0 predicts every label and 1 none.
             batch_size: images per forward pass.
-            num_workers: processes that decode images; 0 decodes in this process.
+            num_workers: processes that decode images; 0 decodes in the current process.
 
         Raises:
             InputError: if an argument is invalid, a file or folder does not exist, the logits are not finite, or a
-                batch does not fit the device's memory. An image that does not decode is reported in its prediction.
+                batch does not fit into the memory of the device. For an image that cannot be decoded, the prediction
+                contains the error.
         """
         batches = self.predict_batches(
             _listed(images), top_k=top_k, threshold=threshold, batch_size=batch_size, num_workers=num_workers
@@ -113,14 +114,17 @@ class Predictor:
         batch_size: int = 16,
         num_workers: int = 0,
     ) -> Iterator[list[Prediction]]:
-        """Returns an iterator over the predictions of each batch; a batch is decoded when the iterator reaches it.
+        """Returns an iterator over the predictions of each batch. A batch is decoded when the iterator reaches it.
 
         Args:
             images: files (:func:`find_images`) or Pillow images.
-            top_k: see :meth:`predict`, as for the other arguments and errors.
-            threshold: a probability.
+            top_k: see :meth:`predict`.
+            threshold: see :meth:`predict`.
             batch_size: images per forward pass and per list.
-            num_workers: processes that decode images.
+            num_workers: see :meth:`predict`.
+
+        Raises:
+            InputError: see :meth:`predict`.
         """
         check_positive("batch_size", batch_size)
         check_count("num_workers", num_workers)
@@ -133,7 +137,7 @@ class Predictor:
     def _predictions(self, batch: Batch, thresholds: Tensor, top_k: int | None) -> list[Prediction]:
         logits = self._logits(batch.pixels).cpu().double()
         if not all_finite(logits):
-            raise InputError("checkpoint", "finite numbers as logits", "NaN or Inf")
+            raise InputError("checkpoint", "finite logits", "NaN or Inf")
         labels = iter(_labels_above(logits, thresholds, top_k, self.label_names))
         return [
             Prediction(image, next(labels)) if error is None else Prediction(image, error=error)
@@ -148,15 +152,15 @@ class Predictor:
             return self.network(pixels.to(self.device, non_blocking=True))
         except torch.OutOfMemoryError as error:
             fix: Fix = ["pass a smaller ", Argument("batch_size")]
-            raise InputError("batch_size", "images that fit the device's memory", len(pixels), fix) from error
+            raise InputError("batch_size", "a batch that fits into device memory", len(pixels), fix) from error
 
 
 def decision_thresholds(checkpoint: Checkpoint, *, top_k: int | None = None, threshold: float | None = None) -> Tensor:
     """Returns the logits (C,) float64 above which labels are predicted.
 
     Args:
-        checkpoint: its thresholds apply if neither of the other arguments is given.
-        top_k: every label may be predicted, unless ``threshold`` is given.
+        checkpoint: its thresholds are used if neither of the other arguments is given.
+        top_k: if given without ``threshold``, all thresholds are −∞.
         threshold: a probability in [0, 1]; 0 predicts every label and 1 none.
 
     >>> from mlgcn_pyg.nn import LinearHead
@@ -178,7 +182,7 @@ def decision_thresholds(checkpoint: Checkpoint, *, top_k: int | None = None, thr
 
 
 def _listed(images: ImageSource | Sequence[ImageSource]) -> Sequence[Path | Image.Image]:
-    """Files and images as one flat list."""
+    """Returns files and images as one flat list."""
     sources = [images] if isinstance(images, str | os.PathLike | Image.Image) else list(images)
     for source in sources:
         if not isinstance(source, str | os.PathLike | Image.Image):
@@ -193,9 +197,9 @@ def _listed(images: ImageSource | Sequence[ImageSource]) -> Sequence[Path | Imag
 def _labels_above(
     logits: Tensor, thresholds: Tensor, top_k: int | None, names: Sequence[str]
 ) -> list[list[tuple[str, float]]]:
-    """For each row of ``logits`` (B, C) at most ``top_k`` labels above the thresholds, the most probable first.
+    """Returns at most ``top_k`` labels above the thresholds for each row of ``logits`` (B, C), most probable first.
 
-    Labels of equal probability are in label order.
+    Labels with equal probability are in label order.
     """
     predicted = logits > thresholds
     order = logits.masked_fill(~predicted, -math.inf).sort(dim=1, descending=True, stable=True).indices

@@ -30,12 +30,12 @@ def test_a_size_that_is_not_square(made):
 @pytest.mark.parametrize(
     "file, given, argument, message",
     [
-        ("model.pt", {"backbone": "resnet18"}, "backbone", "none, since the checkpoint holds its backbone"),
-        ("model.pt", {"pool": "avg"}, "pool", "none, since the checkpoint holds its backbone"),
-        ("model.pt", {"image_size": 32}, "image_size", "as the head was trained on, found [32, 32]"),
+        ("model.pt", {"backbone": "resnet18"}, "backbone", "no value, since the checkpoint contains its backbone"),
+        ("model.pt", {"pool": "avg"}, "pool", "no value, since the checkpoint contains its backbone"),
+        ("model.pt", {"image_size": 32}, "image_size", "as in training, found [32, 32]"),
         ("model.pt", {"image_size": "32"}, "image_size", "an integer ≥ 1"),
-        ("bare.pt", {}, "backbone", "what computed the head's features"),
-        ("head.pt", {}, "weights", "what computed the head's features"),
+        ("bare.pt", {}, "backbone", "the backbone that computed the features of the head"),
+        ("head.pt", {}, "weights", "the weights that computed the features of the head"),
         ("head.pt", {"weights": "weights.pth", "image_size": 64}, "image_size", "image_size [48, 48]"),
         ("head.pt", {"weights": "weights.pth", "pool": "avg"}, "backbone", "features of pool max"),
         ("head.pt", {"weights": "weights.pth", "backbone": "resnet18"}, "weights", "a state dict of torchvision"),

@@ -99,7 +99,7 @@ def test_logits_that_are_not_finite_are_refused(made, tmp_path):
     broken = load_checkpoint(made / "model.pt").model
     broken.head.convs[0].weight.data.fill_(torch.nan)
     save_model(tmp_path / "nan.pt", broken, image_size=SIZE)
-    with pytest.raises(InputError, match="checkpoint: expected finite numbers"):
+    with pytest.raises(InputError, match="checkpoint: expected finite logits"):
         next(Predictor(tmp_path / "nan.pt").predict(made / "photos"))
 
 
