@@ -1,4 +1,4 @@
-"""``mlgcn cache info | verify | repair | head``: inspecting and repairing feature files."""
+"""``mlgcn cache info | verify | repair | head``: inspects and repairs feature files."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -60,7 +60,7 @@ def verify(context: typer.Context, path: Files, json: options.Json = False) -> N
 
 
 def _verify_file(file: Path, options: CommandOptions, show: bool) -> dict[str, Any]:
-    """The report on one file; an error is part of it, since the other files are verified in any case."""
+    """Returns the report on one file. An error is part of the report, so that the other files are verified too."""
     from mlgcn_pyg.features.verification import verify
 
     try:
@@ -78,7 +78,7 @@ def _failure(file: Path | str, error: InputError | OSError, options: CommandOpti
 
 
 def repair(path: File, json: options.Json = False) -> None:
-    """Mark damaged batches as missing; the same extract command then computes those batches only."""
+    """Mark damaged batches as missing. The same extract command then computes only those batches."""
     from mlgcn_pyg.features.verification import repair
     from mlgcn_pyg.files import behind_links, partial_path
 
@@ -125,7 +125,7 @@ def _with_bar(act: "Callable[..., Report]", path: Path) -> "Report":
 
 
 def _report_text(report: "Report") -> str:
-    """A report as one line."""
+    """Returns a report as one line."""
     if report.good:
         text = "good" if report.checked else "no NaN or Inf; files of version 1 have no checksums to verify"
     else:

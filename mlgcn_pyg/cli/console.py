@@ -1,4 +1,4 @@
-"""Text on the terminal: results on standard output, progress and warnings on standard error."""
+"""Prints results on standard output, and progress and warnings on standard error."""
 
 import os
 import warnings
@@ -11,26 +11,26 @@ from rich.table import Column, Table
 
 from mlgcn_pyg.errors import InputWarning, printable_line
 
-# of several processes that a launcher started, only the first prints
+# with several processes, only the first prints
 _quiet = os.environ.get("RANK", "0") != "0"
-# no markup: a label may be called "dog [small]"
+# no markup, because label names may contain brackets: "dog [small]"
 out = Console(highlight=False, markup=False, quiet=_quiet)
 err = Console(stderr=True, highlight=False, markup=False, quiet=_quiet)
 
 
 def say(line: str) -> None:
-    """Prints a line of results; a narrow terminal wraps it, and a pipe receives it as one line."""
+    """Prints a line of results. A narrow terminal wraps it; a pipe receives one line."""
     out.print(line, soft_wrap=True)
 
 
 def note(line: str) -> None:
-    """Prints a line on stderr that is not a result: a warning, what is resumed, what was written."""
+    """Prints a message on stderr, such as a warning or the name of a written file."""
     err.print(line, soft_wrap=True)
 
 
 @contextmanager
 def warnings_as_notes() -> Iterator[None]:
-    """Prints each warning within the block as one line on stderr, without the place in the code that Python adds."""
+    """Prints each warning within the block as one line on stderr, without the location in the code."""
 
     def show(message: Warning | str, *_: object, **__: object) -> None:
         note(f"Warning: {printable_line(message)}")
@@ -42,14 +42,17 @@ def warnings_as_notes() -> Iterator[None]:
 
 
 def show_table(table: Table) -> None:
-    """Prints a whole table: a narrow terminal wraps its lines, but no number is shortened to an ellipsis."""
+    """Prints a table at full width, so that no number is truncated. A narrow terminal wraps its lines."""
     width = table.__rich_measure__(out, out.options.update(width=1000)).maximum
     Console(width=max(out.width, width), highlight=False, markup=False, quiet=_quiet).print(table)
 
 
 @contextmanager
 def progress_bar(title: str, total: int | None) -> Iterator[Callable[..., None]]:
-    """A bar on stderr; yields ``update(completed, note="")``. If space is short, the bar shrinks and no number does."""
+    """Shows a progress bar on stderr and yields ``update(completed, note="")``.
+
+    On a narrow terminal the bar shrinks, and numbers are not truncated.
+    """
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),

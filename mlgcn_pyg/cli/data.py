@@ -1,4 +1,4 @@
-"""``mlgcn data``: fetch and verify VOC 2007 and COCO 2014, inspect any data set."""
+"""``mlgcn data``: downloads and verifies VOC 2007 and COCO 2014, and inspects any data set."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -32,14 +32,14 @@ if TYPE_CHECKING:  # these load torch
     from mlgcn_pyg.datasets.published import Counts
     from mlgcn_pyg.typing import LabeledDataset
 
-LISTED = 20  # labels or images in the text for people; --json lists all
+LISTED = 20  # maximum number of labels or images in printed text; --json lists all
 
 Splits = Annotated[list[str] | None, option("A split; repeatable.", DATA, "--split", show_default="all")]
-Download = Annotated[bool, option("Fetch missing files first; an interrupted download is resumed.", DATA, "--download")]
+Download = Annotated[bool, option("Download missing files first. An interrupted download resumes.", DATA, "--download")]
 
 
 def voc2007(
-    root: Annotated[Path, option("Folder that contains VOCdevkit, or will.", DATA)],
+    root: Annotated[Path, option("Folder of VOCdevkit; created by --download.", DATA)],
     split: Splits = None,
     download: Download = False,
 ) -> None:
@@ -54,7 +54,7 @@ def voc2007(
 
 
 def coco2014(
-    root: Annotated[Path, option("Folder that contains annotations, train2014 and val2014, or will.", DATA)],
+    root: Annotated[Path, option("Folder of annotations, train2014 and val2014; created by --download.", DATA)],
     split: Splits = None,
     download: Download = False,
 ) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # these load torch
 
 KINDS = ("voc2007", "coco2014", "table")
 DIFFICULT = ("unknown", "positive")
-# options of one kind of data set, and their values if they are not given
+# options for one kind of data set, and their default values
 OWNERS = {"labels": ("table", None), "difficult": ("voc2007", "unknown"), "keep_empty": ("coco2014", False)}
 
 Split = Annotated[
@@ -25,14 +25,14 @@ ImageColumn = Annotated[str, option("table: the column of image files.", DATA)]
 LabelsColumn = Annotated[
     str | None, option("table: the column of label names; 'labels' if the table has it.", DATA, show_default=False)
 ]
-Separator = Annotated[str, option("table: the text between label names.", DATA)]
+Separator = Annotated[str, option("table: the separator of label names.", DATA)]
 
 
 @dataclass(frozen=True)
 class DatasetOptions:
-    """A data set as the options describe it."""
+    """The options that describe a data set."""
 
-    dataset: Annotated[str, choice("voc2007 (its layout), coco2014, or table (CSV or Parquet).", DATA, KINDS)]
+    dataset: Annotated[str, choice("voc2007 (or its layout), coco2014, or table (CSV or Parquet).", DATA, KINDS)]
     root: Annotated[Path, option("Folder of VOCdevkit, of COCO's annotations, or of the table's images.", DATA)]
     split: Split = None
     labels: Labels = None
@@ -47,7 +47,7 @@ class DatasetOptions:
     def open(
         self, transform: Callable | None = None, label_names: Sequence[str] | None = None
     ) -> "COCO2014 | VOC2007 | TableDataset":
-        """Returns the data set, which has at least one image."""
+        """Returns the data set. Raises an InputError if it has no images."""
         from mlgcn_pyg.datasets import COCO2014, VOC2007
 
         check_choice("dataset", self.dataset, KINDS)
@@ -67,7 +67,7 @@ class DatasetOptions:
     def _check_unused(self) -> None:
         for name, (kind, default) in OWNERS.items():
             if getattr(self, name) != default and self.dataset != kind:
-                raise InputError(name, f"no value with --dataset {self.dataset}", f"a value, which is for {kind}")
+                raise InputError(name, f"no value with --dataset {self.dataset}", f"a value, valid for {kind} only")
 
     def _split(self, known: str) -> str:
         if self.split is None:

@@ -1,4 +1,4 @@
-"""``mlgcn demo``: all steps on generated scenes, with no network and no data."""
+"""``mlgcn demo``: runs all steps on generated scenes, without downloads."""
 
 import time
 from pathlib import Path
@@ -24,7 +24,7 @@ DEVICES = ("auto", "cpu", "cuda")
 
 
 def demo(
-    out: Annotated[Path, option("Folder for everything that the demo writes.", OUTPUT)] = Path("runs/demo"),
+    out: Annotated[Path, option("Folder for all output of the demo.", OUTPUT)] = Path("runs/demo"),
     num_train: Annotated[int, option("Number of training scenes.", DATA)] = 2000,
     num_test: Annotated[int, option("Number of test scenes.", DATA)] = 1000,
     image_size: Annotated[int, option("Side of a scene in pixels.", DATA)] = 64,
@@ -33,7 +33,7 @@ def demo(
     seeds: Annotated[int, option("Number of runs of each head.", TRAINING)] = 3,
     device: Annotated[str, choice("auto, cpu or cuda.", COMPUTATION, DEVICES)] = "auto",
 ) -> None:
-    """Run every step on generated scenes: label graph, training, cached features, heads, the paper's table."""
+    """Run all steps on generated scenes: label graph, training, cached features, heads, and the paper's table."""
     started = time.perf_counter()
     from mlgcn_pyg.report.plots import plot_label_graph, plot_per_class_ap
 
@@ -83,7 +83,7 @@ def _build_graph(train_set: "Scenes", out: Path) -> "LabelGraph":
 
 
 def _train(graph: "LabelGraph", train_set: "Scenes", test_set: "Scenes", epochs: int, device: str) -> "Backbone":
-    """Trains a ResNet-18 from scratch, at the head's rate, which is reduced once near the end."""
+    """Trains a ResNet-18 from scratch at the learning rate of the head. The rate is reduced once, near the end."""
     import torch
 
     from mlgcn_pyg.nn import MLGCN, Backbone, MLGCNHead

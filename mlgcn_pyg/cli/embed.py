@@ -1,4 +1,4 @@
-"""``mlgcn embed``: label names to label embeddings, read once from files of any size."""
+"""``mlgcn embed``: writes the embeddings of label names to a file."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +15,7 @@ from mlgcn_pyg.errors import Argument, InputError
 @takes(how=EMBEDDINGS)
 def embed(
     *,
-    embeddings: Annotated[Path, option("Word vectors (see --embeddings-format), or ready rows.", DATA)],
+    embeddings: Annotated[Path, option("Word vectors or label embeddings (see --embeddings-format).", DATA)],
     how: EmbeddingOptions,
     names: Annotated[Path | None, option("Text file of label names, one per line.", DATA)] = None,
     dataset: Annotated[
@@ -27,9 +27,9 @@ def embed(
     image_column: ImageColumn = "image",
     labels_column: LabelsColumn = None,
     separator: Separator = ";",
-    out: Annotated[Path, option("File for the label embeddings (.pt), for mlgcn graph --embeddings.", OUTPUT)],
+    out: Annotated[Path, option("Output file (.pt) for mlgcn graph --embeddings.", OUTPUT)],
 ) -> None:
-    """Write label embeddings, with a record of how they were made."""
+    """Write label embeddings and a record of their source."""
     check_output("out", out, embeddings, names, how.alias_file, labels)
     if names is not None and dataset is None:
         label_names = read_label_names(names)

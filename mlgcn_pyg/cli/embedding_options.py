@@ -18,7 +18,7 @@ OOV = ("error", "zero", "random")
 
 @dataclass(frozen=True)
 class EmbeddingOptions:
-    """How label names become label embeddings."""
+    """The options that describe label embeddings."""
 
     embeddings_format: Annotated[
         str,
@@ -26,20 +26,18 @@ class EmbeddingOptions:
                DATA, FORMATS),
     ] = "auto"  # fmt: skip
     alias: Annotated[
-        list[str] | None, option("The words that a label stands for, such as 'tvmonitor=tv monitor'; repeatable.", DATA)
+        list[str] | None, option("Words of a label, such as 'tvmonitor=tv monitor'; repeatable.", DATA)
     ] = None
     alias_file: Annotated[
         Path | None,
-        option("The same for many labels: CSV with the columns label and words, or JSON. --alias takes precedence.",
+        option("File of aliases: CSV with the columns label and words, or JSON. --alias takes precedence.",
                DATA),
     ] = None  # fmt: skip
-    oov: Annotated[str, choice("Vector of words that the file lacks: error (stop), zero or random.", DATA, OOV)] = (
-        "error"
-    )
+    oov: Annotated[str, choice("Vector of unknown words: error (stop), zero or random.", DATA, OOV)] = "error"
     seed: Annotated[int, option("Seed of --oov random.", DATA)] = 0
 
     def read(self, label_names: Sequence[str], path: Path) -> "LabelEmbeddings":
-        """Returns the embeddings of the labels; reports on stderr which words have no vector."""
+        """Returns the embeddings of the labels. Words without a vector are listed on stderr."""
         from mlgcn_pyg.graph import ALIASES, label_embeddings, read_aliases
 
         aliases = _parse_aliases(self.alias or [], label_names)
@@ -64,20 +62,22 @@ class EmbeddingOptions:
         return result
 
     def _check_word_vectors(self, path: Path) -> None:
-        """InputError if the file holds ready embeddings, whose words are not known any more."""
+        """Raises an InputError if the file contains label embeddings instead of word vectors."""
         from mlgcn_pyg.graph import READY_FORMATS, embeddings_format
 
         with renamed_arguments(path="embeddings"):
             format = embeddings_format(path) if self.embeddings_format == "auto" else self.embeddings_format
         if format in READY_FORMATS:
-            raise InputError("embeddings", "word vectors for --alias, --alias-file and --oov", f"ready rows in {path}")
+            raise InputError(
+                "embeddings", "word vectors for --alias, --alias-file, --oov", f"label embeddings in {path}"
+            )
 
 
 EMBEDDINGS = from_dataclass(EmbeddingOptions)
 
 
 def _parse_aliases(pairs: Sequence[str], label_names: Sequence[str]) -> dict[str, str]:
-    """Returns ``["tvmonitor=tv monitor"]`` as a dict; a name that no label has is an error."""
+    """Parses ``["tvmonitor=tv monitor"]`` into a dict. Raises an InputError for an unknown label."""
     from mlgcn_pyg.graph.spelling import nearest_spellings
 
     aliases: dict[str, str] = {}
@@ -88,7 +88,7 @@ def _parse_aliases(pairs: Sequence[str], label_names: Sequence[str]) -> dict[str
             raise InputError("alias", "label=words, such as 'tvmonitor=tv monitor'", repr(pair))
         if name not in names:
             near = nearest_spellings([name], label_names)[name]
-            other = ("names of other labels belong in ", Argument("alias_file"))
+            other = ("pass names of other labels in ", Argument("alias_file"))
             fix = f"did you mean {near[0]!r}?" if near else other
             raise InputError("alias", f"one of the {len(label_names)} labels", repr(name), fix)
         aliases[name] = words

@@ -1,6 +1,6 @@
 """Errors on the command line: one line on stderr, exit code 2, and with ``--json`` a JSON object on stdout.
 
-The library names Python arguments; here they become the options of the command that is running.
+Errors of the library name Python arguments. This module replaces them with options of the running command.
 """
 
 import shlex
@@ -15,8 +15,8 @@ from mlgcn_pyg.cli.json_output import print_json
 from mlgcn_pyg.cli.processes import print_once
 from mlgcn_pyg.errors import Argument, InputError, first_line, printable_line
 
-# by command: arguments of the library whose option has a different name; where one argument may be several options,
-# the call is inside `renamed_arguments`
+# for each command, arguments of the library whose option has a different name; a call in which an argument may stand
+# for several options uses `renamed_arguments`
 OPTION_NAMES: dict[str, dict[str, str]] = {
     "graph": {"path": "out", "x": "embeddings", "aliases": "alias", "format": "embeddings_format"},
     "embed": {"path": "out", "label_names": "names", "aliases": "alias", "format": "embeddings_format"},
@@ -42,13 +42,13 @@ PROCESS_GONE = "another process of this run has ended"
 
 @dataclass(frozen=True)
 class KnownFailure:
-    """A RuntimeError of torch that is neither invalid input nor a defect.
+    """A RuntimeError of torch that is neither invalid input nor a bug.
 
     Args:
         words: part of its message.
         report: the text to print instead of the message.
-        advice: words before the remedies.
-        remedies: a verb and the argument that it applies to; those that the command has are listed.
+        advice: text before the remedies.
+        remedies: pairs of a verb and an argument. Arguments that the command does not have are omitted.
     """
 
     words: str
@@ -64,7 +64,7 @@ KNOWN_FAILURES = (
         remedies=(("reduce", "num_workers"), ("reduce", "batch_size")),
     ),
     KnownFailure("CUDA out of memory", remedies=(("reduce", "batch_size"), ("increase", "accumulate"))),
-    # gloo and NCCL, when a process that has reported its error is gone
+    # raised by gloo and NCCL if another process has ended after its own error
     KnownFailure("Connection closed by", report=PROCESS_GONE),
     KnownFailure("Connection reset by", report=PROCESS_GONE),
     KnownFailure("remote process exit", report=PROCESS_GONE),
@@ -73,10 +73,10 @@ KNOWN_FAILURES = (
 
 @dataclass(frozen=True)
 class CommandOptions:
-    """The options of one command, to write the arguments of errors with.
+    """The options of one command, for formatting the arguments in errors.
 
     Args:
-        parameters: the command's parameters by name, as Click has them.
+        parameters: the Click parameters of the command by name.
         names: arguments of the library whose parameter has a different name.
     """
 
@@ -84,7 +84,7 @@ class CommandOptions:
     names: Mapping[str, str] = field(default_factory=dict)
 
     def show(self, argument: Argument) -> str:
-        """An argument as it is given to this command; as in Python if the command has no such option."""
+        """Returns an argument as an option of this command, or as in Python if there is no such option."""
         parameter = self.parameters.get(self.names.get(argument.name, argument.name))
         if parameter is None:
             return str(argument)
@@ -102,7 +102,7 @@ class CommandOptions:
         return self.names.get(argument.name, argument.name) in self.parameters
 
     def fields(self, error: InputError) -> dict[str, str]:
-        """The error for scripts: its text and its fields, all as one line."""
+        """Returns the text and the fields of an error for scripts, each on one line."""
         fix = "".join(part if isinstance(part, str) else self.show(part) for part in error.fix)
         parts = {"argument": self.show(Argument(error.argument)), "expected": error.expected, "found": error.found}
         return {"error": error.text(self.show)} | {k: printable_line(v) for k, v in (parts | {"fix": fix}).items()}
@@ -115,7 +115,7 @@ def _show_flag(parameter: Any, option: str, argument: Argument) -> str:
 
 
 def _show_value(value: object) -> str:
-    """A value as a word of a shell; the entries of a dict as ``name=value``, those of a list separated by commas."""
+    """Quotes a value for a shell. Entries of a dict become ``name=value``; entries of a list are joined by commas."""
     if isinstance(value, dict):
         return " ".join(shlex.quote(f"{name}={content}") for name, content in value.items())
     if isinstance(value, list | tuple):
@@ -124,13 +124,13 @@ def _show_value(value: object) -> str:
 
 
 def options_of(context: Any) -> CommandOptions:
-    """The options of the command that runs in a Click context."""
+    """Returns the options of the command that runs in a Click context."""
     parameters = {parameter.name: parameter for parameter in context.command.params}
     return CommandOptions(parameters, OPTION_NAMES.get(context.command.name, {}))
 
 
 def failure_text(error: RuntimeError, options: CommandOptions) -> str | None:
-    """The report of an error of torch that is neither invalid input nor a defect; None for any other error."""
+    """Returns the report of a :class:`KnownFailure`, or None for any other error."""
     failure = next((known for known in KNOWN_FAILURES if known.words in str(error)), None)
     if failure is None:
         return None
@@ -158,7 +158,7 @@ class Command(TyperCommand):
 
 
 def _report(error: Exception, options: CommandOptions) -> dict[str, str] | None:
-    """The text of an error, and the fields of an InputError; None for a defect."""
+    """Returns the text of an error and the fields of an InputError, or None for a bug."""
     if isinstance(error, InputError):
         return options.fields(error)
     text = failure_text(error, options) if isinstance(error, RuntimeError) else str(error)

@@ -1,4 +1,4 @@
-"""``mlgcn evaluate``: the paper's metrics of trained heads on a feature file."""
+"""``mlgcn evaluate``: computes the paper's metrics of trained heads on a feature file."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,13 +57,13 @@ def _head_files(paths: Sequence[Path]) -> list[Path]:
 
 
 def _score_all(files: Sequence[Path], features: "FeatureCache", device: str, fitted: bool) -> dict[str, dict[str, Any]]:
-    """The metrics of each checkpoint, by file name.
+    """Returns the metrics of each checkpoint by file name.
 
     Args:
         files: the checkpoints.
         features: the features to score on.
-        device: where the heads are computed.
-        fitted: whether to decide by the thresholds in the checkpoints.
+        device: the device of the heads.
+        fitted: if True, uses the thresholds in the checkpoints.
     """
     from mlgcn_pyg.evaluation import table1_row
     from mlgcn_pyg.training import score

@@ -1,4 +1,4 @@
-"""``mlgcn export``: trained networks for other programs."""
+"""``mlgcn export``: exports trained heads and networks."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,7 +27,7 @@ def export(
                "backbone and head in one checkpoint).", OUTPUT, FORMATS),
     ],
 ) -> None:  # fmt: skip
-    """Write a head or a network without its GCN, and check the file by running it."""
+    """Export a head or a network, and verify the exported file."""
     check_choice("format", format, FORMATS)
     _check_out(out, model.checkpoint, format)
     if format == "linear":
@@ -42,7 +42,7 @@ def _check_out(out: Path, checkpoint: Path, format: str) -> None:
     check_output("out", out, checkpoint, inputs_are="the checkpoint", loss="the trained weights")
     if (out.suffix == ".safetensors") != (format == "linear"):
         expected = f"a name that {'ends' if format == 'linear' else 'does not end'} in .safetensors"
-        fix = "linear exports are recognized by this ending"
+        fix = "linear exports are recognised by this ending"
         raise InputError("out", f"{expected} for --format {format}", out, fix)
 
 

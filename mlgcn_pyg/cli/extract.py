@@ -1,4 +1,4 @@
-"""``mlgcn extract``: images to a feature file."""
+"""``mlgcn extract``: computes the features of images and writes a feature file."""
 
 import re
 from pathlib import Path
@@ -42,7 +42,7 @@ def extract(
     pool: options.Pool = "max",
     image_size: options.ImageSize = "448",
     checkpoint: Annotated[
-        Path | None, option("Use the backbone of this network (mlgcn train) instead of these four options.", MODEL)
+        Path | None, option("Use the backbone of this network (mlgcn train) instead of the four options above.", MODEL)
     ] = None,
     batch_size: options.BatchSize = 16,
     precision: Annotated[
@@ -50,7 +50,7 @@ def extract(
     ] = "float32",
     num_workers: options.NumWorkers = 0,
     device: options.Device = "auto",
-    out: Annotated[Path, option("The feature file (.h5). Until it is complete, it is called OUT.partial.", OUTPUT)],
+    out: Annotated[Path, option("The feature file (.h5). Its name is OUT.partial until it is complete.", OUTPUT)],
     dtype: Annotated[str, choice("Type of the stored features: float16 or float32.", OUTPUT, DTYPES)] = "float16",
     overwrite: Annotated[bool, option("Replace a file with different content.", OUTPUT, "--overwrite")] = False,
 ) -> None:
@@ -65,7 +65,7 @@ def extract(
     check_choice("precision", precision, PRECISIONS)
     part = _parse_shard(shard)
     names = None if graph is None else open_graph(graph).label_names
-    torch.manual_seed(seed)  # a resumed run has the same random weights
+    torch.manual_seed(seed)  # so that a resumed run has the same random weights
     if checkpoint is None:
         model, size = Backbone(backbone, parse_weights(weights), pool), parse_image_size(image_size)
     else:
@@ -103,7 +103,7 @@ def _report(out: Path, cache: "FeatureCache") -> None:
 
 
 def _open_backbone(checkpoint: Path, context: typer.Context) -> "tuple[Backbone, tuple[int, int]]":
-    """The backbone of a whole network and its image size."""
+    """Returns the backbone of a whole network and its image size."""
     for argument in ("backbone", "weights", "pool", "image_size"):
         source = context.get_parameter_source(argument)
         if source is not None and source.name == "COMMANDLINE":
@@ -120,5 +120,5 @@ def _parse_shard(text: str | None) -> tuple[int, int] | None:
         return None
     match = re.fullmatch(r"(\d+)/(\d+)", text)
     if match is None:
-        raise InputError("shard", "i/n such as 0/4, with i from 0", repr(text))
+        raise InputError("shard", "i/n such as 0/4, with 0 ≤ i < n", repr(text))
     return int(match[1]), int(match[2])

@@ -1,4 +1,4 @@
-"""``mlgcn graph``: annotations to label graph."""
+"""``mlgcn graph``: builds a label graph from annotations."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,10 +21,10 @@ def graph(
     *,
     data: DatasetOptions,
     embeddings: Annotated[
-        Path | None, option("Word vectors, ready rows, or a file of mlgcn embed.", DATA, show_default="one-hot")
+        Path | None, option("Word vectors, label embeddings, or a file of mlgcn embed.", DATA, show_default="one-hot")
     ] = None,
     how: EmbeddingOptions,
-    tau: Annotated[float, option("Threshold of the edges: pairs i → j with P(j | i) ≥ tau.", MODEL)] = 0.4,
+    tau: Annotated[float, option("Threshold of the edges: i → j is an edge if P(j | i) ≥ tau.", MODEL)] = 0.4,
     p: Annotated[float, option("Weight of a label's neighbours in the propagation, in [0, 1] (Eq. 8).", MODEL)] = 0.2,
     weighting: Annotated[
         str, choice("Weights of the edges: paper, released, binary or none.", MODEL, WEIGHTINGS)
@@ -56,6 +56,6 @@ def graph(
 def _draw(graph: "LabelGraph", path: Path) -> None:
     from mlgcn_pyg.report.plots import plot_label_graph
 
-    with renamed_arguments(path="plot", ax="plot"):
+    with renamed_arguments(path="plot"):
         plot_label_graph(graph, path)
     console.say(f"Wrote {path}")

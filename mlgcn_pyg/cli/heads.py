@@ -1,4 +1,4 @@
-"""Fitting heads with a progress bar and writing them: what ``train-head`` and ``demo`` share."""
+"""Fits heads with a progress bar and writes them, for ``train-head`` and ``demo``."""
 
 import contextlib
 import re
@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # these load torch
     from mlgcn_pyg.features import FeatureCache
     from mlgcn_pyg.graph import LabelGraph
 
-# what a head's checkpoint records of the features that it was trained on
+# fields of the features' provenance that the checkpoint of a head records
 PROVENANCE = ("backbone", "weights_sha256", "pool", "image_size", "transform")
 
 
@@ -44,7 +44,7 @@ class HeadRuns:
         """Fits the heads under a progress bar, one tick per epoch.
 
         Args:
-            folder: where the state of an interrupted run is kept.
+            folder: the folder for the state of an interrupted run.
         """
         from mlgcn_pyg.experiments import compare_heads
 
@@ -52,7 +52,7 @@ class HeadRuns:
         with console.progress_bar("training heads", epochs) as update:
 
             def report(kind: str, seed: int, record: dict[str, Any]) -> None:
-                # within an epoch the seeds follow one another; epochs of an earlier, interrupted run count as done
+                # within an epoch the seeds run one after another; epochs of an interrupted run count as completed
                 epochs_before = self.kinds.index(kind) * self.config.epochs + record["epoch"] - 1
                 score = f" mAP {record['mAP']:.3f}" if "mAP" in record else ""
                 update(epochs_before * self.seeds + seed + 1, f"{kind} seed {seed} loss {record['loss']:.4f}{score}")
@@ -67,24 +67,24 @@ class HeadRuns:
 
 
 def head_files(out: Path) -> list[Path]:
-    """The checkpoints and histories of an earlier run in ``out``."""
+    """Returns the checkpoints and histories of an earlier run in ``out``."""
     name = re.compile(r"(mlgcn|linear)-seed\d+\.(pt|jsonl)")
     return [path for path in sorted(out.glob("*-seed*")) if name.fullmatch(path.name)]
 
 
 def remove_heads(out: Path) -> None:
-    """Removes the files of an earlier run, which could be mistaken for those of this run."""
+    """Removes the files of an earlier run, so that they are not mistaken for results of this run."""
     for path in head_files(out):
         path.unlink()
 
 
 def unfinished_folder(out: Path) -> Path:
-    """The folder in ``out`` with the state of a run that was interrupted or is running."""
+    """Returns the folder in ``out`` for the state of a run in progress."""
     return out / "unfinished"
 
 
 def unfinished_epochs(out: Path, kinds: Sequence[str]) -> dict[str, int]:
-    """The epoch that an interrupted run in ``out`` has reached, by kind of head; empty if there is none."""
+    """Returns the last saved epoch of an interrupted run in ``out`` by kind of head; empty if there is no such run."""
     from mlgcn_pyg.training.heads.run import saved_epoch
 
     epochs = {kind: saved_epoch(unfinished_folder(out) / kind) for kind in kinds}
@@ -92,17 +92,17 @@ def unfinished_epochs(out: Path, kinds: Sequence[str]) -> dict[str, int]:
 
 
 def remove_unfinished(out: Path, kinds: Sequence[str]) -> None:
-    """Removes the interrupted runs of these kinds, after their results are written or if they are overwritten."""
+    """Removes the state of interrupted runs of these kinds of heads."""
     for kind in kinds:
         shutil.rmtree(unfinished_folder(out) / kind, ignore_errors=True)
-    with contextlib.suppress(OSError):  # absent, or it holds the run of a different kind
+    with contextlib.suppress(OSError):  # absent, or it contains the state of a different kind
         unfinished_folder(out).rmdir()
 
 
 def save_heads(out: Path, fitted: "Sequence[FittedHead]", config: HeadConfig, train: "FeatureCache") -> None:
-    """Writes one checkpoint and one history (JSON lines) per head. A checkpoint records how its features were made.
+    """Writes one checkpoint and one history (JSON lines) per head. A checkpoint records the source of its features.
 
-    Thresholds in an earlier checkpoint of the same head are kept; those of a different head are dropped with a warning.
+    Thresholds in an existing checkpoint are kept if the head is the same. Otherwise they are dropped with a warning.
     """
     from mlgcn_pyg.checkpoints import save_head
     from mlgcn_pyg.training.history import history_line
@@ -116,7 +116,7 @@ def save_heads(out: Path, fitted: "Sequence[FittedHead]", config: HeadConfig, tr
 
 
 def _kept_thresholds(path: Path, head: "nn.Module") -> "Tensor | None":
-    """The thresholds of a checkpoint that is about to be replaced, if they were fitted to the same head."""
+    """Returns the thresholds of an existing checkpoint if they were fitted to the same head, otherwise None."""
     from mlgcn_pyg.checkpoints import load_checkpoint
 
     try:

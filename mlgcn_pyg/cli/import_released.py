@@ -1,4 +1,4 @@
-"""``mlgcn import-released``: a checkpoint of the paper's authors to files of this package."""
+"""``mlgcn import-released``: converts a checkpoint that was released with the paper."""
 
 from pathlib import Path
 from typing import Annotated
@@ -22,9 +22,9 @@ def import_released(
         Path | None, option("Text file of label names, one per line, in the released (alphabetical) order.", DATA)
     ] = None,
     backbone: Annotated[str, option("The ResNet of the checkpoint.", MODEL)] = "resnet101",
-    tau: Annotated[float, option("The threshold that --adj was cut at.", MODEL)] = 0.4,
+    tau: Annotated[float, option("Threshold that was applied to --adj.", MODEL)] = 0.4,
 ) -> None:
-    """Convert a released checkpoint to a head, backbone weights and a label graph. Code in it is never run."""
+    """Convert a released checkpoint to a head, backbone weights and a label graph. Code in it is not executed."""
     from mlgcn_pyg.checkpoints import save_head
     from mlgcn_pyg.nn import MLGCNHead
     from mlgcn_pyg.released import load_released
@@ -35,7 +35,7 @@ def import_released(
         model = load_released(checkpoint, embeddings, adj, label_names=label_names, backbone=backbone, tau=tau)
     make_folder("out", out)
     head = model.head
-    assert isinstance(head, MLGCNHead)  # for the type checker: no other head was released
+    assert isinstance(head, MLGCNHead)  # for the type checker: released heads are of this class
     save_head(out / "head.pt", head, config={"released": checkpoint.name})
     save_plain(out / "backbone.pth", torchvision_state(model))
     graph = head.base_graph()

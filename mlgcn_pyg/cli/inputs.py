@@ -1,4 +1,4 @@
-"""Files that commands read: errors name the option that the file was given to."""
+"""Opens input files of commands. Errors name the option of the file."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

@@ -11,7 +11,7 @@ from mlgcn_pyg.files import write_text
 
 
 def to_json(content: object, indent: int | None = None) -> str:
-    """JSON on one line, or indented; a number that JSON cannot hold (NaN, infinity) becomes null.
+    """Returns JSON on one line, or indented. NaN and infinity become null.
 
     >>> to_json({"mAP": float("nan")})
     '{"mAP": null}\\n'
@@ -28,7 +28,7 @@ def _finite(content: object) -> object:
 
 
 def print_json(content: object) -> None:
-    """Prints indented JSON; characters that standard output cannot encode are escaped as JSON escapes them."""
+    """Prints indented JSON. Characters that standard output cannot encode become JSON escapes."""
     text = to_json(content, indent=2)
     try:
         text.encode(sys.stdout.encoding or "utf-8")

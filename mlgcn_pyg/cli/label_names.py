@@ -1,4 +1,4 @@
-"""Label names in a text file."""
+"""Reads label names from a text file."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from mlgcn_pyg.text import normal_form
 
 
 def read_label_names(path: Path) -> tuple[str, ...]:
-    """Returns the names in a text file, one per line; empty lines are ignored."""
+    """Returns the names in a text file, one per line. Empty lines are ignored."""
     try:
         lines = existing_file("names", path).read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:

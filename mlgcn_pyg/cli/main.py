@@ -1,4 +1,4 @@
-"""``mlgcn``: one file per command."""
+"""The command ``mlgcn``. Each of its commands is defined in a separate file."""
 
 import sys
 import warnings
@@ -26,12 +26,12 @@ from mlgcn_pyg.cli.train import train
 from mlgcn_pyg.cli.train_head import train_head
 from mlgcn_pyg.errors import printable_line
 
-# PyG compiles some functions with TorchScript, which newer versions of torch deprecate: of no use to users of commands
+# PyG uses TorchScript, which newer versions of torch deprecate. Users of the command line cannot act on the warning.
 warnings.filterwarnings("ignore", message=".*torch.jit.script.*")
 
 
 class OneLineErrors(TyperGroup):
-    """Reports wrong options on one line, as commands report invalid input."""
+    """Reports usage errors on one line, as commands report invalid input."""
 
     def main(self, args: Sequence[str] | None = None, *positional: Any, **settings: Any) -> NoReturn:
         for stream in (sys.stdout, sys.stderr):
@@ -42,11 +42,11 @@ class OneLineErrors(TyperGroup):
                 code = super().main(args, *positional, **(settings | {"standalone_mode": False}))
         except typer.Abort:
             code = 130
-        except Exception as error:  # click's, which typer bundles or imports, depending on its version
+        except Exception as error:  # exceptions of click, which typer bundles or imports, depending on its version
             if not hasattr(error, "format_message"):
                 raise
             code = _usage_error(error.format_message(), sys.argv[1:] if args is None else args)
-        if code == 130:  # Ctrl-C, which some versions of typer return and some raise
+        if code == 130:  # Ctrl-C: some versions of typer return this code, others raise Abort
             typer.echo("mlgcn: interrupted", err=True)
         sys.exit(code if isinstance(code, int) else 0)
 

@@ -1,4 +1,4 @@
-"""Options: panels of the help, options that several commands have, and options made from the fields of a dataclass."""
+"""Help panels, options that several commands share, and options that are generated from the fields of a dataclass."""
 
 import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -24,14 +24,14 @@ def option(help: str, panel: str, *names: str, **attributes: Any) -> Any:
     Args:
         help: what the option does.
         panel: the panel.
-        names: names that differ from the parameter's (``--json``).
+        names: names of the option, such as ``--json``; default: derived from the parameter.
         attributes: further arguments of ``typer.Option``.
     """
     return typer.Option(*names, help=help, rich_help_panel=panel, **attributes)
 
 
 def choice(help: str, panel: str, choices: Sequence[str], *names: str, **attributes: Any) -> Any:
-    """Returns an :func:`option` whose values a shell completes. The command checks the value."""
+    """Returns an :func:`option` with shell completion of its values. The command must check the value."""
 
     def complete(incomplete: str) -> list[str]:
         return [value for value in choices if value.startswith(incomplete)]
@@ -42,7 +42,7 @@ def choice(help: str, panel: str, choices: Sequence[str], *names: str, **attribu
 Json = Annotated[bool, option("Print JSON to standard output, for scripts.", OUTPUT, "--json")]
 Overwrite = Annotated[bool, option("Replace results of a different setup in --out.", OUTPUT, "--overwrite")]
 Device = Annotated[str, option("auto (CUDA if there is a GPU), cpu, cuda, cuda:1, …", COMPUTATION)]
-NumWorkers = Annotated[int, option("Worker processes that decode images; 0 decodes in the command.", COMPUTATION)]
+NumWorkers = Annotated[int, option("Worker processes that decode images; 0 decodes in the main process.", COMPUTATION)]
 BatchSize = Annotated[int, option("Images per forward pass.", COMPUTATION)]
 Graph = Annotated[Path | None, option("Label graph (.pt) written by mlgcn graph.", DATA)]
 BackboneName = Annotated[str, option("A torchvision classification model, or timm:NAME.", MODEL)]
@@ -60,7 +60,7 @@ class OptionGroup(Generic[T]):
 
     Attributes:
         parameters: the options as parameters of a function.
-        build: makes the object from the values of the options, by name.
+        build: creates the object from a dict of option values.
     """
 
     parameters: tuple[Parameter, ...]
@@ -68,9 +68,9 @@ class OptionGroup(Generic[T]):
 
 
 def takes(**groups: OptionGroup[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Gives a command the options of groups, each of which it receives as one argument.
+    """Returns a decorator that adds groups of options to a command. The command receives each group as one argument.
 
-    In the help the options of a group are where its argument is in the signature of the command.
+    In the help, the options of a group are at the position of this argument in the signature of the command.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -112,14 +112,15 @@ def from_dataclass(cls: type[T]) -> OptionGroup[T]:
 def from_config(
     cls: type[T], *, without: Collection[str] = (), none: Mapping[str, object] | None = None
 ) -> OptionGroup[Callable[..., T]]:
-    """Returns a group whose options are the fields of a config class; it builds the config when it is called.
+    """Returns a group whose options are the fields of a config class.
 
-    Names, types, defaults and help are those of the class. The word ``none`` stands for None.
+    The command receives a callable that creates the config. Names, types, defaults and help are those of the class.
+    The word ``none`` stands for None.
 
     Args:
         cls: :class:`HeadConfig` or :class:`ModelConfig`.
-        without: fields that are no options; the caller may pass them to the config.
-        none: values of options that stand for None, by name, besides the word.
+        without: fields that are not options; the command may pass them to the callable.
+        none: additional values that stand for None, by name of the option.
     """
     shown = [setting for setting in settings(cls) if setting.name not in without]
     special = none or {}

@@ -1,4 +1,4 @@
-"""Where results go: checked before any work is done."""
+"""Checks of output paths, which run before any computation."""
 
 from pathlib import Path
 
@@ -15,16 +15,16 @@ def make_folder(argument: str, path: Path) -> None:
 
 
 def check_output(
-    argument: str, path: Path, *inputs: Path | None, inputs_are: str = "those that are read", loss: str = "its content"
+    argument: str, path: Path, *inputs: Path | None, inputs_are: str = "the input files", loss: str = "its content"
 ) -> None:
-    """Checks that ``path`` can be the name of a result and is not a file that is read for it.
+    """Checks that ``path`` is a valid output file and is not one of the input files.
 
     Args:
-        argument: the option of the result.
-        path: the result.
-        inputs: the files that are read.
-        inputs_are: what the files are, for the error.
-        loss: what would be lost, for the error.
+        argument: the name of the argument, for the error message.
+        path: the output file.
+        inputs: the input files.
+        inputs_are: description of the input files, for the error message.
+        loss: description of what would be lost, for the error message.
 
     Raises:
         InputError: if ``path`` is a folder or one of ``inputs``.

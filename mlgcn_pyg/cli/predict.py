@@ -1,4 +1,4 @@
-"""``mlgcn predict``: the labels of images."""
+"""``mlgcn predict``: predicts the labels of images."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
@@ -26,14 +26,14 @@ def predict(
     model: ModelOptions,
     images: Annotated[
         list[Path],
-        typer.Argument(help="Images, and folders that are searched for images. Links to folders are skipped."),
+        typer.Argument(help="Images, and folders that are searched for images. Links to folders are not followed."),
     ],
     top_k: Annotated[
-        int | None, option("The k most likely labels (above --threshold, if it is given).", OUTPUT)
+        int | None, option("Predict the k most probable labels (above --threshold, if given).", OUTPUT)
     ] = None,
     threshold: Annotated[
         float | None,
-        option("Labels with a higher probability.", OUTPUT, show_default="the checkpoint's thresholds, or 0.5"),
+        option("Predict labels above this probability.", OUTPUT, show_default="the checkpoint's thresholds, or 0.5"),
     ] = None,
     format: Annotated[str, choice("table, jsonl or csv.", OUTPUT, FORMATS)] = "table",
     out: Annotated[Path | None, option("File for the predictions.", OUTPUT, show_default="standard output")] = None,
@@ -63,12 +63,12 @@ def predict(
 
 
 def _write(predictions: "Iterable[list[Prediction]]", paths: Sequence[Path], format: str, out: Path | None) -> int:
-    """Writes complete lines, batch by batch; returns how many images could not be read."""
+    """Writes the predictions batch by batch. Returns the number of images that could not be read."""
     header, write = line_writer(format, paths)
     done = broken = 0
     try:
         with open_output(out) as stream:
-            # lines on a terminal show the progress themselves
+            # no bar if the lines appear on a terminal
             hidden = out is None and stream.isatty()
             bar = nullcontext(_no_update) if hidden else console.progress_bar("predicting", len(paths))
             with bar as update:
@@ -90,4 +90,4 @@ def _write(predictions: "Iterable[list[Prediction]]", paths: Sequence[Path], for
 
 
 def _no_update(completed: float, note: str = "") -> None:
-    """The progress bar that is not shown."""
+    """Replaces the update of a progress bar that is not shown."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # this loads torch
 
 
 def table_line(prediction: "Prediction", width: int = 0) -> str:
-    """Returns ``dog.jpg  dog 0.981, person 0.702``: for people, one line per image."""
+    """Returns a line for people, such as ``dog.jpg  dog 0.981, person 0.702``."""
     text = ", ".join(f"{name} {probability:.3f}" for name, probability in prediction.labels) or "–"
     if prediction.error is not None:
         text = f"error: {prediction.error}"
@@ -39,13 +39,13 @@ def jsonl_line(prediction: "Prediction") -> str:
 
 
 def csv_lines(prediction: "Prediction") -> str:
-    """Returns ``image,label,probability,error``: one row per label; one row without a label if there is none."""
+    """Returns rows ``image,label,probability,error``: one per label, or one without a label if none is predicted."""
     rows: list[tuple[object, ...]] = [(prediction.image, name, _rounded(p), "") for name, p in prediction.labels]
     return _csv(rows or [(prediction.image, "", "", prediction.error or "")])
 
 
 def line_writer(format: str, paths: Sequence[Path]) -> tuple[str, Callable[["Prediction"], str]]:
-    """Returns the first line, and the function that writes a prediction."""
+    """Returns the header line and a function that formats a prediction."""
     if format == "csv":
         return _csv([("image", "label", "probability", "error")]), csv_lines
     if format == "jsonl":
@@ -56,7 +56,7 @@ def line_writer(format: str, paths: Sequence[Path]) -> tuple[str, Callable[["Pre
 
 @contextmanager
 def open_output(out: Path | None) -> Iterator[TextIO]:
-    """Standard output, or a stream to ``<out>.partial``, renamed ``out`` if the block ends without an error."""
+    """Opens standard output, or ``<out>.partial``, which is renamed to ``out`` if the block raises no error."""
     if out is None:
         with _standard_output() as stream:
             yield stream
@@ -72,7 +72,7 @@ def open_output(out: Path | None) -> Iterator[TextIO]:
 
 @contextmanager
 def _standard_output() -> Iterator[TextIO]:
-    """Standard output, whose reader may close it."""
+    """Opens standard output. Exits with code 1 if the reader of a pipe closes it."""
     try:
         yield sys.stdout
         sys.stdout.flush()
@@ -87,7 +87,7 @@ def _csv(rows: list[tuple[object, ...]]) -> str:
 
 def _csv_row(row: tuple[object, ...]) -> str:
     text = io.StringIO()
-    # names with characters of the line terminator are quoted; before Python 3.13 nothing else quotes "\r"
+    # before Python 3.13, "\r" is quoted only if it is part of the line terminator
     csv.writer(text, lineterminator="\r\n").writerow(row)
     return text.getvalue().removesuffix("\r\n") + "\n"
 
@@ -97,5 +97,5 @@ def _rounded(probability: float) -> float:
 
 
 def printable(name: str) -> str:
-    """Returns a name with control characters escaped: names may hold line breaks and terminal commands."""
+    """Escapes control characters in a file name, such as line breaks and terminal sequences."""
     return name if name.isprintable() else ascii(name)

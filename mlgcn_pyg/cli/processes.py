@@ -1,4 +1,4 @@
-"""Several processes of one run: the first to fail prints the error, the others end without a word."""
+"""Errors in runs with several processes: the first process that fails prints the error, the others print nothing."""
 
 import contextlib
 import os
@@ -15,9 +15,9 @@ from mlgcn_pyg.errors import printable_line
 if TYPE_CHECKING:
     from torch.distributed import TCPStore
 
-# counts, in the store that the processes share, those that have failed
+# key in the shared store; its value is the number of processes that have failed
 _KEY = f"mlgcn_pyg/refused/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}"
-PATIENCE = 5.0  # seconds that the processes of a run wait for each other at its end
+PATIENCE = 5.0  # seconds that failing processes wait for each other before they exit
 
 
 def print_error(text: str) -> None:
@@ -26,9 +26,9 @@ def print_error(text: str) -> None:
 
 
 def print_once(text: str) -> bool:
-    """Prints why the command fails, unless another process of the same run has printed its error.
+    """Prints an error, unless another process of the same run has printed one.
 
-    Returns whether this process has printed.
+    Returns True if this process has printed the error.
     """
     size = int(os.environ.get("WORLD_SIZE", 1))
     store = None if size == 1 else _shared_store()
@@ -41,9 +41,9 @@ def print_once(text: str) -> bool:
 
 
 def _shared_store() -> "TCPStore | None":
-    """The store by which the processes of a run found each other: the launcher's, or the first process's.
+    """Returns the store of the run, which is hosted by the launcher or by the first process.
 
-    None if it cannot be reached, or if the environment does not name it.
+    Returns None if the store cannot be reached, or if the environment does not specify it.
     """
     from torch.distributed import TCPStore
 
@@ -62,10 +62,10 @@ def _shared_store() -> "TCPStore | None":
 
 
 def _await_others(store: "TCPStore", size: int) -> None:
-    """Waits for other processes that fail as well: a launcher ends all of them when the first one leaves."""
+    """Waits for other failing processes, because a launcher terminates all of them when the first one exits."""
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # this process is leaving, with code 2
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # this process is about to exit with code 2
     end = time.monotonic() + PATIENCE
-    with contextlib.suppress(RuntimeError):  # the store's host has left
+    with contextlib.suppress(RuntimeError):  # the host of the store has exited
         while store.add(_KEY, 0) < size and time.monotonic() < end:
             time.sleep(0.05)

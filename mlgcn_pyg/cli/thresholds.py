@@ -1,4 +1,4 @@
-"""``mlgcn thresholds``: one threshold per label, fitted on validation features and stored in the checkpoint."""
+"""``mlgcn thresholds``: fits one threshold per label on validation features and stores them in the checkpoint."""
 
 import math
 from pathlib import Path
@@ -28,7 +28,7 @@ def thresholds(
     ] = MIN_POSITIVES,
     device: options.Device = "auto",
 ) -> None:
-    """Fit one threshold per label that maximises its F1, for mlgcn predict and evaluate --thresholds."""
+    """Fit one threshold per label that maximises its F1, for mlgcn predict and mlgcn evaluate --thresholds."""
     check_positive("min_positives", min_positives)
     from mlgcn_pyg.checkpoints import store_thresholds
     from mlgcn_pyg.evaluation import cross_fitted_f1, f1_per_label, fit_thresholds

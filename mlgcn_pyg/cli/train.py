@@ -1,4 +1,4 @@
-"""``mlgcn train``: backbone and head together, as in the paper (Sec. 4.2)."""
+"""``mlgcn train``: trains backbone and head together, as in the paper (Sec. 4.2)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ HEADS = ("mlgcn", "linear")
 
 @dataclass(frozen=True)
 class NetworkOptions:
-    """Backbone and head as the options describe them."""
+    """The options that describe backbone and head."""
 
     head: Annotated[str, choice("mlgcn, or linear: one linear layer, the baseline.", MODEL, HEADS)] = "mlgcn"
     hidden: options.Hidden = "1024"
@@ -39,7 +39,7 @@ class NetworkOptions:
     def build(
         self, data: "LabeledDataset", graph: "LabelGraph | None", seed: int
     ) -> "tuple[Backbone, MLGCNHead | LinearHead]":
-        """Returns backbone and head for the labels of ``data``; without a graph, one-hot labels and their own graph."""
+        """Returns backbone and head for the labels of ``data``. Without a graph, builds one with one-hot embeddings."""
         import torch
 
         from mlgcn_pyg.graph import LabelGraph
@@ -72,7 +72,7 @@ def train(
     network: NetworkOptions,
     image_size: options.ImageSize = "448",
     config: Callable[..., ModelConfig],
-    device: Annotated[str, choice("auto, cpu or cuda; several GPUs through torchrun.", TRAINING, DEVICES)] = "auto",
+    device: Annotated[str, choice("auto, cpu or cuda; use torchrun for several GPUs.", TRAINING, DEVICES)] = "auto",
     out: Annotated[Path, option("Folder for the state, the history and the networks last.pt and best.pt.", OUTPUT)],
     tensorboard: Annotated[bool, option("Write curves to OUT/tensorboard.", OUTPUT, "--tensorboard")] = False,
 ) -> None:

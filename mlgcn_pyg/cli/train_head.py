@@ -1,4 +1,4 @@
-"""``mlgcn train-head``: heads on cached features, seed by seed, in one table."""
+"""``mlgcn train-head``: trains heads on cached features with several seeds and prints one table."""
 
 import json
 from collections.abc import Callable
@@ -38,7 +38,7 @@ def train_head(
     stream: Annotated[
         bool | None,
         option(
-            "Read features in parts instead of loading them.",
+            "Read features in parts instead of loading all of them.",
             COMPUTATION,
             "--stream/--no-stream",
             show_default="depends on free memory",
@@ -48,7 +48,7 @@ def train_head(
     out: Annotated[Path, option("Folder for metrics.json, checkpoints and histories.", OUTPUT)],
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Train heads on cached features and print the paper's table: ML-GCN beside the linear baseline.
+    """Train heads on cached features and print the paper's table for ML-GCN and the linear baseline.
 
     The same command resumes an interrupted run.
     """
@@ -77,12 +77,12 @@ def train_head(
 
 
 def _run(runs: heads.HeadRuns, out: Path, overwrite: bool) -> dict[str, dict[str, Any]]:
-    """Fits the heads, writes them and returns their metrics, beside those of heads in ``out`` with the same setup."""
+    """Fits and writes the heads. Returns their metrics and those of earlier heads in ``out`` with the same setup."""
     from mlgcn_pyg.experiments.head_comparison import HEADS, describe_setup, summarize_heads
 
     setup = describe_setup(runs.train, runs.val, runs.config, runs.seeds)
     own = {kind: _own_setup(kind, runs) for kind in runs.kinds}
-    with locked_folder(out):  # locked until the results are beside the earlier ones
+    with locked_folder(out):  # locked until the results are written
         earlier = {} if overwrite else _earlier_results(out / "metrics.json", setup, own)
         fitted = _fit(runs, out, overwrite)
         if overwrite:
@@ -103,7 +103,7 @@ def _show(runs: heads.HeadRuns, results: dict[str, dict[str, Any]]) -> None:
 
 
 def _fit(runs: heads.HeadRuns, out: Path, overwrite: bool) -> "list[FittedHead]":
-    """Fits the heads and resumes an interrupted run in ``out``; ``overwrite`` discards one that does not match."""
+    """Fits the heads, or resumes an interrupted run in ``out``. ``overwrite`` discards a run that does not match."""
     folder = heads.unfinished_folder(out)
     try:
         if epochs := heads.unfinished_epochs(out, runs.kinds):
@@ -114,7 +114,7 @@ def _fit(runs: heads.HeadRuns, out: Path, overwrite: bool) -> "list[FittedHead]"
         console.note("Interrupted. Run the same command to resume.")
         raise
     except InputError as error:
-        if error.argument != "folder":  # of a different setup, or damaged
+        if error.argument != "folder":  # "folder": a different setup, or a damaged state
             raise
         if not overwrite:
             fix = ("give the options that it was started with, ", *OVERWRITE)
@@ -124,7 +124,7 @@ def _fit(runs: heads.HeadRuns, out: Path, overwrite: bool) -> "list[FittedHead]"
 
 
 def _own_setup(kind: str, runs: heads.HeadRuns) -> dict[str, Any]:
-    """What one kind of head depends on besides data and recipe, as JSON has it."""
+    """Returns the settings of one kind of head besides data and recipe, as JSON types."""
     if kind == "linear" or runs.graph is None:
         return {}
     graph = runs.graph
@@ -135,7 +135,7 @@ def _own_setup(kind: str, runs: heads.HeadRuns) -> dict[str, Any]:
 
 
 def _earlier_results(path: Path, setup: dict[str, Any], own: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The results in ``path``, which the new ones join; InputError if they have a different setup and would be lost."""
+    """Returns the results in ``path``. Raises an InputError if they have a different setup and would be lost."""
     if not path.is_file():
         if stray := heads.head_files(path.parent):
             raise InputError("out", "a new folder", f"heads without a metrics.json, such as {stray[0]}", OVERWRITE)
@@ -147,7 +147,7 @@ def _earlier_results(path: Path, setup: dict[str, Any], own: dict[str, dict[str,
             results[kind]["setup"] == own[kind] for kind in own if kind in results
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError("out", "a folder of train-head", f"a different file {path}", OVERWRITE[:2]) from error
+        raise InputError("out", "a folder written by train-head", f"a different file {path}", OVERWRITE[:2]) from error
     if not is_same:
         expected = "a new folder, or one of the same data, recipe and graph"
         raise InputError("out", expected, f"results of a different setup in {path}", OVERWRITE)

@@ -1,4 +1,4 @@
-"""Values of options, converted and checked."""
+"""Parses and checks the values of options."""
 
 from mlgcn_pyg.errors import InputError
 
@@ -28,16 +28,16 @@ def parse_widths(text: str) -> tuple[int, ...]:
 
 
 def parse_weights(text: str) -> str | None:
-    """Returns the file or name of a backbone's weights; None for the word ``none``, random weights."""
+    """Returns the file or name of the weights, or None (random weights) for the word ``none``."""
     return None if text == "none" else text
 
 
 def pick_device(name: str) -> str:
-    """Returns the name of a device that torch has; ``auto`` is CUDA if there is a GPU, else the CPU."""
+    """Returns the name of an available device. ``auto`` is CUDA if there is a GPU, else the CPU."""
     import torch
 
     if name in ("auto", "cuda") and torch.cuda.is_available():
-        return "cuda"  # nothing is put on the first GPU here: the process may use a different one
+        return "cuda"  # no tensor is created here, because this process may use a different GPU
     if name == "auto":
         return "cpu"
     try:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """A checkpoint, and the backbone that a head alone needs."""
+    """The options that describe a checkpoint and, for a head alone, its backbone."""
 
     checkpoint: Annotated[Path, option("A network, a head, or a linear export (.safetensors).", MODEL)]
     backbone: Annotated[
@@ -37,7 +37,7 @@ class ModelOptions:
         from mlgcn_pyg.prediction import open_model
 
         size = None if self.image_size is None else parse_image_size(self.image_size)
-        # torch reports downloads on standard output, which is for predictions
+        # torch reports downloads on standard output, which is reserved for predictions
         with redirect_stdout(sys.stderr), renamed_arguments(path="checkpoint"):
             return open_model(
                 self.checkpoint, backbone=self.backbone, weights=self.weights, pool=self.pool, image_size=size

@@ -24,7 +24,7 @@ def check_libraries() -> None:
         import networkx  # noqa: F401
     except ImportError as error:
         fix = 'pip install "mlgcn_pyg[plot]"'
-        raise InputError("ax", "matplotlib and networkx for plots", f"no {error.name}", fix) from error
+        raise InputError("plot", "matplotlib and networkx (extra 'plot')", f"no {error.name}", fix) from error
 
 
 def new_figure(width: float, height: float) -> "Figure":

@@ -111,7 +111,7 @@ def test_voc_is_fetched_and_verified(voc, server):
     output = run("data", "voc2007", "--root", voc, "--download")
     assert output.count("as published") == 2 and len(server.requests) == 2
     run("data", "voc2007", "--root", voc)
-    assert "the folder above VOCdevkit" in refused("data", "voc2007", "--root", voc / "VOCdevkit", "--download")
+    assert "the folder that contains VOCdevkit" in refused("data", "voc2007", "--root", voc / "VOCdevkit", "--download")
 
 
 def test_an_interrupted_fetch_says_so_and_the_same_command_goes_on(voc, server):
@@ -126,7 +126,7 @@ def test_what_is_missing_is_told_with_exit_code_1_and_fetched_again(voc, coco, s
     run("data", "voc2007", "--root", voc, "--download")
     (voc / "VOCdevkit/VOC2007/JPEGImages/test1.jpg").unlink()
     output = run("data", "voc2007", "--root", voc, code=1)
-    assert "different" in output and "test: 1 photographs missing, the first is" in output and "test1.jpg" in output
+    assert "different" in output and "test: images missing: 1 (first: " in output and "test1.jpg" in output
     assert run("data", "voc2007", "--root", voc, "--download").count("as published") == 2
     run("data", "coco2014", "--root", coco, "--download")
     path = coco / "annotations/instances_val2014.json"
@@ -135,7 +135,7 @@ def test_what_is_missing_is_told_with_exit_code_1_and_fetched_again(voc, coco, s
     output = run("data", "coco2014", "--root", coco, code=1)
     assert "val: 0 images with labels, 1 expected; 0 labels present, 1 expected" in output
     path.write_text(path.read_text()[:100])
-    assert "a whole JSON file" in refused("data", "coco2014", "--root", coco)
+    assert "a complete JSON file" in refused("data", "coco2014", "--root", coco)
 
 
 def test_published_sets_that_are_not_there(tmp_path):
@@ -228,7 +228,7 @@ def test_an_empty_data_set_and_options_of_another_are_refused(table, tmp_path):
     assert "--dataset: expected at least one image" in refused("data", "inspect", *empty)
     assert "--dataset: expected at least one image" in refused("graph", *empty, "--out", tmp_path / "g.pt")
     assert not (tmp_path / "g.pt").exists()
-    assert "--keep-empty: expected no value with --dataset table, found a value, which is for coco2014" in refused(
+    assert "--keep-empty: expected no value with --dataset table, found a value, valid for coco2014" in refused(
         *table, "--keep-empty"
     )
     assert "--difficult: expected no value with --dataset" in refused(*table, "--difficult", "positive")

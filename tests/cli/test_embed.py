@@ -91,7 +91,7 @@ def test_an_alias_that_would_not_be_used_is_refused(folder):
     aliases = ("--alias", "tvset=tv set")
     line = refused(*words, *aliases, "--alias", "Dog=tv")
     assert "--alias: expected one of the 2 labels, found 'Dog'; did you mean 'dog'?" in line
-    assert "found 'emu'; names of other labels belong in --alias-file" in refused(*words, *aliases, "--alias", "emu=tv")
+    assert "found 'emu'; pass names of other labels in --alias-file" in refused(*words, *aliases, "--alias", "emu=tv")
     run(*words, *aliases)
     again = ("embed", "--names", folder / "names.txt", "--embeddings", folder / "e.pt", "--out", folder / "f.pt")
     for more in (aliases, ("--alias-file", folder / "aliases.csv"), ("--oov", "zero")):
@@ -121,7 +121,7 @@ def test_no_result_replaces_a_file_that_it_is_made_of(folder, command, option, r
     words += ("--out", folder / "g.pt") if option == "plot" else ()
     for path in (folder / read, folder / "link"):
         line = refused(*words, f"--{option}", path)
-        assert f"{option}: expected a different file than those that are read" in line
+        assert f"{option}: expected a different file than the input files" in line
     assert (folder / read).read_bytes() == before and not (folder / "g.pt").exists()
 
 

@@ -118,12 +118,12 @@ def test_broken_images_are_reported_and_the_rest_go_on(made, tmp_path):
     words = ("predict", bad, good, tmp_path, "--checkpoint", made / "model.pt")
     output = run(*words, "--format", "jsonl", code=1)
     first, second = rows(output)
-    assert first["image"] == str(bad) and "an image that decodes" in first["error"] and "labels" not in first
+    assert first["image"] == str(bad) and "an image that can be decoded" in first["error"] and "labels" not in first
     assert second["image"] == str(good) and "error" not in second
     assert "1 of 2 images could not be read" in output
     run(*words, "--format", "csv", "--out", tmp_path / "p.csv", code=1)
     lines = list(csv.DictReader((tmp_path / "p.csv").open(encoding="utf-8")))
-    assert "decodes" in lines[0]["error"] and lines[0]["label"] == "" and lines[1]["error"] == ""
+    assert "can be decoded" in lines[0]["error"] and lines[0]["label"] == "" and lines[1]["error"] == ""
     assert f"{bad}  error: image: expected" in " ".join(run(*words, code=1).split("\n")).replace("   ", "  ")
     run("predict", bad, bad, "--checkpoint", made / "model.pt", "--batch-size", 1, code=1)
 
@@ -155,8 +155,8 @@ def test_refusals_of_predict_are_one_line_each(made, tmp_path):
     (tmp_path / "empty").mkdir()
     whole = ("--checkpoint", made / "model.pt")
     for words, message in [
-        ((tmp_path / "no.jpg", *whole), "files and folders that exist, found no"),
-        ((tmp_path / "empty", *whole), "a folder with images in it"),
+        ((tmp_path / "no.jpg", *whole), "files and folders that exist, found nothing at"),
+        ((tmp_path / "empty", *whole), "a folder that contains images"),
         ((photo, *whole, "--format", "xml"), "one of table, jsonl, csv"),
         ((photo, *whole, "--threshold", 1.5), "--threshold: expected a number in [0, 1]"),
         ((photo, *whole, "--top-k", 0), "--top-k: expected an integer ≥ 1"),
@@ -164,11 +164,11 @@ def test_refusals_of_predict_are_one_line_each(made, tmp_path):
         ((photo, *whole, "--num-workers", -1), "--num-workers: expected"),
         ((photo, *whole, "--out", tmp_path), "--out: expected a file name"),
         ((photo, *whole, "--backbone", "resnet18"), "the checkpoint holds its backbone"),
-        ((photo, *whole, "--image-size", 32), "as the head was trained on, found [32, 32]; use the same for both"),
+        ((photo, *whole, "--image-size", 32), "as in training, found [32, 32]; use the same for both"),
         ((photo, *whole, "--device", "tpu"), "--device: expected"),
         ((photo, "--checkpoint", photo), "plain tensors"),
         ((photo, "--checkpoint", made / "bare.pt"), "pass the --backbone and --weights that computed them"),
-        ((photo, "--checkpoint", head), "--weights: expected what computed the head's features"),
+        ((photo, "--checkpoint", head), "--weights: expected the weights that computed the features of the head"),
         ((photo, "--checkpoint", head, "--weights", weights, "--image-size", 64), "image_size [48, 48]"),
         ((photo, "--checkpoint", head, "--weights", weights, "--pool", "avg"), "features of pool max"),
         ((photo, "--checkpoint", head, "--weights", weights, "--backbone", "resnet18"), "a state dict of torchvision"),

@@ -51,4 +51,4 @@ def test_the_processes_of_one_that_cannot_go_on_end_without_a_traceback(tmp_path
     path.write_bytes(path.read_bytes()[:300])
     codes, said = together(*words(tmp_path, tmp_path / "run"))
     assert codes == [2, 2] and "Traceback" not in said, said
-    assert len(errors(said)) == 1 and f"an image that decodes, found {path}" in said
+    assert len(errors(said)) == 1 and f"an image that can be decoded, found {path}" in said

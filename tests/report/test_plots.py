@@ -141,5 +141,7 @@ assert plt.get_fignums() == [1] and plt.gcf() is mine and not mine.axes
 @pytest.mark.parametrize("plot", plots())
 def test_a_missing_library_is_named(plot, library, monkeypatch):
     monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(InputError, match=rf"ax: expected matplotlib and networkx .*, found no {library}; pip install"):
+    with pytest.raises(
+        InputError, match=rf"plot: expected matplotlib and networkx .*, found no {library}; pip install"
+    ):
         plot()
