@@ -1,9 +1,9 @@
-"""The feature file against other ways to store features: writing, loading, random batches; the overhead of extract.
+"""Compares feature files with other formats: writing, loading and random batches. Measures the overhead of extract.
 
-python benchmarks/cache_io.py [--quick] [--folder /where/the/disk/is] [--photos VOC_ROOT --weights mobilenet_v2.pth]
+python benchmarks/cache_io.py [--quick] [--folder FOLDER] [--photos VOC_ROOT --weights mobilenet_v2.pth]
 
-All writers write the same rows, in batches if the format allows it, and finish with the same flush (fsync). Files are
-read from the page cache, as when a head is trained a second time.
+All contenders write the same rows, in batches if the format supports it, and end with the same flush (fsync). Files are
+read from the page cache, as in repeated training of a head.
 """
 
 import os
@@ -36,7 +36,7 @@ def flushed(path: Path) -> None:
 
 
 def write_cache(path: Path, rows: np.ndarray) -> None:
-    """The cache's writer: allocation, rows in place, checksums, done map, final name."""
+    """Writes a feature file: allocation, rows, checksums, done map, rename."""
     count, width = rows.shape
     partial = path.with_suffix(".partial")
     ids, targets = [str(k) for k in range(count)], np.zeros((count, LABELS), np.int8)
@@ -50,7 +50,7 @@ def write_cache(path: Path, rows: np.ndarray) -> None:
 
 def write_memmap(path: Path, rows: np.ndarray) -> None:
     out = np.memmap(path, rows.dtype, "w+", shape=rows.shape)
-    flushed(path)  # as often as the cache's writer
+    flushed(path)  # as often as the writer of feature files
     for start in range(0, len(rows), BATCH):
         out[start : start + BATCH] = rows[start : start + BATCH]
     out.flush()
@@ -100,7 +100,7 @@ def loaders(folder: Path, shape: tuple[int, int]) -> dict[str, Callable[[], Tens
 
 
 def report(path: Path, what: str, seconds: dict, status: dict, size: float, best: str, floor: float | None) -> None:
-    """One row per contender; ``best`` is the rival to compare with, ``floor`` the least possible seconds."""
+    """Returns one row per contender. ``best`` is the rival to compare with, ``floor`` the minimum time in seconds."""
     rows = []
     for name, state in status.items():
         time = seconds.get(name, float("nan"))
@@ -233,7 +233,7 @@ def plot(path: Path) -> None:
 
 def main() -> None:
     parser = harness.options(__doc__)
-    parser.add_argument("--folder", default=None, help="where to write; default: the system's temporary folder")
+    parser.add_argument("--folder", default=None, help="folder for the files; default: the system's temporary folder")
     parser.add_argument("--photos", default=None, help="VOC root; default: generated scenes")
     parser.add_argument("--weights", default=None, help="MobileNetV2's state dict")
     parser.add_argument("--budget", type=float, default=30, help="seconds of rounds per question")

@@ -1,4 +1,4 @@
-"""A training step of the whole network: the ML-GCN head against nn.Linear on the same backbone, in the same loop.
+"""Compares training steps of the whole network with the ML-GCN head and with nn.Linear on the same backbone.
 
 python benchmarks/end_to_end.py [--quick] [--device cuda]
 """
@@ -24,7 +24,7 @@ QUICK = (("squeezenet1_1", 64, 4, "float32"),)
 
 
 def make_step(head: str, name: str, side: int, batch: int, precision: str, cpu: bool) -> Callable:
-    """Returns the trainer's step on images that are on the device; "backbone alone" has neither head nor loss."""
+    """Returns the trainer's step on images on the device. "backbone alone" has neither head nor loss."""
     torch.manual_seed(0)
     backbone = Backbone(name)
     heads = {
@@ -86,7 +86,7 @@ def plot(path) -> None:
 
     last = {}
     for r in harness.read(path):
-        precision = "float32" if r["precision"] == "no" else r["precision"]  # the name in earlier results
+        precision = "float32" if r["precision"] == "no" else r["precision"]  # name in the CSV file
         last[r["backbone"], r["side"], r["batch"], precision, r["contender"]] = r
     cells = list(dict.fromkeys(key[:4] for key in last))
     names = list(dict.fromkeys(key[4] for key in last))

@@ -1,9 +1,9 @@
-"""Building a label graph compared with SciPy's product of the targets with themselves, up to millions of labels.
+"""Compares building a label graph with SciPy's product of the targets with themselves, up to millions of labels.
 
-    python benchmarks/graph_build.py [--quick] [--data shared/data/coco2014/coco2014_multilabel.npz]
+    python benchmarks/graph_build.py [--quick] [--data coco2014_multilabel.npz]
 
-The large shapes are generated: labels drawn from a Zipf law with exponent 1, as many per image as the data set of that
-name has on average. Each contender runs in a process of its own, so that its peak memory is its own.
+The targets of the large shapes are generated. Labels are drawn from a Zipf distribution with exponent 1, with the mean
+number of labels per image of the data set. Each contender runs in a separate process, so that its peak memory can be measured.
 """
 
 import argparse
@@ -31,7 +31,7 @@ CONTENDERS = ("LabelGraph", "SciPy")
 
 
 def zipf_targets(images: int, labels: int, average: float) -> sp.csr_array:
-    """Sparse 0/1 targets with labels drawn from a Zipf law; repeated draws of a label in an image count once."""
+    """Returns sparse 0/1 targets with labels from a Zipf distribution. Repeated labels of an image count once."""
     rng = np.random.default_rng(0)
     cumulative = np.cumsum(1 / np.arange(1, labels + 1))
     lengths = rng.poisson(average - 1, images) + 1
@@ -69,7 +69,7 @@ def prove() -> None:
 
 
 def coco(args, path) -> None:
-    """Measures dense int8 targets to a graph, against SciPy's product of the same targets as CSR."""
+    """Measures building a graph from dense int8 targets, and SciPy's product of the same targets in CSR format."""
     dense = coco_targets(args.data)
     sparse = sp.csr_array(dense.astype(np.int32))
     contenders = {"LabelGraph": lambda: LabelGraph.from_targets(dense), "SciPy": lambda: sparse.T @ sparse}
@@ -114,7 +114,7 @@ def large(args, path) -> None:
         for name in CONTENDERS:
             words = [sys.executable, __file__, "--one", name, str(images), str(labels), str(average)]
             done = subprocess.run(words, capture_output=True, text=True, env=os.environ)
-            if done.returncode == -9:  # ended by the system, for memory
+            if done.returncode == -9:  # killed by the system because memory ran out
                 results[name] = {"status": "out of memory", "seconds": None, "peak": None, "count": None}
             elif done.returncode:
                 raise SystemExit(f"{name} failed on {shape_name}:\n{done.stderr}")
@@ -156,7 +156,7 @@ def plot(path: Path) -> None:
 
 def main() -> None:
     parser = harness.options(__doc__)
-    parser.add_argument("--data", default=None, help="archive with COCO's train_y; generated without it")
+    parser.add_argument("--data", default=None, help="archive with COCO's train_y; default: generated targets")
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     args = parser.parse_args()
     warnings.filterwarnings("ignore")

@@ -1,7 +1,8 @@
-"""Functions that the benchmarks share: fair timing, floors measured on the same machine, results as CSV.
+"""Functions for all benchmarks: timing, floors measured on the same machine, results as CSV.
 
-The contenders must agree. They are then warmed up and timed in turn, round by round, so that other load on the machine
-affects all of them equally. Medians are reported. "Out of memory" and "not supported" are results.
+The results of all contenders must agree. The contenders are then warmed up and timed in rounds, so that other load on
+the machine affects all of them equally. Medians are reported. "Out of memory" and "not supported" are recorded as
+results.
 """
 
 import argparse
@@ -98,7 +99,7 @@ def interleave(
     times = {name: [] for name in first}
     start, rounds, order = time.perf_counter(), 0, random.Random(0)
     while rounds < 3 or (time.perf_counter() - start < budget and rounds < max_rounds):
-        for name in order.sample(list(times), len(times)):  # no contender always runs after the same one
+        for name in order.sample(list(times), len(times)):  # a random order avoids effects of the previous contender
             if rounds < 1 or first[name] <= 10 * min(first.values()):
                 times[name].append(synchronized(contenders[name], device))
         rounds += 1
@@ -138,7 +139,7 @@ def results_file(script: str, device: str, quick: bool) -> Path:
 
 
 def append(path: Path, rows: list[dict]) -> None:
-    """Appends rows with the current time to a CSV file; a new file takes its columns from the first row."""
+    """Appends rows with the current time to a CSV file. The columns of a new file are those of the first row."""
     path.parent.mkdir(parents=True, exist_ok=True)
     now = datetime.datetime.now().isoformat(timespec="seconds")
     rows = [{"when": now} | row for row in rows]

@@ -1,4 +1,4 @@
-"""A training step of the head compared with the released order and a linear layer; scoring through the folded head.
+"""Compares a training step of the head with the released order of operations and a linear layer. Measures scoring.
 
 python benchmarks/head_step.py [--quick] [--device cuda]
 """
@@ -23,10 +23,10 @@ CONTENDERS = ("head", "released order", "linear")
 
 
 class ReleasedOrder(torch.nn.Module):
-    """Â(XW) in every layer, then all classifiers, then the logits: the order of the released code.
+    """The order of operations in the released code: Â(XW) in every layer, then all classifiers, then the logits.
 
-    Â is a dense matrix up to 1,000 labels, and CSR above, which the released code is not: it multiplies dense C×C
-    matrices in every step, and at 9,605 labels would take minutes.
+    Â is a dense matrix for up to 1,000 labels, and a CSR matrix for more. The released code always multiplies dense
+    C × C matrices, which would take minutes per step at 9,605 labels.
     """
 
     def __init__(self, graph: LabelGraph, head: MLGCNHead):
@@ -70,7 +70,7 @@ def make_step(name: str, labels: int, batch: int, features: int, device: str) ->
     }
     module = modules[name]().to(device)
     options = {"lr": 1e-3, "momentum": 0.9, "weight_decay": 1e-4}
-    # the released code steps with plain SGD; a fused one is as free to the linear layer as to us
+    # the released code uses plain SGD; the linear layer uses the same fused SGD as the head
     optimizer = torch.optim.SGD(module.parameters(), **options, fused=name != "released order")
     x = torch.randn(batch, features, device=device)
     targets = (torch.rand(batch, labels, device=device) < 0.03).float()
@@ -151,7 +151,7 @@ def training(args, path) -> None:
 
 
 def scoring(args, path) -> None:
-    """Measures a pass over a validation set through ``to_linear()``, folding included, against ``nn.Linear``."""
+    """Measures a pass over a validation set with ``to_linear()``, including folding, and with ``nn.Linear``."""
     images, features = (2_000, 256) if args.quick else (40_137, FEATURES)
     x = torch.randn(images, features, device=args.device)
     head = make_step("head", 80, 32, features, args.device)[0]

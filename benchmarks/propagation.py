@@ -1,4 +1,4 @@
-"""Propagation kernels compared with each other, torch.sparse and PyG's EdgeIndex, from 20 labels to a million.
+"""Compares propagation kernels with each other, torch.sparse and PyG's EdgeIndex, from 20 labels to a million.
 
 python benchmarks/propagation.py [--quick] [--device cuda] [--labels 80 500] [--dtypes float32 bfloat16]
 """
@@ -100,7 +100,7 @@ def measure(cell: Cell, device: str, budget: float, bandwidth: float) -> list[di
     harness.agree(results, TOLERANCE[cell.x.dtype], "bag")
     results.clear()
     seconds, status = harness.interleave(contenders, device, budget)
-    # the least traffic: features read and result written once, in each direction that is computed
+    # minimum traffic: features read once and result written once, in each computed direction
     passes = {"none": 1, "x": 2, "all": 3}[cell.gradients]
     floor = passes * 2 * cell.x.numel() * cell.x.element_size() / bandwidth
     single = {name: seconds[name] for name in KERNELS if name in seconds}
@@ -179,7 +179,7 @@ def main() -> None:
 
 
 def verdict(rows: list[dict]) -> str:
-    """Prints how good the choice of auto was (C ≥ 80), and how much two measurements of one kernel differ."""
+    """Returns a text on the selection of auto (C ≥ 80) and on the difference between two measurements of one kernel."""
     time = {(cell_of(r), r["contender"]): float(r["ms"]) for r in rows if r["ms"]}
     chosen, noise = [1.0], [1.0]
     for (key, name), ms in time.items():

@@ -1,4 +1,4 @@
-"""Retraining a head on cached features of COCO's shape, against the usual loop and against no cache.
+"""Compares retraining a head on cached features of COCO's shape with the usual loop and with running the backbone.
 
 python benchmarks/retraining.py [--quick] [--device cuda]
 """
@@ -31,7 +31,7 @@ CONFIG = HeadConfig(batch_size=BATCH)
 
 
 class H5Rows(Dataset):
-    """One image per item, as usually written: each worker opens the file."""
+    """A typical data set with one image per item. Each worker opens the file."""
 
     def __init__(self, path: Path):
         self.path, self.file = path, None
@@ -47,7 +47,7 @@ class H5Rows(Dataset):
 
 
 class Data:
-    """Generated features like those of a max-pooled ResNet: non-negative, about 1."""
+    """Generated features, non-negative and of order 1 like those of a max-pooled ResNet."""
 
     def __init__(self, folder: Path, images: int, width: int):
         generator = torch.Generator().manual_seed(0)
@@ -75,7 +75,7 @@ def new_step(heads: list[MLGCNHead], source: ResidentRows) -> TrainingStep:
 
 
 def endless(make: Callable[[int], Iterator]) -> Iterator:
-    """Yields the batches of epoch after epoch."""
+    """Yields the batches of consecutive epochs."""
     return itertools.chain.from_iterable(make(epoch) for epoch in itertools.count(1))
 
 
@@ -92,7 +92,7 @@ def drive(steps: int, rows: Iterator, engine: TrainingStep) -> None:
 
 
 def usual_step(head: MLGCNHead, device: str) -> tuple[torch.nn.Module, Callable]:
-    """Returns the released order with torch's SGD, for batches of a data loader."""
+    """Returns the released order of operations with torch's SGD, for batches of a DataLoader."""
     module = ReleasedOrder(head.base_graph(), head).to(device)
     options = {"lr": CONFIG.lr, "momentum": CONFIG.momentum, "weight_decay": CONFIG.weight_decay}
     optimizer = torch.optim.SGD(module.parameters(), **options)
@@ -152,7 +152,7 @@ def report(path: Path, rows: list[dict]) -> None:
 
 
 def rows_of(what: str, seconds: dict, status: dict, own: str, scale: float, floor: float, note: str) -> list[dict]:
-    """Returns one row per contender; the ratio is the best rival's time over the contender's."""
+    """Returns one row per contender. The ratio is the time of the best rival divided by that of the contender."""
     best = min((time for name, time in seconds.items() if name != own), default=float("nan")) * scale
     nan = float("nan")
     return [row(what, n, status[n], seconds.get(n, nan) * scale, best, floor, note) for n in status]

@@ -206,8 +206,8 @@ def test_a_different_backbone_is_refused(backbone, tmp_path):
     loaded = load_checkpoint(tmp_path / "h.pt")
     for other, message in [
         (Backbone("squeezenet1_1", pool="avg"), "weights_sha256"),
-        (Backbone("squeezenet1_1", pool="max"), "features of pool avg, .*found max"),
-        (Backbone("resnet18"), "features of backbone squeezenet1_1"),
+        (Backbone("squeezenet1_1", pool="max"), "features with pool avg, .*found max"),
+        (Backbone("resnet18"), "features with backbone squeezenet1_1"),
         (Backbone("mobilenet_v3_small"), "width 512, as the head requires, found 576"),
     ]:
         with pytest.raises(InputError, match=message):

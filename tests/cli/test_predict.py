@@ -170,7 +170,7 @@ def test_refusals_of_predict_are_one_line_each(made, tmp_path):
         ((photo, "--checkpoint", made / "bare.pt"), "pass the --backbone and --weights that computed them"),
         ((photo, "--checkpoint", head), "--weights: expected the weights that computed the features of the head"),
         ((photo, "--checkpoint", head, "--weights", weights, "--image-size", 64), "image_size [48, 48]"),
-        ((photo, "--checkpoint", head, "--weights", weights, "--pool", "avg"), "features of pool max"),
+        ((photo, "--checkpoint", head, "--weights", weights, "--pool", "avg"), "features with pool max"),
         ((photo, "--checkpoint", head, "--weights", weights, "--backbone", "resnet18"), "a state dict of torchvision"),
     ]:
         assert message in refused("predict", *words), words

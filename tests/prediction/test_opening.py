@@ -37,7 +37,7 @@ def test_a_size_that_is_not_square(made):
         ("bare.pt", {}, "backbone", "the backbone that computed the features of the head"),
         ("head.pt", {}, "weights", "the weights that computed the features of the head"),
         ("head.pt", {"weights": "weights.pth", "image_size": 64}, "image_size", "image_size [48, 48]"),
-        ("head.pt", {"weights": "weights.pth", "pool": "avg"}, "backbone", "features of pool max"),
+        ("head.pt", {"weights": "weights.pth", "pool": "avg"}, "backbone", "features with pool max"),
         ("head.pt", {"weights": "weights.pth", "backbone": "resnet18"}, "weights", "a state dict of torchvision"),
         ("bare.pt", {"weights": "weights.pth", "backbone": "squeezenet1_1", "image_size": 1}, "image_size", "a size"),
     ],
