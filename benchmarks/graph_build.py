@@ -2,8 +2,9 @@
 
     python benchmarks/graph_build.py [--quick] [--data coco2014_multilabel.npz]
 
-The targets of the large shapes are generated. Labels are drawn from a Zipf distribution with exponent 1, with the mean
-number of labels per image of the data set. Each contender runs in a separate process, so that its peak memory can be measured.
+The targets of the large shapes are generated. Labels are drawn from a Zipf distribution with exponent 1, with the
+mean number of labels per image of the data set. Each contender runs in a separate process, so that its peak memory
+can be measured.
 """
 
 import argparse
