@@ -56,7 +56,7 @@ def test_given_labels_that_look_the_same_are_refused(tmp_path):
 def test_columns_are_labels_in_their_normal_form(tmp_path):
     data = table(tmp_path, f"\u200bimage,{DECOMPOSED},traffic  light\na.jpg,0,1\n", label_names=["traffic\u00a0light"])
     assert data.label_names == ("traffic light",) and data.targets.tolist() == [[1]]
-    with pytest.raises(InputError, match="path: expected columns of different names, found .*cafe.u0301"):
+    with pytest.raises(InputError, match="path: expected unique column names, found .*cafe.u0301"):
         table(tmp_path, f"image,{DECOMPOSED},{COMPOSED}\na.jpg,1,0\n")
 
 

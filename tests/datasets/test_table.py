@@ -344,7 +344,7 @@ def test_names_that_look_the_same_are_one_label_and_said_once(photos):
     assert ready.label_names[0] == "traffic light" and ready.targets[0].tolist() == [1, 0, 1]
     one_hot = csv(photos, "image ,cafe\u0301\na.png,1\n")
     assert TableDataset(one_hot, photos, label_names=["caf\u00e9"]).targets.tolist() == [[1]]
-    with pytest.raises(InputError, match="columns of different names"):
+    with pytest.raises(InputError, match="unique column names"):
         TableDataset(csv(photos, "image,cafe\u0301,caf\u00e9\na.png,1,0\n"), photos)
 
 
