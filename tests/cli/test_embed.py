@@ -96,7 +96,7 @@ def test_an_alias_that_would_not_be_used_is_refused(folder):
     again = ("embed", "--names", folder / "names.txt", "--embeddings", folder / "e.pt", "--out", folder / "f.pt")
     for more in (aliases, ("--alias-file", folder / "aliases.csv"), ("--oov", "zero")):
         line = refused(*again, *more)
-        assert "--embeddings: expected word vectors for --alias, --alias-file and --oov" in line
+        assert "--embeddings: expected word vectors for --alias, --alias-file, --oov" in line
     assert not (folder / "f.pt").exists()
     run(*again)
 

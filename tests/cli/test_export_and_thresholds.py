@@ -157,7 +157,7 @@ def test_refusals_of_export(made, tmp_path):
     whole = ("export", "--checkpoint", made / "model.pt")
     assert "one of linear, onnx, torch, model" in refused(*whole, "--format", "tflite", "--out", tmp_path / "x")
     assert "a file name, found the folder" in refused(*whole, "--format", "linear", "--out", tmp_path)
-    assert "holds its backbone" in refused(*whole, "--format", "torch", "--out", tmp_path / "x", "--pool", "avg")
+    assert "contains its backbone" in refused(*whole, "--format", "torch", "--out", tmp_path / "x", "--pool", "avg")
     assert not list(tmp_path.iterdir())
 
 

@@ -163,7 +163,7 @@ def test_refusals_of_predict_are_one_line_each(made, tmp_path):
         ((photo, *whole, "--batch-size", 0), "--batch-size: expected"),
         ((photo, *whole, "--num-workers", -1), "--num-workers: expected"),
         ((photo, *whole, "--out", tmp_path), "--out: expected a file name"),
-        ((photo, *whole, "--backbone", "resnet18"), "the checkpoint holds its backbone"),
+        ((photo, *whole, "--backbone", "resnet18"), "the checkpoint contains its backbone"),
         ((photo, *whole, "--image-size", 32), "as in training, found [32, 32]; use the same for both"),
         ((photo, *whole, "--device", "tpu"), "--device: expected"),
         ((photo, "--checkpoint", photo), "plain tensors"),
