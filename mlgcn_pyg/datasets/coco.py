@@ -83,14 +83,14 @@ class COCO(LabeledImages):
 
 
 class COCO2014(COCO):
-    """COCO 2014 through ``annotations/instances_{train,val}2014.json``; see :class:`COCO`.
+    """COCO 2014, read from ``annotations/instances_{train,val}2014.json``; see :class:`COCO`.
 
     The official files have 82,783 train images, of which 82,081 have an object, and 40,504 val images, of which 40,137
-    have an object; see :data:`COCO_COUNTS`. Reading the 604,907 annotations of train takes seconds, and a small
-    multiple of the file's size in memory.
+    have an object; see :data:`COCO_COUNTS`. Reading the 604,907 annotations of train takes seconds, and needs
+    a few times the size of the file in memory.
 
     Args:
-        root: the folder that holds ``annotations``, ``train2014`` and ``val2014``.
+        root: the folder that contains ``annotations``, ``train2014`` and ``val2014``.
         split: ``"train"`` or ``"val"``.
         transform: PIL image → tensor.
         keep_empty: if True, keeps images without objects.
