@@ -1,6 +1,6 @@
 """The options that describe label embeddings, declared once for ``mlgcn graph`` and ``mlgcn embed``."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from mlgcn_pyg.cli import console
 from mlgcn_pyg.cli.options import DATA, choice, from_dataclass, option
 from mlgcn_pyg.errors import Argument, InputError, renamed_arguments
+from mlgcn_pyg.text import normal_form
 
 if TYPE_CHECKING:  # these load torch
     from mlgcn_pyg.graph import LabelEmbeddings
@@ -83,7 +84,7 @@ def _parse_aliases(pairs: Sequence[str], label_names: Sequence[str]) -> dict[str
     aliases: dict[str, str] = {}
     names = {*label_names, *(name.lower() for name in label_names)}
     for pair in pairs:
-        name, sign, words = (part.strip() for part in pair.partition("="))
+        name, sign, words = _split_alias(pair, names)
         if not (sign and name and words):
             raise InputError("alias", "label=words, such as 'tvmonitor=tv monitor'", repr(pair))
         if name not in names:
@@ -93,3 +94,11 @@ def _parse_aliases(pairs: Sequence[str], label_names: Sequence[str]) -> dict[str
             raise InputError("alias", f"one of the {len(label_names)} labels", repr(name), fix)
         aliases[name] = words
     return aliases
+
+
+def _split_alias(pair: str, names: Collection[str]) -> tuple[str, str, str]:
+    """Returns label, ``=`` and words; if there are several ``=``, those of a label's name are no separators."""
+    places = [place for place, character in enumerate(pair) if character == "="]
+    of_labels = [place for place in places if normal_form(pair[:place]) in names]
+    place = (of_labels or places or [len(pair)])[0]
+    return normal_form(pair[:place]), pair[place : place + 1], normal_form(pair[place + 1 :])

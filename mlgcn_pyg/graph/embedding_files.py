@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checks import check_choice, check_count, check_text
+from mlgcn_pyg.checks import check_choice, check_count
 from mlgcn_pyg.errors import Argument, InputError, first_line, renamed_arguments
 from mlgcn_pyg.graph.embeddings import LabelEmbeddings
 from mlgcn_pyg.graph.spelling import nearest_spellings
 from mlgcn_pyg.graph.vectors import embeddings_format, read_vectors, read_words
-from mlgcn_pyg.graph.words import ALIASES, label_words
+from mlgcn_pyg.graph.words import ALIASES, label_words, normal_aliases
 from mlgcn_pyg.labels import normal_label_names
 from mlgcn_pyg.regular_files import existing_file
 from mlgcn_pyg.released.pickles import as_array, read_array_pickle
@@ -54,7 +54,8 @@ def label_embeddings(
             * ``"mlgcn"``: a file written by :meth:`LabelEmbeddings.save`;
             * ``"auto"``: detected from the file (:func:`~mlgcn_pyg.graph.embeddings_format`).
 
-        aliases: maps label names without a vector to words. The case of these words is kept.
+        aliases: maps label names without a vector to words, which are separated by blanks. Their case is kept, and
+            a word may be a phrase such as ``New_York`` or ``/c/en/dog``.
         oov: how to treat an out-of-vocabulary word, which has no vector. ``"error"`` raises an error. ``"zero"`` uses
             the zero vector. ``"random"`` draws a vector from a normal distribution, scaled to the mean square of the
             known vectors. The draw depends only on ``seed`` and the word.
@@ -99,6 +100,7 @@ def _mean_vectors(
     source: dict[str, Any],
 ) -> LabelEmbeddings:
     """Computes embeddings from a file of word vectors. Records aliases and unknown words in ``source``."""
+    aliases = normal_aliases(aliases)
     words = _words_of_labels(names, aliases)
     wanted = {word for parts in words.values() for word in parts}
     vectors, width = read_vectors(path, wanted, format)
@@ -119,10 +121,6 @@ def _mean_vectors(
 
 
 def _words_of_labels(names: Sequence[str], aliases: Mapping[str, str]) -> dict[str, list[str]]:
-    if not isinstance(aliases, Mapping):
-        raise InputError("aliases", "a dict from label names to words", type(aliases).__name__)
-    for alias in aliases.values():
-        check_text("aliases", alias)
     words = {name: label_words(name, aliases) for name in names}
     if empty := [name for name, parts in words.items() if not parts]:
         raise InputError("label_names", "names with at least one word", repr(empty[0]))
@@ -167,7 +165,7 @@ def _unknown_words(unknown: Sequence[str], path: Path, format: str) -> InputErro
         "a vector for every word of the labels",
         f"none for {', '.join(described)} in {path}",
         fix=[
-            "map the labels to words that have one, as in ",
+            "map the labels to words that have one and that no other label has, as in ",
             Argument("aliases", {"tvmonitor": "tv monitor"}),
             ", or pass ",
             Argument("oov", "zero"),

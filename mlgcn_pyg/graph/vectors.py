@@ -1,26 +1,27 @@
 """Reads files of word vectors as a stream: only the vectors of the requested words are parsed and kept."""
 
 import gzip
-import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 import numpy as np
 
 from mlgcn_pyg.errors import Fix, InputError, first_line
+from mlgcn_pyg.graph.text_vectors import SPACES, Entry, text_entries
+from mlgcn_pyg.text import normal_form
 
 READY_FORMATS = ("npy", "pickle", "mlgcn")  # formats of precomputed label embeddings, not of word vectors
 
 CHUNK = 1 << 20
 LONGEST = 1 << 16  # the largest number of bytes in a word, and of numbers in a vector
 LINE = 1 << 22  # the largest number of bytes in a line; a few MB of gzip can expand to a line that fills the memory
-NUMBER = re.compile(rb"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
 ARCHIVES = (b"PK\x03\x04", b"BZh", b"\xfd7zXZ\0", b"7z\xbc\xaf\x27\x1c")
 FASTTEXT_MODEL = (793712314).to_bytes(4, "little")
 
-Entry = tuple[int, bytes, bytes]  # its number (from 1), the word, and the unparsed vector
 BinaryFile = BinaryIO | gzip.GzipFile
 T = TypeVar("T")
 
@@ -30,13 +31,16 @@ def read_vectors(path: Path, wanted: Iterable[str], format: str) -> tuple[dict[s
 
     Args:
         path: a file in the format of GloVe, word2vec or fastText (``.vec``), optionally compressed by gzip.
-        wanted: the words to look up.
-        format: ``"text"`` for lines of ``word v_1 … v_F``, with or without a header line ``count width``. A word may
-            contain spaces, as a few words of glove.840B do, but may not end in a space and a number. ``"binary"`` for
-            the format of word2vec: a header line ``count width``, then words and little-endian float32 numbers.
+        wanted: the words to look up, in their normal form.
+        format: ``"text"`` for lines of ``word v_1 … v_F``, with or without a header line ``count width``, or for a
+            table whose columns are separated by tabs, commas or semicolons, with or without a line of column names. A
+            word may contain spaces, as a few words of glove.840B do, but may not end in a separator and a number.
+            ``"binary"`` for the format of word2vec: a header line ``count width``, then words and little-endian
+            float32 numbers.
 
     Returns:
-        A dict from the words that are in the file to their vectors (F,) float32, and F.
+        A dict from the words that are in the file to their vectors (F,) float32, and F. A word that is not in the file
+        as it is requested may be there in another form, whose normal form it is.
 
     Raises:
         InputError: if the file is truncated, has lines of different widths, or does not agree with its header; if
@@ -44,10 +48,13 @@ def read_vectors(path: Path, wanted: Iterable[str], format: str) -> tuple[dict[s
     """
     keys = {word.encode(): word for word in wanted}
     vectors: dict[str, np.ndarray] = {}
+    other_forms: dict[str, np.ndarray] = {}
     width = 0
     for number, key, raw in entries(path, format):
         width = width or (len(raw) // 4 if format == "binary" else raw.count(b" ") + 1)
         if key not in keys:
+            if not key.isascii() and (form := normal_form(key.decode(errors="replace")).encode()) in keys:
+                other_forms.setdefault(keys[form], _numbers(path, number, raw, format))
             continue
         vector = _numbers(path, number, raw, format)
         word = keys[key]
@@ -56,7 +63,7 @@ def read_vectors(path: Path, wanted: Iterable[str], format: str) -> tuple[dict[s
         vectors[word] = vector
     if not width:
         raise _file_error(path, "words and their vectors", "none")
-    return vectors, width
+    return other_forms | vectors, width
 
 
 def read_words(path: Path, format: str) -> Iterator[str]:
@@ -106,8 +113,14 @@ def entries(path: Path, format: str) -> Iterator[Entry]:
 
 
 def _text_entries(path: Path, file: BinaryFile) -> Iterator[Entry]:
-    header: tuple[int, int] | None = None
-    width = number = 0
+    lines = _lines(path, file)
+    first = list(islice(lines, 1))
+    header = _header(first[0]) if first else None
+    yield from text_entries(lines if header else chain(first, lines), partial(_file_error, path), header)
+
+
+def _lines(path: Path, file: BinaryFile) -> Iterator[bytes]:
+    """Yields the lines of a text file without the blanks at their ends; fastText ends its lines with a space."""
     for k, line in enumerate(iter(lambda: file.readline(LINE), b"")):
         line = line if k else _start(path, line)
         if len(line) == LINE:
@@ -115,33 +128,7 @@ def _text_entries(path: Path, file: BinaryFile) -> Iterator[Entry]:
         if not line.endswith(b"\n"):
             fix = "download it again; if it is complete, add a newline to its last line"
             raise _file_error(path, "a newline at the end", f"a file truncated in line {k + 1}", fix)
-        line = line.rstrip()  # fastText ends its lines with a space
-        if k == 0:
-            if header := _header(line):
-                width = header[1]
-                continue
-            width = line.count(b" ")
-        number += 1
-        spaces = line.count(b" ")
-        word, raw = _split(line, spaces, width)
-        if spaces < width or not width or (spaces > width and NUMBER.fullmatch(word.rpartition(b" ")[2])):
-            numbers = f"{width} numbers" if width else "at least one number"
-            raise _file_error(path, f"a word and {numbers} in every line", f"{spaces} in line {k + 1}")
-        yield number, word, raw
-    if header and number != header[0]:
-        raise _file_error(path, f"the {header[0]} words that the first line announces", number)
-
-
-def _split(line: bytes, spaces: int, width: int) -> tuple[bytes, bytes]:
-    """Splits a line into the word and the last ``width`` numbers.
-
-    A few words of glove.840B contain spaces, such as ``. . .``.
-    """
-    if spaces <= width:  # the usual case, for which this is faster
-        word, _, raw = line.partition(b" ")
-        return word, raw
-    word, *numbers = line.rsplit(b" ", width)
-    return word, b" ".join(numbers)
+        yield line.rstrip()
 
 
 def _binary_entries(path: Path, file: BinaryFile) -> Iterator[Entry]:
@@ -188,7 +175,7 @@ def _header(line: bytes) -> tuple[int, int] | None:
 def _is_text(rest: bytes, width: int) -> bool:
     """Returns whether the bytes after a header begin like ``word 0.1 0.2``; the word may contain spaces."""
     line, end, _ = rest.partition(b"\n")
-    fields = line.split()[1:]
+    fields = line.translate(SPACES).split()[1:]
     try:
         return bool([float(k) for k in (fields[-width:] if end else fields)[:3]]) or not rest
     except ValueError:

@@ -6,8 +6,10 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from mlgcn_pyg.checks import check_text
 from mlgcn_pyg.errors import InputError, first_line
 from mlgcn_pyg.regular_files import existing_file
+from mlgcn_pyg.text import normal_form
 
 # label names of VOC that word-vector files do not contain, and the words to look up instead
 ALIASES: dict[str, str] = {"diningtable": "dining table", "pottedplant": "potted plant", "tvmonitor": "tv monitor"}
@@ -16,17 +18,40 @@ SEPARATORS = re.compile(r"[\s_\-/]+")
 
 
 def label_words(name: str, aliases: Mapping[str, str] = ALIASES) -> list[str]:
-    """Returns the words of a label's name, split at whitespace, ``_``, ``-`` and ``/``.
+    """Returns the words of a label's name, split at whitespace, ``_``, ``-`` and ``/``, in their normal form.
 
     Args:
         name: the label's name; it is converted to lower case, as in GloVe's vocabulary.
-        aliases: maps a label name, as it is or in lower case, to words. The case of these words is kept.
+        aliases: maps a label name, as it is or in lower case, to words. They are split at blanks only, and their case
+            is kept, so that a word may be a phrase such as ``New_York``, ``x-ray`` or ``/c/en/dog``.
 
-    >>> label_words("Traffic_light"), label_words("pottedplant"), label_words("tv", {"tv": "TV"})
-    (['traffic', 'light'], ['potted', 'plant'], ['TV'])
+    >>> label_words("Traffic_light"), label_words("pottedplant"), label_words("tv", {"tv": "TV-set"})
+    (['traffic', 'light'], ['potted', 'plant'], ['TV-set'])
     """
-    words = aliases.get(name, aliases.get(name.lower(), name.lower()))
-    return [word for word in SEPARATORS.split(words) if word]
+    name = normal_form(name)
+    words = aliases.get(name, aliases.get(name.lower()))
+    if words is not None:
+        return normal_form(words).split()
+    return [word for word in SEPARATORS.split(normal_form(name.lower())) if word]
+
+
+def normal_aliases(aliases: Mapping[str, str]) -> dict[str, str]:
+    """Returns aliases with the names of the labels and their words in their normal form.
+
+    Raises:
+        InputError: if ``aliases`` is not a dict of strings, or contains a label in two forms with different words.
+
+    >>> normal_aliases({"New\u00a0York": "New_York"})
+    {'New York': 'New_York'}
+    """
+    if not isinstance(aliases, Mapping):
+        raise InputError("aliases", "a dict from label names to words", type(aliases).__name__)
+    normal: dict[str, str] = {}
+    for name, words in aliases.items():
+        form, words = normal_form(check_text("aliases", name)), normal_form(check_text("aliases", words))
+        if normal.setdefault(form, words) != words:
+            raise InputError("aliases", "each label once", f"{form!r} as {normal[form]!r} and {words!r}")
+    return normal
 
 
 def read_aliases(path: str | Path) -> dict[str, str]:
@@ -57,11 +82,12 @@ def read_aliases(path: str | Path) -> dict[str, str]:
         raise InputError("path", expected, f"{path} ({first_line(error)})") from error
     table: dict[str, str] = {}
     for label, words in pairs:
-        if not (isinstance(words, str) and label.strip() and words.strip()):
+        name = normal_form(label)
+        if not (isinstance(words, str) and name and normal_form(words)):
             raise InputError("path", "a label and its words", f"{label!r}: {words!r} in {path}")
-        if label.strip() in table:
-            raise InputError("path", "each label once", f"{label.strip()!r} twice in {path}")
-        table[label.strip()] = words.strip()
+        if name in table:
+            raise InputError("path", "each label once", f"{name!r} twice in {path}")
+        table[name] = normal_form(words)
     return table
 
 

@@ -149,3 +149,11 @@ def test_a_released_checkpoint_becomes_files_of_this_package(tmp_path):
         *words, "--tau", 0.6, "--out", tmp_path / "other"
     )
     assert not (tmp_path / "other").exists()
+
+
+def test_an_alias_of_a_label_with_an_equals_sign(tmp_path):
+    (tmp_path / "v.txt").write_text("carbon 1 2\nx-ray 3 4\n")
+    (tmp_path / "n.txt").write_text("C=C\nR\u00f6ntgen\n", encoding="utf-8")
+    files = "--names", tmp_path / "n.txt", "--embeddings", tmp_path / "v.txt", "--out", tmp_path / "e.pt"
+    run("embed", *files, "--alias", "C=C=carbon", "--alias", "Ro\u0308ntgen = x-ray")
+    assert LabelEmbeddings.load(tmp_path / "e.pt").x.tolist() == [[1, 2], [3, 4]]

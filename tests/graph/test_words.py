@@ -8,7 +8,7 @@ def test_words_of_label_names():
     assert label_words("Hair-drier/dryer  old_one") == ["hair", "drier", "dryer", "old", "one"]
     assert label_words("TVmonitor") == ["tv", "monitor"]  # the table's names in any case
     assert label_words("crème brûlée") == ["crème", "brûlée"]
-    assert label_words("dog", {"dog": "New_York"}) == ["New", "York"]  # an alias keeps its case
+    assert label_words("dog", {"dog": "New_York"}) == ["New_York"]  # split at blanks only, the case is kept
 
 
 def test_alias_files(tmp_path):
