@@ -5,20 +5,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from mlgcn_pyg.checks import check_choice
+from mlgcn_pyg.checks import check_choice, check_positive
 from mlgcn_pyg.cli.options import DATA, choice, from_dataclass, option
 from mlgcn_pyg.errors import Argument, InputError, renamed_arguments
 
 if TYPE_CHECKING:  # these load torch
-    from mlgcn_pyg.datasets import COCO2014, VOC2007, TableDataset
+    from mlgcn_pyg.datasets import COCO, VOC2007, TableDataset
 
-KINDS = ("voc2007", "coco2014", "table")
+KINDS = ("voc2007", "coco2014", "coco", "table")
 DIFFICULT = ("unknown", "positive")
-# options for one kind of data set, and their default values
-OWNERS = {"labels": ("table", None), "difficult": ("voc2007", "unknown"), "keep_empty": ("coco2014", False)}
+# options for some kinds of data sets, and their default values
+OWNERS: dict[str, tuple[tuple[str, ...], object]] = {
+    "labels": (("table",), None),
+    "difficult": (("voc2007",), "unknown"),
+    "annotations": (("coco",), None),
+    "keep_empty": (("coco2014", "coco"), False),
+}
 
 Split = Annotated[
-    str | None, option("voc2007: trainval, test, …; coco2014: train, val; table: a value of its column 'split'.", DATA)
+    str | None,
+    option(
+        "voc2007: trainval, test, …; coco2014: train, val; coco: train2017, …; table: a value of its column 'split'.",
+        DATA,
+    ),
+]
+Annotations = Annotated[
+    Path | None, option("coco: the annotation file.", DATA, show_default="annotations/instances_SPLIT.json in --root")
 ]
 Labels = Annotated[Path | None, option("table: the file of labels (CSV or Parquet).", DATA)]
 ImageColumn = Annotated[str, option("table: the column of image files.", DATA)]
@@ -32,8 +44,13 @@ Separator = Annotated[str, option("table: the separator of label names.", DATA)]
 class DatasetOptions:
     """The options that describe a data set."""
 
-    dataset: Annotated[str, choice("voc2007 (or its layout), coco2014, or table (CSV or Parquet).", DATA, KINDS)]
-    root: Annotated[Path, option("Folder of VOCdevkit, of COCO's annotations, or of the table's images.", DATA)]
+    dataset: Annotated[
+        str, choice("voc2007 (or its layout), coco2014, coco (its format), or table (CSV or Parquet).", DATA, KINDS)
+    ]
+    root: Annotated[
+        Path,
+        option("Folder of VOCdevkit, of COCO's annotations, or of the images of --annotations or of a table.", DATA),
+    ]
     split: Split = None
     labels: Labels = None
     image_column: ImageColumn = "image"
@@ -42,37 +59,61 @@ class DatasetOptions:
     difficult: Annotated[str, choice("voc2007: difficult objects count as unknown or positive.", DATA, DIFFICULT)] = (
         "unknown"
     )
-    keep_empty: Annotated[bool, option("coco2014: keep images without objects.", DATA, "--keep-empty")] = False
+    keep_empty: Annotated[bool, option("coco2014, coco: keep images without objects.", DATA, "--keep-empty")] = False
+    annotations: Annotations = None
+    max_bytes: Annotated[int, option("Limit on the memory of labels.", DATA, show_default="4 GiB")] = 1 << 32
 
     def open(
         self, transform: Callable | None = None, label_names: Sequence[str] | None = None
-    ) -> "COCO2014 | VOC2007 | TableDataset":
+    ) -> "COCO | VOC2007 | TableDataset":
         """Returns the data set. Raises an InputError if it has no images."""
         from mlgcn_pyg.datasets import COCO2014, VOC2007
 
         check_choice("dataset", self.dataset, KINDS)
+        check_positive("max_bytes", self.max_bytes)
         self._check_unused()
-        data: COCO2014 | VOC2007 | TableDataset
+        data: COCO | VOC2007 | TableDataset
+        limit = {"max_bytes": self.max_bytes}
         if self.dataset == "table":
             data = self._open_table(transform, label_names)
         elif self.dataset == "voc2007":
-            data = VOC2007(self.root, self._split("trainval or test"), transform, difficult=self.difficult)
+            data = VOC2007(self.root, self._split("trainval or test"), transform, difficult=self.difficult, **limit)
+        elif self.dataset == "coco":
+            data = self._open_coco(transform)
         else:
-            data = COCO2014(self.root, self._split("train or val"), transform, keep_empty=self.keep_empty)
+            data = COCO2014(self.root, self._split("train or val"), transform, keep_empty=self.keep_empty, **limit)
         if not len(data):
             place = f"none in {self.root}" + (f", split {self.split}" if self.split else "")
             raise InputError("dataset", "at least one image", place)
         return data
 
     def _check_unused(self) -> None:
-        for name, (kind, default) in OWNERS.items():
-            if getattr(self, name) != default and self.dataset != kind:
-                raise InputError(name, f"no value with --dataset {self.dataset}", f"a value, valid for {kind} only")
+        for name, (kinds, default) in OWNERS.items():
+            if getattr(self, name) != default and self.dataset not in kinds:
+                found = f"a value, valid for {' and '.join(kinds)} only"
+                raise InputError(name, f"no value with --dataset {self.dataset}", found)
 
     def _split(self, known: str) -> str:
         if self.split is None:
             raise InputError("split", f"a split such as {known}", "none", ("give ", Argument("split")))
         return self.split
+
+    def _open_coco(self, transform: Callable | None) -> "COCO":
+        """Opens ``--annotations``, or else the annotations of a split in COCO's folders."""
+        from mlgcn_pyg.datasets import COCO
+        from mlgcn_pyg.datasets.coco import annotations_of
+
+        if self.annotations is None:
+            split = self._split("train2017, or the file of annotations")
+            annotations, images = annotations_of(self.root, split), self.root / split
+        elif self.split is not None:
+            raise InputError("split", "no value with a file of annotations", self.split)
+        else:
+            annotations, images = self.annotations, self.root
+            named = self.root / annotations.stem.removeprefix("instances_")  # COCO's folder of these images
+            images = named if named.is_dir() else self.root
+        with renamed_arguments(image_root="root"):
+            return COCO(annotations, images, transform, keep_empty=self.keep_empty, max_bytes=self.max_bytes)
 
     def _open_table(self, transform: Callable | None, label_names: Sequence[str] | None) -> "TableDataset":
         from mlgcn_pyg.datasets import TableDataset
@@ -89,6 +130,7 @@ class DatasetOptions:
                 split=self.split,
                 label_names=label_names,
                 transform=transform,
+                max_bytes=self.max_bytes,
             )
 
 
