@@ -1,7 +1,7 @@
 """The options that describe a data set, declared once for all commands that open one."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -86,6 +86,12 @@ class DatasetOptions:
             place = f"none in {self.root}" + (f", split {self.split}" if self.split else "")
             raise InputError("dataset", "at least one image", place)
         return data
+
+    def for_validation(self, split: str | None, labels: Path | None) -> "DatasetOptions":
+        """Returns the options of the data set to validate on: a different split, or a second file of labels."""
+        if self.dataset == "coco":
+            return replace(self, split=split, annotations=labels)
+        return replace(self, split=split, labels=labels or self.labels)
 
     def _check_unused(self) -> None:
         for name, (kinds, default) in OWNERS.items():

@@ -4,7 +4,16 @@ from pathlib import Path
 from typing import Annotated
 
 from mlgcn_pyg.cli import console
-from mlgcn_pyg.cli.dataset_options import KINDS, DatasetOptions, ImageColumn, Labels, LabelsColumn, Separator, Split
+from mlgcn_pyg.cli.dataset_options import (
+    KINDS,
+    Annotations,
+    DatasetOptions,
+    ImageColumn,
+    Labels,
+    LabelsColumn,
+    Separator,
+    Split,
+)
 from mlgcn_pyg.cli.embedding_options import EMBEDDINGS, EmbeddingOptions
 from mlgcn_pyg.cli.label_names import read_label_names
 from mlgcn_pyg.cli.options import DATA, OUTPUT, choice, option, takes
@@ -19,7 +28,7 @@ def embed(
     how: EmbeddingOptions,
     names: Annotated[Path | None, option("Text file of label names, one per line.", DATA)] = None,
     dataset: Annotated[
-        str | None, choice("Use the labels of a data set instead: voc2007, coco2014 or table.", DATA, KINDS)
+        str | None, choice("Use the labels of a data set instead: voc2007, coco2014, coco or table.", DATA, KINDS)
     ] = None,
     root: Annotated[Path, option("Folder of the data set, as in mlgcn graph.", DATA)] = Path(),
     split: Split = None,
@@ -27,14 +36,17 @@ def embed(
     image_column: ImageColumn = "image",
     labels_column: LabelsColumn = None,
     separator: Separator = ";",
+    annotations: Annotations = None,
     out: Annotated[Path, option("Output file (.pt) for mlgcn graph --embeddings.", OUTPUT)],
 ) -> None:
     """Write label embeddings and a record of their source."""
-    check_output("out", out, embeddings, names, how.alias_file, labels)
+    check_output("out", out, embeddings, names, how.alias_file, labels, annotations)
     if names is not None and dataset is None:
         label_names = read_label_names(names)
     elif dataset is not None and names is None:
-        options = DatasetOptions(dataset, root, split, labels, image_column, labels_column, separator)
+        options = DatasetOptions(
+            dataset, root, split, labels, image_column, labels_column, separator, annotations=annotations
+        )
         label_names = tuple(options.open().label_names)
     else:
         fix = ("give ", Argument("names"), " or ", Argument("dataset"))

@@ -35,7 +35,7 @@ def graph(
     """Build a label graph from training annotations. No image is opened."""
     from mlgcn_pyg.graph import LabelGraph
 
-    inputs = embeddings, how.alias_file, data.labels
+    inputs = embeddings, how.alias_file, data.labels, data.annotations
     check_output("out", out, *inputs)
     if plot is not None:
         check_output("plot", plot, *inputs)

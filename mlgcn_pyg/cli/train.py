@@ -1,7 +1,7 @@
 """``mlgcn train``: trains backbone and head together, as in the paper (Sec. 4.2)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -65,7 +65,7 @@ def train(
     *,
     data: DatasetOptions,
     val_split: Annotated[str | None, option("Split to validate on.", DATA)] = None,
-    val_labels: Annotated[Path | None, option("table: a second file of labels, to validate on.", DATA)] = None,
+    val_labels: Annotated[Path | None, option("table, coco: a second file of labels, to validate on.", DATA)] = None,
     graph: Annotated[
         Path | None, option("Label graph (mlgcn graph).", DATA, show_default="from the training labels, one-hot")
     ] = None,
@@ -88,7 +88,7 @@ def train(
     train_set = data.open(train_transform(size), None if label_graph is None else label_graph.label_names)
     val_set = None
     if val_split is not None or val_labels is not None:
-        validation = replace(data, split=val_split, labels=val_labels or data.labels)
+        validation = data.for_validation(val_split, val_labels)
         val_set = validation.open(eval_transform(size), train_set.label_names)
     _warn_of_absent_labels(train_set)
     make_folder("out", out)

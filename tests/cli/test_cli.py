@@ -193,7 +193,7 @@ def test_refusals_are_one_line_each(made, tmp_path):
     table = [
         (("graph", *voc, "--split", "val", "--out", tmp_path / "g"), "--split: expected one of test, train"),
         (("graph", *voc, "--out", tmp_path / "g"), "--split: expected a split such as trainval"),
-        (("graph", "--dataset", "coco", "--root", made, "--out", tmp_path / "g"), "one of voc2007, coco2014, table"),
+        (("graph", "--dataset", "x", "--root", made, "--out", tmp_path / "g"), "one of voc2007, coco2014, coco, table"),
         (
             ("graph", *voc, "--split", "train", "--out", tmp_path / "g", "--tau", 0),
             "--tau: expected a number in (0, 1]",

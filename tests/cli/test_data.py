@@ -228,8 +228,9 @@ def test_an_empty_data_set_and_options_of_another_are_refused(table, tmp_path):
     assert "--dataset: expected at least one image" in refused("data", "inspect", *empty)
     assert "--dataset: expected at least one image" in refused("graph", *empty, "--out", tmp_path / "g.pt")
     assert not (tmp_path / "g.pt").exists()
-    assert "--keep-empty: expected no value with --dataset table, found a value, valid for coco2014" in refused(
-        *table, "--keep-empty"
+    assert (
+        "--keep-empty: expected no value with --dataset table, found a value, valid for coco2014 and coco only"
+        in refused(*table, "--keep-empty")
     )
     assert "--difficult: expected no value with --dataset" in refused(*table, "--difficult", "positive")
     coco = ("data", "inspect", "--dataset", "coco2014", "--root", tmp_path)
@@ -238,6 +239,36 @@ def test_an_empty_data_set_and_options_of_another_are_refused(table, tmp_path):
     assert "--num-workers: expected an integer ≥ 0" in refused(*table, "--num-workers", -1)
     assert "--rare: expected an integer ≥ 0" in refused(*table, "--rare", -1)
     assert "--pairs: expected an integer ≥ 0" in refused(*table, "--pairs", -1)
+
+
+def test_annotations_in_cocos_format_of_any_year_and_place(tmp_path):
+    made = write_instances(tmp_path, "val", {3: "a.jpg", 7: "b.jpg"}, [(3, 1), (7, 2)], {1: "dog", 2: "cat"})
+    path = made.rename(tmp_path / "annotations/instances_train2017.json")
+    for folder in (tmp_path / "train2017", tmp_path / "photos"):
+        folder.mkdir()
+        for name in ("a.jpg", "b.jpg"):
+            Image.new("RGB", (32, 32)).save(folder / name)
+    plain = ("data", "inspect", "--dataset", "coco", "--root")
+    inspect = ("data", "inspect", "--dataset", "coco", "--json", "--root")
+    for words in (
+        (tmp_path, "--split", "train2017"),
+        (tmp_path, "--annotations", path),  # the folder of its images is named like it
+        (tmp_path / "train2017", "--annotations", path),
+        (tmp_path / "photos", "--annotations", shutil.copy(path, tmp_path / "any name.json")),
+    ):
+        content = json.loads(result_of(*inspect, *words).stdout)
+        assert content["positives"] == {"cat": 1, "dog": 1} and content["broken"] == {}
+    assert "2 images" in run(
+        "graph", "--dataset", "coco", "--root", tmp_path, "--split", "train2017", "--out", tmp_path / "g"
+    )
+    assert "--split: expected a split such as train2017, or the file of annotations" in refused(*plain, tmp_path)
+    assert "--split: expected no value" in refused(*plain, tmp_path, "--annotations", path, "--split", "x")
+    assert "--annotations: expected a file that exists" in refused(*plain, tmp_path, "--split", "val2017")
+    assert "--annotations: expected no value with --dataset table" in refused(
+        "data", "inspect", "--dataset", "table", "--root", tmp_path, "--annotations", path
+    )
+    small = refused(*plain, tmp_path, "--split", "train2017", "--max-bytes", 3)
+    assert "--annotations: expected targets of at most 0.0 MiB" in small and "pass --max-bytes 4" in small
 
 
 def test_ctrl_c_while_extracting_is_one_line_and_the_next_run_goes_on(coco, server, monkeypatch):
