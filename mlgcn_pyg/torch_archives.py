@@ -56,7 +56,7 @@ def read_archive(file: BinaryIO) -> Archive:
     members = {info.filename.removeprefix(folder): _read_member(file, info) for info in infos}
     stored = members.pop(DIGEST, None)
     if stored is not None and stored.tobytes().decode("ascii") != _digest(members):
-        raise UnpicklingError("its numbers are not those that were saved")
+        raise UnpicklingError("the checksum does not match")
     if members.get("byteorder", np.frombuffer(b"little", np.uint8)).tobytes() != b"little":
         raise UnpicklingError("numbers of a big-endian machine")
     return Archive(folder, members, size)
@@ -78,7 +78,7 @@ def _read_member(file: BinaryIO, info: zipfile.ZipInfo) -> np.ndarray:
     if len(data) < info.file_size:
         raise EOFError("the file is truncated")
     if info.CRC and zlib.crc32(data.data) != info.CRC:  # torch.save writes 0 if it is told not to compute it
-        raise UnpicklingError("its numbers are not those that were saved")
+        raise UnpicklingError("the checksum does not match")
     return data
 
 

@@ -75,7 +75,7 @@ def _on_backbone(
 
 
 def _missing(argument: str, path: str | Path) -> InputError:
-    fix: Fix = ["pass the ", Argument("backbone"), " and ", Argument("weights"), " that computed its features"]
+    fix: Fix = ["pass the ", Argument("backbone"), " and ", Argument("weights"), " that computed them"]
     return InputError(argument, f"the {argument} that computed the features of the head", f"none in {path}", fix)
 
 
