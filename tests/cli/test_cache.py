@@ -48,7 +48,7 @@ def test_again_is_nothing_to_do_and_another_key_is_refused(scenes, cache):
     assert FeatureCache(cache).meta["dtype"] == "float32"
 
 
-def test_ctrl_c_says_how_to_go_on(scenes, tmp_path, cache):
+def test_ctrl_c_reports_how_to_resume(scenes, tmp_path, cache):
     out, slow = tmp_path / "c.h5", ("--backbone", "resnet34", "--views", 10)
     process = subprocess.Popen(
         [sys.executable, "-m", "mlgcn_pyg", *map(str, words(scenes, out, *slow))],
@@ -174,7 +174,7 @@ def small_file(path, value=1.0, names=("a",), ids=("x", "y"), **options):
     return FeatureCache.from_arrays(path, features, targets, names, ids=ids, **options).path
 
 
-def test_json_is_json_whatever_comes_out(tmp_path):
+def test_json_output_is_valid_json_for_errors_too(tmp_path):
     (tmp_path / "text.h5").write_text("no")
     for command in ("info", "verify", "repair", "head"):
         for path in (tmp_path / "none.h5", tmp_path / "text.h5", tmp_path, f"{tmp_path}/no*"):
@@ -185,7 +185,7 @@ def test_json_is_json_whatever_comes_out(tmp_path):
 
 
 @pytest.mark.filterwarnings("error")
-def test_json_of_numbers_that_json_has_no_word_for(tmp_path):
+def test_json_of_numbers_that_json_cannot_represent(tmp_path):
     path = small_file(tmp_path / "f.h5", 3e38, dtype="float32")  # the norm is more than float32 can hold
     (first, second) = json.loads(run("cache", "head", path, "--json"))
     assert first["norm"] == pytest.approx(3e38 * 3**0.5) and second["norm"] == pytest.approx(0.75**0.5, abs=1e-4)

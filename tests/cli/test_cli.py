@@ -76,7 +76,7 @@ def test_version_and_help():
         assert "--help" in run(command, "--help")
 
 
-def test_the_demo_names_the_devices_that_it_takes(tmp_path):
+def test_the_demo_lists_its_devices(tmp_path):
     assert "cuda:1" not in run("demo", "--help") and "cuda:1" in run("predict", "--help")
     assert "one of auto, cpu, cuda" in refused("demo", "--out", tmp_path / "d", "--device", "cuda:1")
 
@@ -137,7 +137,7 @@ def test_heads_trained_one_by_one_stand_beside_each_other(made, tmp_path):
     assert both == one
 
 
-def test_results_of_another_setup_are_not_lost(made, tmp_path):
+def test_results_of_a_different_setup_are_not_overwritten(made, tmp_path):
     run(*train_words(made, tmp_path, "--head", "linear"))
     before = (tmp_path / "metrics.json").read_text()
     line = refused(*train_words(made, tmp_path, "--head", "mlgcn", "--lr", 0.5))
@@ -147,7 +147,7 @@ def test_results_of_another_setup_are_not_lost(made, tmp_path):
     assert list(json.loads((tmp_path / "metrics.json").read_text())["heads"]) == ["mlgcn"]
 
 
-def test_a_table_goes_the_same_way(scenes, tmp_path):
+def test_a_table_gives_the_same_results(scenes, tmp_path):
     data = Scenes(tmp_path / "s", 12)
     rows = [";".join(n for n, y in zip(data.label_names, row, strict=True) if y == 1) for row in data.targets.tolist()]
     lines = [f"{path.name},{names}" for path, names in zip(data.image_paths, rows, strict=True)]
@@ -341,7 +341,7 @@ def test_learned_edges_from_the_command_line(made, tmp_path):
     assert "weighting 'paper'" in refused(*words, "--graph", tmp_path / "b.pt")
 
 
-def test_files_of_others_are_never_taken_away(made, tmp_path):
+def test_files_of_other_programs_are_not_removed(made, tmp_path):
     (tmp_path / "resnet-seed0.pt").touch()
     run(*train_words(made, tmp_path, "--head", "linear"))
     run(*train_words(made, tmp_path, "--head", "linear", "--lr", 0.5, "--overwrite"))

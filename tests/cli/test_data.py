@@ -114,7 +114,7 @@ def test_voc_is_fetched_and_verified(voc, server):
     assert "the folder that contains VOCdevkit" in refused("data", "voc2007", "--root", voc / "VOCdevkit", "--download")
 
 
-def test_an_interrupted_fetch_says_so_and_the_same_command_goes_on(voc, server):
+def test_an_interrupted_download_is_reported_and_the_same_command_resumes(voc, server):
     server.cut["/VOCtrainval.tar"] = 2000
     assert "run again to resume the download" in refused("data", "voc2007", "--root", voc, "--download")
     assert "expected a folder with VOCdevkit/VOC2007" in refused("data", "voc2007", "--root", voc)
@@ -122,7 +122,7 @@ def test_an_interrupted_fetch_says_so_and_the_same_command_goes_on(voc, server):
     assert server.requests[1] == ("/VOCtrainval.tar", "bytes=2000-")
 
 
-def test_what_is_missing_is_told_with_exit_code_1_and_fetched_again(voc, coco, server):
+def test_missing_files_give_exit_code_1_and_are_downloaded_again(voc, coco, server):
     run("data", "voc2007", "--root", voc, "--download")
     (voc / "VOCdevkit/VOC2007/JPEGImages/test1.jpg").unlink()
     output = run("data", "voc2007", "--root", voc, code=1)
@@ -138,7 +138,7 @@ def test_what_is_missing_is_told_with_exit_code_1_and_fetched_again(voc, coco, s
     assert "a complete JSON file" in refused("data", "coco2014", "--root", coco)
 
 
-def test_published_sets_that_are_not_there(tmp_path):
+def test_missing_published_data_sets(tmp_path):
     assert "no file" in refused("data", "coco2014", "--root", tmp_path)
     assert "--split: expected one of train, val" in refused("data", "coco2014", "--root", tmp_path, "--split", "test")
     assert "--split: expected one of trainval, test" in refused("data", "voc2007", "--root", tmp_path, "--split", "val")
@@ -154,7 +154,7 @@ def table(tmp_path):
     return ("data", "inspect", "--dataset", "table", "--root", tmp_path, "--labels", tmp_path / "t.csv")
 
 
-def test_inspect_tells_what_there_is(table):
+def test_inspect_prints_statistics(table):
     output = run(*table, "--rare", 3)
     assert "4 images, 3 labels, 0 unknown targets" in output
     assert "Labels per image: 1.500 (images by number of labels: 1: 2, 2: 2)" in output
@@ -189,7 +189,7 @@ def test_broken_and_missing_photographs_end_with_1(table, tmp_path, workers):
     assert result.exit_code == 1 and list(json.loads(result.stdout)["broken"]) == ["3.png"]
 
 
-def test_thousands_of_missing_photographs_do_not_bury_the_rest(tmp_path):
+def test_a_long_list_of_missing_images_is_shortened(tmp_path):
     (tmp_path / "t.csv").write_text("image,sea\n" + "".join(f"{n:03d}.png,1\n" for n in range(100)))
     words = ("data", "inspect", "--dataset", "table", "--root", tmp_path, "--labels", tmp_path / "t.csv", "--no-decode")
     output = run(*words, code=1)
@@ -297,7 +297,7 @@ def test_an_archive_that_leads_out_of_its_folder_is_one_line(coco, server, tmp_p
     assert [path.name for path in coco.iterdir()] == ["evil.zip"]
 
 
-def test_the_options_of_a_data_set_are_said_once():
+def test_options_of_a_data_set_are_declared_once():
     parameters = {name: get_command(app).commands[name].params for name in ("graph",)}
     parameters["inspect"] = get_command(app).commands["data"].commands["inspect"].params
     shared = {"dataset", "root", "split", "labels", "image_column", "labels_column", "separator"}

@@ -112,7 +112,7 @@ def test_columns_are_straight_where_letters_are_wide(made, tmp_path, monkeypatch
     assert len(lines) == 3
 
 
-def test_broken_images_are_reported_and_the_rest_go_on(made, tmp_path):
+def test_broken_images_are_reported_and_the_others_are_predicted(made, tmp_path):
     good, bad = made / "photos" / "a.JPG", tmp_path / "bad.jpg"
     bad.write_bytes(good.read_bytes()[:200])
     words = ("predict", bad, good, tmp_path, "--checkpoint", made / "model.pt")
@@ -189,7 +189,7 @@ def test_the_program_writes_results_to_stdout_and_all_else_to_stderr(made, tmp_p
     assert "1 of 6 images could not be read" in done.stderr and r"bad\n.jpg'" in done.stdout
 
 
-def test_a_download_is_told_on_stderr(made, monkeypatch, tmp_path):
+def test_a_download_is_reported_on_stderr(made, monkeypatch, tmp_path):
     def no_network(*args, **kwargs):
         raise OSError("no network")
 
@@ -200,7 +200,7 @@ def test_a_download_is_told_on_stderr(made, monkeypatch, tmp_path):
     assert result.exit_code == 2 and "Downloading" in result.stderr and result.stdout == ""
 
 
-def test_a_reader_that_stops_reading_is_no_traceback(made, tmp_path):
+def test_a_closed_pipe_gives_no_traceback(made, tmp_path):
     for k in range(200):
         os.link(made / "photos" / "a.JPG", tmp_path / f"{k}.jpg")
     words = [sys.executable, "-m", "mlgcn_pyg", "predict", tmp_path, "--checkpoint", made / "model.pt"]

@@ -30,7 +30,7 @@ def errors(said):
     return [line for line in said.splitlines() if line.startswith("mlgcn: error:")]
 
 
-def test_all_refuse_and_one_says_why(tmp_path):
+def test_one_of_several_failing_processes_prints_the_error(tmp_path):
     codes, said = together("evaluate", "--checkpoint", tmp_path / "no.pt", "--cache", tmp_path / "no.h5")
     assert codes == [2, 2] and len(errors(said)) == 1 and "no.h5" in said
     codes, said = together("evaluate", "--chekpoint", "a.pt")
@@ -38,7 +38,7 @@ def test_all_refuse_and_one_says_why(tmp_path):
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-def test_one_that_refuses_alone_is_heard(tmp_path, rank):
+def test_the_error_of_a_single_process_is_printed(tmp_path, rank):
     codes, said = together("evaluate", "--checkpoint", tmp_path, "--cache", tmp_path / "no.h5", ranks=[rank])
     assert codes == [2] and len(errors(said)) == 1
 

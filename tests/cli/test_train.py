@@ -127,7 +127,7 @@ def test_a_graph_of_other_labels_and_a_label_without_positives(scenes, tmp_path)
 
 
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_stopped_by_a_signal_it_says_how_to_go_on(scenes, tmp_path, number, code):
+def test_a_signal_reports_how_to_resume(scenes, tmp_path, number, code):
     out = tmp_path / "run"
     command = [sys.executable, "-m", "mlgcn_pyg", *map(str, words(scenes, out, "--epochs", 500, "--image-size", 96))]
     env = os.environ | {"OMP_NUM_THREADS": "1"}

@@ -95,7 +95,7 @@ def test_an_interrupted_run_of_other_arguments_is_refused_and_kept(made, tmp_pat
     assert not (tmp_path / "unfinished").exists()
 
 
-def test_an_interrupted_overwrite_goes_on_too(made, tmp_path, monkeypatch):
+def test_an_interrupted_overwrite_resumes(made, tmp_path, monkeypatch):
     run(*words(made, tmp_path, "--weight-decay", 0.5))
     before = files(tmp_path)
     with monkeypatch.context() as patch:
