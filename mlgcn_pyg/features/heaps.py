@@ -13,6 +13,8 @@ from typing import Any
 import h5py
 
 from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.features.layout import has_part
+from mlgcn_pyg.regular_files import open_file
 
 SIGNATURE = b"GCOL\x01\0\0\0"
 OBJECT_HEADER = struct.Struct("<HHIQ")  # index, references, reserved, size
@@ -28,27 +30,29 @@ def check_heaps(file: Any, path: Path) -> None:
     Raises:
         InputError: if a heap is damaged.
     """
-    features = file.get("features")
+    features = file["features"] if has_part(file, "features") else None
     if not isinstance(features, h5py.Dataset):
         return  # not a feature file
     rows_start = features.id.get_offset() or 0
     rows_stop = rows_start + features.id.get_storage_size() if rows_start else 0
-    with open(path, "rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    with open_file("path", path) as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
         for start, stop in ((0, rows_start), (rows_stop, len(data))):
-            position = data.find(SIGNATURE, start, stop)
+            position, end = data.find(SIGNATURE, start, stop), 0
             while position >= 0:
-                if not _is_intact(data, position):
+                # a heap within a heap is damage; to follow each of them would take quadratic time
+                if position < end or not (end := _end_if_intact(data, position)):
                     raise InputError("path", "strings that can be read", f"damaged strings in {path}")
                 position = data.find(SIGNATURE, position + 8, stop)
 
 
-def _is_intact(data: mmap.mmap, position: int) -> bool:
+def _end_if_intact(data: mmap.mmap, position: int) -> int:
+    """Returns the end of a heap; 0 if the heap is damaged."""
     end = position + int.from_bytes(data[position + 8 : position + 16], "little")
     position += 16
     while position + OBJECT_HEADER.size <= min(end, len(data)):
         index, _, _, size = OBJECT_HEADER.unpack_from(data, position)
         step = OBJECT_HEADER.size + -(-size // 8) * 8 if index else size
         if not step:
-            return False
+            return 0
         position += step
-    return position <= end <= len(data)
+    return end if position <= end <= len(data) else 0

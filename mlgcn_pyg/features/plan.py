@@ -18,6 +18,7 @@ from mlgcn_pyg.features.shards import shard_rows
 from mlgcn_pyg.features.writer import FeatureWriter, merge
 from mlgcn_pyg.files import check_file_name, partial_path
 from mlgcn_pyg.locks import locked
+from mlgcn_pyg.regular_files import open_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +140,7 @@ class Plan:
         except NewerFormat:
             raise
         except InputError as error:
-            with open(self.partial, "rb") as file:
+            with open_file("path", self.partial) as file:
                 start = file.read(8)
             if start not in (b"", bytes(len(start)), b"\x89HDF\r\n\x1a\n"):
                 found = f"a different file, {self.partial}"

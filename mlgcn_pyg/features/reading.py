@@ -11,12 +11,12 @@ import numpy as np
 from mlgcn_pyg.checks import check_targets
 from mlgcn_pyg.errors import Argument, InputError, first_line, renamed_arguments
 from mlgcn_pyg.features.format import FORMAT, VERSION
-from mlgcn_pyg.features.header import Contents, header_digest, num_batches
+from mlgcn_pyg.features.header import Contents, header_digest
 from mlgcn_pyg.features.heaps import check_heaps
+from mlgcn_pyg.features.layout import PARTS, check_sizes, check_storage, has_part, read_texts
 from mlgcn_pyg.labels import check_label_names
+from mlgcn_pyg.regular_files import open_file
 
-_FIRST_PARTS = ("features", "targets", "label_names", "ids")
-PARTS = {1: _FIRST_PARTS, 2: (*_FIRST_PARTS, "done", "checksums")}
 ATTRIBUTES: dict[int, tuple[str, ...]] = {1: ("meta",), 2: ("meta", "batch_size", "header")}
 
 
@@ -36,7 +36,7 @@ def read_contents(path: Path, *, complete: bool = True) -> Contents:
     """
     try:
         # the stream comes first: if the file is replaced in between, the identity is the old one, and rows are refused
-        with open(path, "rb") as stream, h5py.File(path, "r", locking=False) as file:
+        with open_file("path", path) as stream, h5py.File(path, "r", locking=False) as file:
             contents = _checked_contents(file, identity(stream.fileno()), path)
     except OSError as error:
         raise InputError("path", "an HDF5 feature file", f"{path} ({first_line(error)})") from error
@@ -54,9 +54,11 @@ def identity(handle: int) -> tuple[int, int]:
 
 def _checked_contents(file: Any, file_identity: tuple[int, int], path: Path) -> Contents:
     try:
+        if has_part(file, "features"):
+            check_storage(file, "features", path)
         check_heaps(file, path)
         version = _check_kind(file, path)
-        contents = _contents(file, version, file_identity)
+        contents = _contents(file, version, file_identity, path)
         _check(contents, path)
         if version > 1:
             _check_batches(contents, path)
@@ -76,10 +78,12 @@ def _check_kind(file: Any, path: Path) -> int:
     if version not in PARTS:
         expected = f"format version {VERSION} or older"
         raise NewerFormat("path", expected, f"version {version} in {path}", "use a newer mlgcn_pyg")
-    missing = [name for name in PARTS[version] if name not in file]
+    missing = [name for name in PARTS[version] if not has_part(file, name)]
     missing += [name for name in ATTRIBUTES[version] if name not in file.attrs]
     if missing:
         raise InputError("path", "a complete feature file", f"no {', '.join(missing)} in {path}")
+    for name in PARTS[version]:
+        check_storage(file, name, path)
     features = file["features"]
     if features.ndim != 3 or features.dtype not in (np.dtype("<f2"), np.dtype("<f4")) or features.chunks is not None:
         found = f"shape {features.shape}, {features.dtype}" + (", chunked" if features.chunks else "")
@@ -87,18 +91,22 @@ def _check_kind(file: Any, path: Path) -> int:
     return int(version)
 
 
-def _contents(file: Any, version: int, file_identity: tuple[int, int]) -> Contents:
+def _contents(file: Any, version: int, file_identity: tuple[int, int], path: Path) -> Contents:
     features = file["features"]
     batched = version > 1
+    batch_size = int(_attribute(file, "batch_size")) if batched else max(1, features.shape[0])
+    if batch_size < 1:
+        raise InputError("path", "a batch_size of at least 1", f"{batch_size} in {path}")
+    check_sizes(file, batch_size if batched else None, path)
     return Contents(
         version=version,
         shape=features.shape,
         dtype=features.dtype,
         targets=_integers(file, "targets"),
-        label_names=tuple(file["label_names"].asstr()[...].tolist()),
-        ids=tuple(file["ids"].asstr()[...].tolist()),
+        label_names=read_texts(file, "label_names", path),
+        ids=read_texts(file, "ids", path),
         meta=json.loads(_attribute(file, "meta")),
-        batch_size=int(_attribute(file, "batch_size")) if batched else max(1, features.shape[0]),
+        batch_size=batch_size,
         done=_integers(file, "done") if batched else np.ones(1, np.uint8),
         checksums=_integers(file, "checksums") if batched else np.zeros((0, 32), np.uint8),
         offset=features.id.get_offset() or 0,
@@ -125,9 +133,6 @@ def _integers(file: Any, name: str) -> np.ndarray:
 
 def _check(contents: Contents, path: Path) -> None:
     num_images, num_labels = contents.shape[0], len(contents.label_names)
-    if contents.targets.shape != (num_images, num_labels) or len(contents.ids) != num_images:
-        found = f"targets {contents.targets.shape}, {len(contents.ids)} ids, {num_labels} labels for {num_images} rows"
-        raise InputError("path", "targets, ids and label names that fit the features", f"{found} in {path}")
     if contents.targets.dtype != np.int8:
         raise InputError("path", "targets of type int8", f"{contents.targets.dtype} in {path}")
     with renamed_arguments(targets="path", label_names="path"):
@@ -143,14 +148,10 @@ def _check(contents: Contents, path: Path) -> None:
 
 
 def _check_batches(contents: Contents, path: Path) -> None:
-    if contents.batch_size < 1:
-        raise InputError("path", "a batch_size of at least 1", f"{contents.batch_size} in {path}")
-    batches = num_batches(contents.shape[0], contents.batch_size)
-    kinds = [(contents.done, (batches,)), (contents.checksums, (batches, 32))]
-    if any(part.shape != shape or part.dtype != np.uint8 for part, shape in kinds):
-        found = f"{contents.done.shape} and {contents.checksums.shape} in {path}"
-        raise InputError("path", f"done and checksums of {batches} batches", found)
-    if batches and not (contents.done_offset and contents.checksums_offset):
+    if any(part.dtype != np.uint8 for part in (contents.done, contents.checksums)):
+        found = f"{contents.done.dtype} and {contents.checksums.dtype} in {path}"
+        raise InputError("path", f"done and checksums of {contents.num_batches} batches as uint8", found)
+    if contents.num_batches and not (contents.done_offset and contents.checksums_offset):
         raise InputError("path", "contiguous done and checksums", f"chunked ones in {path}")
 
 

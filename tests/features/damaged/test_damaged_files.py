@@ -261,7 +261,7 @@ def test_version_1_stays_readable(tmp_path):
 
 def test_a_pipe_is_no_file(tmp_path):
     os.mkfifo(tmp_path / "pipe.h5")
-    with pytest.raises(InputError, match="a file that exists"):
+    with pytest.raises(InputError, match="a regular file, found the pipe"):
         FeatureCache(tmp_path / "pipe.h5")
 
 
