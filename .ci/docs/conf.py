@@ -27,6 +27,7 @@ html_math_renderer = "mathml"
 # text in single backquotes is code
 default_role = "code"
 add_module_names = False
+toc_object_entries = False  # listing every function beside every page makes the build slow
 python_use_unqualified_type_names = True
 maximum_signature_line_length = 100
 napoleon_numpy_docstring = False
