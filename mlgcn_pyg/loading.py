@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_info
 
 from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.parcels import Parcel, collect_warnings
 from mlgcn_pyg.system import obey_only, signals_blocked
 from mlgcn_pyg.typing import LabeledDataset
 
@@ -38,7 +39,8 @@ def load_batches(
         pin_memory: whether to copy batches to pinned memory.
 
     Raises:
-        InputError: if the data set raises one for an item, also in a worker process; the fields are kept.
+        InputError: if the data set raises one for an item, also in a worker process; the fields are kept. Also if a
+            worker process cannot send a batch.
     """
     guarded, single = _Guarded(dataset), batch_size is None and batches is None
     options = {"batch_size": batch_size} if batches is None else {"batch_sampler": batches}
@@ -49,12 +51,13 @@ def load_batches(
             num_workers=num_workers,
             pin_memory=pin_memory,
             generator=generator,
-            collate_fn=_unchanged if single else _collate,
+            collate_fn=_send_item if single else _send_batch,
             worker_init_fn=_follow_the_run,
             **options,
         )
         items = iter(loader)
-    for item in items:
+    for received in items:
+        item = received.open() if isinstance(received, Parcel) else received
         if isinstance(item, InputError):
             raise item
         yield item
@@ -76,13 +79,13 @@ class _Guarded(Dataset):
             return error
 
 
-def _collate(items: list) -> Any:
+def _send_batch(items: list) -> Any:
     failed = next((item for item in items if isinstance(item, InputError)), None)
-    return default_collate(items) if failed is None else failed
+    return _send_item(default_collate(items) if failed is None else failed)
 
 
-def _unchanged(item: Any) -> Any:
-    return item
+def _send_item(item: Any) -> Any:
+    return item if get_worker_info() is None else Parcel(item)
 
 
 def _follow_the_run(worker: int) -> None:
@@ -91,3 +94,4 @@ def _follow_the_run(worker: int) -> None:
     if parent is None or parent.pid is None:
         raise RuntimeError("a worker process requires a parent process")
     obey_only(parent.pid, ENDING)
+    collect_warnings()

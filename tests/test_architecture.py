@@ -22,6 +22,7 @@ BASE = {
     "labels",
     "lazy",
     "loading",
+    "parcels",
     "locks",
     "pickle_machine",
     "plain_files",
