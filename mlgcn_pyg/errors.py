@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+LONGEST_REASON = 120  # characters of a foreign exception's message
+
 
 @dataclass(frozen=True)
 class Argument:
@@ -109,10 +111,18 @@ def printable_line(text: object) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Returns an exception's type and the first line of its message, which is cut to 120 characters.
+    """Returns an exception's type and the first sentence of its message, of at most 120 characters.
+
+    A first line that ends with a colon is continued by the second. A longer text is cut after a word.
 
     >>> first_line(KeyError("name"))
     "KeyError: 'name'"
+    >>> first_line(ValueError("two errors:\\n  the first\\n  the second"))
+    'ValueError: two errors: the first'
     """
-    message = printable_line((str(error).strip().splitlines() or [""])[0])[:120]
+    lines = str(error).strip().splitlines() or [""]
+    message = printable_line(" ".join(lines[:2]) if lines[0].endswith(":") else lines[0])
+    if len(message) > LONGEST_REASON:
+        words = message[: LONGEST_REASON - 1].rpartition(" ")[0]
+        message = f"{words} …" if words else message[:LONGEST_REASON]
     return f"{type(error).__name__}: {message}" if message else type(error).__name__

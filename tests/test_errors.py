@@ -55,3 +55,11 @@ def test_the_first_line_of_any_exception():
     assert first_line(ValueError("one\ntwo")) == "ValueError: one"
     assert first_line(ValueError()) == "ValueError"
     assert len(first_line(ValueError("x" * 1000))) == len("ValueError: ") + 120
+
+
+def test_a_reason_is_not_cut_within_a_sentence_or_a_word():
+    assert first_line(RuntimeError("Error(s) in loading:\n\tMissing key(s): a. \n\tmore")) == (
+        "RuntimeError: Error(s) in loading: Missing key(s): a."
+    )
+    reason = first_line(ValueError("word " * 100))
+    assert reason.endswith("word …") and len(reason) <= len("ValueError: ") + 120

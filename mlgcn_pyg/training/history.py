@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 Record = dict[str, float]  # epoch (from 1), lr, loss, and mAP if the epoch was validated
@@ -49,3 +50,17 @@ def history_line(record: Record) -> str:
     """
     plain = {name: None if math.isnan(value) else value for name, value in record.items()}
     return json.dumps(plain, allow_nan=False) + "\n"
+
+
+def checked_records(records: Sequence[Record]) -> list[Record]:
+    """Returns copies of the records of a saved state.
+
+    Raises:
+        ValueError: if they are not one record per epoch with the keys of :class:`History`.
+    """
+    copies = [dict(record) for record in records]
+    for epoch, record in enumerate(copies, start=1):
+        numbers = all(isinstance(value, int | float) for value in record.values())
+        if record.keys() - {"mAP"} != {"epoch", "lr", "loss"} or record["epoch"] != epoch or not numbers:
+            raise ValueError(f"the record {record} of epoch {epoch}"[:200])
+    return copies

@@ -10,15 +10,18 @@ from torch import Tensor
 
 from mlgcn_pyg.checks import check_number
 from mlgcn_pyg.distributed import Ranks
-from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.errors import InputError, first_line
 from mlgcn_pyg.files import remove_leftovers, write_text
 from mlgcn_pyg.locks import locked_folder
 from mlgcn_pyg.plain_files import load_plain, save_plain
 from mlgcn_pyg.training.config import current_names
 from mlgcn_pyg.training.history import Record, history_line
 from mlgcn_pyg.training.interruption import Interruption
+from mlgcn_pyg.values import shown
 
 VERSION = 1
+POSITION = ("epoch", "step")  # keys of every state
+NEW_FOLDER = "choose a different folder, or restore a backup"
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,24 @@ class RunFolder:
             raise InputError("folder", "a folder that all processes share", found, "choose a folder on a shared disk")
         return state
 
+    def restore(self, load: Callable[[dict], None]) -> bool:
+        """Reads the saved state, and calls ``load`` with it.
+
+        Returns:
+            False if there is no saved state.
+
+        Raises:
+            InputError: as :meth:`read_state`; also if ``load`` fails, since keys or shapes are not those of this run.
+        """
+        if (state := self.read_state()) is None:
+            return False
+        try:
+            load(state)
+        except Exception as error:  # content of unexpected keys, types or shapes may raise almost anything
+            found = f"{self.path}/state.pt ({first_line(error)})"
+            raise InputError("folder", f"a complete state of {self.format.run}", found, NEW_FOLDER) from error
+        return True
+
     def save_state(self, state: dict) -> None:
         """Writes the state, which must have the position under ``"epoch"`` and ``"step"``."""
         if (folder := self._writable) is not None:
@@ -196,6 +217,11 @@ def read_run_state(folder: str | Path, state_format: StateFormat) -> dict | None
         raise InputError("folder", f"state version {VERSION}", state.get("version"), fix="use a newer mlgcn_pyg")
     if missing := (state_format.keys | {"setup"}) - state.keys():
         raise InputError("folder", "a complete state", f"{path} without {', '.join(sorted(missing))}")
+    if not isinstance(state["setup"], dict):
+        raise InputError("folder", "a dict as setup", f"{shown(state['setup'])} in {path}", NEW_FOLDER)
+    if any(type(state[name]) is not int or not 0 <= state[name] < 1 << 31 for name in POSITION):
+        found = f"{' and '.join(shown(state[name]) for name in POSITION)} in {path}"
+        raise InputError("folder", "epoch and step as integers", found, NEW_FOLDER)
     return state
 
 

@@ -1,6 +1,7 @@
 """The folder of a run, without heads or networks; and runs that earlier versions began."""
 
 import json
+import random
 import signal
 
 import pytest
@@ -109,3 +110,24 @@ def test_heads_of_an_earlier_version_resume(tmp_path):
     assert fit_head(head, problem(), problem(40, seed=1), config, folder=tmp_path) == expected
     assert same(state(head), state(whole))
     assert saved_epoch(tmp_path / "none") is None
+
+
+def test_no_flipped_bit_of_a_state_is_resumed(tmp_path):
+    """Each part of the file, the numbers of the tensors among them."""
+    folder = RunFolder(tmp_path, FORMAT, {"lr": 0.1}, 0)
+    folder.save_state(POSITION | {"weights": torch.arange(100.0), "lr": 0.25})
+    raw, whole = (tmp_path / "state.pt").read_bytes(), folder.read_state()
+    generator, refused = random.Random(0), 0
+    for _ in range(300):
+        bit = generator.randrange(8 * len(raw))
+        data = bytearray(raw)
+        data[bit // 8] ^= 1 << bit % 8
+        (tmp_path / "state.pt").write_bytes(data)
+        try:
+            state = folder.read_state()
+        except InputError as error:
+            refused += "\n" not in str(error)
+            continue
+        assert torch.equal(state.pop("weights"), whole["weights"]), bit
+        assert state == {name: value for name, value in whole.items() if name != "weights"}, bit
+    assert refused > 100

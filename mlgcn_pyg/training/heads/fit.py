@@ -181,8 +181,7 @@ def _open_source(argument: str, data: Data, head: Head, device: torch.device, st
 
 def _resume(run: HeadsRun, folder: RunFolder) -> None:
     """Moves to the saved position, if there is one, and makes the histories in the folder agree with it."""
-    if (state := folder.read_state()) is not None:
-        run.load_state(state)
+    folder.restore(run.load_state)
     for name, history in zip(run.names, run.histories, strict=True):
         folder.write_history(name, history.epochs)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from mlgcn_pyg.training.config import HeadConfig
 from mlgcn_pyg.training.divergence import check_losses
 from mlgcn_pyg.training.heads.steps import set_lr, trained_tensors
-from mlgcn_pyg.training.history import History, Record
+from mlgcn_pyg.training.history import History, Record, checked_records
 from mlgcn_pyg.training.run_folder import StateFormat, plain_copy, read_run_state
 from mlgcn_pyg.typing import Head, RowSource
 
@@ -119,10 +119,12 @@ class HeadsRun:
         """Restores what :meth:`state` returned."""
         for tensors, saved in zip(trained_tensors(self.optimizers), state["tensors"], strict=True):
             for name, tensor in tensors.items():
+                if saved[name].shape != tensor.shape:  # copy_ would repeat a smaller tensor
+                    raise ValueError(f"{name} of shape {tuple(saved[name].shape)} instead of {tuple(tensor.shape)}")
                 tensor.copy_(saved[name])  # in place, since a captured graph refers to this memory
         self.epoch, self.step = state["epoch"], state["step"]
-        self.losses[: self.step] = state["losses"].to(self.losses)
-        self.histories = [History(list(records)) for records in state["histories"]]
+        self.losses[: self.step] = state["losses"].to(self.losses).view_as(self.losses[: self.step])
+        self.histories = [History(checked_records(records)) for records in state["histories"]]
 
 
 def saved_epoch(folder: str | Path) -> int | None:

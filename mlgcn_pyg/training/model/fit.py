@@ -164,8 +164,7 @@ def _train(
 
 def _resume(run: ModelRun, folder: RunFolder) -> None:
     """Moves to the saved position, if there is one, and makes the files in the folder agree with it."""
-    if (state := folder.read_state()) is not None:
-        run.load_state(state, with_losses=folder.is_writer)
+    folder.restore(partial(run.load_state, with_losses=folder.is_writer))
     folder.remove_partial_files(FILES)
     folder.write_history("history", run.history.epochs)
     if run.history.epochs and not run.step:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from mlgcn_pyg.training.divergence import check_losses
-from mlgcn_pyg.training.history import History, Record
+from mlgcn_pyg.training.history import History, Record, checked_records
 from mlgcn_pyg.training.model.trainee import Trainee
 from mlgcn_pyg.training.run_folder import StateFormat
 
@@ -94,5 +94,6 @@ class ModelRun:
         """
         self.trainee.load_state(state["trainee"])
         self.epoch, self.step = state["epoch"], state["step"]
-        self.losses[: self.step] = state["losses"].to(self.losses) * with_losses
-        self.history = History([dict(record) for record in state["history"]])
+        losses = state["losses"].to(self.losses).view_as(self.losses[: self.step])
+        self.losses[: self.step] = losses * with_losses
+        self.history = History(checked_records(state["history"]))

@@ -163,6 +163,10 @@ class Trainee:
         """Restores what :meth:`state` returned."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        for parameter, values in self.optimizer.state.items():  # load_state_dict compares neither names nor shapes
+            for name, value in values.items():
+                if name != "momentum_buffer" or (value is not None and value.shape != parameter.shape):
+                    raise ValueError(f"{name} of the optimizer")
         if self.averaged is not None:
             self.averaged.load_state_dict(state["averaged"])
         if self.accelerator.scaler is not None:
