@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from mlgcn_pyg.checks import check_choice, check_positive
+from mlgcn_pyg.cli.inputs import check_dataset
 from mlgcn_pyg.cli.options import DATA, choice, from_dataclass, option
 from mlgcn_pyg.errors import Argument, InputError, renamed_arguments
 
@@ -85,6 +86,7 @@ class DatasetOptions:
         if not len(data):
             place = f"none in {self.root}" + (f", split {self.split}" if self.split else "")
             raise InputError("dataset", "at least one image", place)
+        check_dataset(data, self.root)
         return data
 
     def for_validation(self, split: str | None, labels: Path | None) -> "DatasetOptions":

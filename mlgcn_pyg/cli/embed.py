@@ -17,7 +17,6 @@ from mlgcn_pyg.cli.dataset_options import (
 from mlgcn_pyg.cli.embedding_options import EMBEDDINGS, EmbeddingOptions
 from mlgcn_pyg.cli.label_names import read_label_names
 from mlgcn_pyg.cli.options import DATA, OUTPUT, choice, option, takes
-from mlgcn_pyg.cli.outputs import check_output
 from mlgcn_pyg.errors import Argument, InputError
 
 
@@ -40,7 +39,6 @@ def embed(
     out: Annotated[Path, option("Output file (.pt) for mlgcn graph --embeddings.", OUTPUT)],
 ) -> None:
     """Write label embeddings and a record of their source."""
-    check_output("out", out, embeddings, names, how.alias_file, labels, annotations)
     if names is not None and dataset is None:
         label_names = read_label_names(names)
     elif dataset is not None and names is None:

@@ -12,7 +12,9 @@ import typer
 from typer.core import TyperCommand
 
 from mlgcn_pyg.cli.json_output import print_json
+from mlgcn_pyg.cli.paths import prepare_paths
 from mlgcn_pyg.cli.processes import print_once
+from mlgcn_pyg.cli.streams import check_standard_output
 from mlgcn_pyg.errors import Argument, InputError, first_line, printable_line
 
 # for each command, arguments of the library whose option has a different name; a call in which an argument may stand
@@ -42,11 +44,11 @@ PROCESS_GONE = "another process of this run has ended"
 
 @dataclass(frozen=True)
 class KnownFailure:
-    """A RuntimeError of torch that is neither invalid input nor a bug.
+    """An error that is neither invalid input nor a bug: a MemoryError, or a RuntimeError of torch.
 
     Args:
-        words: part of its message.
-        report: the text to print instead of the message.
+        words: part of its type and message.
+        report: the text to print instead of the message; ``{error}`` stands for its first line.
         advice: text before the remedies.
         remedies: pairs of a verb and an argument. Arguments that the command does not have are omitted.
     """
@@ -64,6 +66,10 @@ KNOWN_FAILURES = (
         remedies=(("reduce", "num_workers"), ("reduce", "batch_size")),
     ),
     KnownFailure("CUDA out of memory", remedies=(("reduce", "batch_size"), ("increase", "accumulate"))),
+    KnownFailure("MemoryError", report="out of memory ({error})", remedies=(("reduce", "batch_size"),)),
+    # torch's, on the CPU
+    KnownFailure("allocate memory", report="out of memory ({error})", remedies=(("reduce", "batch_size"),)),
+    KnownFailure("can't start new thread", remedies=(("reduce", "num_workers"),)),
     # raised by gloo and NCCL if another process has ended after its own error
     KnownFailure("Connection closed by", report=PROCESS_GONE),
     KnownFailure("Connection reset by", report=PROCESS_GONE),
@@ -129,12 +135,13 @@ def options_of(context: Any) -> CommandOptions:
     return CommandOptions(parameters, OPTION_NAMES.get(context.command.name, {}))
 
 
-def failure_text(error: RuntimeError, options: CommandOptions) -> str | None:
+def failure_text(error: Exception, options: CommandOptions) -> str | None:
     """Returns the report of a :class:`KnownFailure`, or None for any other error."""
-    failure = next((known for known in KNOWN_FAILURES if known.words in str(error)), None)
+    message = f"{type(error).__name__}: {error}"
+    failure = next((known for known in KNOWN_FAILURES if known.words in message), None)
     if failure is None:
         return None
-    text = failure.report or first_line(error)
+    text = failure.report.replace("{error}", first_line(error)) or first_line(error)
     remedies = [(verb, Argument(name)) for verb, name in failure.remedies]
     steps = [f"{verb} {options.show(argument)}" for verb, argument in remedies if options.has(argument)]
     return f"{text}; {failure.advice}{' or '.join(steps)}" if steps else text
@@ -146,8 +153,13 @@ class Command(TyperCommand):
     def invoke(self, ctx: Any) -> Any:  # Click's Context, which typer bundles or imports, depending on its version
         options = options_of(ctx)
         try:
+            if ctx.params.get("json"):
+                check_standard_output("json")
+            prepare_paths(ctx.command, ctx.params)
             return super().invoke(ctx)
-        except (InputError, OSError, RuntimeError) as error:
+        except BrokenPipeError:  # the reader of standard output has what it wanted
+            raise typer.Exit(1) from None
+        except (InputError, OSError, RuntimeError, MemoryError) as error:
             report = _report(error, options)
             if report is None:
                 raise
@@ -161,5 +173,5 @@ def _report(error: Exception, options: CommandOptions) -> dict[str, str] | None:
     """Returns the text of an error and the fields of an InputError, or None for a bug."""
     if isinstance(error, InputError):
         return options.fields(error)
-    text = failure_text(error, options) if isinstance(error, RuntimeError) else str(error)
+    text = str(error) if isinstance(error, OSError) else failure_text(error, options)
     return None if text is None else {"error": printable_line(text)}

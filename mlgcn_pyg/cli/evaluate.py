@@ -10,7 +10,7 @@ from mlgcn_pyg.cli import console, options
 from mlgcn_pyg.cli.inputs import open_cache, open_checkpoint
 from mlgcn_pyg.cli.json_output import print_json, write_json
 from mlgcn_pyg.cli.options import DATA, MODEL, OUTPUT, option
-from mlgcn_pyg.cli.outputs import check_output
+from mlgcn_pyg.cli.outputs import check_inputs
 from mlgcn_pyg.cli.values import pick_device
 from mlgcn_pyg.errors import Argument, InputError
 
@@ -25,7 +25,7 @@ def evaluate(
         bool,
         option("Decide by the thresholds in each checkpoint (mlgcn thresholds), not by 0.5.", DATA, "--thresholds"),
     ] = False,
-    out: Annotated[Path | None, option("Write the metrics to this JSON file.", OUTPUT)] = None,
+    out: Annotated[Path | None, option("Write the metrics to this file (.json).", OUTPUT)] = None,
     json: options.Json = False,
     device: options.Device = "auto",
     file: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
@@ -34,10 +34,9 @@ def evaluate(
     if file:  # earlier versions took a file name after --json
         fix = ("write the metrics to a file with ", Argument("out", file[0]))
         raise InputError("json" if json else "file", "no value", file[0], fix)
-    if out is not None:
-        check_output("out", out, cache, *checkpoint)
+    files = _head_files(checkpoint)
     features = open_cache(cache)
-    rows = _score_all(_head_files(checkpoint), features, pick_device(device), thresholds)
+    rows = _score_all(files, features, pick_device(device), thresholds)
     content = {"cache": str(cache), "images": len(features), "thresholds": thresholds, "checkpoints": rows}
     if json:
         print_json(content)
@@ -53,6 +52,7 @@ def _head_files(paths: Sequence[Path]) -> list[Path]:
     if not files:
         found = f"none in {', '.join(map(str, paths))}"
         raise InputError("checkpoint", "at least one head (*-seed*.pt in a folder)", found)
+    check_inputs(files, "checkpoint")
     return files
 
 

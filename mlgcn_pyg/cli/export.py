@@ -7,43 +7,36 @@ from mlgcn_pyg.checks import check_choice
 from mlgcn_pyg.cli import console
 from mlgcn_pyg.cli.inputs import open_checkpoint
 from mlgcn_pyg.cli.options import OUTPUT, choice, option, takes
-from mlgcn_pyg.cli.outputs import check_output
+from mlgcn_pyg.cli.outputs import EXPORTS, chosen_format
 from mlgcn_pyg.cli.whole_model import WHOLE_MODEL, ModelOptions
 from mlgcn_pyg.errors import InputError, renamed_arguments
 
 if TYPE_CHECKING:  # this loads torch
     from mlgcn_pyg.checkpoints import Checkpoint
 
-FORMATS = ("linear", "onnx", "torch", "model")
+FORMATS = tuple(EXPORTS.values())
 
 
 @takes(model=WHOLE_MODEL)
 def export(
     model: ModelOptions,
-    out: Annotated[Path, option("The file to write.", OUTPUT)],
+    out: Annotated[Path, option("The file to write. Its ending decides the format.", OUTPUT)],
     format: Annotated[
-        str,
-        choice("linear (.safetensors: one linear classifier), onnx, torch (.pt2, torch.export), or model (.pt: "
-               "backbone and head in one checkpoint).", OUTPUT, FORMATS),
-    ],
+        str | None,
+        choice("linear (.safetensors: one linear classifier), onnx (.onnx), torch (.pt2: torch.export), or model (.pt: "
+               "backbone and head in one checkpoint).", OUTPUT, FORMATS, show_default="from the ending of --out"),
+    ] = None,
 ) -> None:  # fmt: skip
     """Export a head or a network, and verify the exported file."""
-    check_choice("format", format, FORMATS)
-    _check_out(out, model.checkpoint, format)
+    if format is not None:
+        check_choice("format", format, FORMATS)
+    format = chosen_format(format, out, EXPORTS)
     if format == "linear":
         _write_linear(model.checkpoint, out)
     elif format == "model":
         _write_model(model, out)
     else:
         _write_program(model, out, format)
-
-
-def _check_out(out: Path, checkpoint: Path, format: str) -> None:
-    check_output("out", out, checkpoint, inputs_are="the checkpoint", loss="the trained weights")
-    if (out.suffix == ".safetensors") != (format == "linear"):
-        expected = f"a name that {'ends' if format == 'linear' else 'does not end'} in .safetensors"
-        fix = "linear exports are recognised by this ending"
-        raise InputError("out", f"{expected} for --format {format}", out, fix)
 
 
 def _write_linear(checkpoint: Path, out: Path) -> None:

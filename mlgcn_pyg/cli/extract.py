@@ -11,6 +11,7 @@ from mlgcn_pyg.cli import console, options
 from mlgcn_pyg.cli.dataset_options import DATASET, DatasetOptions
 from mlgcn_pyg.cli.inputs import open_checkpoint, open_graph
 from mlgcn_pyg.cli.options import COMPUTATION, DATA, MODEL, OUTPUT, choice, option, takes
+from mlgcn_pyg.cli.streams import exit_code
 from mlgcn_pyg.cli.values import parse_image_size, parse_weights, pick_device
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.files import partial_path
@@ -81,19 +82,19 @@ def extract(
                 num_workers=num_workers, on_error=on_error, shard=part, overwrite=overwrite,
                 progress=update, notify=messages.append,
             )  # fmt: skip
-    except KeyboardInterrupt:
-        raise _interrupted(out) from None
+    except (KeyboardInterrupt, SystemExit) as stop:
+        raise _interrupted(out, stop) from None
     finally:
         for message in messages:
             console.say(message)
     _report(out, cache)
 
 
-def _interrupted(out: Path) -> typer.Exit:
+def _interrupted(out: Path, stop: BaseException) -> typer.Exit:
     partial = partial_path(out)
     state = f"Finished batches are in {partial}." if partial.exists() else "Nothing has been written."
     console.say(f"Interrupted. {state} Run the same command to resume.")
-    return typer.Exit(130)
+    return typer.Exit(exit_code(stop))
 
 
 def _report(out: Path, cache: "FeatureCache") -> None:

@@ -7,8 +7,7 @@ from mlgcn_pyg.cli import console
 from mlgcn_pyg.cli.dataset_options import DATASET, DatasetOptions
 from mlgcn_pyg.cli.embedding_options import EMBEDDINGS, EmbeddingOptions
 from mlgcn_pyg.cli.options import DATA, MODEL, OUTPUT, choice, option, takes
-from mlgcn_pyg.cli.outputs import check_output
-from mlgcn_pyg.errors import InputError, renamed_arguments
+from mlgcn_pyg.errors import renamed_arguments
 
 if TYPE_CHECKING:  # this loads torch
     from mlgcn_pyg.graph import LabelGraph
@@ -30,17 +29,11 @@ def graph(
         str, choice("Weights of the edges: paper, released, binary or none.", MODEL, WEIGHTINGS)
     ] = "paper",
     out: Annotated[Path, option("File for the label graph (.pt).", OUTPUT)],
-    plot: Annotated[Path | None, option("Draw the graph to this PNG file.", OUTPUT)] = None,
+    plot: Annotated[Path | None, option("Draw the graph to this file (.png, .svg or .pdf).", OUTPUT)] = None,
 ) -> None:
     """Build a label graph from training annotations. No image is opened."""
     from mlgcn_pyg.graph import LabelGraph
 
-    inputs = embeddings, how.alias_file, data.labels, data.annotations
-    check_output("out", out, *inputs)
-    if plot is not None:
-        check_output("plot", plot, *inputs)
-        if plot.absolute() == out.absolute():
-            raise InputError("plot", "a different file than --out", plot)
     opened = data.open()
     x = None if embeddings is None else how.read(opened.label_names, embeddings)
     built = LabelGraph.from_targets(

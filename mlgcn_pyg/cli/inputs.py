@@ -1,12 +1,15 @@
 """Opens input files of commands. Errors name the option of the file."""
 
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlgcn_pyg.cli.outputs import check_inputs
 from mlgcn_pyg.errors import renamed_arguments
 
 if TYPE_CHECKING:  # these load torch
     from mlgcn_pyg.checkpoints import Checkpoint
+    from mlgcn_pyg.datasets.base import LabeledImages
     from mlgcn_pyg.features import FeatureCache
     from mlgcn_pyg.graph import LabelGraph
 
@@ -30,3 +33,9 @@ def open_checkpoint(path: Path, option: str = "checkpoint") -> "Checkpoint":
 
     with renamed_arguments(path=option, checkpoint=option):
         return load_checkpoint(path)
+
+
+def check_dataset(data: "LabeledImages", root: Path) -> None:
+    """Checks that no result of the command would replace an image or an annotation file of a data set."""
+    annotations = ("annotations/*.json", "VOCdevkit/*/ImageSets/Main/*.txt", "VOCdevkit/*/Annotations/*.xml")
+    check_inputs(chain(data.image_paths, *map(root.glob, annotations)), "root")

@@ -31,7 +31,7 @@ def print_json(content: object) -> None:
     """Prints indented JSON. Characters that standard output cannot encode become JSON escapes."""
     text = to_json(content, indent=2)
     try:
-        text.encode(sys.stdout.encoding or "utf-8")
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")  # sys.stdout is None if it is closed
     except UnicodeEncodeError:
         text = json.dumps(json.loads(text), indent=2) + "\n"
     typer.echo(text, nl=False)

@@ -20,7 +20,8 @@ from mlgcn_pyg.cli.graph import graph
 from mlgcn_pyg.cli.import_released import import_released
 from mlgcn_pyg.cli.json_output import print_json
 from mlgcn_pyg.cli.predict import predict
-from mlgcn_pyg.cli.processes import print_once
+from mlgcn_pyg.cli.processes import print_error, print_once
+from mlgcn_pyg.cli.streams import flush_output, obey_signals
 from mlgcn_pyg.cli.thresholds import thresholds
 from mlgcn_pyg.cli.train import train
 from mlgcn_pyg.cli.train_head import train_head
@@ -34,6 +35,8 @@ class OneLineErrors(TyperGroup):
     """Reports usage errors on one line, as commands report invalid input."""
 
     def main(self, args: Sequence[str] | None = None, *positional: Any, **settings: Any) -> NoReturn:
+        if args is None:  # a program, not a test that calls it
+            obey_signals()
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")  # escape what the terminal cannot encode
@@ -42,13 +45,27 @@ class OneLineErrors(TyperGroup):
                 code = super().main(args, *positional, **(settings | {"standalone_mode": False}))
         except typer.Abort:
             code = 130
+        except OSError as error:  # of --help and --version; commands handle their own
+            print_error(str(error))
+            code = 2
         except Exception as error:  # exceptions of click, which typer bundles or imports, depending on its version
             if not hasattr(error, "format_message"):
                 raise
             code = _usage_error(error.format_message(), sys.argv[1:] if args is None else args)
         if code == 130:  # Ctrl-C: some versions of typer return this code, others raise Abort
             typer.echo("mlgcn: interrupted", err=True)
-        sys.exit(code if isinstance(code, int) else 0)
+        sys.exit(_flushed(code if isinstance(code, int) else 0))
+
+
+def _flushed(code: int) -> int:
+    """Flushes standard output and returns the exit code of the program."""
+    try:
+        flushed = flush_output()
+    except OSError as error:
+        if not code:
+            print_error(str(error))
+        return code or 2
+    return code or flushed
 
 
 def _usage_error(message: str, args: Sequence[str]) -> int:

@@ -10,15 +10,16 @@ import typer
 from mlgcn_pyg.checks import check_choice, check_count, check_positive
 from mlgcn_pyg.cli import console, options
 from mlgcn_pyg.cli.options import OUTPUT, choice, option, takes
+from mlgcn_pyg.cli.outputs import PREDICTIONS, check_inputs, chosen_format
 from mlgcn_pyg.cli.predictions import line_writer, open_output, printable
+from mlgcn_pyg.cli.streams import check_standard_output, exit_code
 from mlgcn_pyg.cli.values import pick_device
 from mlgcn_pyg.cli.whole_model import WHOLE_MODEL, ModelOptions
-from mlgcn_pyg.files import partial_path
 
 if TYPE_CHECKING:  # this loads torch
     from mlgcn_pyg.prediction import Prediction
 
-FORMATS = ("table", "jsonl", "csv")
+FORMATS = tuple(PREDICTIONS.values())
 
 
 @takes(model=WHOLE_MODEL)
@@ -35,7 +36,10 @@ def predict(
         float | None,
         option("Predict labels above this probability.", OUTPUT, show_default="the checkpoint's thresholds, or 0.5"),
     ] = None,
-    format: Annotated[str, choice("table, jsonl or csv.", OUTPUT, FORMATS)] = "table",
+    format: Annotated[
+        str | None,
+        choice("table (.txt), jsonl or csv.", OUTPUT, FORMATS, show_default="from the ending of --out, or table"),
+    ] = None,
     out: Annotated[Path | None, option("File for the predictions.", OUTPUT, show_default="standard output")] = None,
     batch_size: options.BatchSize = 16,
     num_workers: options.NumWorkers = 0,
@@ -44,10 +48,16 @@ def predict(
     """Predict the labels of images. Exit code 1: some images could not be read."""
     from mlgcn_pyg.prediction import Predictor, find_images
 
-    check_choice("format", format, FORMATS)
+    if format is not None:
+        check_choice("format", format, FORMATS)
+    if out is None:
+        check_standard_output("out")
+    format = chosen_format(format, out, PREDICTIONS, "table")
     check_positive("batch_size", batch_size)
     check_count("num_workers", num_workers)
-    paths, device = find_images(images), pick_device(device)
+    paths = find_images(images)
+    check_inputs(paths, "images")
+    device = pick_device(device)
     predictor = Predictor(model.open(), device)
     predictions = predictor.predict_batches(
         paths, top_k=top_k, threshold=threshold, batch_size=batch_size, num_workers=num_workers
@@ -66,8 +76,10 @@ def _write(predictions: "Iterable[list[Prediction]]", paths: Sequence[Path], for
     """Writes the predictions batch by batch. Returns the number of images that could not be read."""
     header, write = line_writer(format, paths)
     done = broken = 0
+    written = "nowhere"
     try:
         with open_output(out) as stream:
+            written = stream.name
             # no bar if the lines appear on a terminal
             hidden = out is None and stream.isatty()
             bar = nullcontext(_no_update) if hidden else console.progress_bar("predicting", len(paths))
@@ -82,10 +94,10 @@ def _write(predictions: "Iterable[list[Prediction]]", paths: Sequence[Path], for
                     for error in errors:
                         console.note(printable(error))
                     update(done, f"{broken} broken" if broken else "")
-    except KeyboardInterrupt:
-        kept = "" if out is None else f" Their predictions are in {partial_path(out)}."
+    except (KeyboardInterrupt, SystemExit) as stop:
+        kept = "" if out is None else f" Their predictions are in {written} until the next run."
         console.note(f"Interrupted after {done} of {len(paths)} images.{kept}")
-        raise typer.Exit(130) from None
+        raise typer.Exit(exit_code(stop)) from None
     return broken
 
 

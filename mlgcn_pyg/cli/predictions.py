@@ -2,20 +2,17 @@
 
 import csv
 import io
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-import typer
 from rich.cells import cell_len
 
 from mlgcn_pyg.cli.json_output import to_json
 from mlgcn_pyg.cli.outputs import make_folder
-from mlgcn_pyg.files import check_file_name, partial_path, publish
-from mlgcn_pyg.locks import locked
+from mlgcn_pyg.files import atomic_path, behind_links
 
 if TYPE_CHECKING:  # this loads torch
     from mlgcn_pyg.prediction import Prediction
@@ -56,29 +53,20 @@ def line_writer(format: str, paths: Sequence[Path]) -> tuple[str, Callable[["Pre
 
 @contextmanager
 def open_output(out: Path | None) -> Iterator[TextIO]:
-    """Opens standard output, or ``<out>.partial``, which is renamed to ``out`` if the block raises no error."""
+    """Standard output, or a stream to a temporary file, which is renamed ``out`` if the block ends without an error.
+
+    The temporary file, whose path is the name of the stream, is kept if the block is interrupted.
+    """
     if out is None:
-        with _standard_output() as stream:
-            yield stream
-        return
-    check_file_name("out", out)
-    partial = partial_path(out)
-    make_folder("out", partial.parent)
-    with locked(partial):
-        with open(partial, "w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
-            yield stream
-        publish(partial, out)
-
-
-@contextmanager
-def _standard_output() -> Iterator[TextIO]:
-    """Opens standard output. Exits with code 1 if the reader of a pipe closes it."""
-    try:
         yield sys.stdout
         sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the flush at exit would fail again
-        raise typer.Exit(1) from None
+        return
+    make_folder("out", behind_links(out).parent)
+    with (
+        atomic_path(out, kept=(KeyboardInterrupt, SystemExit)) as partial,
+        open(partial, "w", encoding="utf-8", errors="backslashreplace", newline="") as stream,
+    ):
+        yield stream
 
 
 def _csv(rows: list[tuple[object, ...]]) -> str:

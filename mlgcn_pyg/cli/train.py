@@ -13,6 +13,7 @@ from mlgcn_pyg.cli.dataset_options import DATASET, DatasetOptions
 from mlgcn_pyg.cli.inputs import open_graph
 from mlgcn_pyg.cli.options import DATA, MODEL, OUTPUT, TRAINING, choice, from_config, from_dataclass, option, takes
 from mlgcn_pyg.cli.outputs import make_folder
+from mlgcn_pyg.cli.streams import exit_code
 from mlgcn_pyg.cli.values import parse_image_size, parse_weights, parse_widths, pick_device
 from mlgcn_pyg.training.config import ModelConfig
 
@@ -133,7 +134,7 @@ def _fit(
     except (KeyboardInterrupt, SystemExit) as stop:
         state = f"The state is in {out}." if (out / "state.pt").exists() else "No step was finished."
         console.say(f"Interrupted. {state} Run the same command to resume.")
-        raise typer.Exit(stop.code if isinstance(stop, SystemExit) and isinstance(stop.code, int) else 130) from None
+        raise typer.Exit(exit_code(stop)) from None
     return history
 
 

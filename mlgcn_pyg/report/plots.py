@@ -33,7 +33,7 @@ def plot_label_graph(
 
     Args:
         graph: the graph.
-        path: a PNG file, to which the figure is also written, atomically; default: no file.
+        path: a file (.png, .svg or .pdf) to which the figure is also written, atomically; default: no file.
         title: the title; default: the number of edges, τ, and a legend.
         ax: axes to draw on; default: those of a new figure.
 
@@ -41,9 +41,9 @@ def plot_label_graph(
         The axes with the graph.
 
     Raises:
-        InputError: if matplotlib or networkx is not installed.
+        InputError: if matplotlib or networkx is not installed, or ``path`` has a different ending.
     """
-    check_libraries()
+    check_libraries(path)
     import networkx as nx
 
     network: DiGraph = nx.DiGraph()
@@ -139,16 +139,16 @@ def plot_per_class_ap(
     Args:
         average_precision: head → label → AP in [0, 1]; None for a label without positives, for which no mark is drawn.
             All heads must have the same labels. The labels are sorted by the AP of the first head.
-        path: a PNG file, to which the figure is also written, atomically; default: no file.
+        path: a file (.png, .svg or .pdf) to which the figure is also written, atomically; default: no file.
         ax: axes to draw on; default: those of a new figure.
 
     Returns:
         The axes.
 
     Raises:
-        InputError: if matplotlib or networkx is not installed, or there is no head.
+        InputError: if matplotlib or networkx is not installed, there is no head, or ``path`` has a different ending.
     """
-    check_libraries()
+    check_libraries(path)
     if not average_precision:
         raise InputError("average_precision", "at least one head", "none")
     values = {

@@ -187,21 +187,27 @@ def test_broken_images_stop_or_are_skipped(tmp_path):
 
 def test_refusals_are_one_line_each(made, tmp_path):
     voc = ("--dataset", "voc2007", "--root", made)
-    extract = ("extract", *voc, "--split", "train", "--out", tmp_path / "x")
+    extract = ("extract", *voc, "--split", "train", "--out", tmp_path / "x.h5")
     torch.save({}, tmp_path / "other.pt")
     small = FeatureCache.from_arrays(tmp_path / "s.h5", torch.zeros(2, 4), torch.zeros(2, 2), ["a", "b"])
     table = [
-        (("graph", *voc, "--split", "val", "--out", tmp_path / "g"), "--split: expected one of test, train"),
-        (("graph", *voc, "--out", tmp_path / "g"), "--split: expected a split such as trainval"),
-        (("graph", "--dataset", "x", "--root", made, "--out", tmp_path / "g"), "one of voc2007, coco2014, coco, table"),
+        (("graph", *voc, "--split", "val", "--out", tmp_path / "g.pt"), "--split: expected one of test, train"),
+        (("graph", *voc, "--out", tmp_path / "g.pt"), "--split: expected a split such as trainval"),
         (
-            ("graph", *voc, "--split", "train", "--out", tmp_path / "g", "--tau", 0),
+            ("graph", "--dataset", "x", "--root", made, "--out", tmp_path / "g.pt"),
+            "one of voc2007, coco2014, coco, table",
+        ),
+        (
+            ("graph", *voc, "--split", "train", "--out", tmp_path / "g.pt", "--tau", 0),
             "--tau: expected a number in (0, 1]",
         ),
-        (("graph", *voc, "--split", "train", "--out", tmp_path / "g", "--weighting", "gcn"), "paper, released, binary"),
-        (("graph", *voc, "--split", "train", "--out", tmp_path / "g", "--embeddings", tmp_path / "no"), "no file"),
+        (
+            ("graph", *voc, "--split", "train", "--out", tmp_path / "g.pt", "--weighting", "gcn"),
+            "paper, released, binary",
+        ),
+        (("graph", *voc, "--split", "train", "--out", tmp_path / "g.pt", "--embeddings", tmp_path / "no"), "no file"),
         (("graph", *voc, "--split", "train", "--out", tmp_path), "a file name, found the folder"),
-        (("graph", "--dataset", "table", "--root", made, "--out", tmp_path / "g"), "give --labels photos.csv"),
+        (("graph", "--dataset", "table", "--root", made, "--out", tmp_path / "g.pt"), "give --labels photos.csv"),
         ((*extract, "--backbone", "resnet"), "one of alexnet"),
         ((*extract, "--weights", "w.pth"), "a file that exists"),
         ((*extract, *SMALL, "--device", "tpu"), "--device: expected"),
@@ -212,7 +218,7 @@ def test_refusals_are_one_line_each(made, tmp_path):
         (train_words(made, tmp_path / "r", "--seeds", 0), "--seeds: expected an integer ≥ 1"),
         (train_words(made, tmp_path / "r", "--train", small.path), "labels"),
         (("graph", *voc, "--split", "train"), "Missing option '--out'"),
-        (("graph", *voc, "--split", "train", "--out", tmp_path / "g", "--tau", "abc"), "Invalid value for '--tau'"),
+        (("graph", *voc, "--split", "train", "--out", tmp_path / "g.pt", "--tau", "abc"), "Invalid value for '--tau'"),
         (("mine",), "No such command 'mine'"),
         (
             (*extract, "--backbone", "vgg11", "--weights", "none", "--image-size", 16),
@@ -324,10 +330,20 @@ def test_aliases_give_names_their_words(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     (tmp_path / "t.csv").write_text("image,labels\na.png,tvset\n")
     (tmp_path / "v.txt").write_text("tv 1 0\nset 0 1\n")
-    words = ("graph", "--dataset", "table", "--root", tmp_path, "--labels", tmp_path / "t.csv", "--out", tmp_path / "g")
+    words = (
+        "graph",
+        "--dataset",
+        "table",
+        "--root",
+        tmp_path,
+        "--labels",
+        tmp_path / "t.csv",
+        "--out",
+        tmp_path / "g.pt",
+    )
     assert "--alias" in refused(*words, "--embeddings", tmp_path / "v.txt")
     run(*words, "--embeddings", tmp_path / "v.txt", "--alias", "tvset=tv set")
-    assert LabelGraph.load(tmp_path / "g").x.tolist() == [[0.5, 0.5]]
+    assert LabelGraph.load(tmp_path / "g.pt").x.tolist() == [[0.5, 0.5]]
     assert "--alias: expected label=words" in refused(*words, "--embeddings", tmp_path / "v.txt", "--alias", "tvset")
 
 

@@ -146,7 +146,9 @@ def test_options_of_reads_the_running_command():
 
 
 def test_the_earlier_use_of_json_in_evaluate_is_explained(tmp_path):
-    words = ["evaluate", "--checkpoint", "a.pt", "--cache", "a.h5", "--json", "e.json"]
+    for name in ("a.pt", "a.h5"):
+        (tmp_path / name).touch()
+    words = ["evaluate", "--checkpoint", f"{tmp_path}/a.pt", "--cache", f"{tmp_path}/a.h5", "--json", "e.json"]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 2
     text = "--json: expected no value, found e.json; write the metrics to a file with --out e.json"

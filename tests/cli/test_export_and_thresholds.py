@@ -155,9 +155,9 @@ def test_a_torch_program_from_the_command_line(made, tmp_path):
 
 def test_refusals_of_export(made, tmp_path):
     whole = ("export", "--checkpoint", made / "model.pt")
-    assert "one of linear, onnx, torch, model" in refused(*whole, "--format", "tflite", "--out", tmp_path / "x")
+    assert "one of linear, onnx, torch, model" in refused(*whole, "--format", "tflite", "--out", tmp_path / "x.pt")
     assert "a file name, found the folder" in refused(*whole, "--format", "linear", "--out", tmp_path)
-    assert "contains its backbone" in refused(*whole, "--format", "torch", "--out", tmp_path / "x", "--pool", "avg")
+    assert "contains its backbone" in refused(*whole, "--format", "torch", "--out", tmp_path / "x.pt2", "--pool", "avg")
     assert not list(tmp_path.iterdir())
 
 
@@ -166,12 +166,12 @@ def test_an_export_is_known_by_its_name_and_never_replaces_what_was_trained(made
     path.write_bytes((made / "model.pt").read_bytes())
     (tmp_path / "link.safetensors").symlink_to("m.pt")
     words = ("export", "--checkpoint", path, "--out")
-    assert "a different file than the checkpoint" in refused(*words, path, "--format", "onnx")
-    assert "a different file than the checkpoint" in refused(
-        *words, tmp_path / "link.safetensors", "--format", "linear"
-    )
+    replaced = f"a different file than the input files, found {path}; {path} would be lost, which --checkpoint reads"
+    assert replaced in refused(*words, path, "--format", "model")
+    assert "which --checkpoint reads" in refused(*words, tmp_path / "link.safetensors", "--format", "linear")
     assert "ends in .safetensors for --format linear" in refused(*words, tmp_path / "l.pt", "--format", "linear")
-    assert "does not end in .safetensors" in refused(*words, tmp_path / "l.safetensors", "--format", "model")
+    assert "change the name, or give --format linear" in refused(*words, tmp_path / "l.safetensors", "--format", "onnx")
+    assert "ends in .safetensors, .onnx, .pt2 or .pt, found" in refused(*words, tmp_path / "l")
     assert path.read_bytes() == (made / "model.pt").read_bytes() and len([*tmp_path.iterdir()]) == 2
 
 

@@ -80,16 +80,26 @@ def test_none_for_other_settings():
 )
 def test_wrong_values_of_train(tmp_path, words, message):
     result = CliRunner().invoke(
-        app, ["train", "--dataset", "table", "--root", "x", "--out", str(tmp_path), "--device", "cpu", *words]
+        app, ["train", "--dataset", "table", "--root", str(tmp_path), "--out", str(tmp_path), "--device", "cpu", *words]
     )
     assert result.exit_code == 2 and message in result.stderr and result.stderr.count("\n") == 1
 
 
 def test_each_command_has_its_precisions(tmp_path):
-    data = ("--dataset", "table", "--root", "x", "--out", str(tmp_path / "x.h5"))
+    data = ("--dataset", "table", "--root", str(tmp_path), "--out", str(tmp_path / "x.h5"))
     line = CliRunner().invoke(app, ["extract", *data, "--precision", "tf32"]).stderr
     assert "--precision: expected one of float32, bf16, fp16, found 'tf32'" in line
-    caches = ("--train", "a.h5", "--val", "a.h5", "--head", "linear", "--out", str(tmp_path))
+    (tmp_path / "a.h5").touch()
+    caches = (
+        "--train",
+        str(tmp_path / "a.h5"),
+        "--val",
+        str(tmp_path / "a.h5"),
+        "--head",
+        "linear",
+        "--out",
+        str(tmp_path),
+    )
     line = CliRunner().invoke(app, ["train-head", *caches, "--precision", "fp16"]).stderr
     assert "--precision: expected one of float32, tf32, bf16, found 'fp16'" in line
 

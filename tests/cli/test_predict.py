@@ -145,9 +145,13 @@ def test_a_file_is_whole_or_keeps_its_old_content(made, tmp_path, monkeypatch):
 
     monkeypatch.setattr(photographs, "read_image", interrupted)
     told = predict(made, "--format", "jsonl", "--out", out, "--batch-size", 1, code=130)
-    assert "Interrupted after 3 of 5 images." in told and f"{out}.partial" in told
+    (kept,) = out.parent.glob(".p.jsonl.*.partial")
+    assert f"Interrupted after 3 of 5 images. Their predictions are in {kept} until the next run." in told
     assert out.read_text(encoding="utf-8") == before
-    assert Path(f"{out}.partial").read_text(encoding="utf-8") == "".join(before.splitlines(keepends=True)[:3])
+    assert kept.read_text(encoding="utf-8") == "".join(before.splitlines(keepends=True)[:3])
+    monkeypatch.undo()
+    predict(made, "--format", "jsonl", "--out", out, "--batch-size", 1)
+    assert out.read_text(encoding="utf-8") == before and [*out.parent.iterdir()] == [out]
 
 
 def test_refusals_of_predict_are_one_line_each(made, tmp_path):
@@ -163,6 +167,8 @@ def test_refusals_of_predict_are_one_line_each(made, tmp_path):
         ((photo, *whole, "--batch-size", 0), "--batch-size: expected"),
         ((photo, *whole, "--num-workers", -1), "--num-workers: expected"),
         ((photo, *whole, "--out", tmp_path), "--out: expected a file name"),
+        ((photo, *whole, "--out", tmp_path / "p.json"), "--out: expected a name that ends in .txt, .jsonl or .csv"),
+        ((photo, *whole, "--out", tmp_path / "p.csv", "--format", "jsonl"), "change the name, or give --format csv"),
         ((photo, *whole, "--backbone", "resnet18"), "the checkpoint contains its backbone"),
         ((photo, *whole, "--image-size", 32), "as in training, found [32, 32]; use the same for both"),
         ((photo, *whole, "--device", "tpu"), "--device: expected"),
