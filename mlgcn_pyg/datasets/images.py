@@ -1,14 +1,23 @@
 """Decoding of image files."""
 
+import io
+from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
-import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
+from mlgcn_pyg.datasets.grey_levels import is_deep, to_eight_bits
+from mlgcn_pyg.datasets.image_warnings import named_warnings
+from mlgcn_pyg.datasets.png_text import SIGNATURE, without_texts
 from mlgcn_pyg.errors import InputError, first_line
+from mlgcn_pyg.regular_files import open_file
 
 # EPS files are PostScript programs, which Pillow runs with Ghostscript. IPTC files may contain EPS files.
 PROGRAMS = ("EPS", "IPTC")
+# brands of HEIF files, which are HEIC or AVIF
+HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis")
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 class ImageError(InputError):
@@ -18,48 +27,97 @@ class ImageError(InputError):
 def read_image(image: str | Path | Image.Image) -> Image.Image:
     """Returns an image as RGB, upright according to its EXIF orientation.
 
-    16-bit grey images are scaled to 8 bits, and alpha channels are dropped.
+    Grey images with 9 to 16 bits are scaled to 8 bits by the largest number that their file can hold, not by their
+    content. Alpha channels are dropped, and texts in PNG files are ignored. HEIC files require the package
+    ``pillow-heif``. Warnings of Pillow name the file and are shown once.
 
     Args:
         image: a file, or an image that was opened with Pillow.
 
     Raises:
-        ImageError: if the file is missing or damaged; if it is so large that Pillow considers it a decompression
-            bomb; if its pixels are 32-bit numbers of unknown scale; or if it is a PostScript program, which is not
-            executed.
+        ImageError: if the file is missing or damaged; if it is a FIFO, socket or device; if it is so large that Pillow
+            considers it a decompression bomb; if its pixels are numbers of unknown scale, such as 32-bit ones; or if
+            it is a PostScript program, which is not executed.
     """
+    if isinstance(image, Image.Image):
+        return _checked(image, image)
     try:
-        if isinstance(image, Image.Image):
-            return _rgb(_upright(image))
-        with Image.open(image, formats=_formats()) as opened:
-            opened.load()
-            return _rgb(_upright(opened))
+        file = open_file("image", image)
+    except InputError as error:
+        found = error.found if Path(image).exists() else f"{image} (missing file)"
+        raise ImageError("image", "an image that can be decoded", found) from error
+    with file:
+        return _checked(image, file)
+
+
+def _checked(name: str | Path | Image.Image, source: Image.Image | BinaryIO) -> Image.Image:
+    """Decodes an image; any failure becomes an ImageError that names it."""
+    try:
+        with named_warnings(getattr(name, "filename", None) or name):
+            return _rgb(source) if isinstance(source, Image.Image) else _decoded(source)
     except Exception as error:  # decoders raise many types of exceptions for damaged files
-        reason = "missing file" if isinstance(error, FileNotFoundError) else first_line(error)
-        raise ImageError("image", "an image that can be decoded", f"{image} ({reason})") from error
+        fix = "" if isinstance(source, Image.Image) else _remedy(source)
+        reason = "no known format" if isinstance(error, UnidentifiedImageError) else first_line(error)
+        raise ImageError("image", "an image that can be decoded", f"{name} ({reason})", fix) from error
+
+
+def _decoded(file: BinaryIO) -> Image.Image:
+    try:
+        return _opened(file)
+    except Image.DecompressionBombError:
+        raise
+    except Exception:
+        file.seek(0)
+        if file.read(len(SIGNATURE)) != SIGNATURE:
+            raise
+        file.seek(0)
+        content = file.read()
+        if len(smaller := without_texts(content)) == len(content):
+            raise
+    return _opened(io.BytesIO(smaller))
+
+
+def _opened(file: BinaryIO | io.BytesIO) -> Image.Image:
+    with Image.open(file, formats=_formats()) as opened:
+        opened.load()
+        return _rgb(opened)
 
 
 def _formats() -> list[str]:
     """Returns the formats that the installed Pillow reads, including plugins, except PostScript; common ones first."""
     Image.preinit()
     Image.init()
+    register_heif()
     return [name for name in Image.OPEN if name not in PROGRAMS]
 
 
-def _upright(image: Image.Image) -> Image.Image:
+@cache
+def register_heif() -> bool:
+    """Makes Pillow read HEIC files if the package ``pillow-heif`` is installed, and returns whether it is."""
     try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # damaged metadata; the pixels are valid
-        return image
+        import pillow_heif
+    except ImportError:
+        return False
+    pillow_heif.register_heif_opener()
+    return True
+
+
+def _remedy(file: BinaryIO) -> str:
+    file.seek(0)
+    start = file.read(len(LFS_POINTER))
+    if start == LFS_POINTER:
+        return "it is a pointer of Git LFS: run git lfs pull"
+    is_heif = start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS
+    return 'pip install "mlgcn_pyg[heif]"' if is_heif and not register_heif() else ""
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):  # convert() would clip at 255
-        image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
-    elif image.mode in ("I", "F"):
-        pixels = np.asarray(image)
-        if image.mode == "F" or pixels.min() < 0 or pixels.max() > 65535:
-            raise ValueError(f"32-bit pixels from {pixels.min()} to {pixels.max()}, of unknown scale")
-        # older Pillow versions open 16-bit PNGs in mode I
-        image = Image.fromarray((pixels // 257 if pixels.max() > 255 else pixels).astype(np.uint8))
-    return image.convert("RGB")
+    try:
+        upright = ImageOps.exif_transpose(image)
+    except Exception:  # damaged metadata; the pixels are valid
+        upright = image
+    if is_deep(upright):  # convert() would clip at 255
+        upright = to_eight_bits(upright, image)
+    if upright.mode == "P" and "transparency" in upright.info:
+        upright = upright.convert("RGBA")  # the same colours; converted to RGB at once, Pillow warns
+    return upright.convert("RGB")

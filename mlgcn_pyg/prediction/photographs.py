@@ -1,6 +1,8 @@
 """Finds images in folders and decodes them in batches. Images that cannot be decoded are reported."""
 
 import os
+import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,49 +13,83 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mlgcn_pyg.datasets import ImageError, eval_transform, read_image
-from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.datasets.images import register_heif
+from mlgcn_pyg.errors import InputError, InputWarning
 from mlgcn_pyg.loading import load_batches
+from mlgcn_pyg.regular_files import existing_file
 
 # extensions of images in folders; a file that is passed by name may have any extension
 EXTENSIONS = (
-    ".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tga",
-    ".tif", ".tiff", ".webp",
+    ".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm", ".pgm", ".png", ".pnm", ".ppm",
+    ".tga", ".tif", ".tiff", ".webp",
 )  # fmt: skip
+LISTED = 10  # other extensions that are counted each
+HEIF = (".heic", ".heif", ".hif")
 
 
 def find_images(images: Sequence[str | Path]) -> list[Path]:
     """Returns the given files and the images in the given folders, without duplicates.
 
     Folders are searched recursively, and the files of a folder are sorted. Otherwise the order of ``images`` is kept.
-    Hidden files in folders are ignored. Links to folders are not followed.
+    Hidden files and folders in folders are ignored. Links to folders are not followed. A warning counts the files in
+    folders that are not images, by extension.
 
     Args:
         images: files and folders.
 
     Raises:
-        InputError: if a path does not exist, a folder cannot be read, or a folder holds no image.
+        InputError: if a path does not exist, or is a FIFO, socket or device; if a folder cannot be read; or if a folder
+            holds no image.
     """
     files: dict[Path, None] = {}
+    others: Counter[str] = Counter()
     for path in map(Path, images):
         if path.is_dir():
-            below = sorted(_images_below(path))
-            if not below:
-                fix = f"files ending in {', '.join(EXTENSIONS)} are read"
+            found, left = _search(path)
+            others += left
+            if not found:
+                fix = f"files ending in {', '.join(_extensions())} are read" + _heif_advice(left)
                 raise InputError("images", "a folder that contains images", f"none in {path}", fix)
-            files |= dict.fromkeys(below)
+            files |= dict.fromkeys(found)
         elif path.exists():
-            files[path] = None
+            files[existing_file("images", path)] = None
         else:
             raise InputError("images", "files and folders that exist", f"nothing at {path}")
+    if others:
+        warnings.warn(_left_out(others), InputWarning, stacklevel=2)
     return list(files)
 
 
-def _images_below(folder: Path) -> Iterator[Path]:
-    for parent, _, names in os.walk(folder, onerror=_unreadable):
-        for name in names:
-            path = Path(parent, name)
-            if not name.startswith(".") and name.lower().endswith(EXTENSIONS) and not path.is_fifo():
-                yield path
+def _search(folder: Path) -> tuple[list[Path], Counter[str]]:
+    """The images in a folder, sorted, and how many files of each other kind are in it."""
+    found: list[Path] = []
+    others: Counter[str] = Counter()
+    for parent, folders, names in os.walk(folder, onerror=_unreadable):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for path in (Path(parent, name) for name in names if not name.startswith(".")):
+            if path.exists() and not path.is_file():
+                others["special"] += 1  # opening it could wait forever
+            elif path.name.lower().endswith(_extensions()):
+                found.append(path)
+            else:
+                others[path.suffix.lower()] += 1
+    return sorted(found), others
+
+
+def _extensions() -> tuple[str, ...]:
+    return EXTENSIONS + HEIF if register_heif() else EXTENSIONS
+
+
+def _left_out(others: Counter[str]) -> str:
+    words = {"": "without an extension", "special": "FIFOs, sockets or devices"}
+    kinds = [f"{count:,} {words.get(kind, kind)}" for kind, count in others.most_common(LISTED)]
+    more = [f"{len(others) - LISTED} more extensions"] if len(others) > LISTED else []
+    files = "file" if others.total() == 1 else "files"
+    return f"left out {others.total():,} {files} in folders: {', '.join(kinds + more)}{_heif_advice(others)}"
+
+
+def _heif_advice(others: Counter[str]) -> str:
+    return '; for HEIC, pip install "mlgcn_pyg[heif]"' if any(kind in others for kind in HEIF) else ""
 
 
 def _unreadable(error: OSError) -> None:

@@ -22,6 +22,9 @@ from mlgcn_pyg.prediction import find_images
 from tests.cli.test_cli import refused, run
 from tests.prediction.example import NAMES, SIZE, by_hand, make_backbone, make_models
 
+# the folder of photographs has a text in it; test_photographs.py tests what is said of it
+pytestmark = pytest.mark.filterwarnings("ignore:left out")
+
 
 @pytest.fixture(scope="module")
 def backbone():

@@ -16,6 +16,9 @@ from mlgcn_pyg.prediction import Predictor, find_images, open_model
 from mlgcn_pyg.training import HeadConfig, fit_head
 from tests.prediction.example import NAMES, SIZE, by_hand
 
+# the folder of photographs has a text in it; test_photographs.py tests what is said of it
+pytestmark = pytest.mark.filterwarnings("ignore:left out")
+
 
 @pytest.fixture(scope="module")
 def predictor(made):
