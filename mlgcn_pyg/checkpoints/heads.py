@@ -1,6 +1,10 @@
 """Content of a head's checkpoint: label graph, settings and parameters."""
 
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
+
+from torch import Tensor
 
 from mlgcn_pyg.checkpoints.content import Content, load_state, state_content
 from mlgcn_pyg.errors import InputError
@@ -38,11 +42,34 @@ def head_content(head: Head, config: Content | None = None) -> Content:
 def build_head(content: Content, path: str | Path) -> MLGCNHead | LinearHead:
     """Returns the head that is described by a :func:`head_content`, read from ``path``."""
     head: MLGCNHead | LinearHead
+    state = content["state_dict"]
     if content["head"] == "mlgcn":
         graph = LabelGraph.from_state(content["graph"], str(path))
+        width = graph.num_labels if graph.x is None else graph.x.size(1)
+        _check_sizes(state, "convs.{}.weight", [width, *content["hidden_channels"], content["num_features"]])
         head = MLGCNHead(graph, content["num_features"], **{name: content[name] for name in SETTINGS})
     else:
         names = content["label_names"]
+        _check_sizes(state, "linear.weight", [len(names), content["num_features"]])
         head = LinearHead(len(names), content["num_features"], names, bias=content["bias"])
     load_state(head, content)
     return head
+
+
+def _check_sizes(state: Mapping[str, Tensor], name: str, sizes: Sequence[int]) -> None:
+    """Compares sizes with the weights that are stored, before a head of these sizes is allocated.
+
+    Args:
+        state: the stored weights.
+        name: the name of the weight of layer ``{}``.
+        sizes: the widths before and after each layer.
+
+    Raises:
+        ValueError: if they differ.
+    """
+    if len(sizes) > len(state) + 1:
+        raise ValueError(f"{len(sizes) - 1} layers, but {len(state)} weights")
+    for layer, size in enumerate(pairwise(sizes)):
+        weight = state[name.format(layer)]
+        if tuple(weight.shape) != size:
+            raise ValueError(f"{name.format(layer)} of shape {tuple(weight.shape)} instead of {size}")

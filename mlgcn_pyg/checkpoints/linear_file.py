@@ -11,11 +11,12 @@ metadata ``version``   ``1``                      readers MUST refuse other vers
 ``config``             JSON object                how the head was trained; ``config["features"]`` describes its
                                                   features
 ``image_size``         JSON [height, width]       of the images, MAY be absent
+``sha256``             digest of the tensors      and of the other metadata; absent in files of earlier versions
 =====================  =========================  ==============================================================
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -27,7 +28,7 @@ from mlgcn_pyg.checkpoints.checkpoint import Checkpoint, check_thresholds
 from mlgcn_pyg.checkpoints.content import Content, complete
 from mlgcn_pyg.checks import check_finite, check_image_size
 from mlgcn_pyg.errors import InputError, first_line
-from mlgcn_pyg.files import atomic_path
+from mlgcn_pyg.files import atomic_path, tensor_digest
 from mlgcn_pyg.nn.linear_head import LinearHead
 from mlgcn_pyg.regular_files import existing_file
 from mlgcn_pyg.typing import Head
@@ -76,10 +77,13 @@ def save_linear(
     metadata["config"] = json.dumps(config or {}, default=str)
     if image_size is not None:
         metadata["image_size"] = json.dumps(check_image_size(image_size))
+    metadata["sha256"] = _digest(tensors, metadata)
     with atomic_path(path) as partial:
         partial.write_bytes(save(tensors, metadata))  # save_file() would make the file readable by its owner only
-        if not torch.equal(load_linear(partial).linear.weight, tensors["weight"]):
-            raise OSError(f"the content of {path} differs from the content that was written")
+        try:
+            load_linear(partial)  # verifies the digest
+        except InputError as error:
+            raise OSError(f"{path} differs from the content that was written to it") from error
 
 
 def load_linear(path: str | Path) -> LinearHead:
@@ -107,11 +111,20 @@ def read_linear(path: str | Path) -> Checkpoint:
     if metadata.get("version") != "1":
         raise InputError("path", "format version 1", f"{metadata.get('version')} in {path}", "use a newer mlgcn_pyg")
     with complete(path, "a complete linear export"):
+        stored = metadata.pop("sha256", None)
+        if stored is not None and stored != _digest(tensors, metadata):
+            raise ValueError("its numbers are not those that were saved")
         label_names, config, image_size = (
             json.loads(metadata.get(name, "null")) for name in ("label_names", "config", "image_size")
         )
         head = _build_head(tensors["weight"], tensors.get("bias"), label_names)
         return Checkpoint(head, None, image_size, tensors.get("thresholds"), config or {})
+
+
+def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    texts = json.dumps(sorted(metadata.items())).encode()
+    ordered = {name: tensors[name] for name in sorted(tensors)}
+    return tensor_digest(ordered | {"metadata": torch.frombuffer(bytearray(texts), dtype=torch.uint8)})
 
 
 def _build_head(weight: Tensor, bias: Tensor | None, label_names: list[str]) -> LinearHead:

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 import torch
 
@@ -39,3 +41,29 @@ def test_damaged_and_foreign_checkpoints(tmp_path):
     (tmp_path / "half.pt").write_bytes((tmp_path / "h.pt").read_bytes()[:500])
     with pytest.raises(InputError, match="half.pt"):
         load_head(tmp_path / "half.pt")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"hidden_channels": (1,) * 300_000},
+        {"hidden_channels": (1 << 40,)},
+        {"num_features": 1 << 40},
+        {"state_dict": {}},
+    ],
+)
+def test_sizes_are_compared_with_the_stored_weights_before_a_head_is_built(tmp_path, change):
+    graph = LabelGraph.from_targets([[1, 1, 0], [1, 0, 1]], x=torch.ones(3, 5))
+    save_head(tmp_path / "h.pt", MLGCNHead(graph, num_features=4, hidden_channels=(6,)))
+    torch.save(torch.load(tmp_path / "h.pt", weights_only=True) | change, tmp_path / "h.pt")
+    start = time.monotonic()
+    with pytest.raises(InputError, match="a complete head or model"):
+        load_head(tmp_path / "h.pt")
+    assert time.monotonic() - start < 10
+
+
+def test_a_linear_head_with_a_huge_width(tmp_path):
+    save_head(tmp_path / "h.pt", LinearHead(2, 4))
+    torch.save(torch.load(tmp_path / "h.pt", weights_only=True) | {"num_features": 1 << 40}, tmp_path / "h.pt")
+    with pytest.raises(InputError, match=r"linear.weight of shape \(2, 4\) instead of \(2, 1099511627776\)"):
+        load_head(tmp_path / "h.pt")

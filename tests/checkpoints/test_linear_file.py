@@ -1,6 +1,7 @@
 """Folded heads in safetensors files, read with the safetensors library only."""
 
 import json
+import random
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from safetensors.torch import load_file, safe_open, save, save_file
 
 from mlgcn_pyg import LabelGraph, MLGCNHead
 from mlgcn_pyg.checkpoints import linear_file, load_linear, save_head, save_linear
+from mlgcn_pyg.checkpoints.linear_file import read_linear
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.nn import LinearHead
 
@@ -82,3 +84,32 @@ def test_the_file_has_the_usual_permissions(tmp_path):
     (tmp_path / "other").write_text("")
     save_linear(tmp_path / "h.safetensors", LinearHead(2, 4))
     assert (tmp_path / "h.safetensors").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_no_flipped_bit_is_read_as_other_numbers(tmp_path):
+    path = tmp_path / "h.safetensors"
+    save_linear(path, LinearHead(3, 8, ["a", "b", "c"]), config={"lr": 0.25}, thresholds=torch.zeros(3), image_size=64)
+    raw, whole = path.read_bytes(), read_linear(path)
+    generator, refused = random.Random(0), 0
+    for _ in range(300):
+        bit = generator.randrange(8 * len(raw))
+        data = bytearray(raw)
+        data[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(data)
+        try:
+            read = read_linear(path)
+        except InputError as error:
+            refused += "\n" not in str(error)
+            continue
+        assert torch.equal(read.head.linear.weight, whole.head.linear.weight), bit
+        assert (read.label_names, read.config, read.image_size) == (("a", "b", "c"), {"lr": 0.25}, (64, 64)), bit
+    assert refused > 250
+
+
+def test_a_file_of_an_earlier_version_has_no_digest(tmp_path):
+    save_linear(tmp_path / "h.safetensors", LinearHead(3, 8))
+    with safe_open(tmp_path / "h.safetensors", "pt") as file:
+        metadata = {name: text for name, text in file.metadata().items() if name != "sha256"}
+    tensors = load_file(tmp_path / "h.safetensors")
+    save_file(tensors, tmp_path / "old.safetensors", metadata)
+    assert torch.equal(load_linear(tmp_path / "old.safetensors").linear.weight, tensors["weight"])
