@@ -1,5 +1,7 @@
 """Exceptions and warnings about arguments. The messages of exceptions are composed from their fields."""
 
+import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -71,6 +73,15 @@ class InputError(ValueError):
 
 class InputWarning(UserWarning):
     """Warns of input that is accepted but probably has a mistake. The command line prints it on one line."""
+
+
+def warn_of_input(text: str) -> None:
+    """Issues an :class:`InputWarning` at the line outside of the package that called it."""
+    package, level = __name__.partition(".")[0], 2
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, InputWarning, stacklevel=level - 1)
 
 
 @contextmanager

@@ -2,13 +2,14 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 # Characters that are never drawn: Unicode's Default_Ignorable_Code_Point, and interlinear annotation marks.
 INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
     "\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
+SPACING = re.compile(r"(?<!\d)[\s_\-]+|[\s_\-]+(?!\d)")
 
 
 def normal_form(text: str) -> str:
@@ -52,3 +53,34 @@ def described_forms(merged: dict[str, list[str]], limit: int = 5) -> str:
     """
     shown = [f"{form!r} ({', '.join(map(ascii, written))})" for form, written in list(merged.items())[:limit]]
     return ", ".join(shown) + (f" and {len(merged) - limit} more" if len(merged) > limit else "")
+
+
+def look_alikes(names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """Returns groups of names that differ only in case, spacing (blanks, ``_`` and ``-``) or Unicode form.
+
+    A separator between two digits is no spacing.
+
+    Args:
+        names: different names.
+
+    >>> look_alikes(["People", "hot dog", "people", "hot_dog", "hotdog", "1-1", "11"])
+    (('People', 'people'), ('hot dog', 'hot_dog', 'hotdog'))
+    """
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        form = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+        groups.setdefault(SPACING.sub("", form), []).append(name)
+    return tuple(tuple(group) for group in groups.values() if len(group) > 1)
+
+
+def described_groups(groups: Sequence[Sequence[str]], between: str = " = ", limit: int = 5) -> str:
+    """Returns groups of names as text, with at most ``limit`` groups of at most ``limit`` names.
+
+    >>> described_groups([("People", "people"), ("a", "b", "c")], limit=2)
+    "'People' = 'people'; 'a' = 'b' and 1 more"
+    """
+    listed = [
+        between.join(map(repr, group[:limit])) + (f" and {len(group) - limit} more" if len(group) > limit else "")
+        for group in groups[:limit]
+    ]
+    return "; ".join(listed) + (f"; and {len(groups) - limit} more" if len(groups) > limit else "")

@@ -25,6 +25,7 @@ from mlgcn_pyg.cli.dataset_options import DATASET, DatasetOptions
 from mlgcn_pyg.cli.json_output import print_json
 from mlgcn_pyg.cli.options import DATA, OUTPUT, option, takes
 from mlgcn_pyg.errors import renamed_arguments
+from mlgcn_pyg.text import described_groups
 
 if TYPE_CHECKING:  # these load torch
     from mlgcn_pyg.datasets import COCO2014, VOC2007
@@ -195,6 +196,10 @@ def _show_statistics(statistics: "LabelStatistics") -> None:
     if s.rare:
         listed = ", ".join(f"{name} ({count})" for name, count in s.rare.items())
         console.say(f"Labels in fewer than {s.rare_below} images, rarest first: {listed}")
+    if s.look_alike:
+        console.say(f"Labels that differ only in case, spacing or Unicode form: {described_groups(s.look_alike)}")
+    if s.same_targets:
+        console.say(f"Labels with equal targets in every image: {described_groups(s.same_targets)}")
 
 
 def _show_pairs(strongest: list[dict[str, Any]]) -> None:

@@ -1,11 +1,14 @@
 """Label statistics of a data set, computed from its targets. No image is opened."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from hashlib import sha256
 
 import torch
 
 from mlgcn_pyg.checks import check_count
 from mlgcn_pyg.datasets.base import LabeledImages
+from mlgcn_pyg.text import look_alikes
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,9 @@ class LabelStatistics:
         rare: {label: number of images} of labels in 1 to ``rare_below`` − 1 images, in ascending order of the number.
         rare_below: the exclusive upper bound of ``rare``.
         without_positives: labels that no image has.
+        look_alike: groups of labels that differ only in case, spacing or Unicode form.
+        same_targets: groups of labels that no image tells apart: at least one image has them, and their targets are
+            equal in every image.
     """
 
     num_images: int
@@ -33,6 +39,8 @@ class LabelStatistics:
     rare: dict[str, int]
     rare_below: int
     without_positives: tuple[str, ...]
+    look_alike: tuple[tuple[str, ...], ...]
+    same_targets: tuple[tuple[str, ...], ...]
 
 
 def label_statistics(data: LabeledImages, rare_below: int = 10) -> LabelStatistics:
@@ -58,4 +66,14 @@ def label_statistics(data: LabeledImages, rare_below: int = 10) -> LabelStatisti
         rare=dict(sorted(rare.items(), key=lambda item: item[1])),
         rare_below=rare_below,
         without_positives=tuple(name for name, count in positives.items() if not count),
+        look_alike=look_alikes(data.label_names),
+        same_targets=_same_targets(data, {name for name, count in positives.items() if count}),
     )
+
+
+def _same_targets(data: LabeledImages, names: Collection[str]) -> tuple[tuple[str, ...], ...]:
+    groups: dict[str, list[str]] = {}
+    for name, column in zip(data.label_names, data.targets.t(), strict=True):
+        if name in names:
+            groups.setdefault(sha256(column.contiguous().numpy().tobytes()).hexdigest(), []).append(name)
+    return tuple(tuple(group) for group in groups.values() if len(group) > 1)

@@ -1,9 +1,8 @@
 """Labels as files mention them, which may be written in several forms."""
 
-import warnings
 from collections.abc import Iterable
 
-from mlgcn_pyg.errors import InputWarning
+from mlgcn_pyg.errors import warn_of_input
 from mlgcn_pyg.text import described_forms, merged_forms, normal_form
 
 
@@ -19,6 +18,5 @@ def normal_labels(written: Iterable[str], warn: bool = True) -> dict[str, str]:
     """
     forms = {label: normal_form(label) for label in written}
     if warn and (merged := merged_forms(forms)):
-        text = f"label names that look the same count as one: {described_forms(merged)}"
-        warnings.warn(text, InputWarning, stacklevel=4)
+        warn_of_input(f"label names that look the same count as one: {described_forms(merged)}")
     return forms

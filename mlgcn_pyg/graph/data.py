@@ -17,7 +17,7 @@ from mlgcn_pyg.graph.embeddings import LabelEmbeddings
 from mlgcn_pyg.graph.fields import Array
 from mlgcn_pyg.graph.state import TENSORS, fields_of_state, state_of_fields
 from mlgcn_pyg.graph.summary import GraphSummary, summarize
-from mlgcn_pyg.graph.validation import check_graph
+from mlgcn_pyg.graph.validation import check_embedded, check_graph
 from mlgcn_pyg.graph.weighting import reweight
 from mlgcn_pyg.labels import check_same_labels, normal_label_names
 from mlgcn_pyg.plain_files import load_plain, save_plain
@@ -66,6 +66,7 @@ class LabelGraphData(Data):
         graph.tau, graph.probability = rule.tau, rule.probability
         graph._set_weights(p, weighting)
         graph.validate()
+        check_embedded(graph)
         return graph
 
     def _set_embeddings(self, x: Array | LabelEmbeddings | None) -> None:

@@ -7,6 +7,8 @@ from torch import Tensor
 
 from mlgcn_pyg.checks import check_count
 from mlgcn_pyg.graph.fields import GraphFields
+from mlgcn_pyg.graph.twins import IndistinctLabels, indistinct_labels
+from mlgcn_pyg.text import described_groups, look_alikes
 
 MOST_HUBS = 5
 
@@ -29,6 +31,9 @@ class GraphSummary:
         without_positives (tuple of str): the labels that no image has.
         hubs (tuple): (name, number of edges, fraction of all edges) of the five labels with the most edges. Labels with
             fewer than two edges are left out.
+        twins (tuple): groups of labels with equal embeddings and neighbours, to which a GCN gives one classifier.
+        silent (tuple of str): labels without a nonzero embedding of their own or of a neighbour, whose logit is always 0.
+        look_alike (tuple): groups of labels that differ only in case, spacing or Unicode form.
         strongest (tuple): (name of i, name of j, P(L_j|L_i), N_i) of the edges with the highest P. Ties are sorted by
             N_i, the largest first.
     """
@@ -43,6 +48,9 @@ class GraphSummary:
     isolated: tuple[str, ...]
     without_positives: tuple[str, ...]
     hubs: tuple[tuple[str, int, float], ...]
+    twins: tuple[tuple[str, ...], ...]
+    silent: tuple[str, ...]
+    look_alike: tuple[tuple[str, ...], ...]
     strongest: tuple[tuple[str, str, float, int], ...]
 
     def __str__(self) -> str:
@@ -54,6 +62,9 @@ class GraphSummary:
         ]
         if self.without_positives:
             lines.append("labels in no image: " + ", ".join(self.without_positives))
+        lines += IndistinctLabels(self.twins, self.silent).sentences()
+        if self.look_alike:
+            lines.append(f"only case, spacing or Unicode form differs: {described_groups(self.look_alike)}")
         if self.hubs:
             hubs = ", ".join(f"{name} ({count} edges, {share:.0%})" for name, count, share in self.hubs)
             lines.append("hubs: " + hubs)
@@ -87,6 +98,7 @@ def summarize(graph: GraphFields, num_strongest: int = 10) -> GraphSummary:
     busiest = degree.argsort(descending=True, stable=True)[:MOST_HUBS].tolist()
     prob, counts = graph.edge_prob.cpu(), graph.label_counts.cpu()
     by_count = counts[source].argsort(descending=True, stable=True)
+    indistinct = indistinct_labels(graph)
     order = by_count[prob[by_count].argsort(descending=True, stable=True)][:num_strongest].tolist()
     return GraphSummary(
         num_labels=num_labels,
@@ -97,6 +109,9 @@ def summarize(graph: GraphFields, num_strongest: int = 10) -> GraphSummary:
         without_outgoing=named(out_degree == 0),
         without_incoming=named(in_degree == 0),
         isolated=named(degree == 0),
+        twins=indistinct.twins,
+        silent=indistinct.silent,
+        look_alike=look_alikes(names),
         without_positives=named(counts == 0),
         hubs=tuple((names[k], int(degree[k]), int(degree[k]) / len(source)) for k in busiest if degree[k] > 1),
         strongest=tuple((names[source[e]], names[target[e]], float(prob[e]), int(counts[source[e]])) for e in order),

@@ -3,11 +3,12 @@
 import torch
 
 from mlgcn_pyg.checks import check_choice, check_finite, check_number
-from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.errors import Argument, InputError
 from mlgcn_pyg.graph.edges import PROBABILITIES
 from mlgcn_pyg.graph.fields import GraphFields
 from mlgcn_pyg.graph.weighting import WEIGHTINGS
 from mlgcn_pyg.labels import check_label_names
+from mlgcn_pyg.text import described_groups
 
 
 def check_graph(graph: GraphFields) -> None:
@@ -79,3 +80,24 @@ def _check_embeddings(graph: GraphFields) -> None:
         found = f"shape {tuple(graph.x.shape)}, {graph.x.dtype}"
         raise InputError("x", f"a floating-point embedding per label, shape ({graph.num_labels}, F)", found)
     check_finite("x", graph.x)
+
+
+def check_embedded(graph: GraphFields) -> None:
+    """Checks that each label that receives from no label has an embedding other than 0.
+
+    Raises:
+        InputError: if a label has not. Its logit would be 0 for every image, a probability of 0.5.
+    """
+    if graph.x is None:
+        return
+    receiver = graph.edge_index[0 if graph.flow == "target_to_source" else 1][graph.edge_weight != 0]
+    receives = torch.bincount(receiver, minlength=graph.num_labels) > 0
+    silent = [graph.label_names[k] for k in (~receives & ~graph.x.bool().any(dim=1)).nonzero().flatten().tolist()]
+    if silent:
+        alias = Argument("aliases", {silent[0]: "its words"})
+        raise InputError(
+            "x",
+            "an embedding other than 0 for each label without edges, whose logit is otherwise 0 for every image",
+            f"0 for {described_groups([silent], ', ')}",
+            ["create the embeddings with ", Argument("oov", "random"), " or with words that have a vector, ", alias],
+        )

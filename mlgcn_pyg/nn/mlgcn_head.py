@@ -10,6 +10,7 @@ from torch import Tensor
 from mlgcn_pyg.checks import check_number, check_positive
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.graph import LabelGraph
+from mlgcn_pyg.graph.twins import IndistinctLabels, indistinct_labels
 from mlgcn_pyg.nn.conv import ReweightedConv
 from mlgcn_pyg.nn.gcn import LabelOperator, gcn_factors, gcn_logits
 from mlgcn_pyg.nn.kernels import Adjacency
@@ -199,6 +200,10 @@ class MLGCNHead(torch.nn.Module):
         if self.x is not None:
             graph.x = self.x.cpu().clone()
         return graph
+
+    def indistinct_labels(self) -> IndistinctLabels:
+        """Returns the labels whose classifiers are equal, or 0, whatever the GCN weights of this head are."""
+        return indistinct_labels(self.base_graph(), len(self.convs))
 
     @torch.no_grad()
     def label_graph(self) -> LabelGraph:

@@ -15,6 +15,7 @@ from mlgcn_pyg.training.heads.setup import describe_heads_run
 from mlgcn_pyg.training.heads.stacked import check_alike
 from mlgcn_pyg.training.heads.steps import make_optimizers, matmul_precision
 from mlgcn_pyg.training.history import History, Record
+from mlgcn_pyg.training.label_warnings import warn_of_labels
 from mlgcn_pyg.training.run_folder import RunFolder
 from mlgcn_pyg.typing import Head, RowSource
 
@@ -152,6 +153,7 @@ def fit_heads(
         raise InputError(
             "patience", "a validation set, which early stopping requires", "none", fix=["pass ", Argument("val")]
         )
+    warn_of_labels(heads)
     device = torch.device(device)
     with matmul_precision(configs[0], device):
         source = _open_source("train", train, heads[0], device, stream)

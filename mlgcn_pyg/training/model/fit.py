@@ -15,6 +15,7 @@ from mlgcn_pyg.evaluation import multilabel_metrics
 from mlgcn_pyg.labels import check_same_labels
 from mlgcn_pyg.nn import MLGCN
 from mlgcn_pyg.training.config import ModelConfig
+from mlgcn_pyg.training.label_warnings import warn_of_labels
 from mlgcn_pyg.training.history import History, Record
 from mlgcn_pyg.training.interruption import Interruption
 from mlgcn_pyg.training.model.reporting import ProgressReport, check_tensorboard, tensorboard_curves
@@ -86,6 +87,7 @@ def fit_model(
         _check_data("val_set", val_set, model)
     if tensorboard:
         check_tensorboard(folder)
+    warn_of_labels([model.head])
     trainee = Trainee(model, config)
     try:
         with _seeded(train_set, config.seed):

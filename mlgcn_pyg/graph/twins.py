@@ -1,0 +1,96 @@
+"""Finds labels that no ML-GCN head can tell apart, and labels whose logit is always 0."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlgcn_pyg.graph.fields import GraphFields
+from mlgcn_pyg.text import described_groups
+
+DIRECTIONS = 3  # random projections that stand for a vector: different vectors differ in them almost surely
+
+
+@dataclass(frozen=True)
+class IndistinctLabels:
+    """Labels whose classifiers are equal, or 0, whatever the weights of the GCN are.
+
+    Attributes:
+        twins (tuple): groups of labels with one classifier, such as two labels with equal embeddings and equal
+            neighbours.
+        silent (tuple of str): labels whose classifier is 0, so that their logit is 0 for every image, such as a label
+            without edges whose embedding is 0.
+    """
+
+    twins: tuple[tuple[str, ...], ...]
+    silent: tuple[str, ...]
+
+    def sentences(self) -> list[str]:
+        """Returns one sentence for each of the two kinds that exists."""
+        found = []
+        if self.twins:
+            same = "equal embeddings and neighbours give these labels one classifier"
+            found.append(f"{same}: {described_groups(self.twins)}; merge them or give them different embeddings")
+        if self.silent:
+            zero = "these labels have the logit 0 for every image"
+            found.append(f"{zero}: {described_groups([self.silent], ', ')}; give them a nonzero embedding and p < 1")
+        return found
+
+
+def indistinct_labels(graph: GraphFields, num_layers: int = 2) -> IndistinctLabels:
+    r"""Finds the labels that a GCN cannot tell apart.
+
+    The rows of :math:`\\hat{A} x` are compared, then, layer by layer, the rows of :math:`\\hat{A} H` for an H whose rows
+    are equal exactly where those of the last layer are equal. This is the refinement of colours of Weisfeiler and Leman
+    (1968) with the weights of the edges. Vectors are compared through random projections in float64.
+
+    Args:
+        graph: the label graph.
+        num_layers: the number of layers of the GCN.
+
+    >>> from mlgcn_pyg import LabelGraph
+    >>> graph = LabelGraph.from_targets([[1, 0, 1], [0, 1, 1]], x=[[1.0], [1.0], [2.0]], label_names=["a", "A", "b"])
+    >>> indistinct_labels(graph).twins
+    (('a', 'A'),)
+    """
+    random = np.random.default_rng(0)
+    num_labels = len(graph.label_names)
+    if graph.x is None:
+        h = random.normal(size=(num_labels, DIRECTIONS))
+    else:
+        h = graph.x.detach().cpu().double().numpy() @ random.normal(size=(graph.x.size(1), DIRECTIONS))
+    for _ in range(num_layers):
+        classes = _classes(_propagated(graph, h))
+        directions = random.normal(size=(int(classes.max()) + 1, DIRECTIONS))
+        directions[0] = 0
+        h = directions[classes]
+    return _named_classes(classes, graph.label_names)
+
+
+def _propagated(graph: GraphFields, h: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns ÂH."""
+    source, target = graph.edge_index.cpu().numpy()
+    receiver, sender = (source, target) if graph.flow == "target_to_source" else (target, source)
+    edge_weight, self_weight = (w.detach().cpu().double().numpy() for w in (graph.edge_weight, graph.self_weight))
+    messages = edge_weight[:, None] * h[sender]
+    sums = [np.bincount(receiver, weights=column, minlength=len(h)) for column in messages.T]
+    return self_weight[:, None] * h + np.stack(sums, axis=1)
+
+
+def _classes(rows: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Returns equal numbers for rows that are equal up to rounding; 0 for rows of zeros."""
+    mantissa, exponent = np.frexp(rows)
+    digits = np.concatenate([np.round(mantissa * 2**32).astype(np.int64), exponent.astype(np.int64)], axis=1)
+    odd = np.random.default_rng(1).integers(2**62, size=digits.shape[1], dtype=np.int64) * 2 + 1
+    _, classes = np.unique((digits * odd).sum(axis=1), return_inverse=True)
+    return np.where((rows == 0).all(axis=1), 0, classes.reshape(-1) + 1)
+
+
+def _named_classes(classes: NDArray[np.int64], names: Sequence[str]) -> IndistinctLabels:
+    shared = np.bincount(classes) > 1
+    groups: dict[int, list[str]] = {}
+    for label in np.flatnonzero(shared[classes] | (classes == 0)):
+        groups.setdefault(int(classes[label]), []).append(names[label])
+    silent = tuple(groups.pop(0, ()))
+    return IndistinctLabels(tuple(map(tuple, groups.values())), silent)
