@@ -81,7 +81,7 @@ def warn_of_input(text: str) -> None:
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
         frame, level = frame.f_back, level + 1
-    warnings.warn(text, InputWarning, stacklevel=level - 1)
+    warnings.warn(text, InputWarning, stacklevel=level)
 
 
 @contextmanager

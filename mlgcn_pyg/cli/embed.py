@@ -18,6 +18,7 @@ from mlgcn_pyg.cli.embedding_options import EMBEDDINGS, EmbeddingOptions
 from mlgcn_pyg.cli.label_names import read_label_names
 from mlgcn_pyg.cli.options import DATA, OUTPUT, choice, option, takes
 from mlgcn_pyg.errors import Argument, InputError
+from mlgcn_pyg.text import described_groups
 
 
 @takes(how=EMBEDDINGS)
@@ -49,7 +50,11 @@ def embed(
     else:
         fix = ("give ", Argument("names"), " or ", Argument("dataset"))
         raise InputError("names", "one source of label names", "two" if names is not None else "none", fix)
+    from mlgcn_pyg.graph.twins import equal_embeddings
+
     result = how.read(label_names, embeddings)
     result.save(out)
     console.say(f"{len(result.label_names)} labels, {result.x.size(1)} numbers each")
     console.say(f"Wrote {out}")
+    if equal := equal_embeddings(result.label_names, result.x):
+        console.note(f"Warning: these labels have equal embeddings: {described_groups(equal)}")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # this loads torch
     from mlgcn_pyg.graph import LabelGraph
 
 WEIGHTINGS = ("paper", "released", "binary", "none")
+PROBABILITIES = ("ratio", "wilson")
 
 
 @takes(data=DATASET, how=EMBEDDINGS)
@@ -28,6 +29,15 @@ def graph(
     weighting: Annotated[
         str, choice("Weights of the edges: paper, released, binary or none.", MODEL, WEIGHTINGS)
     ] = "paper",
+    probability: Annotated[
+        str,
+        choice("Estimate of P(j | i): ratio, or wilson, the lower bound of its 95 % interval.", MODEL, PROBABILITIES),
+    ] = "ratio",
+    min_count: Annotated[int, option("Images with both labels that an edge requires.", MODEL)] = 1,
+    top_k: Annotated[
+        int | None,
+        option("Largest number of edges i → j of a label i; the most probable are kept.", MODEL, show_default="all"),
+    ] = None,  # fmt: skip
     out: Annotated[Path, option("File for the label graph (.pt).", OUTPUT)],
     plot: Annotated[Path | None, option("Draw the graph to this file (.png, .svg or .pdf).", OUTPUT)] = None,
 ) -> None:
@@ -37,7 +47,15 @@ def graph(
     opened = data.open()
     x = None if embeddings is None else how.read(opened.label_names, embeddings)
     built = LabelGraph.from_targets(
-        opened.targets, label_names=opened.label_names, x=x, tau=tau, p=p, weighting=weighting
+        opened.targets,
+        label_names=opened.label_names,
+        x=x,
+        tau=tau,
+        p=p,
+        weighting=weighting,
+        probability=probability,
+        min_count=min_count,
+        top_k=top_k,
     )
     built.save(out)
     console.say(f"{len(opened)} images\n{built.summary()}")

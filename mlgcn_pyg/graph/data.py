@@ -18,7 +18,7 @@ from mlgcn_pyg.graph.fields import Array
 from mlgcn_pyg.graph.state import TENSORS, fields_of_state, state_of_fields
 from mlgcn_pyg.graph.summary import GraphSummary, summarize
 from mlgcn_pyg.graph.validation import check_embedded, check_graph
-from mlgcn_pyg.graph.weighting import reweight
+from mlgcn_pyg.graph.weighting import defined_weights, reweight
 from mlgcn_pyg.labels import check_same_labels, normal_label_names
 from mlgcn_pyg.plain_files import load_plain, save_plain
 
@@ -123,13 +123,19 @@ class LabelGraphData(Data):
 
         Raises:
             InputError: if ``tau`` is below that of this graph, whose weaker edges were not kept; if ``p`` or
-                ``weighting`` is not valid.
+                ``weighting`` is not valid; if the weights of this graph are not those that its p and weighting define,
+                because they were learned or changed by hand, and would be lost.
 
         >>> from mlgcn_pyg import LabelGraph
         >>> graph = LabelGraph.from_targets([[1, 1], [1, 0]], tau=0.4)
         >>> graph.edge_prob.tolist(), graph.reweighted(tau=0.6).edge_prob.tolist()
         ([0.5, 1.0], [1.0])
         """
+        self.validate()
+        if defined_weights(self) is None:
+            expected = f"the weights that p = {self.p:g} and weighting {self.weighting!r} define"
+            fix = "they would be lost: build the graph from its targets or counts again"
+            raise InputError("edge_weight", expected, "weights that were learned or changed by hand", fix)
         graph = self.clone()
         if tau is not None:
             graph.tau = check_number("tau", tau, 0, 1, open_low=True)

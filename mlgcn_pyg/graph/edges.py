@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mlgcn_pyg.checks import check_choice, check_count, check_number, check_positive
+from mlgcn_pyg.graph.fields import GraphFields
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -111,6 +112,24 @@ def wilson(together: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 
 PROBABILITIES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {"ratio": ratio, "wilson": wilson}
+
+
+def certain_probabilities(graph: GraphFields) -> Tensor:
+    """Returns (E,) the lower bounds of the 95 % confidence intervals of P(L_j | L_i), given N_i.
+
+    They are ``edge_prob`` itself for ``probability="wilson"`` and for a graph without label counts.
+
+    Args:
+        graph: a label graph.
+
+    >>> from mlgcn_pyg import LabelGraph
+    >>> certain_probabilities(LabelGraph.from_targets([[1, 1]])).round(decimals=3)  # one image is little evidence
+    tensor([0.2070, 0.2070], dtype=torch.float64)
+    """
+    known = graph.label_counts[graph.edge_index[0]].cpu().double().numpy()
+    if graph.probability == "wilson" or not np.all(known > 0):
+        return graph.edge_prob
+    return torch.from_numpy(wilson(graph.edge_prob.cpu().double().numpy() * known, known))
 
 
 def mine_edges(

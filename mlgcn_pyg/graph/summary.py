@@ -32,7 +32,7 @@ class GraphSummary:
         hubs (tuple): (name, number of edges, fraction of all edges) of the five labels with the most edges. Labels with
             fewer than two edges are left out.
         twins (tuple): groups of labels with equal embeddings and neighbours, to which a GCN gives one classifier.
-        silent (tuple of str): labels without a nonzero embedding of their own or of a neighbour, whose logit is always 0.
+        silent (tuple of str): labels whose logit is 0 for every image.
         look_alike (tuple): groups of labels that differ only in case, spacing or Unicode form.
         strongest (tuple): (name of i, name of j, P(L_j|L_i), N_i) of the edges with the highest P. Ties are sorted by
             N_i, the largest first.

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from mlgcn_pyg.graph.fields import GraphFields
+from mlgcn_pyg.graph.weighting import defined_weights
 from mlgcn_pyg.text import described_groups
 
 DIRECTIONS = 3  # random projections that stand for a vector: different vectors differ in them almost surely
@@ -41,9 +43,9 @@ class IndistinctLabels:
 def indistinct_labels(graph: GraphFields, num_layers: int = 2) -> IndistinctLabels:
     r"""Finds the labels that a GCN cannot tell apart.
 
-    The rows of :math:`\\hat{A} x` are compared, then, layer by layer, the rows of :math:`\\hat{A} H` for an H whose rows
-    are equal exactly where those of the last layer are equal. This is the refinement of colours of Weisfeiler and Leman
-    (1968) with the weights of the edges. Vectors are compared through random projections in float64.
+    The rows of :math:`\hat{A} x` are compared, then, layer by layer, the rows of :math:`\hat{A} H` for an H whose rows
+    are equal exactly where those of the layer before are equal. This is the refinement of colours of Weisfeiler and
+    Leman (1968) with the weights of the edges. Vectors are compared through random projections in float64.
 
     Args:
         graph: the label graph.
@@ -68,11 +70,25 @@ def indistinct_labels(graph: GraphFields, num_layers: int = 2) -> IndistinctLabe
     return _named_classes(classes, graph.label_names)
 
 
+def equal_embeddings(label_names: Sequence[str], x: Tensor) -> tuple[tuple[str, ...], ...]:
+    """Returns groups of labels with equal embeddings.
+
+    Args:
+        label_names: C names.
+        x: (C, F) embeddings.
+    """
+    directions = np.random.default_rng(0).normal(size=(x.size(1), DIRECTIONS))
+    named = _named_classes(_classes(x.double().numpy() @ directions), label_names)
+    return named.twins + ((named.silent,) if len(named.silent) > 1 else ())
+
+
 def _propagated(graph: GraphFields, h: NDArray[np.float64]) -> NDArray[np.float64]:
     """Returns ÂH."""
     source, target = graph.edge_index.cpu().numpy()
     receiver, sender = (source, target) if graph.flow == "target_to_source" else (target, source)
-    edge_weight, self_weight = (w.detach().cpu().double().numpy() for w in (graph.edge_weight, graph.self_weight))
+    # the rounding of float32 would make 0.2 differ from 3 · (0.2 / 3)
+    weights = defined_weights(graph) or (graph.edge_weight, graph.self_weight)
+    edge_weight, self_weight = (weight.detach().cpu().double().numpy() for weight in weights)
     messages = edge_weight[:, None] * h[sender]
     sums = [np.bincount(receiver, weights=column, minlength=len(h)) for column in messages.T]
     return self_weight[:, None] * h + np.stack(sums, axis=1)

@@ -34,8 +34,10 @@ from torch import Tensor
 
 from mlgcn_pyg.checks import check_choice, check_number
 from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.graph.fields import GraphFields
 
 Weights = tuple[Tensor, Tensor]
+TOLERANCE = 1e-4  # relative; the released code adds 1e-6 to a denominator
 
 
 def degrees(index: Tensor, num_labels: int) -> Tensor:
@@ -109,3 +111,19 @@ def reweight(edge_index: Tensor, num_labels: int, p: float, weighting: str) -> t
     weights, flow = WEIGHTINGS[check_choice("weighting", weighting, WEIGHTINGS)]
     edge_weight, self_weight = weights(edge_index, num_labels, check_number("p", p, 0, 1))
     return edge_weight, self_weight, flow
+
+
+def defined_weights(graph: GraphFields) -> Weights | None:
+    """Returns the float64 weights that p and the weighting of a graph define; None if the graph has different ones.
+
+    Learned weights, weights that were changed by hand, and those of a released matrix of a different form differ.
+
+    Args:
+        graph: a label graph.
+    """
+    edge_weight, self_weight, _ = reweight(graph.edge_index, graph.num_labels, graph.p, graph.weighting)
+    for defined, stored in ((edge_weight, graph.edge_weight), (self_weight, graph.self_weight)):
+        tolerance = max(TOLERANCE, 4 * torch.finfo(stored.dtype).eps)
+        if defined.shape != stored.shape or not torch.allclose(stored.double(), defined, rtol=tolerance, atol=1e-7):
+            return None
+    return edge_weight, self_weight

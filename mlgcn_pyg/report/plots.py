@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlgcn_pyg.errors import InputError, printable_line
 from mlgcn_pyg.graph import LabelGraph
+from mlgcn_pyg.graph.edges import certain_probabilities
 from mlgcn_pyg.report.figures import ACCENT, INK, QUIET, check_libraries, new_figure, save_figure
 from mlgcn_pyg.report.layout import component_layout
 
@@ -28,8 +29,9 @@ def plot_label_graph(
 ) -> "Axes":
     """Draws the edges i → j of a label graph.
 
-    The higher P(L_j|L_i), the darker and wider the edge. The area of a node grows with the number of images that have
-    the label. Labels without edges are listed below the graph.
+    The higher the lower bound of the 95 % confidence interval of P(L_j|L_i), the darker and wider the edge. Without
+    label counts, P is drawn instead. The area of a node grows with the number of images that have the label. Labels
+    without edges are listed below the graph.
 
     Args:
         graph: the graph.
@@ -57,7 +59,7 @@ def plot_label_graph(
         below, position = ax, (0.0, -0.02)
     if network:
         _draw_network(network, graph, ax)
-    edges = f"{network.number_of_edges()} edges i → j with P(j | i) ≥ {graph.tau:g}; darker edges: higher P"
+    edges = f"{network.number_of_edges()} edges i → j with P(j | i) ≥ {graph.tau:g}; darker: higher, more certain P"
     ax.set_title(title or f"{edges}; larger nodes: more images", fontsize=10, color=INK, loc="left")
     if isolated:
         text = f"{len(isolated)} labels without edges:\n" + "\n".join(rows)
@@ -87,7 +89,7 @@ def _draw_network(network: "DiGraph", graph: LabelGraph, axes: "Axes") -> None:
     sizes = [120 + 1200 * share[k] for k in network]
     nx.draw_networkx_nodes(network, positions, ax=axes, node_size=sizes, node_color="#cfe3f1", edgecolors=ACCENT)
     pairs = zip(*graph.edge_index.tolist(), strict=True)
-    prob, shade = dict(zip(pairs, graph.edge_prob.tolist(), strict=True)), colormaps["Blues"]
+    prob, shade = dict(zip(pairs, certain_probabilities(graph).tolist(), strict=True)), colormaps["Blues"]
     nx.draw_networkx_edges(
         network,
         positions,

@@ -15,9 +15,9 @@ from mlgcn_pyg.evaluation import multilabel_metrics
 from mlgcn_pyg.labels import check_same_labels
 from mlgcn_pyg.nn import MLGCN
 from mlgcn_pyg.training.config import ModelConfig
-from mlgcn_pyg.training.label_warnings import warn_of_labels
 from mlgcn_pyg.training.history import History, Record
 from mlgcn_pyg.training.interruption import Interruption
+from mlgcn_pyg.training.label_warnings import warn_of_labels
 from mlgcn_pyg.training.model.reporting import ProgressReport, check_tensorboard, tensorboard_curves
 from mlgcn_pyg.training.model.run import MODEL_STATE, ModelRun
 from mlgcn_pyg.training.model.scoring import model_logits
