@@ -91,7 +91,7 @@ def check_tensor(
 
     Args:
         argument: the name of the argument in the error message.
-        values: a tensor, an array, or nested lists of numbers.
+        values: a tensor, an array, a data frame, or nested lists of numbers.
         expected: what the error message states as expected.
         fix: the fix that the error message suggests.
 
@@ -101,6 +101,10 @@ def check_tensor(
     import torch
 
     try:
+        if hasattr(values, "to_numpy"):  # pandas and polars
+            array = values.to_numpy()
+            # columns of several types become objects, and views of a data frame are read-only
+            values = array.astype(float) if array.dtype == object else array.copy()
         return torch.as_tensor(values)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise InputError(argument, expected, f"{shown(values)} ({first_line(error)})", fix) from error

@@ -44,8 +44,8 @@ def normal_label_names(names: Sequence[str] | None, num_labels: int | None = Non
         num_labels: the required number of names C. Default: any.
 
     Raises:
-        InputError: in the cases of :func:`check_label_names`; if names have the same normal form; if a name has no
-            visible character.
+        InputError: in the cases of :func:`check_label_names`; if names have the same normal form; if a name has only
+            invisible characters.
 
     >>> normal_label_names(["traffic  light", " cat "])
     ('traffic light', 'cat')
@@ -54,7 +54,7 @@ def normal_label_names(names: Sequence[str] | None, num_labels: int | None = Non
     forms = tuple(normal_form(name) for name in names)
     if len(set(forms)) != len(forms):
         raise InputError("label_names", "names that look different", described_forms(merged_forms(names)))
-    if "" in forms:
+    if "" in forms and names[forms.index("")]:
         raise InputError("label_names", "names with a visible character", ascii(names[forms.index("")]))
     return forms
 

@@ -17,8 +17,8 @@ from mlgcn_pyg.graph.embeddings import LabelEmbeddings
 from mlgcn_pyg.graph.fields import Array
 from mlgcn_pyg.graph.state import TENSORS, fields_of_state, state_of_fields
 from mlgcn_pyg.graph.summary import GraphSummary, summarize
-from mlgcn_pyg.graph.validation import check_embedded, check_graph
-from mlgcn_pyg.graph.weighting import defined_weights, reweight
+from mlgcn_pyg.graph.validation import check_embedded, check_fields, check_graph
+from mlgcn_pyg.graph.weighting import defined_weights, released_weights, reweight
 from mlgcn_pyg.labels import check_same_labels, normal_label_names
 from mlgcn_pyg.plain_files import load_plain, save_plain
 
@@ -58,9 +58,7 @@ class LabelGraphData(Data):
         weighting: str,
     ) -> Self:
         """Builds the graph from the edges that ``rule`` selected."""
-        graph = cls(edge_index=edge_index, edge_prob=edge_prob)
-        graph.num_nodes = len(label_counts)
-        graph.label_counts = label_counts
+        graph = cls(edge_index=edge_index, edge_prob=edge_prob, label_counts=label_counts, num_nodes=len(label_counts))
         graph.label_names = normal_label_names(label_names, len(label_counts))
         graph._set_embeddings(x)
         graph.tau, graph.probability = rule.tau, rule.probability
@@ -86,6 +84,11 @@ class LabelGraphData(Data):
         self.self_weight = self_weight.to(torch.get_default_dtype())
         self.p, self.weighting = float(p), weighting
 
+    def _keep_loops(self, loops: Tensor) -> None:
+        """Sets the weights of the released code for labels that are their own neighbours, (C,) 1 or 0."""
+        weights = released_weights(self.edge_index, self.num_labels, self.p, loops)
+        self.edge_weight, self.self_weight = (weight.to(torch.get_default_dtype()) for weight in weights)
+
     @property
     def num_labels(self) -> int:
         """The number of labels C, which are the nodes."""
@@ -102,8 +105,9 @@ class LabelGraphData(Data):
         One propagation step is ``graph.to_dense() @ h``, for label features h (C, F).
 
         Raises:
-            InputError: if there are more than 16,384 labels, for which Â would take over 1 GiB.
+            InputError: if a tensor is missing; if there are more than 16,384 labels, for which Â would take over 1 GiB.
         """
+        check_fields(self)
         if self.num_labels > MAX_DENSE:
             fix = "use edge_index, edge_weight and self_weight"
             raise InputError("num_labels", f"at most {MAX_DENSE} labels for a dense matrix", self.num_labels, fix)
@@ -135,7 +139,7 @@ class LabelGraphData(Data):
         if defined_weights(self) is None:
             expected = f"the weights that p = {self.p:g} and weighting {self.weighting!r} define"
             fix = "they would be lost: build the graph from its targets or counts again"
-            raise InputError("edge_weight", expected, "weights that were learned or changed by hand", fix)
+            raise InputError("edge_weight", expected, "weights that were learned, read or changed by hand", fix)
         graph = self.clone()
         if tau is not None:
             graph.tau = check_number("tau", tau, 0, 1, open_low=True)
@@ -165,6 +169,7 @@ class LabelGraphData(Data):
           tie → person  P = 1.000  (N = 1)
           person → tie  P = 0.500  (N = 2)
         """
+        check_fields(self)
         return summarize(self, num_strongest)
 
     def validate(self, raise_on_error: bool = True) -> bool:
@@ -190,12 +195,14 @@ class LabelGraphData(Data):
 
     def digest(self) -> str:
         """Returns the SHA-256 of all tensors and settings; ``x_source`` is ignored."""
+        check_fields(self)
         settings = repr([tuple(self.label_names), self.tau, self.probability, self.p, self.weighting]).encode()
         tensors = {name: self[name] for name in TENSORS if name in self}
         return tensor_digest(tensors | {"settings": torch.frombuffer(bytearray(settings), dtype=torch.uint8)})
 
     def state(self) -> dict[str, Any]:
         """Returns the graph as a dict of tensors, numbers and strings, for ``torch.load(weights_only=True)``."""
+        check_fields(self)
         return state_of_fields(self)
 
     @classmethod

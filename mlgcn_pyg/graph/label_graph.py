@@ -1,6 +1,6 @@
 """The label graph, with an edge from each label to the labels that it makes likely."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -10,7 +10,8 @@ from mlgcn_pyg.graph.data import LabelGraphData
 from mlgcn_pyg.graph.edges import MAX_ENTRIES, EdgeRule
 from mlgcn_pyg.graph.embeddings import LabelEmbeddings
 from mlgcn_pyg.graph.fields import Array, SparseMatrix
-from mlgcn_pyg.graph.ready_counts import checked_label_counts, edges_of_counts
+from mlgcn_pyg.graph.named_targets import named_targets
+from mlgcn_pyg.graph.ready_counts import checked_label_counts, edges_of_counts, released_loops
 from mlgcn_pyg.released.pickles import read_released_counts
 
 
@@ -59,7 +60,7 @@ class LabelGraph(LabelGraphData):
     @classmethod
     def from_targets(
         cls,
-        targets: Array | SparseMatrix | Sequence[Sequence[int]],
+        targets: Array | SparseMatrix | Sequence[Collection[int | str]],
         *,
         num_labels: int | None = None,
         label_names: Sequence[str] | None = None,
@@ -75,11 +76,11 @@ class LabelGraph(LabelGraphData):
         """Builds the graph from the targets of a training set.
 
         Args:
-            targets: (N, C) with 1 for present, 0 for absent and −1 for unknown, dense or a SciPy sparse matrix; N may
-                be 0. An unknown target counts neither for nor against a pair: ``P_ij = M_ij / #{i present, j known}``.
-                If ``num_labels`` is given, also one list of label ids (0…C−1) per image.
+            targets: (N, C) with 1 for present, 0 for absent and −1 for unknown, dense, a SciPy sparse matrix, or a data
+                frame; N may be 0. An unknown target counts neither for nor against a pair: ``P_ij = M_ij / #{i present,
+                j known}``. Also a list of label names per image, or of label ids (0…C−1) if ``num_labels`` is given.
             num_labels: C; required if ``targets`` are lists of label ids.
-            label_names: C unique names; default: the numbers 0…C−1.
+            label_names: C unique names; default: those in ``targets``, or the numbers 0…C−1.
             x: (C, F) label embeddings; default: one-hot.
             tau: τ in (0, 1]; pairs with P ≥ τ become edges.
             p: share that a label receives from its neighbours, in [0, 1]; below 1 for weighting ``"released"``.
@@ -95,10 +96,13 @@ class LabelGraph(LabelGraphData):
 
         >>> LabelGraph.from_targets([[0, 1], [0]], num_labels=2, tau=0.6).edge_index.tolist()  # lists of label ids
         [[1], [0]]
+        >>> LabelGraph.from_targets([["sea", "boat"], ["sea"]]).label_names
+        ('boat', 'sea')
         """
+        named = named_targets(targets, num_labels, label_names)
         return cls.from_counter(
-            count_targets(targets, num_labels),
-            label_names=label_names,
+            count_targets(named.targets, named.num_labels),
+            label_names=named.label_names,
             x=x,
             tau=tau,
             p=p,
@@ -175,7 +179,7 @@ class LabelGraph(LabelGraphData):
         Args:
             label_counts: N_i (C,), integers ≥ 0.
             pair_counts: M_ij (C, C), integers ≥ 0, symmetric, M_ij ≤ N_i; a dense or sparse tensor or array, or a SciPy
-                sparse matrix. The diagonal is ignored.
+                sparse matrix. M_ii must be 0 or N_i and has no effect.
             label_names: C unique names; default: the numbers 0…C−1.
             x: (C, F) label embeddings; default: one-hot.
             tau: τ in (0, 1]; pairs with P ≥ τ become edges.
@@ -211,6 +215,7 @@ class LabelGraph(LabelGraphData):
         probability: str = "ratio",
         min_count: int = 1,
         top_k: int | None = None,
+        diagonal: str | None = None,
     ) -> Self:
         """Builds the graph from the authors' label counts, by default with the weighting of their code.
 
@@ -227,14 +232,17 @@ class LabelGraph(LabelGraphData):
             probability: ``"ratio"`` or ``"wilson"``; see :meth:`from_targets`.
             min_count: the number of images with both labels that an edge requires.
             top_k: the largest number of outgoing edges of a label, of which the most probable are kept; default: all.
+            diagonal: how M_ii = N_i is read: ``"kept"`` makes each label its own neighbour (P_ii = 1 ≥ τ), as the
+                released code does; ``"ignored"`` requires i ≠ j (Eq. 7). The diagonal of the authors' files is 0.
 
         Raises:
-            InputError: if ``adj`` is not such a file; if no set of images can have its counts; if another argument is
-                not valid.
+            InputError: if ``adj`` is not such a file; if no set of images can have its counts; if its diagonal is not
+                0, ``weighting`` is ``"released"`` and ``diagonal`` is None; if another argument is not valid.
         """
         with renamed_arguments(path="adj", label_counts="adj", pair_counts="adj"):
             label_counts, pair_counts = read_released_counts(adj)
-            return cls.from_counts(
+            loops = released_loops(label_counts, pair_counts, diagonal, weighting)
+            graph = cls.from_counts(
                 label_counts,
                 pair_counts,
                 label_names=label_names,
@@ -246,3 +254,6 @@ class LabelGraph(LabelGraphData):
                 min_count=min_count,
                 top_k=top_k,
             )
+        if loops is not None:
+            graph._keep_loops(loops)
+        return graph

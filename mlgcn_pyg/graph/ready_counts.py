@@ -6,10 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checks import check_tensor
-from mlgcn_pyg.errors import InputError, first_line
+from mlgcn_pyg.checks import check_choice, check_tensor
+from mlgcn_pyg.errors import Argument, InputError, first_line
 from mlgcn_pyg.graph.edges import EdgeRule, join_edges
 from mlgcn_pyg.graph.fields import Array, SparseMatrix
+from mlgcn_pyg.graph.possible_counts import COUNT_AGAIN, check_diagonal, warn_of_triples
 from mlgcn_pyg.graph.sparse import is_sparse, without_diagonal
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def edges_of_counts(label_counts: Tensor, pair_counts: Array | SparseMatrix, rul
 
     Args:
         label_counts: N (C,), from :func:`checked_label_counts`.
-        pair_counts: M (C, C), dense or sparse. The diagonal is ignored.
+        pair_counts: M (C, C), dense or sparse. The diagonal is checked and left out.
         rule: which pairs become edges.
 
     Returns:
@@ -55,8 +56,8 @@ def checked_pair_counts(label_counts: Tensor, pair_counts: Array | SparseMatrix)
     """Returns pair counts M (C, C) as a sparse int64 matrix without its diagonal.
 
     Raises:
-        InputError: if the shape is not (C, C); if an entry is negative, fractional or not finite; if the matrix is not
-            symmetric; if M_ij > N_i, a probability above 1.
+        InputError: if the shape is not (C, C); if an entry is negative, fractional, not finite or above 2^53; if the
+            matrix is not symmetric; if M_ii is neither 0 nor N_i; if M_ij > N_i, a probability above 1.
     """
     num_labels, given = len(label_counts), _as_csr(pair_counts)
     if given.shape != (num_labels, num_labels):
@@ -64,6 +65,9 @@ def checked_pair_counts(label_counts: Tensor, pair_counts: Array | SparseMatrix)
     values = given.data
     if not np.all(np.isfinite(values)) or np.any(values < 0) or np.any(values != np.floor(values)):
         raise InputError("pair_counts", "whole numbers ≥ 0", "negative, fractional or non-finite entries")
+    if values.size and values.max() > 2**53:
+        raise InputError("pair_counts", "at most 2^53 images", values.max())
+    check_diagonal(label_counts.numpy(), given)
     pairs = without_diagonal(given.astype(np.int64))
     if (pairs != pairs.T).nnz:
         i, j = (int(k[0]) for k in (pairs != pairs.T).nonzero())
@@ -77,8 +81,9 @@ def checked_pair_counts(label_counts: Tensor, pair_counts: Array | SparseMatrix)
             "pair_counts",
             "at most as many images with both labels as with either (P ≤ 1)",
             f"M[{i[k]},{j[k]}] = {coo.data[k]} but label {i[k]} is in {int(label_counts[i[k]])} images",
-            fix="count pairs and labels over the same images, each image once",
+            fix=COUNT_AGAIN,
         )
+    warn_of_triples(label_counts.numpy(), pairs)
     return pairs
 
 
@@ -102,3 +107,32 @@ def _from_torch(matrix: Tensor) -> Any:
 
     entries = matrix.to_sparse_coo().coalesce()
     return coo_array((entries.values().numpy(), tuple(entries.indices().numpy())), shape=tuple(matrix.shape))
+
+
+def released_loops(
+    label_counts: np.ndarray, pair_counts: np.ndarray, diagonal: str | None, weighting: str
+) -> Tensor | None:
+    """Returns which labels the released code makes their own neighbours (C,), or None if there are none.
+
+    Args:
+        label_counts: N (C,) of a released file.
+        pair_counts: M (C, C) of the file.
+        diagonal: ``"kept"``, ``"ignored"``, or None for a file whose diagonal is zero.
+        weighting: the weighting of the graph; only ``"released"`` depends on the diagonal.
+
+    Raises:
+        InputError: if the diagonal is not zero and ``diagonal`` is None; if ``diagonal`` has another value.
+    """
+    if diagonal is not None:
+        check_choice("diagonal", diagonal, ("kept", "ignored"))
+    if pair_counts.ndim != 2 or weighting != "released" or diagonal == "ignored":
+        return None
+    loops = torch.from_numpy(np.diagonal(pair_counts) != 0)
+    if not bool(loops.any()):
+        return None
+    if diagonal is None:
+        checked_pair_counts(checked_label_counts(label_counts), pair_counts)  # other errors are reported first
+        kept = ("pass ", Argument("diagonal", "kept"), " for the result of the released code, which keeps it, or ")
+        ignored = (Argument("diagonal", "ignored"), " for the edges of Eq. 7")
+        raise InputError("adj", "a zero diagonal, as in the authors' files", "label counts on it", [*kept, *ignored])
+    return loops

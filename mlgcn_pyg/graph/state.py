@@ -5,6 +5,7 @@ from typing import Any
 
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.graph.fields import GraphFields
+from mlgcn_pyg.values import shown
 
 FORMAT = "mlgcn_pyg.label_graph"
 TENSORS = ("x", "edge_index", "edge_prob", "edge_weight", "self_weight", "label_counts")
@@ -37,5 +38,7 @@ def fields_of_state(state: Mapping[str, Any], place: str = "") -> dict[str, Any]
     missing = [name for name in (*TENSORS, *SETTINGS, "num_labels") if name not in state and name != "x"]
     if missing:
         raise InputError("state", "a complete label graph", f"no {', '.join(missing)}{place}")
+    if not isinstance(state["num_labels"], int):
+        raise InputError("state", "an integer ≥ 1 as num_labels", f"{shown(state['num_labels'])}{place}")
     fields = {name: state[name] for name in (*TENSORS, *SETTINGS, "x_source") if name in state}
     return fields | {"num_nodes": state["num_labels"]}

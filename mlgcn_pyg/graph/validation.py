@@ -1,14 +1,20 @@
 """Checks the shapes and values of a label graph's fields."""
 
-import torch
+from collections.abc import Sequence
 
-from mlgcn_pyg.checks import check_choice, check_finite, check_number
+import torch
+from torch import Tensor
+
+from mlgcn_pyg.checks import check_choice, check_finite, check_number, check_positive
 from mlgcn_pyg.errors import Argument, InputError
 from mlgcn_pyg.graph.edges import PROBABILITIES
 from mlgcn_pyg.graph.fields import GraphFields
 from mlgcn_pyg.graph.weighting import WEIGHTINGS
 from mlgcn_pyg.labels import check_label_names
 from mlgcn_pyg.text import described_groups
+
+REAL = (torch.float32, torch.float64)
+FLOATS = (*REAL, torch.float16, torch.bfloat16)
 
 
 def check_graph(graph: GraphFields) -> None:
@@ -20,8 +26,9 @@ def check_graph(graph: GraphFields) -> None:
     Raises:
         InputError: for the first field that is not valid; the error's ``argument`` is its name.
     """
+    check_fields(graph)
     _check_settings(graph)
-    _check_shapes(graph)
+    _check_numbers(graph)
     _check_edges(graph)
     check_label_names(graph.label_names, graph.num_labels)
     if not isinstance(source := getattr(graph, "x_source", {}), dict):
@@ -38,22 +45,53 @@ def _check_settings(graph: GraphFields) -> None:
     check_number("tau", graph.tau, 0, 1, open_low=True)
 
 
-def _check_shapes(graph: GraphFields) -> None:
-    if graph.edge_index.dim() != 2 or graph.edge_index.size(0) != 2 or graph.edge_index.dtype != torch.int64:
-        found = f"shape {tuple(graph.edge_index.shape)}, {graph.edge_index.dtype}"
-        raise InputError("edge_index", "shape (2, num_edges), int64", found)
-    num_edges = graph.edge_index.size(1)
-    shapes = {
-        "edge_prob": (num_edges,),
-        "edge_weight": (num_edges,),
-        "self_weight": (graph.num_labels,),
-        "label_counts": (graph.num_labels,),
-    }
-    for name, shape in shapes.items():
-        values = getattr(graph, name)
+def check_fields(graph: GraphFields) -> None:
+    """Checks that all tensors of a graph are there, with the type, the shape and the device that they must have.
+
+    Raises:
+        InputError: if one is missing, for instance because a transform has replaced ``edge_index``.
+    """
+    check_positive("num_labels", graph.num_labels)
+    edges = _tensor(graph, "edge_index", (torch.int64,))
+    if edges.dim() != 2 or edges.size(0) != 2:
+        raise InputError("edge_index", "shape (2, num_edges), int64", f"shape {tuple(edges.shape)}, {edges.dtype}")
+    num_edges, num_labels = edges.size(1), graph.num_labels
+    for name, dtypes, shape in (
+        ("edge_prob", REAL, (num_edges,)),
+        ("edge_weight", REAL, (num_edges,)),
+        ("self_weight", REAL, (num_labels,)),
+        ("label_counts", (torch.int64,), (num_labels,)),
+    ):
+        values = _tensor(graph, name, dtypes)
         if tuple(values.shape) != shape:
             raise InputError(name, f"shape {shape}", f"shape {tuple(values.shape)}")
+    if graph.edge_weight.dtype != graph.self_weight.dtype:
+        found = f"{graph.edge_weight.dtype} and {graph.self_weight.dtype}"
+        raise InputError("edge_weight", "the dtype of self_weight", found)
+
+
+def _tensor(graph: GraphFields, name: str, dtypes: Sequence[torch.dtype]) -> Tensor:
+    """Returns a field if it is an ordinary tensor of one of the types."""
+    value = getattr(graph, name, None)
+    expected = f"a dense tensor of {' or '.join(str(dtype).removeprefix('torch.') for dtype in dtypes)}"
+    if value is None:
+        fix = "build the graph again, or apply transforms such as ToSparseTensor to a copy of it"
+        raise InputError(name, expected, "none", fix)
+    if not isinstance(value, Tensor) or value.layout != torch.strided or value.is_quantized:
+        found = f"layout {value.layout}, {value.dtype}" if isinstance(value, Tensor) else type(value).__name__
+        raise InputError(name, expected, found)
+    if value.dtype not in dtypes and not (dtypes is REAL and value.dtype == torch.get_default_dtype()):
+        raise InputError(name, expected, f"shape {tuple(value.shape)}, {value.dtype}")
+    return value
+
+
+def _check_numbers(graph: GraphFields) -> None:
+    """Checks that numbers are finite, and not negative; all weightings so far have entries of Â ≥ 0."""
+    for name in ("edge_prob", "edge_weight", "self_weight", "label_counts"):
+        values = getattr(graph, name)
         check_finite(name, values)
+        if values.numel() and values.min() < 0:
+            raise InputError(name, "numbers ≥ 0", values.min().item())
 
 
 def _check_edges(graph: GraphFields) -> None:
@@ -74,12 +112,13 @@ def _check_edges(graph: GraphFields) -> None:
 
 
 def _check_embeddings(graph: GraphFields) -> None:
-    if graph.x is None:
+    x = getattr(graph, "x", None)
+    if x is None:
         return
-    if graph.x.dim() != 2 or graph.x.size(0) != graph.num_labels or not graph.x.is_floating_point():
-        found = f"shape {tuple(graph.x.shape)}, {graph.x.dtype}"
+    if not isinstance(x, Tensor) or x.dim() != 2 or x.size(0) != graph.num_labels or not x.is_floating_point():
+        found = f"shape {tuple(x.shape)}, {x.dtype}" if isinstance(x, Tensor) else type(x).__name__
         raise InputError("x", f"a floating-point embedding per label, shape ({graph.num_labels}, F)", found)
-    check_finite("x", graph.x)
+    check_finite("x", _tensor(graph, "x", FLOATS))
 
 
 def check_embedded(graph: GraphFields) -> None:

@@ -52,8 +52,14 @@ def paper_weights(edge_index: Tensor, num_labels: int, p: float) -> Weights:
     return p / out_degree[source], torch.full_like(out_degree, 1 - p)
 
 
-def released_weights(edge_index: Tensor, num_labels: int, p: float) -> Weights:
+def released_weights(edge_index: Tensor, num_labels: int, p: float, loops: Tensor | None = None) -> Weights:
     """Returns Â_ji = d_j · B_ij · d_i with B = p·A / colsum(A) + (1−p)·I and d = rowsum(B)^-1/2.
+
+    Args:
+        edge_index: (2, E) different edges i → j with i ≠ j.
+        num_labels: C.
+        p: share that a label receives from its neighbours, in [0, 1).
+        loops: (C,) 1 where A_ii = 1, else 0; default: 0.
 
     Raises:
         InputError: if p ≥ 1, for which a row sum of B can be 0.
@@ -61,10 +67,14 @@ def released_weights(edge_index: Tensor, num_labels: int, p: float) -> Weights:
     if p >= 1:
         raise InputError("p", "p < 1 for weighting 'released', which requires positive row sums", p)
     source, target = edge_index
-    b = p / degrees(target, num_labels)[target]
-    row_sum = torch.full_like(degrees(source, num_labels), 1 - p).index_add_(0, source, b)
-    d = row_sum.rsqrt()
-    return d[target] * b * d[source], (1 - p) * d * d
+    column_sum = degrees(target, num_labels)
+    diagonal = torch.full_like(column_sum, 1 - p)
+    if loops is not None:
+        column_sum = column_sum + loops
+        diagonal = diagonal + p * loops / column_sum.clamp(min=1)
+    b = p / column_sum[target]
+    d = diagonal.index_add(0, source, b).rsqrt()
+    return d[target] * b * d[source], diagonal * d * d
 
 
 def binary_weights(edge_index: Tensor, num_labels: int, p: float) -> Weights:

@@ -94,13 +94,22 @@ class ReweightedConv(MessagePassing):
         return edge_weight.view(-1, 1) * x_j
 
     def _check_width(self, x: Tensor | None) -> None:
+        if x is not None and not isinstance(x, Tensor):
+            fix = "a label graph has one set of nodes, which send and receive"
+            raise InputError("x", f"one tensor (num_labels, {self.in_channels})", type(x).__name__, fix)
         if x is not None and (x.dim() != 2 or x.size(1) != self.in_channels):
             raise InputError("x", f"shape (num_labels, {self.in_channels})", f"shape {tuple(x.shape)}")
 
     def _check_edges(self, x: Tensor | None, edge_index: Tensor, edge_weight: Tensor, self_weight: Tensor) -> None:
         num_labels = self.in_channels if x is None else x.size(0)
+        if not isinstance(edge_index, Tensor) or edge_index.layout != torch.strided:
+            layout = edge_index.layout if isinstance(edge_index, Tensor) else type(edge_index).__name__
+            raise InputError("edge_index", "a tensor (2, num_edges) or an Adjacency", layout)
         if edge_index.dim() != 2 or edge_index.size(0) != 2:
             raise InputError("edge_index", "shape (2, num_edges)", f"shape {tuple(edge_index.shape)}")
+        for name, weight in (("edge_weight", edge_weight), ("self_weight", self_weight)):
+            if not isinstance(weight, Tensor):
+                raise InputError(name, "a tensor", type(weight).__name__)
         if tuple(edge_weight.shape) != (edge_index.size(1),):
             raise InputError("edge_weight", f"shape ({edge_index.size(1)},)", f"shape {tuple(edge_weight.shape)}")
         if tuple(self_weight.shape) != (num_labels,):

@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -6,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.errors import InputError, InputWarning
 from mlgcn_pyg.graph import CooccurrenceCounter, LabelGraph
 from mlgcn_pyg.released import read_released_counts
 
@@ -146,3 +148,69 @@ def test_counts_may_be_dense_or_sparse_and_have_a_diagonal():
     ]
     for graph in graphs:
         assert graph.edge_prob.tolist() == [0.75, 0.6]
+
+
+def test_twice_the_released_readings_of_a_diagonal(tmp_path):
+    nums = np.array([40, 10, 6, 9, 0])
+    pairs = np.array([[0, 9, 5, 1, 0], [9, 0, 0, 2, 0], [5, 0, 0, 0, 0], [1, 2, 0, 0, 0], [0] * 5])
+    with_diagonal = pairs + np.diag(nums)
+    path = tmp_path / "adj.pkl"
+    path.write_bytes(pickle.dumps({"nums": nums, "adj": with_diagonal}))
+    with pytest.raises(InputError, match="adj: .* zero diagonal.* diagonal='kept' .* diagonal='ignored'"):
+        LabelGraph.from_released(path)
+    # gen_A and gen_adj of the released code
+    with np.errstate(invalid="ignore"):
+        a = (with_diagonal / nums[:, None] >= 0.4).astype(float)
+    a = a * 0.25 / (a.sum(0, keepdims=True) + 1e-6) + np.identity(5)
+    d = np.diag(a.sum(1) ** -0.5)
+    kept = LabelGraph.from_released(path, diagonal="kept")
+    assert np.allclose(kept.to_dense(), (a @ d).T @ d, atol=1e-6)
+    ignored = LabelGraph.from_released(path, diagonal="ignored")
+    assert torch.equal(ignored.to_dense(), LabelGraph.from_counts(nums, pairs, weighting="released").to_dense())
+    assert not torch.allclose(kept.to_dense(), ignored.to_dense(), atol=0.01)
+    paper = LabelGraph.from_released(path, weighting="paper")  # Eq. 8 leaves the diagonal out in any case
+    assert torch.equal(paper.to_dense(), LabelGraph.from_counts(nums, pairs).to_dense())
+    with pytest.raises(InputError, match="edge_weight: .* would be lost"):
+        kept.reweighted(p=0.3)
+    with pytest.raises(InputError, match="diagonal: expected one of kept, ignored"):
+        LabelGraph.from_released(path, diagonal="both")
+
+
+@pytest.mark.parametrize(
+    "nums, pairs, message",
+    [
+        ([10, 7], [[3, 7], [7, 99]], r"0 or the label counts on the diagonal, found M\[0,0\] = 3 but label 0 is in 10"),
+        ([10, 7], [[10, 7], [7, 99]], r"found M\[1,1\] = 99 but label 1 is in 7 images"),
+        ([17, 12], [[10, 7], [7, 5]], r"found M\[0,0\] = 10 and, as label counts, the sums of the rows, such as 17"),
+        ([7, 7], [[10, 7], [7, 9]], "sums of the rows"),  # without the diagonal
+        ([4, 4], [[0, 2.0**60], [2.0**60, 0]], "at most 2.53 images"),
+    ],
+)
+def test_counts_that_no_images_can_have(nums, pairs, message):
+    with pytest.raises(InputError, match=f"pair_counts: expected .*{message}"):
+        LabelGraph.from_counts(nums, pairs)
+    with pytest.raises(InputError, match="pair_counts"):
+        LabelGraph.from_counts(nums, sp.csr_array(np.array(pairs)))
+
+
+@pytest.mark.parametrize(
+    "nums, pairs, found",
+    [
+        ([10, 10, 10], [[0, 10, 10], [10, 0, 0], [10, 0, 0]], r"M\[0,1\] = 10, M\[0,2\] = 10 and M\[1,2\] = 0"),
+        ([9, 9, 9], [[0, 6, 6], [6, 0, 2], [6, 2, 0]], "but label 0 is in 9 images"),
+    ],
+)
+def test_three_labels_with_counts_that_no_images_have_are_said(nums, pairs, found):
+    with pytest.warns(InputWarning, match=f"no images have these counts: .*{found}"):
+        LabelGraph.from_counts(nums, pairs)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_counts_of_images_are_possible(seed, recwarn):
+    generator = np.random.default_rng(seed)
+    targets = (generator.random((int(generator.integers(1, 40)), 6)) < generator.random()).astype(int)
+    targets[:, 5] = targets[:, 0]
+    pairs = targets.T @ targets
+    LabelGraph.from_counts(targets.sum(0), pairs, tau=0.01)
+    LabelGraph.from_counts(targets.sum(0), pairs - np.diag(pairs.diagonal()), tau=0.01)
+    assert not recwarn.list
