@@ -15,11 +15,7 @@ KINDS = (set, frozenset, bytearray, bytes)
 FUNCTIONS = {
     "_codecs.encode": latin1,
     "collections.OrderedDict": ordered_dict,
-    **{
-        f"{module}.{kind.__name__}": kind
-        for module in ("builtins", "__builtin__")
-        for kind in (set, frozenset, bytearray)
-    },
+    **{f"{module}.{kind.__name__}": kind for module in ("builtins", "__builtin__") for kind in KINDS},
 }
 VALUES = {
     "numbers": [0, 1, -1, 255, 256, 65536, -(2**31), 2**31, 10**30, -(10**30), 1.5, float("inf"), True, False, None],
