@@ -156,3 +156,12 @@ def test_a_missing_library_is_named(plot, library, monkeypatch):
         InputError, match=rf"plot: expected matplotlib and networkx .*, found no {library}; pip install"
     ):
         plot()
+
+
+@pytest.mark.parametrize("ending, start", [("png", b"\x89PNG"), ("svg", b"<?xml"), ("PDF", b"%PDF")])
+def test_the_ending_decides_the_format(tmp_path, ending, start):
+    plot_label_graph(LabelGraph.from_targets([[1, 1], [1, 0]]), tmp_path / f"g.{ending}")
+    assert (tmp_path / f"g.{ending}").read_bytes().startswith(start)
+    with pytest.raises(InputError, match="path: expected a name that ends in .png, .svg or .pdf, found .*g.eps"):
+        plot_per_class_ap({"a": {"b": 0.5}}, tmp_path / "g.eps")
+    assert len(list(tmp_path.iterdir())) == 1
