@@ -1,25 +1,25 @@
 """Extraction of zip and tar archives from untrusted sources."""
 
-import lzma
 import os
+import secrets
 import shutil
 import stat
 import tarfile
 import zipfile
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, Self
 
 from mlgcn_pyg.datasets.names import path_below
 from mlgcn_pyg.errors import InputError, first_line
+from mlgcn_pyg.files import SHORTENED, remove_leftovers
+from mlgcn_pyg.regular_files import existing_file
+from mlgcn_pyg.system import try_lock
 
-DAMAGED = (
-    zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, RuntimeError, NotImplementedError,
-    UnicodeError,
-)  # fmt: skip
+LONGEST_HEADER = 1 << 20  # bytes; a compressed header of a tar could expand to any size
+LONGEST_END = 1 << 24  # bytes after the last file of a tar; usually less than 10 KiB of zeros
 
 Progress = Callable[[str, int, int | None], None]
 
@@ -32,12 +32,22 @@ class Member(NamedTuple):
     open: Callable[[], IO[bytes]]
 
 
+class Extraction(NamedTuple):
+    """A member and the file that is made of it."""
+
+    member: Member
+    target: Path
+
+    def is_done(self) -> bool:
+        return self.target.is_file() and self.target.stat().st_size == self.member.size
+
+
 def extract(archive: str | Path, folder: str | Path, progress: Progress | None = None) -> int:
     """Extracts the files of a zip or tar archive. A file is renamed to its final name when it is complete.
 
     All names are checked before anything is written. Files that exist with the expected size are skipped, so an
-    interrupted extraction resumes. The checksums in a zip archive are verified. A tar archive has no checksums of its
-    contents.
+    interrupted extraction resumes. The checksums in a zip archive and of a compressed tar archive are verified. A tar
+    archive itself has no checksums of its contents.
 
     Args:
         archive: the file; its format is recognised from its content.
@@ -48,36 +58,63 @@ def extract(archive: str | Path, folder: str | Path, progress: Progress | None =
         The number of files that were written.
 
     Raises:
-        InputError: if the archive is damaged; if it contains a link, a device, a duplicate file or a path outside
-            ``folder``; if it would overwrite a different file; or if there is not enough free disk space.
+        InputError: if the archive is damaged; if it contains a link, a device, a duplicate file, a file in the place of
+            a folder, or a path outside ``folder``; if it would overwrite a different file; or if there is not enough
+            free disk space.
     """
-    archive, folder = Path(archive), Path(folder)
+    archive, folder = existing_file("archive", archive), Path(folder)
     written = done = 0
-    try:
-        with _members(archive) as members:
-            targets = _targets(archive, members, folder)
-            total = sum(member.size for member in members)
-            for member, target in zip(members, targets, strict=True):
-                if not _is_extracted(target, member.size):
-                    _write(member, target)
-                    written += 1
-                done += member.size
-                if progress:
-                    progress(f"extracting {archive.name}", done, total)
-    except DAMAGED as error:
-        found, fix = f"{archive} ({first_line(error)})", "remove it and run again"
-        raise InputError("archive", "a complete zip or tar archive", found, fix) from error
+    with ExitStack() as stack:
+        with _damage_named(archive):
+            plan = _plan(archive, stack.enter_context(_members(archive)), folder)
+        for parent in {extraction.target.parent for extraction in plan}:
+            remove_leftovers(parent / archive.name)
+        total = sum(extraction.member.size for extraction in plan)
+        for extraction in plan:
+            if not extraction.is_done():
+                with _damage_named(archive):
+                    _write(extraction, archive.name[:SHORTENED])
+                written += 1
+            done += extraction.member.size
+            if progress:
+                progress(f"extracting {archive.name}", done, total)
     return written
 
 
 @contextmanager
-def _members(path: Path) -> Iterator[list[Member]]:
+def _damage_named(archive: Path) -> Iterator[None]:
+    """Makes an InputError of what reading a damaged archive raises, which is nearly anything."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the system, such as a full disk
+            raise
+        found, fix = f"{archive} ({first_line(error)})", "remove it and run again"
+        raise InputError("archive", "a complete zip or tar archive", found, fix) from error
+
+
+@contextmanager
+def _members(path: Path) -> Iterator[Iterable[Member]]:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as zipped:
-            yield [_of_zip(zipped, info) for info in zipped.infolist() if not info.is_dir()]
+            yield (_of_zip(zipped, info) for info in zipped.infolist() if not info.filename.endswith("/"))
     else:
-        with tarfile.open(path) as tar:
-            yield [_of_tar(tar, info) for info in tar if not info.isdir()]
+        with tarfile.open(path, tarinfo=_BoundedHeader) as tar:
+            yield _of_tar(tar)
+
+
+class _BoundedHeader(tarfile.TarInfo):
+    """A header of a tar archive. Python's loops or fills the memory if a header states an absurd size."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        info = super().frombuf(buf, encoding, errors)
+        is_file = info.isreg() or info.type not in tarfile.SUPPORTED_TYPES
+        if info.size < 0 or (info.size > LONGEST_HEADER and not is_file):
+            raise tarfile.ReadError(f"a header of {info.size} bytes")
+        return info
 
 
 def _of_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
@@ -87,10 +124,17 @@ def _of_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
     return Member(info.filename, info.file_size, partial(archive.open, info))
 
 
-def _of_tar(archive: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
-    if not info.isreg():
-        raise InputError("archive", "files and folders only", f"{info.name!r}, a link or device")
-    return Member(info.name, info.size, partial(_tar_stream, archive, info))
+def _of_tar(archive: tarfile.TarFile) -> Iterator[Member]:
+    for info in archive:
+        if info.size < 0:  # stated by an extended header
+            raise tarfile.ReadError(f"a file of {info.size} bytes")
+        if info.isdir():
+            continue
+        if not info.isreg():
+            raise InputError("archive", "files and folders only", f"{info.name!r}, a link or device")
+        yield Member(info.name, info.size, partial(_tar_stream, archive, info))
+    if archive.fileobj is not None and len(archive.fileobj.read(LONGEST_END)) == LONGEST_END:  # verifies a checksum
+        raise tarfile.ReadError("no end after the last file")
 
 
 def _tar_stream(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
@@ -100,20 +144,30 @@ def _tar_stream(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
     return stream
 
 
-def _targets(archive: Path, members: list[Member], folder: Path) -> list[Path]:
-    """Returns the path of each extracted file. Raises an InputError if a file cannot be written."""
-    targets = [path_below("archive", folder, member.name) for member in members]
-    if len(set(targets)) < len(targets):
-        raise InputError("archive", "unique file names", f"a duplicate file in {archive}")
+def _plan(archive: Path, members: Iterable[Member], folder: Path) -> list[Extraction]:
+    """Returns where each file is extracted to. Raises an InputError if a file cannot be written.
+
+    The free disk space is compared with each further member, because listing a tar archive decompresses it.
+    """
+    plan: dict[Path, Extraction] = {}
     needed = 0
-    for member, target in zip(members, targets, strict=True):
-        if not _is_extracted(target, member.size):
+    for member in members:
+        extraction = Extraction(member, path_below("archive", folder, member.name))
+        target = extraction.target
+        if target in plan:
+            raise InputError("archive", "unique file names", f"a duplicate file in {archive}")
+        plan[target] = extraction
+        if not extraction.is_done():
             needed += member.size
+            check_room(folder, needed)
             if target.exists() and (target.is_dir() or target.stat().st_size):
                 fix = "move it away, or choose a different folder"
                 raise InputError("folder", f"no file that {archive.name} would overwrite", str(target), fix)
-    check_room(folder, needed)
-    return targets
+    folders = {parent for target in plan for parent in target.parents}
+    if both := sorted(folders & plan.keys()):
+        found = f"{plan[both[0]].member.name!r} as both in {archive}"
+        raise InputError("archive", "each name as a file or as a folder", found)
+    return list(plan.values())
 
 
 def check_room(folder: Path, needed: int) -> None:
@@ -122,19 +176,21 @@ def check_room(folder: Path, needed: int) -> None:
         raise InputError("folder", f"{needed >> 20:,} MiB of free disk space", f"{free >> 20:,} MiB in {folder}")
 
 
-def _is_extracted(target: Path, size: int) -> bool:
-    return target.is_file() and target.stat().st_size == size
-
-
-def _write(member: Member, target: Path) -> None:
+def _write(extraction: Extraction, name: str) -> None:
+    """Writes a file under a temporary name, ``name`` with random digits, which no other file has."""
+    member, target = extraction
     target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_name(f".{target.name}.partial")
-    try:
-        with member.open() as source, open(unfinished, "wb") as file:
-            shutil.copyfileobj(source, file)
-        if unfinished.stat().st_size != member.size:
-            raise EOFError(f"{member.name} is truncated")
-        # no fsync: after a power failure the file may be empty, and the next run writes it again
-        os.replace(unfinished, target)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    unfinished = target.with_name(f".{name}.{secrets.token_hex(4)}.partial")
+    with open(unfinished, "xb") as file:
+        try:
+            try_lock(file.fileno())  # so that no other process takes it for one that was left
+            with member.open() as source:
+                shutil.copyfileobj(source, file)
+            if file.tell() != member.size:
+                raise EOFError(f"{member.name} is truncated")
+        except BaseException:
+            file.close()
+            unfinished.unlink(missing_ok=True)
+            raise
+    # no fsync: after a power failure the file may be empty, and the next run writes it again
+    os.replace(unfinished, target)

@@ -69,6 +69,8 @@ def download(archive: Archive, folder: Path, progress: Progress | None = None) -
             found = f"a different sum for {path}"
             raise InputError("archive", f"the MD5 sum {archive.md5}", found, fix="move the file away")
         return path
+    if unfinished.is_symlink():  # a download would follow it
+        unfinished.unlink()
     try:
         _receive(archive.url, unfinished, progress)
     except (URLError, OSError, http.client.HTTPException) as error:

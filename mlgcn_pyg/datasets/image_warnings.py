@@ -24,7 +24,8 @@ def named_warnings(name: object) -> Iterator[None]:
         name: the name, such as a file.
     """
     _collect()
-    _reading.texts = texts = []
+    texts: list[str] = []
+    _reading.texts = texts
     try:
         yield
     finally:
