@@ -148,7 +148,8 @@ class PickleMachine:
             self.stack.append(Unknown(function.name))
             return
         if not callable(function) or type(arguments) is not tuple:
-            raise UnpicklingError(f"a call of {getattr(function, 'name', type(function).__name__)}")
+            name = function.name if isinstance(function, Unknown) else type(function).__name__
+            raise UnpicklingError(f"a call of {name}, which is not plain data")
         self.pay(arguments)
         self.add_container(function(*arguments))
 

@@ -30,8 +30,16 @@ def save_plain(path: str | Path, content: Mapping[str, Any]) -> None:
         add_digest(partial)
 
 
-def load_plain(argument: str, path: str | Path) -> Any:
+def load_plain(
+    argument: str, path: str | Path, functions: Mapping[str, Any] | None = None, skip_unknown: bool = False
+) -> Any:
     """Reads a file of ``torch.save`` to the CPU. No code in it is run.
+
+    Args:
+        argument: the argument that errors name.
+        path: the file.
+        functions: see :func:`~mlgcn_pyg.torch_files.read_torch_file`.
+        skip_unknown: whether objects of other classes are read as :class:`~mlgcn_pyg.pickle_machine.Unknown`.
 
     Raises:
         InputError: if the file is missing, damaged or of a different format, or if its content is not plain.
@@ -39,7 +47,7 @@ def load_plain(argument: str, path: str | Path) -> Any:
     from mlgcn_pyg.torch_files import read_torch_file
 
     try:
-        return read_torch_file(argument, path)
+        return read_torch_file(argument, path, functions, skip_unknown)
     except InputError:
         raise
     except Exception as error:  # a damaged file may raise almost anything

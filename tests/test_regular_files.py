@@ -71,3 +71,11 @@ def test_a_regular_file_and_a_link_to_it_are_opened(tmp_path):
         assert existing_file("path", name) == name
         with open_file("path", name) as file:
             assert file.read() == b"abc"
+
+
+def test_a_pointer_of_git_lfs_is_recognised(tmp_path):
+    path = tmp_path / "weights.pth"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 1234\n")
+    for check in (existing_file, open_file):
+        with pytest.raises(InputError, match="weights: expected the content of a file, found its Git LFS pointer"):
+            check("weights", path)
