@@ -82,10 +82,7 @@ UNSAFE = {
     "empty": (lambda s: {}, "an empty dict"),
     "a list": (lambda s: [s], "list in .*w.pth"),
     "a network": (lambda s: get_model(NAME), "w.pth"),
-    "a function beside a state dict": (
-        lambda s: {"model": s, "x": Hostile()},
-        "a call of _?io.open, which",
-    ),
+    "a function beside a state dict": (lambda s: {"model": s, "x": Hostile()}, "a call of _?io.open, which"),
     "control characters": (lambda s: {"\x1b[2J\nkey": 1}, r"x1b\[2J"),
 }
 
