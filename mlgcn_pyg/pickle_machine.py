@@ -8,7 +8,7 @@ from typing import Any
 
 MOST_CONTAINERS = 1 << 20
 MOST_REMEMBERED = 1 << 22
-MOST_ENTRIES = 1 << 24  # of all containers, counted as often as they occur
+MOST_ENTRIES = 1 << 23  # of all containers, counted as often as they occur
 MOST_UNUSUAL_KEYS = 1000  # dict keys other than text and small integers, which can be made to have equal hashes
 DEEPEST = 100  # containers in containers
 SPARE_BYTES = 1 << 20

@@ -11,14 +11,11 @@ import pytest
 from mlgcn_pyg.pickle_machine import latin1, ordered_dict
 from mlgcn_pyg.unpickling import PlainUnpickler
 
+KINDS = (set, frozenset, bytearray, bytes)
 FUNCTIONS = {
     "_codecs.encode": latin1,
     "collections.OrderedDict": ordered_dict,
-    **{
-        f"{module}.{kind.__name__}": kind
-        for module in ("builtins", "__builtin__")
-        for kind in (set, frozenset, bytearray)
-    },
+    **{f"{module}.{kind.__name__}": kind for module in ("builtins", "__builtin__") for kind in KINDS},
 }
 VALUES = {
     "numbers": [0, 1, -1, 255, 256, 65536, -(2**31), 2**31, 10**30, -(10**30), 1.5, float("inf"), True, False, None],
@@ -95,9 +92,9 @@ BOMBS = {
     "lists that contain each other": laughs(),
     "keys with equal hashes": equal_hashes(30_000),
     "content copied again and again": copies(5000),
-    "many containers": b"\x80\x02](" + b"]" * 3_000_000 + b"e.",
-    "many sets": b"\x80\x04](" + b"\x8f" * 3_000_000 + b"e.",
-    "many remembered objects": b"\x80\x04N" + b"\x94" * 6_000_000 + b".",
+    "many containers": b"\x80\x02](" + b"]" * 1_100_000 + b"e.",
+    "many sets": b"\x80\x04](" + b"\x8f" * 1_100_000 + b"e.",
+    "many remembered objects": b"\x80\x04N" + b"\x94" * 4_300_000 + b".",
     "extensions": b"\x80\x02\x82\1.",
     "an unfinished pickle": b"\x80\x02](K\1",
     "an empty stack": b"\x80\x02.",
@@ -111,22 +108,23 @@ BOMBS = {
 }
 
 
-@pytest.mark.parametrize("data", BOMBS.values(), ids=BOMBS)
-def test_small_pickles_claim_little_memory_and_time(data):
-    """Most are refused; an index of 2^28 is a name like any other."""
+HARMLESS = (
+    "a memo index of 2^28",
+    "a frame of 2^60",
+)  # which only names an object, and which only makes reading faster
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_small_pickles_claim_little_memory_and_time(name):
     before, start = psutil.Process().memory_info().rss, time.process_time()
-    try:
-        assert read(data) in ([], None)
-    except Exception as error:
-        assert not isinstance(error, MemoryError | RecursionError | AssertionError), error
+    if name in HARMLESS:
+        assert read(BOMBS[name]) in ([], None)
+    else:
+        with pytest.raises(Exception, match=".") as caught:
+            read(BOMBS[name])
+        assert not isinstance(caught.value, MemoryError | RecursionError | AssertionError)
     assert psutil.Process().memory_info().rss - before < 1 << 30
     assert time.process_time() - start < 30
-
-
-@pytest.mark.parametrize("name", [name for name in BOMBS if name not in ("a memo index of 2^28",)])
-def test_hostile_pickles_are_refused(name):
-    with pytest.raises(Exception, match="."):
-        read(BOMBS[name])
 
 
 def test_ordinary_lists_of_numbers_are_not_limited():

@@ -83,7 +83,7 @@ def save_linear(
         try:
             load_linear(partial)  # verifies the digest
         except InputError as error:
-            raise OSError(f"{path} differs from the content that was written to it") from error
+            raise OSError(f"the content of {path} differs from the content that was written") from error
 
 
 def load_linear(path: str | Path) -> LinearHead:

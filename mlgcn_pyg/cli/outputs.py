@@ -102,7 +102,7 @@ def check_inputs(paths: Iterable[str | Path], name: str) -> None:
         identity = identity_of(path)
         for option, files in found.items():
             if identity in files:
-                fix: Fix = [f"{path} would be lost, which ", Argument(name), " reads"]
+                fix: Fix = ["choose a different name, since ", Argument(name), f" reads {path}"]
                 raise InputError(option, "a different file than the input files", files[identity], fix)
 
 

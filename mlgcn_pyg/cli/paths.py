@@ -60,9 +60,10 @@ def _is_path(annotation: Any) -> bool:
 def _expanded(name: str, path: str | os.PathLike[str]) -> str:
     """Returns a path with the home folder in place of ``~``, which shells expand at the start of a word only."""
     expanded = os.path.expanduser(path)
-    if expanded.startswith("~"):
-        fix = f"write ./{expanded} for a file of this name"
-        raise InputError(name, "a path", f"{expanded}, the home folder of a user who does not exist", fix)
+    first, *more = Path(expanded).parts or ("",)
+    if first.startswith("~") and more and not os.path.exists(first):
+        fix = "create the folder if it is meant"
+        raise InputError(name, "a path", f"{expanded}, in the home folder of a user who does not exist", fix)
     return expanded
 
 

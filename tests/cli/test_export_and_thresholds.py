@@ -166,9 +166,9 @@ def test_an_export_is_known_by_its_name_and_never_replaces_what_was_trained(made
     path.write_bytes((made / "model.pt").read_bytes())
     (tmp_path / "link.safetensors").symlink_to("m.pt")
     words = ("export", "--checkpoint", path, "--out")
-    replaced = f"a different file than the input files, found {path}; {path} would be lost, which --checkpoint reads"
+    replaced = f"a different file than the input files, found {path}; choose a different name, since --checkpoint"
     assert replaced in refused(*words, path, "--format", "model")
-    assert "which --checkpoint reads" in refused(*words, tmp_path / "link.safetensors", "--format", "linear")
+    assert "since --checkpoint reads" in refused(*words, tmp_path / "link.safetensors", "--format", "linear")
     assert "ends in .safetensors for --format linear" in refused(*words, tmp_path / "l.pt", "--format", "linear")
     assert "change the name, or give --format linear" in refused(*words, tmp_path / "l.safetensors", "--format", "onnx")
     assert "ends in .safetensors, .onnx, .pt2 or .pt, found" in refused(*words, tmp_path / "l")

@@ -54,7 +54,7 @@ def test_a_long_name_is_not_cut(tmp_path):
 
 def test_names_do_not_hide_arrows(tmp_path):
     """The dark blue arrow head is visible, however long the name of its target is."""
-    graph = torch.tensor([[1, 1], [1, 1], [0, 1], [0, 1], [0, 1], [0, 1]])  # a → b alone
+    graph = torch.tensor([[1, 1], [1, 1], [0, 1], [0, 1], [0, 1], [0, 1]]).repeat(100, 1)  # a → b alone
     heads = []
     for names in (["a", ""], ["a", "refrigerators"]):
         plot_label_graph(LabelGraph.from_targets(graph, label_names=names), tmp_path / "g.png")
@@ -62,6 +62,17 @@ def test_names_do_not_hide_arrows(tmp_path):
             red, _, blue = np.moveaxis(np.asarray(picture.convert("RGB")).astype(int), 2, 0)
         heads.append(int(((red < 20) & (blue > 90)).sum()))
     assert heads[0] == pytest.approx(heads[1], rel=0.01) and heads[0] > 100
+
+
+def test_one_image_does_not_make_the_darkest_arrow(tmp_path):
+    shades = []
+    for images in (1, 10, 1000):
+        targets = torch.tensor([[1, 1]] * images + [[0, 1]] * 3 * images)  # a → b alone, P = 1
+        axes = plot_label_graph(LabelGraph.from_targets(targets))
+        (arrow,) = [patch for patch in axes.patches if hasattr(patch, "get_arrowstyle")]
+        shades.append((sum(arrow.get_edgecolor()[:3]), -arrow.get_linewidth()))
+    assert shades == sorted(shades, reverse=True) and len(set(shades)) == 3
+    assert shades[0][0] > 1.5  # nearer to white than to black
 
 
 def test_a_graph_without_edges_is_a_small_image(tmp_path):
@@ -145,3 +156,12 @@ def test_a_missing_library_is_named(plot, library, monkeypatch):
         InputError, match=rf"plot: expected matplotlib and networkx .*, found no {library}; pip install"
     ):
         plot()
+
+
+@pytest.mark.parametrize("ending, start", [("png", b"\x89PNG"), ("svg", b"<?xml"), ("PDF", b"%PDF")])
+def test_the_ending_decides_the_format(tmp_path, ending, start):
+    plot_label_graph(LabelGraph.from_targets([[1, 1], [1, 0]]), tmp_path / f"g.{ending}")
+    assert (tmp_path / f"g.{ending}").read_bytes().startswith(start)
+    with pytest.raises(InputError, match="path: expected a name that ends in .png, .svg or .pdf, found .*g.eps"):
+        plot_per_class_ap({"a": {"b": 0.5}}, tmp_path / "g.eps")
+    assert len(list(tmp_path.iterdir())) == 1
