@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 LONGEST_REASON = 120  # characters of a foreign exception's message
+LONGEST_PART = 600  # characters of a part of an error
 
 
 @dataclass(frozen=True)
@@ -61,14 +62,20 @@ class InputError(ValueError):
         return self.text()
 
     def text(self, show: Callable[[Argument], str] = str) -> str:
-        """Returns the error as one line without control characters.
+        """Returns the error as one line without control characters, each part of it shortened to 600 characters.
 
         Args:
             show: converts an :class:`Argument` to text. The command line shows ``--overwrite`` for ``overwrite=True``.
         """
+        parts = self.parts(show)
+        problem = f"{parts['argument']}: expected {parts['expected']}, found {parts['found']}"
+        return f"{problem}; {parts['fix']}" if parts["fix"] else problem
+
+    def parts(self, show: Callable[[Argument], str] = str) -> dict[str, str]:
+        """Returns the parts of :meth:`text`: ``argument``, ``expected``, ``found`` and ``fix``."""
         fix = "".join(part if isinstance(part, str) else show(part) for part in self.fix)
-        problem = f"{show(Argument(self.argument))}: expected {self.expected}, found {self.found}"
-        return printable_line(f"{problem}; {fix}" if fix else problem)
+        texts = {"argument": show(Argument(self.argument)), "expected": self.expected, "found": self.found, "fix": fix}
+        return {name: shortened(printable_line(text)) for name, text in texts.items()}
 
 
 class InputWarning(UserWarning):
@@ -117,8 +124,32 @@ def printable_line(text: object) -> str:
     >>> printable_line("two\\n  lines\\x1b[1m")
     'two lines\\\\x1b[1m'
     """
-    line = " ".join(str(text).split())
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+    return printable(" ".join(str(text).split()))
+
+
+def printable(text: str) -> str:
+    """Returns ``text`` with its non-printable characters escaped, except line breaks.
+
+    A terminal obeys such characters, and names in files may contain them.
+
+    >>> printable("a\\x1b[2J")
+    'a\\\\x1b[2J'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+
+
+def shortened(text: str, longest: int = LONGEST_PART) -> str:
+    """Returns ``text`` with at most ``longest`` characters: those in the middle are left out.
+
+    >>> shortened("abcdefghijklmnop", 10)
+    'abcde … op'
+    """
+    if len(text) <= longest:
+        return text
+    end = longest // 4
+    return f"{text[: longest - end - 3]} … {text[-end:]}"
 
 
 def first_line(error: BaseException) -> str:

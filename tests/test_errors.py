@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 from mlgcn_pyg.datasets import ImageError
-from mlgcn_pyg.errors import Argument, InputError, first_line, printable_line, renamed_arguments
+from mlgcn_pyg.errors import Argument, InputError, first_line, printable_line, renamed_arguments, shortened
 
 
 def test_fields_survive_pickling_with_subclass_and_suggested_arguments():
@@ -63,3 +63,10 @@ def test_a_reason_is_not_cut_within_a_sentence_or_a_word():
     )
     reason = first_line(ValueError("word " * 100))
     assert reason.endswith("word …") and len(reason) <= len("ValueError: ") + 120
+
+
+def test_long_parts_are_shortened_and_the_others_kept():
+    error = InputError("label_names", "e" * 5000, "f" * 10**6 + "last", fix="do this")
+    assert len(str(error)) < 1300 and str(error).endswith("last; do this") and " … " in str(error)
+    assert error.found.endswith("last") and len(error.found) > 10**6  # the fields are whole
+    assert [len(shortened("x" * n, 20)) for n in (19, 20, 21, 1000)] == [19, 20, 20, 20]

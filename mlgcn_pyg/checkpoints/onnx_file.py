@@ -13,6 +13,7 @@ from mlgcn_pyg.checkpoints.exported import AXES, Exported, Runnable, describe_ne
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.imagenet import MEAN, STD
 
+LARGEST = 2**31 - 2**24  # bytes of weights and metadata; with its graph, an ONNX file must be smaller than 2 GiB
 LIBRARIES = ("onnx", "onnxscript", "onnxruntime")
 
 
@@ -38,12 +39,13 @@ def export_onnx(
 
     Raises:
         InputError: if the checkpoint has no backbone or no image size, a library of the extra ``export`` is missing,
-            the network cannot be exported, or the logits do not agree.
+            the weights do not fit into one ONNX file, or the logits of the exported network differ.
     """
     if missing := [name for name in LIBRARIES if find_spec(name) is None]:
         expected = "the libraries of the extra 'export', which write ONNX"
         raise InputError("path", expected, "no " + ", ".join(missing), "pip install 'mlgcn_pyg[export]'")
     metadata = describe_network(checkpoint, mean, std)
+    _check_size(checkpoint, sum(map(len, metadata.values())))
 
     def write(program: torch.export.ExportedProgram, partial: Path) -> None:
         onnx = torch.onnx.export(
@@ -56,6 +58,16 @@ def export_onnx(
         onnx.save(partial, external_data=False)
 
     return write_network(path, checkpoint, write, _load)
+
+
+def _check_size(checkpoint: Checkpoint, more: int) -> None:
+    """Raises an InputError if the weights in float32 and ``more`` bytes are too large for an ONNX file."""
+    numbers = checkpoint.head.num_labels * (checkpoint.head.num_features + 1)
+    if isinstance(checkpoint.backbone, torch.nn.Module):
+        numbers += sum(value.numel() for value in checkpoint.backbone.state_dict().values())
+    if (size := 4 * numbers + more) > LARGEST:
+        fix = "programs of torch.export (.pt2) have no such limit"
+        raise InputError("checkpoint", "weights that fit into one ONNX file (2 GiB)", f"{size / 2**30:.1f} GiB", fix)
 
 
 def _name_axes(graph: Any) -> None:

@@ -4,18 +4,33 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.status import Status
 from rich.table import Column, Table
+from rich.text import Text
 
-from mlgcn_pyg.errors import InputWarning, printable_line
+from mlgcn_pyg.errors import InputWarning, printable, printable_line, shortened
 
 # with several processes, only the first prints
 _quiet = os.environ.get("RANK", "0") != "0"
-# no markup, because label names may contain brackets: "dog [small]"
-out = Console(highlight=False, markup=False, quiet=_quiet)
-err = Console(stderr=True, highlight=False, markup=False, quiet=_quiet)
+LONGEST = 2000  # characters of a message
+
+
+class PlainConsole(Console):
+    """Prints text as it is: brackets are no markup ("dog [small]"), and control characters in names are escaped."""
+
+    def __init__(self, **settings: Any):
+        super().__init__(highlight=False, markup=False, quiet=_quiet, **settings)
+
+    def render_str(self, text: str, **style: Any) -> Text:
+        """Returns a string, such as the cell of a table, as rich's ``Text``."""
+        return super().render_str(printable(text), **style)
+
+
+out, err = PlainConsole(), PlainConsole(stderr=True)
 
 
 def say(line: str) -> None:
@@ -25,7 +40,12 @@ def say(line: str) -> None:
 
 def note(line: str) -> None:
     """Prints a message on stderr, such as a warning or the name of a written file."""
-    err.print(line, soft_wrap=True)
+    err.print(shortened(line, LONGEST), soft_wrap=True)
+
+
+def status(text: str) -> Status:
+    """Returns a context manager that shows on stderr what the command is doing."""
+    return err.status(Text(printable_line(text)))
 
 
 @contextmanager
@@ -44,7 +64,7 @@ def warnings_as_notes() -> Iterator[None]:
 def show_table(table: Table) -> None:
     """Prints a table at full width, so that no number is truncated. A narrow terminal wraps its lines."""
     width = table.__rich_measure__(out, out.options.update(width=1000)).maximum
-    Console(width=max(out.width, width), highlight=False, markup=False, quiet=_quiet).print(table)
+    PlainConsole(width=max(out.width, width)).print(table)
 
 
 @contextmanager
@@ -61,9 +81,9 @@ def progress_bar(title: str, total: int | None) -> Iterator[Callable[..., None]]
         TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=err) as progress:
-        task = progress.add_task(title, total=total, note="")
+        task = progress.add_task(printable_line(title), total=total, note="")
 
         def update(completed: float, note: str = "") -> None:
-            progress.update(task, completed=completed, note=note)
+            progress.update(task, completed=completed, note=printable_line(note))
 
         yield update

@@ -66,7 +66,7 @@ def coco2014(
     splits = [check_choice("split", name, COCO_COUNTS) for name in split or COCO_COUNTS]
     if download:
         _fetch(root, missing_coco_archives(root, splits))
-    with console.err.status("reading annotations"):
+    with console.status("reading annotations"):
         opened = {name: (COCO2014(root, name, keep_empty=True), COCO_COUNTS[name]) for name in splits}
     _verify(opened, root)
 
@@ -86,7 +86,7 @@ def inspect(
 
     check_count("num_workers", num_workers)
     check_count("pairs", pairs)
-    with console.err.status("reading labels"):
+    with console.status("reading labels"):
         opened = data.open()
         statistics = label_statistics(opened, rare)
         strongest = _strongest_pairs(opened, max(rare, 1), pairs)

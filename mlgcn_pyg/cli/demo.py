@@ -63,7 +63,7 @@ def demo(
 def _draw(root: Path, num_train: int, num_test: int, image_size: int) -> "tuple[Scenes, Scenes]":
     from mlgcn_pyg.datasets import Scenes, eval_transform, train_transform
 
-    with console.err.status("drawing scenes"):
+    with console.status("drawing scenes"):
         train_set = Scenes(root, num_train, split="train", image_size=image_size, transform=train_transform(image_size))
         test_set = Scenes(root, num_test, split="test", image_size=image_size, transform=eval_transform(image_size))
     console.say(f"{len(train_set)} training and {len(test_set)} test scenes, {train_set.num_labels} labels")

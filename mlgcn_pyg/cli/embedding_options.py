@@ -46,7 +46,7 @@ class EmbeddingOptions:
         if self.alias_file is not None:
             with renamed_arguments(path="alias_file"):
                 listed = read_aliases(self.alias_file)
-        with console.err.status(f"reading {path.name}"), renamed_arguments(path="embeddings"):
+        with console.status(f"reading {path.name}"), renamed_arguments(path="embeddings"):
             result = label_embeddings(
                 label_names,
                 path,

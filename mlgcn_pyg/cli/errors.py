@@ -109,9 +109,7 @@ class CommandOptions:
 
     def fields(self, error: InputError) -> dict[str, str]:
         """Returns the text and the fields of an error for scripts, each on one line."""
-        fix = "".join(part if isinstance(part, str) else self.show(part) for part in error.fix)
-        parts = {"argument": self.show(Argument(error.argument)), "expected": error.expected, "found": error.found}
-        return {"error": error.text(self.show)} | {k: printable_line(v) for k, v in (parts | {"fix": fix}).items()}
+        return {"error": error.text(self.show)} | error.parts(self.show)
 
 
 def _show_flag(parameter: Any, option: str, argument: Argument) -> str:

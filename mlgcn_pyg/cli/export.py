@@ -63,7 +63,7 @@ def _write_program(model: ModelOptions, out: Path, format: str) -> None:
     from mlgcn_pyg.checkpoints import export_onnx, export_torch
 
     whole = model.open()
-    with console.err.status(f"exporting {_backbone_name(whole)}"), renamed_arguments(path="out"):
+    with console.status(f"exporting {_backbone_name(whole)}"), renamed_arguments(path="out"):
         written = (export_onnx if format == "onnx" else export_torch)(out, whole)
     sides = whole.image_size if written.least_side is None else ("height", "width")
     shape = f"({', '.join(map(str, ('batch', 3, *(sides or ()))))})"

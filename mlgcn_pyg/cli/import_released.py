@@ -31,7 +31,7 @@ def import_released(
     from mlgcn_pyg.released.network import torchvision_state
 
     label_names = None if names is None else read_label_names(names)
-    with renamed_arguments(path="checkpoint"), console.err.status(f"reading {checkpoint.name}"):
+    with renamed_arguments(path="checkpoint"), console.status(f"reading {checkpoint.name}"):
         model = load_released(checkpoint, embeddings, adj, label_names=label_names, backbone=backbone, tau=tau)
     make_folder("out", out)
     head = model.head

@@ -16,7 +16,11 @@ def to_json(content: object, indent: int | None = None) -> str:
     >>> to_json({"mAP": float("nan")})
     '{"mAP": null}\\n'
     """
-    return json.dumps(_finite(content), indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(_finite(content), indent=indent, ensure_ascii=False, allow_nan=False)
+    if text.isprintable():
+        return text + "\n"
+    # JSON escapes only the first 32 of the characters that terminals obey
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text) + "\n"
 
 
 def _finite(content: object) -> object:

@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from mlgcn_pyg.errors import printable_line
+from mlgcn_pyg.errors import printable_line, shortened
 
 if TYPE_CHECKING:
     from torch.distributed import TCPStore
 
 # key in the shared store; its value is the number of processes that have failed
 _KEY = f"mlgcn_pyg/refused/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}"
+LONGEST = 2000  # characters of an error
 PATIENCE = 5.0  # seconds that failing processes wait for each other before they exit
 
 
 def print_error(text: str) -> None:
     """Prints an error on one line of stderr."""
-    typer.echo(f"mlgcn: error: {printable_line(text)}", err=True)
+    typer.echo(f"mlgcn: error: {shortened(printable_line(text), LONGEST)}", err=True)
 
 
 def print_once(text: str) -> bool:

@@ -159,3 +159,15 @@ def test_what_cannot_be_exported_is_refused(checkpoint, tmp_path):
     with pytest.raises(InputError, match="a whole model, found a head alone"):
         export_torch(tmp_path / "m", Checkpoint(checkpoint.head, image_size=(64, 64)))
     assert isinstance(checkpoint.model, MLGCN) and not list(tmp_path.iterdir())
+
+
+def test_weights_that_no_onnx_file_holds_are_refused_before_any_work(checkpoint, tmp_path, monkeypatch):
+    """Files of protobuf are smaller than 2 GiB; the rest of the weights would be in a file of a temporary name."""
+    with torch.device("meta"):
+        large = Checkpoint(LinearHead(1_150_000, 512), checkpoint.backbone, (96, 96))
+    with pytest.raises(InputError, match=r"checkpoint: expected weights that fit .* \(2 GiB\), found 2.2 GiB"):
+        export_onnx(tmp_path / "large.onnx", large)
+    monkeypatch.setattr("mlgcn_pyg.checkpoints.onnx_file.LARGEST", 1000)
+    with pytest.raises(InputError, match="weights that fit"):
+        export_onnx(tmp_path / "small.onnx", checkpoint)
+    assert not list(tmp_path.iterdir())

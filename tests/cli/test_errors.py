@@ -4,11 +4,19 @@ import json
 
 import pytest
 import typer
+from rich.table import Table
 from typer.testing import CliRunner
 
+from mlgcn_pyg.cli import console
 from mlgcn_pyg.cli.errors import OPTION_NAMES, Command, CommandOptions, failure_text, options_of
+from mlgcn_pyg.cli.json_output import print_json
 from mlgcn_pyg.cli.main import app
+from mlgcn_pyg.cli.processes import print_error
 from mlgcn_pyg.errors import Argument, InputError
+
+
+class ArrayMemoryError(MemoryError):
+    """As NumPy has it."""
 
 
 def command(name):
@@ -153,3 +161,39 @@ def test_the_earlier_use_of_json_in_evaluate_is_explained(tmp_path):
     assert result.exit_code == 2
     text = "--json: expected no value, found e.json; write the metrics to a file with --out e.json"
     assert result.stderr == f"mlgcn: error: {text}\n"
+
+
+@pytest.mark.parametrize(
+    "error, text",
+    [
+        (MemoryError(), "out of memory (MemoryError)"),
+        (
+            ArrayMemoryError("Unable to allocate 8.00 TiB"),
+            "out of memory (ArrayMemoryError: Unable to allocate 8.00 TiB)",
+        ),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "out of memory (Runtime"),
+        (RuntimeError("can't start new thread"), "can't start new thread; reduce --num-workers"),
+    ],
+)
+def test_too_little_memory_is_one_line(error, text):
+    result = CliRunner().invoke(failing(error), [])
+    assert result.exit_code == 2 and text in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_lines_are_clean_and_short_whatever_names_hold(capsys):
+    hostile = "\x1b]0;OWNED\x07\x9b2J\x7f\u202e"
+    console.note(f"Warning: {hostile}" + "x" * 10_000)
+    console.say(f"a [b] {hostile}\nsecond")
+    table = Table(hostile, title=hostile)
+    table.add_row(hostile)
+    console.show_table(table)
+    with console.status(hostile), console.progress_bar(hostile, 2) as update:
+        update(1, hostile)
+    print_error(hostile * 1000)
+    print_json({"error": hostile})
+    shown = capsys.readouterr()
+    for text in (shown.out, shown.err):
+        assert not {"\x07", "\x9b", "\x7f", "\u202e"} & set(text) and "OWNED" in text and "]0;" in text
+    assert "\x1b" not in shown.out and "a [b] " in shown.out and "\nsecond" in shown.out
+    assert max(map(len, shown.err.splitlines())) < 2100 and len(shown.err) < 6000
+    assert json.loads(shown.out[shown.out.index("{") :]) == {"error": hostile}
