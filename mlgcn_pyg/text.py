@@ -51,8 +51,13 @@ def described_forms(merged: dict[str, list[str]], limit: int = 5) -> str:
     >>> described_forms({"dog": ["dog", "do\\u200bg"]})
     "'dog' ('dog', 'do\\\\u200bg')"
     """
-    shown = [f"{form!r} ({', '.join(map(ascii, written))})" for form, written in list(merged.items())[:limit]]
+    shown = [f"{form!r} ({', '.join(map(_escaped, written))})" for form, written in list(merged.items())[:limit]]
     return ", ".join(shown) + (f" and {len(merged) - limit} more" if len(merged) > limit else "")
+
+
+def _escaped(text: str) -> str:
+    """Returns ``ascii(text)`` with the second of two spaces escaped, since messages have no runs of spaces."""
+    return ascii(text).replace("  ", " \\x20")
 
 
 def look_alikes(names: Sequence[str]) -> tuple[tuple[str, ...], ...]:

@@ -56,5 +56,6 @@ def test_merged_forms_are_described_so_that_they_differ():
     merged = merged_forms(["caf\u00e9", "cafe\u0301", "caf\u00e9", "dog", "dog"])
     assert merged == {"caf\u00e9": ["caf\u00e9", "cafe\u0301"]}
     assert described_forms(merged) == "'caf\u00e9' ('caf\\xe9', 'cafe\\u0301')"
+    assert described_forms(merged_forms(["a b", "a  b"])) == r"'a b' ('a b', 'a \x20b')"
     many = {str(k): ["a", "b"] for k in range(7)}
     assert described_forms(many).endswith(" and 2 more")

@@ -33,6 +33,8 @@ if TYPE_CHECKING:  # these load torch
     from mlgcn_pyg.datasets.published import Counts
     from mlgcn_pyg.typing import LabeledDataset
 
+SMALLEST = 1e-12  # a probability below that of any pair of labels that occurs
+PAIRS_AT_A_TIME = 1 << 22  # counts of pairs in memory, at about 45 bytes each
 LISTED = 20  # maximum number of labels or images in printed text; --json lists all
 
 Splits = Annotated[list[str] | None, option("A split; repeatable.", DATA, "--split", show_default="all")]
@@ -166,19 +168,22 @@ def _strongest_pairs(data: "LabeledDataset", min_count: int, limit: int) -> list
     """Returns the pairs i → j with the largest P(L_j | L_i), for labels i of at least ``min_count`` images."""
     import numpy as np
 
-    from mlgcn_pyg.graph import CooccurrenceCounter
+    from mlgcn_pyg.graph import CooccurrenceCounter, EdgeRule
 
     counter = CooccurrenceCounter(len(data.label_names)).update(data.targets)
-    together, probability = counter.pair_counts, counter.probabilities().tocoo()
-    i, j = probability.coords
+    if not limit or not bool((counter.label_counts >= min_count).any()):
+        return []
+    # of each i only the strongest pairs are kept, since all pairs of many labels may not fit into memory
+    edge_index, probability = counter.edges(EdgeRule(tau=SMALLEST, top_k=limit), max_entries=PAIRS_AT_A_TIME)
+    (i, j), prob = edge_index.numpy(), probability.numpy()
     counts = counter.label_counts.numpy()[i]
-    order = np.lexsort((j, i, -counts, -probability.data))
+    order = np.lexsort((j, i, -counts, -prob))
     return [
         {
             "i": data.label_names[i[k]],
             "j": data.label_names[j[k]],
-            "probability": float(probability.data[k]),
-            "together": int(together[i[k], j[k]]),
+            "probability": float(prob[k]),
+            "together": int(((data.targets[:, i[k]] == 1) & (data.targets[:, j[k]] == 1)).sum()),
             "images_of_i": int(counts[k]),
         }
         for k in order[counts[order] >= min_count][:limit]
@@ -194,8 +199,9 @@ def _show_statistics(statistics: "LabelStatistics") -> None:
     listed = ", ".join(f"{name} ({count:,})" for name, count in by_count[:LISTED] if count)
     console.say(f"Most frequent labels: {listed or 'none'}")
     if s.rare:
-        listed = ", ".join(f"{name} ({count})" for name, count in s.rare.items())
-        console.say(f"Labels in fewer than {s.rare_below} images, rarest first: {listed}")
+        listed = ", ".join(f"{name} ({count})" for name, count in islice(s.rare.items(), LISTED))
+        more = f" and {len(s.rare) - LISTED:,} more" if len(s.rare) > LISTED else ""
+        console.say(f"Labels in fewer than {s.rare_below} images, rarest first: {listed}{more}")
     if s.look_alike:
         console.say(f"Labels that differ only in case, spacing or Unicode form: {described_groups(s.look_alike)}")
     if s.same_targets:
