@@ -36,6 +36,9 @@ class EmbeddingOptions:
     ] = None  # fmt: skip
     oov: Annotated[str, choice("Vector of unknown words: error (stop), zero or random.", DATA, OOV)] = "error"
     seed: Annotated[int, option("Seed of --oov random.", DATA)] = 0
+    embeddings_max_bytes: Annotated[
+        int, option("Limit on the size of word vectors after decompression.", DATA, show_default="16 GiB")
+    ] = 1 << 34
 
     def read(self, label_names: Sequence[str], path: Path) -> "LabelEmbeddings":
         """Returns the embeddings of the labels. Words without a vector are listed on stderr."""
@@ -46,7 +49,8 @@ class EmbeddingOptions:
         if self.alias_file is not None:
             with renamed_arguments(path="alias_file"):
                 listed = read_aliases(self.alias_file)
-        with console.status(f"reading {path.name}"), renamed_arguments(path="embeddings"):
+        renamed = renamed_arguments(path="embeddings", max_bytes="embeddings_max_bytes")
+        with console.status(f"reading {path.name}"), renamed:
             result = label_embeddings(
                 label_names,
                 path,
@@ -54,6 +58,7 @@ class EmbeddingOptions:
                 aliases=ALIASES | listed | aliases,
                 oov=self.oov,
                 seed=self.seed,
+                max_bytes=self.embeddings_max_bytes,
             )
         if aliases or self.alias_file or self.oov != "error":
             self._check_word_vectors(path)

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checks import check_choice, check_count
+from mlgcn_pyg.checks import check_choice, check_count, check_positive
 from mlgcn_pyg.errors import Argument, InputError, first_line, renamed_arguments
 from mlgcn_pyg.graph.embeddings import LabelEmbeddings
 from mlgcn_pyg.graph.spelling import nearest_spellings
-from mlgcn_pyg.graph.vectors import embeddings_format, read_vectors, read_words
+from mlgcn_pyg.graph.vectors import MAX_BYTES, embeddings_format, read_vectors, read_words
 from mlgcn_pyg.graph.words import ALIASES, label_words, normal_aliases
 from mlgcn_pyg.labels import normal_label_names
 from mlgcn_pyg.regular_files import existing_file
@@ -32,6 +32,7 @@ def label_embeddings(
     aliases: Mapping[str, str] = ALIASES,
     oov: str = "error",
     seed: int = 0,
+    max_bytes: int = MAX_BYTES,
 ) -> LabelEmbeddings:
     r"""Reads one embedding per label from a file of word vectors or of precomputed embeddings.
 
@@ -60,6 +61,7 @@ def label_embeddings(
             the zero vector. ``"random"`` draws a vector from a normal distribution, scaled to the mean square of the
             known vectors. The draw depends only on ``seed`` and the word.
         seed: the seed for ``oov="random"``.
+        max_bytes: a limit on the decompressed size of a file in gzip.
 
     Returns:
         :class:`LabelEmbeddings` with x (C, F) in float32, or in the type stored in an ``"mlgcn"`` file.
@@ -79,6 +81,7 @@ def label_embeddings(
     names = normal_label_names(label_names)
     check_choice("oov", oov, OOV)
     seed = check_count("seed", seed)
+    check_positive("max_bytes", max_bytes)
     if check_choice("format", format, FORMATS) == "auto":
         format = embeddings_format(path)
     if format == "mlgcn":
@@ -87,7 +90,7 @@ def label_embeddings(
     if format in ("npy", "pickle"):
         with renamed_arguments(x="path"):
             return LabelEmbeddings(names, _matrix(path, format), source)
-    return _mean_vectors(names, path, format, aliases, oov, seed, source)
+    return _mean_vectors(names, path, format, aliases, oov, seed, source, max_bytes)
 
 
 def _mean_vectors(
@@ -98,12 +101,13 @@ def _mean_vectors(
     oov: str,
     seed: int,
     source: dict[str, Any],
+    max_bytes: int,
 ) -> LabelEmbeddings:
     """Computes embeddings from a file of word vectors. Records aliases and unknown words in ``source``."""
     aliases = normal_aliases(aliases)
     words = _words_of_labels(names, aliases)
     wanted = {word for parts in words.values() for word in parts}
-    vectors, width = read_vectors(path, wanted, format)
+    vectors, width = read_vectors(path, wanted, format, max_bytes)
     unknown = sorted(wanted - vectors.keys())
     if unknown and (oov == "error" or not vectors):
         raise _unknown_words(unknown, path, format)

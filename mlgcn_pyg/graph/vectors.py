@@ -10,7 +10,7 @@ from typing import BinaryIO, TypeVar
 
 import numpy as np
 
-from mlgcn_pyg.errors import Fix, InputError, first_line
+from mlgcn_pyg.errors import Argument, Fix, InputError, first_line
 from mlgcn_pyg.graph.text_vectors import SPACES, Entry, text_entries
 from mlgcn_pyg.text import normal_form
 
@@ -19,6 +19,8 @@ READY_FORMATS = ("npy", "pickle", "mlgcn")  # formats of precomputed label embed
 CHUNK = 1 << 20
 LONGEST = 1 << 16  # the largest number of bytes in a word, and of numbers in a vector
 LINE = 1 << 22  # the largest number of bytes in a line; a few MB of gzip can expand to a line that fills the memory
+MAX_BYTES = 1 << 34  # 16 GiB after decompression; the largest file of GloVe has 6
+STEP = 64  # entries between two checks of the decompressed size
 ARCHIVES = (b"PK\x03\x04", b"BZh", b"\xfd7zXZ\0", b"7z\xbc\xaf\x27\x1c")
 FASTTEXT_MODEL = (793712314).to_bytes(4, "little")
 
@@ -26,7 +28,9 @@ BinaryFile = BinaryIO | gzip.GzipFile
 T = TypeVar("T")
 
 
-def read_vectors(path: Path, wanted: Iterable[str], format: str) -> tuple[dict[str, np.ndarray], int]:
+def read_vectors(
+    path: Path, wanted: Iterable[str], format: str, max_bytes: int = MAX_BYTES
+) -> tuple[dict[str, np.ndarray], int]:
     """Reads the vectors of some words.
 
     Args:
@@ -37,6 +41,7 @@ def read_vectors(path: Path, wanted: Iterable[str], format: str) -> tuple[dict[s
             word may contain spaces, as a few words of glove.840B do, but may not end in a separator and a number.
             ``"binary"`` for the format of word2vec: a header line ``count width``, then words and little-endian
             float32 numbers.
+        max_bytes: a limit on the decompressed size of a file in gzip.
 
     Returns:
         A dict from the words that are in the file to their vectors (F,) float32, and F. A word that is not in the file
@@ -50,7 +55,7 @@ def read_vectors(path: Path, wanted: Iterable[str], format: str) -> tuple[dict[s
     vectors: dict[str, np.ndarray] = {}
     other_forms: dict[str, np.ndarray] = {}
     width = 0
-    for number, key, raw in entries(path, format):
+    for number, key, raw in entries(path, format, max_bytes):
         width = width or (len(raw) // 4 if format == "binary" else raw.count(b" ") + 1)
         if key not in keys:
             if not key.isascii() and (form := normal_form(key.decode(errors="replace")).encode()) in keys:
@@ -66,9 +71,9 @@ def read_vectors(path: Path, wanted: Iterable[str], format: str) -> tuple[dict[s
     return other_forms | vectors, width
 
 
-def read_words(path: Path, format: str) -> Iterator[str]:
+def read_words(path: Path, format: str, max_bytes: int = MAX_BYTES) -> Iterator[str]:
     """Yields all words of a file, in order."""
-    return (key.decode(errors="replace") for _, key, _ in entries(path, format))
+    return (key.decode(errors="replace") for _, key, _ in entries(path, format, max_bytes))
 
 
 def embeddings_format(path: str | Path) -> str:
@@ -104,11 +109,14 @@ def embeddings_format(path: str | Path) -> str:
     return "binary" if header and not _is_text(rest, header[1]) else "text"
 
 
-def entries(path: Path, format: str) -> Iterator[Entry]:
+def entries(path: Path, format: str, max_bytes: int = MAX_BYTES) -> Iterator[Entry]:
     """Yields the number, the word and the unparsed vector of each entry of a file."""
     with _opened(path) as file:
         stream = _binary_entries(path, file) if format == "binary" else _text_entries(path, file)
         while (entry := _guarded(path, lambda: next(stream, None))) is not None:
+            if entry[0] % STEP == 0 and isinstance(file, gzip.GzipFile) and file.tell() > max_bytes:
+                fix: Fix = ["if it is not damaged, pass ", Argument("max_bytes", 4 * max_bytes)]
+                raise _file_error(path, f"at most {max_bytes:,} bytes after decompression", "more", fix)
             yield entry
 
 

@@ -200,3 +200,14 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert len(found) == 2 and peak < 3_000_000
+
+
+def test_a_small_compressed_file_that_expands_without_end_is_refused(tmp_path):
+    with gzip.open(tmp_path / "a.gz", "wb") as file:
+        file.write(b"dog 1 2\n" + b"".join(b"w%07d 0 0\n" % n for n in range(100_000)))
+    with pytest.raises(InputError, match=r"path: expected at most 50,000 bytes after decompression.*max_bytes=200000"):
+        label_embeddings(["dog"], tmp_path / "a.gz", max_bytes=50_000)
+    assert label_embeddings(["dog"], tmp_path / "a.gz").x.tolist() == [[1, 2]]
+    with gzip.open(tmp_path / "a.gz") as file:
+        (tmp_path / "a.txt").write_bytes(file.read())
+    assert label_embeddings(["dog"], tmp_path / "a.txt", max_bytes=50_000).x.tolist() == [[1, 2]]  # not compressed
