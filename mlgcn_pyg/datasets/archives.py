@@ -1,5 +1,6 @@
 """Extraction of zip and tar archives from untrusted sources."""
 
+import errno
 import os
 import secrets
 import shutil
@@ -89,7 +90,8 @@ def _damage_named(archive: Path) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.errno is not None:  # of the system, such as a full disk
+        # errors of the system, such as a full disk; but a damaged archive may ask for a negative position
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
         found, fix = f"{archive} ({first_line(error)})", "remove it and run again"
         raise InputError("archive", "a complete zip or tar archive", found, fix) from error
