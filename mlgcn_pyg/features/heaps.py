@@ -7,6 +7,7 @@ its size includes the header.
 
 import mmap
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from mlgcn_pyg.features.layout import has_part
 from mlgcn_pyg.regular_files import open_file
 
 SIGNATURE = b"GCOL\x01\0\0\0"
+ATTRIBUTE_HEADER = struct.Struct("<BxHHH")  # version, sizes of the name, the type and the shape
+LARGEST_OBJECT = 1 << 16  # bytes at the start of the file, where the attributes of the file are
+TEXTS = ("format", "meta", "header")  # attributes
 OBJECT_HEADER = struct.Struct("<HHIQ")  # index, references, reserved, size
 
 
@@ -36,6 +40,8 @@ def check_heaps(file: Any, path: Path) -> None:
     rows_start = features.id.get_offset() or 0
     rows_stop = rows_start + features.id.get_storage_size() if rows_start else 0
     with open_file("path", path) as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        if any(length > len(data) for name in TEXTS for length in _claimed_lengths(data, name)):
+            raise InputError("path", "strings that can be read", f"damaged strings in {path}")
         for start, stop in ((0, rows_start), (rows_stop, len(data))):
             position, end = data.find(SIGNATURE, start, stop), 0
             while position >= 0:
@@ -43,6 +49,22 @@ def check_heaps(file: Any, path: Path) -> None:
                 if position < end or not (end := _end_if_intact(data, position)):
                     raise InputError("path", "strings that can be read", f"damaged strings in {path}")
                 position = data.find(SIGNATURE, position + 8, stop)
+
+
+def _claimed_lengths(data: mmap.mmap, name: str) -> Iterator[int]:
+    """Yields the lengths of the text attributes of this name. HDF5 would allocate whatever they claim.
+
+    An attribute is a header, and then its name, type and shape, each padded to a multiple of 8 bytes, and the reference
+    to the text, which begins with the length.
+    """
+    name_bytes = name.encode() + b"\0"
+    start = data.find(name_bytes, ATTRIBUTE_HEADER.size, LARGEST_OBJECT)
+    while start >= 0:
+        version, *sizes = ATTRIBUTE_HEADER.unpack_from(data, start - ATTRIBUTE_HEADER.size)
+        position = start + sum(-(-size // 8) * 8 for size in sizes)
+        if version == 1 and sizes[0] == len(name_bytes) and position + 4 <= len(data):
+            yield int.from_bytes(data[position : position + 4], "little")
+        start = data.find(name_bytes, start + 1, LARGEST_OBJECT)
 
 
 def _end_if_intact(data: mmap.mmap, position: int) -> int:

@@ -1,6 +1,7 @@
 """Feature files whose content is elsewhere, or that claim more than they hold: they are refused, and not followed."""
 
 import os
+import resource
 import struct
 import time
 
@@ -165,3 +166,19 @@ def test_many_separate_heaps_are_read(tmp_path):
     cache = FeatureCache.from_arrays(tmp_path / "s.h5", np.zeros((20_000, 1)), targets, ["a"], ids=ids)
     assert cache.path.read_bytes().count(SIGNATURE) > 10
     assert cache.ids == tuple(ids)
+
+
+@pytest.mark.parametrize("name", ["format", "meta", "header"])
+def test_a_text_attribute_that_claims_gigabytes(path, name):
+    """HDF5 would allocate them before it compares the length with the text."""
+    data = bytearray(path.read_bytes())
+    start = data.index(name.encode() + b"\0")
+    sizes = struct.unpack_from("<HHH", data, start - 6)
+    place = start + sum(-(-size // 8) * 8 for size in sizes)
+    assert int.from_bytes(data[place : place + 4], "little") in (64, len("mlgcn_pyg.features"), len("{}"))
+    data[place + 3] = 0x7F
+    path.write_bytes(data)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(InputError, match="damaged strings"):
+        FeatureCache(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 << 10
