@@ -146,7 +146,7 @@ def _earlier_results(path: Path, setup: dict[str, Any], own: dict[str, dict[str,
         is_same = current_names(content["setup"]) == setup and all(
             results[kind]["setup"] == own[kind] for kind in own if kind in results
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError("out", "a folder written by train-head", f"a different file {path}", OVERWRITE[:2]) from error
     if not is_same:
         expected = "a new folder, or one of the same data, recipe and graph"

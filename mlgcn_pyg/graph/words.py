@@ -77,7 +77,7 @@ def read_aliases(path: str | Path) -> dict[str, str]:
     path = existing_file("path", path)
     try:
         pairs = _json_pairs(path) if path.suffix.lower() == ".json" else _csv_pairs(path)
-    except (ValueError, csv.Error) as error:  # the errors of json and of text decoding are ValueErrors
+    except (ValueError, RecursionError, csv.Error) as error:  # errors of json and of text decoding are ValueErrors
         expected = 'a JSON object {"label": "words"} or CSV with the columns label and words'
         raise InputError("path", expected, f"{path} ({first_line(error)})") from error
     table: dict[str, str] = {}

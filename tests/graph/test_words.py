@@ -51,3 +51,9 @@ def test_alias_files_in_other_encodings_and_missing_files(tmp_path):
         read_aliases(tmp_path / "a.csv")
     with pytest.raises(InputError, match="no file"):
         read_aliases(tmp_path / "absent.csv")
+
+
+def test_deeply_nested_aliases_are_refused(tmp_path):
+    (tmp_path / "a.json").write_text('{"cat": ' + "[" * 100_000)
+    with pytest.raises(InputError, match="a JSON object"):
+        read_aliases(tmp_path / "a.json")
