@@ -5,14 +5,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+import torch
 from torch import Tensor
 
 from mlgcn_pyg.checks import check_finite
 from mlgcn_pyg.errors import InputError, renamed_arguments
 from mlgcn_pyg.labels import check_label_names
 from mlgcn_pyg.plain_files import load_plain, save_plain
+from mlgcn_pyg.text import normal_form
 
 FORMAT = "mlgcn_pyg.label_embeddings"
+FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +49,7 @@ class LabelEmbeddings:
         names = check_label_names(self.label_names)
         if not isinstance(self.x, Tensor):
             raise InputError("x", "a tensor (C, F)", type(self.x).__name__)
-        if self.x.dim() != 2 or not self.x.is_floating_point() or self.x.size(1) == 0:
+        if self.x.layout != torch.strided or self.x.dtype not in FLOATS or self.x.dim() != 2 or self.x.size(1) == 0:
             shape = f"shape {tuple(self.x.shape)}, {self.x.dtype}"
             raise InputError("x", f"one row of numbers per label, shape ({len(names)}, F)", shape)
         if self.x.size(0) != len(names):
@@ -65,12 +68,14 @@ class LabelEmbeddings:
             InputError: if a label has no embedding, or a name occurs twice.
         """
         label_names = check_label_names(label_names)
-        row = {name: k for k, name in enumerate(self.label_names)}
-        if missing := [name for name in label_names if name not in row]:
+        # files of earlier versions hold names as they were written
+        row = {normal_form(name): k for k, name in enumerate(self.label_names)}
+        row |= {name: k for k, name in enumerate(self.label_names)}
+        rows = [row.get(name, row.get(normal_form(name), -1)) for name in label_names]
+        if missing := [name for name, k in zip(label_names, rows, strict=True) if k < 0]:
             where = f" ({self.source['file']})" if "file" in self.source else ""
             found = f"none for {', '.join(map(repr, missing[:5]))}{where}"
             raise InputError("label_names", "labels that have an embedding", found, "create embeddings for them")
-        rows = [row[name] for name in label_names]
         return LabelEmbeddings(label_names, self.x[rows], self.source)
 
     def save(self, path: str | Path) -> None:

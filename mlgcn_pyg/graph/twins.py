@@ -106,7 +106,7 @@ def _classes(rows: NDArray[np.float64]) -> NDArray[np.int64]:
 def _named_classes(classes: NDArray[np.int64], names: Sequence[str]) -> IndistinctLabels:
     shared = np.bincount(classes) > 1
     groups: dict[int, list[str]] = {}
-    for label in np.flatnonzero(shared[classes] | (classes == 0)):
+    for label in np.flatnonzero(shared[classes] | (classes == 0)).tolist():
         groups.setdefault(int(classes[label]), []).append(names[label])
     silent = tuple(groups.pop(0, ()))
     return IndistinctLabels(tuple(map(tuple, groups.values())), silent)

@@ -8,13 +8,13 @@ from torch import Tensor
 from mlgcn_pyg.checks import check_choice, check_finite, check_number, check_positive
 from mlgcn_pyg.errors import Argument, InputError
 from mlgcn_pyg.graph.edges import PROBABILITIES
+from mlgcn_pyg.graph.embeddings import FLOATS
 from mlgcn_pyg.graph.fields import GraphFields
 from mlgcn_pyg.graph.weighting import WEIGHTINGS
 from mlgcn_pyg.labels import check_label_names
 from mlgcn_pyg.text import described_groups
 
 REAL = (torch.float32, torch.float64)
-FLOATS = (*REAL, torch.float16, torch.bfloat16)
 
 
 def check_graph(graph: GraphFields) -> None:

@@ -209,7 +209,8 @@ class MLGCNHead(torch.nn.Module):
     def label_graph(self) -> LabelGraph:
         """Returns a copy of the label graph with the current weights, which may be learned."""
         graph = self.base_graph()
-        graph.edge_weight, graph.self_weight = (value.detach().cpu().clone() for value in self.weights())
+        dtype = graph.edge_weight.dtype  # that of files, also for a head in half precision
+        graph.edge_weight, graph.self_weight = (value.detach().to("cpu", dtype, copy=True) for value in self.weights())
         return graph
 
     @torch.no_grad()

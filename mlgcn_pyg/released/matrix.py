@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -93,20 +94,46 @@ def _check_edges(graph: LabelGraph, edge_index: Tensor, num_labels: int) -> None
 
 
 def _estimated_p(a: Tensor, edge_index: Tensor) -> float:
-    """Estimates p from A = s · (p · edges / colsum(edges) + (1 − p) · I), for any scale s."""
-    source, target = edge_index
-    diagonal = a.diagonal()
-    if not len(source):
+    """Estimates p from A = s · (p · edges / colsum(edges) + (1 − p) · I), for any scale s.
+
+    The released code counts a label as its own neighbour if its counts have the label counts on the diagonal.
+    """
+    if not edge_index.size(1):
         return DEFAULT_P  # without edges, p has no effect
-    off_diagonal = a - diagonal.diag()
-    in_degree = torch.bincount(target, minlength=len(a))
-    shares = off_diagonal.sum(0)[in_degree > 0]
-    deviation = (off_diagonal[source, target] * in_degree[target] - shares.mean()).abs().max()
-    uniform = deviation <= TOLERANCE * shares.mean()
-    if not (uniform and (diagonal - diagonal.mean()).abs().max() <= TOLERANCE * diagonal.mean()):
+    without_loops, with_loops = _fit(a, edge_index, loops=0), _fit(a, edge_index, loops=1)
+    fit = with_loops if with_loops.is_exact and not without_loops.is_exact else without_loops
+    if not fit.is_exact:
         warnings.warn(
             "A does not have the form of the released code; its entries are used, and p is computed from their mean",
             stacklevel=3,
         )
-    q = float(shares.mean() / diagonal.mean()) if diagonal.mean() > 0 else float("inf")
-    return min(round(q / (1 + q), 6) if q < float("inf") else 1.0, 1 - 1e-6)
+    return min(round(fit.q / (1 + fit.q), 6) if fit.q < float("inf") else 1.0, 1 - 1e-6)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The q of A = s · (q · edges / colsum(edges) + I) that fits best, and whether A has exactly this form."""
+
+    q: float
+    is_exact: bool
+
+
+def _fit(a: Tensor, edge_index: Tensor, loops: int) -> Fit:
+    """Fits q and s.
+
+    Args:
+        a: A (C, C).
+        edge_index: the entries off the diagonal.
+        loops: the number of loops of each label, 0 or 1, which count in the sums of the columns.
+    """
+    source, target = edge_index
+    diagonal = a.diagonal()
+    in_degree = torch.bincount(target, minlength=len(a))
+    counts = in_degree + loops
+    sums = (a - diagonal.diag()).sum(0) * counts / in_degree.clamp(min=1)
+    share = sums[in_degree > 0].mean()  # s · q
+    deviation = (a[source, target] * counts[target] - share).abs().max()
+    own = diagonal - loops * share / counts.clamp(min=1)  # s
+    own_deviation = (own - own.mean()).abs().max()
+    is_exact = bool(deviation <= TOLERANCE * share and own_deviation <= TOLERANCE * own.mean())
+    return Fit(float(share / own.mean()) if own.mean() > 0 else float("inf"), is_exact)

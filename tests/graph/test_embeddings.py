@@ -238,3 +238,16 @@ def test_a_graph_with_a_record_is_still_an_ordinary_data(file):
     for same in (graph.clone(), graph.to("cpu")):
         assert same.x_source == made.source and same.validate()
     assert to_networkx(graph).number_of_nodes() == 2 and "x_source" in repr(graph)
+
+
+def test_labels_are_selected_in_any_form_and_odd_tensors_are_refused():
+    embeddings = LabelEmbeddings(
+        ("traffic  light", "cafe\u0301"), torch.eye(2)
+    )  # as files of earlier versions hold them
+    assert embeddings.select(["caf\u00e9", "traffic light"]).x.tolist() == [[0, 1], [1, 0]]
+    assert (
+        LabelGraph.from_targets(torch.eye(2), label_names=["traffic light", "caf\u00e9"], x=embeddings).x.size(1) == 2
+    )
+    for x in (torch.eye(2).to_sparse(), torch.eye(2).to(torch.complex64), torch.eye(2).to(torch.float8_e4m3fn)):
+        with pytest.raises(InputError, match="x: expected one row of numbers per label"):
+            LabelEmbeddings(("a", "b"), x)

@@ -275,3 +275,12 @@ def test_damaged_files(tmp_path, small):
     for name in ("half", "text", "absent"):
         with pytest.raises(InputError, match=f"path: expected .*{name}"):
             read_released_state(tmp_path / name)
+
+
+def test_a_matrix_of_counts_with_a_diagonal_has_the_released_form(recwarn):
+    pairs = PAIRS + np.diag(NUMS)
+    a = released_matrix(pairs=pairs)  # the released code keeps the diagonal
+    graph = graph_of_matrix(a)
+    assert graph.p == 0.2 and not recwarn.list
+    d = torch.diag(a.sum(1).pow(-0.5))
+    assert torch.allclose(graph.to_dense(), (a @ d).t() @ d, atol=1e-6)
