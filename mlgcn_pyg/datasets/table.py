@@ -20,6 +20,8 @@ from mlgcn_pyg.errors import Argument, Fix, InputError
 from mlgcn_pyg.labels import normal_label_names
 from mlgcn_pyg.text import normal_form
 
+GAPS = ("nan", "none", "null", "na", "n/a", "<na>")  # how programs write that there is no value
+
 
 class TableDataset(LabeledImages):
     """Images listed in a CSV or Parquet file with one row per image.
@@ -206,7 +208,7 @@ def _read_indicators(
 def _invalid_mark(column: pd.Series, row: int) -> InputError:
     cell = str(column.iloc[row])
     fix: Fix = "write -1 for an unknown label"
-    if any(c.isalpha() for c in cell):
+    if any(c.isalpha() for c in cell) and cell.lower() not in GAPS:
         names = Argument("labels_column", column.name)
         fix = ["if the column holds label names, pass ", names, "; if it is no label, remove it"]
     found = f"{cell!r:.80} in column {column.name!r}, row {row + 1}"

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import io
 import os
+import random
 import re
 import shutil
 import signal
@@ -345,6 +346,24 @@ def test_a_damaged_compressed_tar_is_refused_with_nothing_written(tmp_path, comp
         with pytest.raises(InputError, match="archive: expected a complete zip or tar archive"):
             extract(tmp_path / "a.tar", tmp_path / "root")
         assert not tree(tmp_path / "root")
+
+
+@pytest.mark.parametrize("make", [make_zip, make_tar])
+def test_any_damage_is_one_error_about_the_archive(tmp_path, make):
+    whole = make(tmp_path / "a.arc", {"d/a": b"a" * 300, "b": b"b" * 20}).read_bytes()
+    rng = random.Random(0)
+    for number in range(200):
+        content = bytearray(whole)
+        for _ in range(rng.randint(1, 3)):
+            at = rng.randrange(len(content))
+            change = rng.randrange(3)
+            content[at : at + 1 + change * rng.randrange(9)] = rng.randbytes(rng.choice((0, 1, 1, 7)))
+        (tmp_path / "a.arc").write_bytes(content)
+        (tmp_path / str(number)).mkdir()
+        try:
+            extract(tmp_path / "a.arc", tmp_path / str(number))
+        except InputError as error:
+            assert error.argument in ("archive", "folder") and "\n" not in str(error)
 
 
 def test_special_files_in_place_of_an_archive_are_refused(tmp_path):

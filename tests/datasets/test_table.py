@@ -334,6 +334,12 @@ def test_a_column_of_names_in_place_of_marks_suggests_labels_column(photos):
         TableDataset(photos / "t.parquet", photos)
 
 
+@pytest.mark.parametrize("gap", ["nan", "None", "NULL", ""])
+def test_a_gap_in_a_label_column_suggests_a_mark(photos, gap):
+    with pytest.raises(InputError, match=f"found '{gap}' in column 'dog', row 1; write -1 for an unknown label"):
+        TableDataset(csv(photos, f"image,dog\na.png,{gap}\n"), photos)
+
+
 def test_names_that_look_the_same_are_one_label_and_said_once(photos):
     text = "image,labels\na.png,cafe\u0301; traffic  light\nb.png,caf\u00e9;traffic\u00a0light\nc.png,do\u200bg;dog\n"
     with pytest.warns(UserWarning, match="label names that look the same count as one: .*cafe.u0301") as said:
