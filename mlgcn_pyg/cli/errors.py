@@ -15,6 +15,7 @@ from mlgcn_pyg.cli.json_output import print_json
 from mlgcn_pyg.cli.paths import prepare_paths
 from mlgcn_pyg.cli.processes import print_once
 from mlgcn_pyg.cli.streams import check_standard_output
+from mlgcn_pyg.cli.values import check_values
 from mlgcn_pyg.errors import Argument, InputError, first_line, printable_line
 
 # for each command, arguments of the library whose option has a different name; a call in which an argument may stand
@@ -153,6 +154,7 @@ class Command(TyperCommand):
         try:
             if ctx.params.get("json"):
                 check_standard_output("json")
+            check_values(ctx.command, ctx.params)
             prepare_paths(ctx.command, ctx.params)
             return super().invoke(ctx)
         except BrokenPipeError:  # the reader of standard output has what it wanted

@@ -36,7 +36,14 @@ def choice(help: str, panel: str, choices: Sequence[str], *names: str, **attribu
     def complete(incomplete: str) -> list[str]:
         return [value for value in choices if value.startswith(incomplete)]
 
+    vars(complete)["choices"] = choices
     return option(help, panel, *names, autocompletion=complete, **attributes)
+
+
+def choices_of(annotation: Any) -> Sequence[str]:
+    """Returns the values that an annotated parameter may have; none if it is not a :func:`choice`."""
+    declared = (getattr(extra, "autocompletion", None) for extra in getattr(annotation, "__metadata__", ()))
+    return next((complete.choices for complete in declared if hasattr(complete, "choices")), ())
 
 
 Json = Annotated[bool, option("Print JSON to standard output, for scripts.", OUTPUT, "--json")]

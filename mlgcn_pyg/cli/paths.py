@@ -12,6 +12,7 @@ from mlgcn_pyg.regular_files import existing_file
 
 # parameters that are text, since they may be a path or something else: a name of weights, a pattern of several files
 MAYBE_PATHS = {"weights", "path"}
+WEIGHTS = (".pth", ".pt", ".safetensors")  # endings of weights that are files, and no names
 CREATED = {("voc2007", "root"), ("coco2014", "root")}  # inputs that --download creates
 
 
@@ -47,9 +48,10 @@ def prepare_paths(command: Any, values: dict[str, Any]) -> None:
         if name in written:
             output.check_ending(name, written[name])
     for name, paths in inputs.items():
-        if name not in MAYBE_PATHS and (command.name, name) not in CREATED:  # the library knows which texts are paths
+        if (command.name, name) not in CREATED:
             for path in paths:
-                _check_exists(name, path)
+                if name != "weights" or path.endswith(WEIGHTS):
+                    _check_exists(name, path)
 
 
 def _is_path(annotation: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ from mlgcn_pyg.cli.options import DATA, MODEL, OUTPUT, TRAINING, choice, from_co
 from mlgcn_pyg.cli.outputs import make_folder
 from mlgcn_pyg.cli.streams import exit_code
 from mlgcn_pyg.cli.values import parse_image_size, parse_weights, parse_widths, pick_device
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.training.config import ModelConfig
 
 if TYPE_CHECKING:  # these load torch
@@ -78,6 +80,9 @@ def train(
     tensorboard: Annotated[bool, option("Write curves to OUT/tensorboard.", OUTPUT, "--tensorboard")] = False,
 ) -> None:
     """Train backbone and head together. The same command resumes an interrupted run."""
+    config()  # checks the values before torch is loaded
+    if tensorboard and find_spec("tensorboard") is None:
+        raise InputError("tensorboard", "an installed TensorBoard", "none", "pip install 'mlgcn_pyg[tensorboard]'")
     from mlgcn_pyg.datasets import eval_transform, train_transform
     from mlgcn_pyg.nn import MLGCN
     from mlgcn_pyg.prediction.opening import check_accepts

@@ -52,15 +52,14 @@ def train_head(
 
     The same command resumes an interrupted run.
     """
-    from mlgcn_pyg.experiments.head_comparison import HEADS
-
-    kinds = HEADS if check_choice("head", head, KINDS) == "both" else (head,)
+    recipe = config()
+    kinds = KINDS[:2] if check_choice("head", head, KINDS) == "both" else (head,)
     if "mlgcn" in kinds and graph is None:
         fix = ("give ", Argument("graph"), " or ", Argument("head", "linear"))
         raise InputError("graph", "the label graph of the ML-GCN head", "none", fix)
     runs = heads.HeadRuns(
         graph=open_graph(graph) if graph is not None and "mlgcn" in kinds else None,
-        config=config(),
+        config=recipe,
         train=open_cache(train, option="train"),
         val=open_cache(val, option="val"),
         kinds=kinds,

@@ -1,5 +1,11 @@
 """Parses and checks the values of options."""
 
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, get_type_hints
+
+from mlgcn_pyg.checks import check_choice, check_count, check_number, check_positive
+from mlgcn_pyg.cli.options import choices_of
 from mlgcn_pyg.errors import InputError
 
 
@@ -45,3 +51,41 @@ def pick_device(name: str) -> str:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise InputError("device", "auto, cpu or a device of this machine", repr(name)) from error
     return name
+
+
+# of options that several commands have, or that are used late; others are checked where they are used
+CHECKS: dict[str, Callable[[str, Any], object]] = {
+    "tau": partial(check_number, low=0, high=1, open_low=True),
+    "p": partial(check_number, low=0, high=1),
+    "threshold": partial(check_number, low=0, high=1),
+    "min_count": check_count,
+    "num_workers": check_count,
+    "pairs": check_count,
+    "top_k": check_positive,
+    "batch_size": check_positive,
+    "seeds": check_positive,
+    "views": check_positive,
+    "rows": check_positive,
+    "hidden": lambda name, text: parse_widths(text),
+    "image_size": lambda name, text: parse_image_size(str(text)),
+}
+
+
+def check_values(command: Any, values: Mapping[str, Any]) -> None:
+    """Checks the values of options before a command loads torch, which takes seconds. The library checks them again.
+
+    Args:
+        command: the command, as Click has it.
+        values: the values of its parameters.
+
+    Raises:
+        InputError: if a value is not valid.
+    """
+    for name, annotation in get_type_hints(command.callback, include_extras=True).items():
+        value = values.get(name)
+        if value is None:
+            continue
+        if choices := choices_of(annotation):
+            check_choice(name, value, choices)
+        elif name in CHECKS:
+            CHECKS[name](name, value)

@@ -259,7 +259,7 @@ def test_annotations_in_cocos_format_of_any_year_and_place(tmp_path):
         content = json.loads(result_of(*inspect, *words).stdout)
         assert content["positives"] == {"cat": 1, "dog": 1} and content["broken"] == {}
     assert "2 images" in run(
-        "graph", "--dataset", "coco", "--root", tmp_path, "--split", "train2017", "--out", tmp_path / "g"
+        "graph", "--dataset", "coco", "--root", tmp_path, "--split", "train2017", "--out", tmp_path / "g.pt"
     )
     assert "--split: expected a split such as train2017, or the file of annotations" in refused(*plain, tmp_path)
     assert "--split: expected no value" in refused(*plain, tmp_path, "--annotations", path, "--split", "x")

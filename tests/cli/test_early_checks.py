@@ -1,0 +1,59 @@
+"""Trivial errors are reported before torch is loaded, which takes seconds."""
+
+import subprocess
+import sys
+
+SCRIPT = """
+import sys
+from typer.testing import CliRunner
+from mlgcn_pyg.cli.main import app
+for line in sys.stdin.read().splitlines():
+    words, expected = line.split(" -> ")
+    result = CliRunner().invoke(app, words.split())
+    assert result.exit_code == 2 and expected in result.stderr and result.stderr.count("\\n") == 1, result.output
+    assert "torch" not in sys.modules, words
+"""
+TABLE = """
+graph --dataset table --root . --labels t.csv --out g.pt --tau 1.4 -> --tau: expected a number in (0, 1]
+graph --dataset table --root . --labels t.csv --out g.pt --p -1 -> --p: expected a number in [0, 1]
+graph --dataset table --root . --labels t.csv --out g.pt --weighting x -> --weighting: expected one of paper
+graph --dataset table --root . --labels t.csv --out g.pt --top-k 0 -> --top-k: expected an integer
+graph --dataset tables --root . --labels t.csv --out g.pt -> --dataset: expected one of voc2007
+graph --dataset table --root . --labels no.csv --out g.pt -> --labels: expected a file that exists, found no file no.csv
+graph --dataset table --root . --labels t.csv --out g.xyz -> --out: expected a name that ends in .pt
+graph --dataset table --root no --labels t.csv --out g.pt -> --root: expected a folder that exists
+embed --embeddings no.txt --names t.csv --out e.pt -> --embeddings: expected a file that exists
+embed --embeddings t.csv --names t.csv --oov x --out e.pt -> --oov: expected one of error, zero, random
+extract --dataset table --root . --labels t.csv --out f.h5 --dtype int8 -> --dtype: expected one of float16
+extract --dataset table --root . --labels t.csv --out f.h5 --image-size big -> --image-size: expected a side
+extract --dataset table --root . --labels t.csv --out f.h5 --views 0 -> --views: expected an integer
+train-head --train no.h5 --val t.csv --out runs -> --train: expected a file that exists
+train-head --train t.csv --val t.csv --out runs --lr -1 -> --lr: expected
+train-head --train t.csv --val t.csv --out runs --hidden wide --head linear -> --hidden: expected widths
+train-head --train t.csv --val t.csv --out runs -> give --graph or --head linear
+train --dataset table --root . --labels t.csv --out runs --epochs 0 -> --epochs: expected
+train --dataset table --root . --labels t.csv --out runs --precision x -> --precision: expected one of
+evaluate --checkpoint no.pt --cache t.csv -> --checkpoint: expected a file that exists
+evaluate --checkpoint t.csv --cache no.h5 --out m.json -> --cache: expected a file that exists
+thresholds --checkpoint no.pt --cache t.csv -> --checkpoint: expected a file that exists
+predict no.jpg --checkpoint t.csv -> IMAGES: expected files and folders that exist
+predict t.csv --checkpoint no.pt -> --checkpoint: expected a file that exists
+predict t.csv --checkpoint t.csv --threshold 2 -> --threshold: expected a number in [0, 1]
+predict t.csv --checkpoint t.csv --batch-size 0 -> --batch-size: expected an integer
+predict t.csv --checkpoint t.csv --out x.json -> --out: expected a name that ends in .txt
+export --checkpoint no.pt --out x.onnx -> --checkpoint: expected a file that exists
+export --checkpoint t.csv --out x.onnx --format torch -> --out: expected a name that ends in .pt2
+import-released --checkpoint no.tar --embeddings t.csv --out new -> --checkpoint: expected a file that exists
+data inspect --dataset table --root . --labels no.csv -> --labels: expected a file that exists
+cache info no.h5 -> FILE: expected a file that exists
+extract --dataset table --root . --labels t.csv --out f.h5 --weights no.pth -> --weights: expected a file that
+cache repair no.h5 -> FILE: expected a file that exists
+"""
+
+
+def test_trivial_errors_need_no_torch(tmp_path):
+    (tmp_path / "t.csv").write_text("image,labels\na.png,cat\n")
+    words = {"input": TABLE.strip(), "cwd": tmp_path, "capture_output": True, "text": True}
+    done = subprocess.run([sys.executable, "-c", SCRIPT], **words)
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
