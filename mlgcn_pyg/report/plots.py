@@ -15,6 +15,7 @@ from mlgcn_pyg.errors import InputError, printable_line
 from mlgcn_pyg.graph import LabelGraph
 from mlgcn_pyg.graph.edges import certain_probabilities
 from mlgcn_pyg.report.figures import ACCENT, INK, QUIET, check_libraries, new_figure, save_figure
+from mlgcn_pyg.report.fonts import fonts_for
 from mlgcn_pyg.report.layout import component_layout
 
 if TYPE_CHECKING:
@@ -46,6 +47,11 @@ def plot_label_graph(
         InputError: if matplotlib or networkx is not installed, or ``path`` has a different ending.
     """
     check_libraries(path)
+    with fonts_for([*graph.label_names, title or ""]):
+        return _plot_label_graph(graph, path, title, ax)
+
+
+def _plot_label_graph(graph: LabelGraph, path: str | Path | None, title: str | None, ax: "Axes | None") -> "Axes":
     import networkx as nx
 
     network: DiGraph = nx.DiGraph()
@@ -153,6 +159,13 @@ def plot_per_class_ap(
     check_libraries(path)
     if not average_precision:
         raise InputError("average_precision", "at least one head", "none")
+    with fonts_for(label for of_label in average_precision.values() for label in of_label):
+        return _plot_per_class_ap(average_precision, path, ax)
+
+
+def _plot_per_class_ap(
+    average_precision: Mapping[str, Mapping[str, float | None]], path: str | Path | None, ax: "Axes | None"
+) -> "Axes":
     values = {
         head: {label: math.nan if ap is None else ap for label, ap in of_label.items()}
         for head, of_label in average_precision.items()
