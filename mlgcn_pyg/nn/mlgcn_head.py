@@ -203,14 +203,15 @@ class MLGCNHead(torch.nn.Module):
 
     def indistinct_labels(self) -> IndistinctLabels:
         """Returns the labels whose classifiers are equal, or 0, whatever the GCN weights of this head are."""
-        return indistinct_labels(self.base_graph(), len(self.convs))
+        graph = copy.copy(self._graph)
+        graph.x = self.x
+        return indistinct_labels(graph, len(self.convs))
 
     @torch.no_grad()
     def label_graph(self) -> LabelGraph:
-        """Returns a copy of the label graph with the current weights, which may be learned."""
+        """Returns a copy of the label graph with the current weights, which may be learned, in its precision."""
         graph = self.base_graph()
-        dtype = graph.edge_weight.dtype  # that of files, also for a head in half precision
-        graph.edge_weight, graph.self_weight = (value.detach().to("cpu", dtype, copy=True) for value in self.weights())
+        graph.edge_weight, graph.self_weight = (w.detach().to(graph.edge_weight, copy=True) for w in self.weights())
         return graph
 
     @torch.no_grad()

@@ -113,6 +113,12 @@ def test_learned_weights_are_not_discarded():
         head.label_graph().reweighted(p=0.3)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_the_graph_of_a_head_in_any_precision_can_be_saved(tmp_path, dtype):
+    MLGCNHead(graph(), 4, (2,), learn_p=True).to(dtype).label_graph().save(tmp_path / "g.pt")
+    assert LabelGraph.load(tmp_path / "g.pt").edge_weight.dtype == torch.float32
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_weights_of_any_precision_are_recognised(dtype):
     torch.set_default_dtype(dtype)
