@@ -23,7 +23,7 @@ from torch import Tensor
 from mlgcn_pyg.nn.kernels import Adjacency, propagate
 
 
-@dataclass(frozen=True)
+@dataclass  # not frozen: torch.compile of torch 2.6 cannot construct frozen dataclasses
 class LabelOperator:
     """The matrix Â, as a function that propagates over the label graph.
 
