@@ -33,7 +33,8 @@ def read_parquet(path: Path, max_bytes: int) -> pd.DataFrame:
     texts = [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
     batches = []
     with pq.ParquetFile(path, read_dictionary=texts) as file:
-        size = _stated_size(file.metadata, columns)
+        # not from the metadata of each column, which pyarrow reads without catching the errors of damaged files
+        size = file.metadata.num_rows * sum(max(CELL, column.length or 0) for column in columns)
         _check(path, file.metadata.num_rows, size, max_bytes)
         for batch in file.iter_batches(ROWS, columns=[field.name for field in kept]):
             size += sum(map(_text_size, batch.columns))
@@ -41,7 +42,9 @@ def read_parquet(path: Path, max_bytes: int) -> pd.DataFrame:
             batches.append(batch)
         schema = pa.schema(kept, file.schema_arrow.metadata)
     read = pa.Table.from_batches(batches) if batches else schema.empty_table()
-    table = read.cast(schema).to_pandas()
+    typed = read.cast(schema)
+    typed.validate(full=True)  # for instance that texts are UTF-8, which pandas would find out later
+    table = typed.to_pandas()
     return table.reset_index(drop=all(name is None for name in table.index.names))
 
 
@@ -49,15 +52,8 @@ def _check(path: Path, rows: int, size: int, max_bytes: int) -> None:
     check_bytes("path", "a table", f"{rows:,} rows in {path}", size, max_bytes)
 
 
-def _stated_size(metadata: Any, columns: list[Any]) -> int:
-    """The number of bytes that the cells take at least, without the content of texts."""
-    groups = [metadata.row_group(k) for k in range(metadata.num_row_groups)]
-    widths = [max(CELL, column.length or 0) for column in columns]
-    return sum(group.column(k).num_values * width for group in groups for k, width in enumerate(widths))
-
-
 def _text_size(column: Any) -> int:
-    """The bytes of all texts in a column, in which equal texts are stored once."""
+    """The bytes of all texts in a column, in which equal texts are stored once, and of the entries of lists."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -67,7 +63,8 @@ def _text_size(column: Any) -> int:
     if pa.types.is_struct(kind):
         return sum(map(_text_size, column.flatten()))
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        return _text_size(column.flatten())
+        entries = column.flatten()
+        return CELL * len(entries) + _text_size(entries)
     return 0
 
 

@@ -403,3 +403,11 @@ def test_texts_in_any_layout_of_parquet(photos, kind):
     other = pa.array([[("k", "v")], []], pa.map_(pa.string(), pa.string()))
     pq.write_table(pa.table(columns | {"other.column": other}), photos / "t.parquet")
     assert TableDataset(photos / "t.parquet", photos).targets.tolist() == [[1, 1], [0, 0]]
+
+
+def test_a_parquet_table_with_texts_that_are_not_utf_8(tmp_path):
+    pd.DataFrame({"image": ["cat.jpg"], "labels": ["cat"]}).to_parquet(tmp_path / "t.parquet", compression=None)
+    data = (tmp_path / "t.parquet").read_bytes()
+    (tmp_path / "t.parquet").write_bytes(data.replace(b"cat.jpg", b"c\xff\xfe.jpg"))
+    with pytest.raises(InputError, match="path: expected a readable table"):
+        read_table(tmp_path / "t.parquet")
