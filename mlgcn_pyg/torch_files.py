@@ -62,7 +62,7 @@ class TorchUnpickler(PlainUnpickler):
         skip_unknown: bool = False,
         start: int = 0,
     ):
-        super().__init__(data, PLAIN | self._rebuilding() | functions, start)
+        super().__init__(data, {**PLAIN, **self._rebuilding(), **functions}, start)
         self.load_bytes, self.skip_unknown, self.storages = load_bytes, skip_unknown, dict[tuple[str, Any], Storage]()
         self.tensor_bytes_left = MOST_REPEATED * file_size + SPARE_BYTES
 
@@ -191,7 +191,7 @@ def _read_zip(file: BinaryIO, functions: Mapping[str, Any], skip_unknown: bool) 
 
 
 def _read_legacy(file: BinaryIO, functions: Mapping[str, Any], skip_unknown: bool) -> Any:
-    data = memoryview(np.memmap(file, np.uint8, "r"))
+    data = np.memmap(file, np.uint8, "r").data
     position = 0
     for expected in (LEGACY_MAGIC, LEGACY_VERSION, None):  # the third describes the system that wrote the file
         header = PlainUnpickler(data, {}, position)

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from mlgcn_pyg.datasets import TableDataset
+from mlgcn_pyg.datasets.table_file import read_table
 from mlgcn_pyg.errors import InputError
 
 
