@@ -17,10 +17,13 @@ dimension of size S, and the adjacency is the disjoint union of the S label grap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from mlgcn_pyg.nn.kernels import Adjacency, propagate
+
+exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)  # torch < 2.7 has no is_exporting
 
 
 @dataclass  # not frozen: torch.compile of torch 2.6 cannot construct frozen dataclasses
@@ -102,7 +105,7 @@ def gcn_logits(features: Tensor, h: Tensor, weight: Tensor | None, *, train_head
     r"""Returns the logits :math:`\mathbf{X} \mathbf{W}_{cls}^\top` (B, C) for the factors of :func:`gcn_factors`.
 
     The logits are computed as X (HW)ᵀ or as (X Wᵀ) Hᵀ, whichever takes fewer multiplications
-    (:func:`features_first`).
+    (:func:`features_first`). Within ``torch.export`` they are computed as X (HW)ᵀ.
 
     Args:
         features: X (B, D). A stack of heads shares X, and its logits are (S, B, C).
@@ -113,8 +116,10 @@ def gcn_logits(features: Tensor, h: Tensor, weight: Tensor | None, *, train_head
     """
     if weight is None:
         return times_transposed(features, h)
-    sizes = (len(features), *h.shape[-2:], features.size(-1))
-    if features_first(*sizes, train_head=train_head, train_features=train_features):
+    # an exported program serves batches of any size: a comparison with the batch size would become part of it
+    if not exporting() and features_first(
+        len(features), *h.shape[-2:], features.size(-1), train_head=train_head, train_features=train_features
+    ):
         return times_transposed(times_transposed(features, weight), h)
     return times_transposed(features, h @ weight)
 

@@ -43,16 +43,25 @@ class LearnedEdges(torch.nn.Module):
         if learn_p and not 0 < graph.p < 1:
             raise InputError("learn_p", "a graph with 0 < p < 1", f"p = {graph.p:g}")
         self.p = graph.p
-        receiver = graph.edge_index[0]
-        degree = torch.bincount(receiver, minlength=graph.num_labels)
-        self.register_buffer("receiver", receiver.clone(), persistent=False)
-        self.register_buffer("has_edges", degree > 0, persistent=False)
-        zeros = torch.zeros(len(receiver))
         if learn_edges:
-            self.edge_logits = torch.nn.Parameter(zeros)
-        else:
-            self.register_buffer("edge_logits", zeros, persistent=False)
+            self.edge_logits = torch.nn.Parameter(torch.zeros(graph.edge_index.size(1)))
+        self.set_receivers(graph.edge_index[0], graph.num_labels)
         self.p_offsets = torch.nn.Parameter(torch.zeros(graph.num_labels)) if learn_p else None
+
+    def set_receivers(self, receiver: Tensor, num_labels: int) -> None:
+        """Computes all buffers.
+
+        Args:
+            receiver: (E,) the receiver of each edge.
+            num_labels: C.
+        """
+        self.register_buffer("receiver", receiver.clone(), persistent=False)
+        self.register_buffer("has_edges", torch.bincount(receiver, minlength=num_labels) > 0, persistent=False)
+        logits = getattr(self, "edge_logits", None)
+        if not isinstance(logits, torch.nn.Parameter):
+            dtype = None if logits is None else logits.dtype
+            zeros = torch.zeros(len(receiver), dtype=dtype, device=receiver.device)
+            self.register_buffer("edge_logits", zeros, persistent=False)
 
     @torch.no_grad()
     def reset_parameters(self) -> None:

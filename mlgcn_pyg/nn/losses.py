@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mlgcn_pyg.checks import check_choice, check_number, check_targets
 from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.nn.kernels.products import transformed
 
 
 def multilabel_soft_margin(logits: Tensor, targets: Tensor, *, check: bool = True) -> Tensor:
@@ -25,7 +26,8 @@ def multilabel_soft_margin(logits: Tensor, targets: Tensor, *, check: bool = Tru
         logits: z (B, C) of any floating-point type, or (H, B, C) for H heads. For half precision, the loss is
             computed and returned in float32.
         targets: y (B, C) in {-1, 0, 1}, of any type that holds these values.
-        check: if set to False, the values of the targets are not checked. The check synchronises with a GPU.
+        check: if set to False, the values of the targets are not checked. The check synchronises with a GPU. They are
+            never checked within ``torch.func``.
 
     Returns:
         The loss, a scalar, or (H,) for H heads. It is 0 for an empty batch.
@@ -142,7 +144,7 @@ def _checked(logits: Tensor, targets: Tensor, check: bool) -> Tensor:
         raise InputError("targets", expected, f"shape {tuple(targets.shape)}")
     if not logits.is_floating_point():
         raise InputError("logits", "floating-point numbers", f"{logits.dtype}")
-    if check:
+    if check and not transformed():  # torch.func has no values to check
         check_targets("targets", targets)
     return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
 

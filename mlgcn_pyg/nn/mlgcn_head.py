@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from typing import Self, cast
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor
@@ -13,9 +13,11 @@ from mlgcn_pyg.graph import LabelGraph
 from mlgcn_pyg.graph.twins import IndistinctLabels, indistinct_labels
 from mlgcn_pyg.nn.conv import ReweightedConv
 from mlgcn_pyg.nn.gcn import LabelOperator, gcn_factors, gcn_logits
+from mlgcn_pyg.nn.graph_buffers import check_graph, check_saved_buffer, equal_values
 from mlgcn_pyg.nn.kernels import Adjacency
 from mlgcn_pyg.nn.learned_edges import LearnedEdges
 from mlgcn_pyg.nn.linear_head import check_features, fold
+from mlgcn_pyg.nn.topk import highest
 
 GRAPH_BUFFERS = ("x", "edge_index", "edge_weight", "self_weight")
 
@@ -80,7 +82,7 @@ class MLGCNHead(torch.nn.Module):
         learn_p: bool = False,
     ):
         super().__init__()
-        graph.validate()
+        check_graph(graph)
         self.label_names = tuple(graph.label_names)
         self.num_features = check_positive("num_features", num_features)
         self.hidden_channels = tuple(check_positive("hidden_channels", width) for width in hidden_channels)
@@ -99,9 +101,39 @@ class MLGCNHead(torch.nn.Module):
         self.convs = torch.nn.ModuleList(
             ReweightedConv(a, b, flow=graph.flow) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
         )
-        self.adjacency = Adjacency(self.edge_index, self.num_labels, graph.flow)
+        self._derive()
+        self._stale = False  # whether the buffers have had no values since the last call of _derive
+        self.register_load_state_dict_pre_hook(MLGCNHead._before_loading)
+        self.register_load_state_dict_post_hook(MLGCNHead._after_loading)
+
+    def _derive(self) -> None:
+        """Computes what follows from the buffers of the graph: the sorted edges, their receivers, and Âx."""
+        self.adjacency = Adjacency(self.edge_index, self.num_labels, self._graph.flow)
+        if self.learned is not None:
+            self.learned.set_receivers(self.edge_index[0], self.num_labels)
         self._propagate_constant()
-        self.register_load_state_dict_pre_hook(_check_same_graph)
+
+    def _before_loading(self, state_dict: Mapping[str, Any], prefix: str, *_: object) -> None:
+        """Checks that the state dict was saved with this label graph: trained weights fit its edges only."""
+        expected = {name: getattr(self._graph, name) for name in GRAPH_BUFFERS} | {"x": self.x}
+        self._stale |= not equal_values(self.self_weight, expected["self_weight"])
+        if self._stale:
+            expected.pop("x")  # the head has no other copy of its embeddings
+        for name, value in expected.items():
+            check_saved_buffer(name, getattr(self, name), value, state_dict.get(prefix + name))
+
+    def _after_loading(self, _: object) -> None:
+        """Derives buffers again that had no values, or are of a different type or on another device than those loaded.
+
+        Otherwise the tensors stay where they are, since a captured CUDA graph may refer to them.
+        """
+        if self.edge_index.is_meta:
+            return
+        value = self.propagated_x
+        moved = self.adjacency.perm.device != self.edge_index.device
+        if self._stale or moved or (value is not None and value.dtype != self.edge_weight.dtype):
+            self._derive()
+            self._stale = False
 
     @torch.no_grad()
     def _propagate_constant(self) -> None:
@@ -114,7 +146,7 @@ class MLGCNHead(torch.nn.Module):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         dtype = self.edge_weight.dtype
         super()._apply(fn, recurse)
-        if self.edge_weight.dtype != dtype:
+        if self.edge_weight.dtype != dtype and not self.edge_weight.is_meta:
             self._propagate_constant()  # Âx is computed in the new precision, not converted from the old one
         return self
 
@@ -182,20 +214,17 @@ class MLGCNHead(torch.nn.Module):
             raise InputError("k", f"at most {self.num_labels}, the number of labels", k)
         h, weight = self._factors()
         projected = features if weight is None else features @ weight.t()
-        top_logits, top_labels = projected[:, :0], self.edge_index.new_empty(len(features), 0)
-        for start in range(0, self.num_labels, check_positive("label_chunk", label_chunk)):
-            logits = projected @ h[start : start + label_chunk].t()
-            top = logits.topk(min(k, logits.size(1)), dim=1)
-            labels = top.indices + start
-            if start:
-                logits, labels = torch.cat([top_logits, top.values], 1), torch.cat([top_labels, labels], 1)
-                top = logits.topk(min(k, logits.size(1)), dim=1)
-                labels = labels.gather(1, top.indices)
-            top_logits, top_labels = top.values, labels
-        return top_logits, top_labels
+        return highest(projected, h, k, check_positive("label_chunk", label_chunk))
 
     def base_graph(self) -> LabelGraph:
-        """Returns a copy of the label graph that the head was built from, on the CPU."""
+        """Returns a copy of the label graph that the head was built from, on the CPU.
+
+        Raises:
+            InputError: if the head is on the device ``"meta"``.
+        """
+        if any(value.is_meta for value in self.weights()):
+            fix = "load a state dict with assign=True first"
+            raise InputError("head", "a head with values", "a head on the device 'meta'", fix)
         graph = self._graph.clone()
         if self.x is not None:
             graph.x = self.x.cpu().clone()
@@ -244,17 +273,3 @@ class MLGCNHead(torch.nn.Module):
 
     def extra_repr(self) -> str:
         return f"num_labels={self.num_labels}, num_edges={self.edge_index.size(1)}, num_features={self.num_features}"
-
-
-def _check_same_graph(head: torch.nn.Module, state_dict: Mapping[str, Tensor], prefix: str, *_: object) -> None:
-    """Checks that a state dict was saved with the head's label graph.
-
-    With a different graph, the loaded weights would not match the head's edges.
-    """
-    for name in GRAPH_BUFFERS:
-        value, saved = getattr(head, name), state_dict.get(prefix + name)
-        if saved is None:  # a missing key, which load_state_dict handles
-            continue
-        if value is None or value.shape != saved.shape or not torch.equal(value.cpu(), saved.to("cpu", value.dtype)):
-            fix = "load it with load_head, or build the head from the label graph it was trained on"
-            raise InputError("state_dict", "the state of a head on this label graph", f"a different {name}", fix)

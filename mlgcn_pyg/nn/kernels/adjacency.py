@@ -5,6 +5,7 @@ from torch import Tensor
 
 from mlgcn_pyg.checks import check_choice, check_positive
 from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.nn.kernels.products import Pattern
 
 
 class Adjacency(torch.nn.Module):
@@ -109,9 +110,10 @@ class Adjacency(torch.nn.Module):
         """The number of edges E, without the diagonal."""
         return len(self.receiver)
 
-    def row_of(self) -> Tensor:
-        """Returns the row (E + C,) of each entry of the CSR."""
-        return torch.repeat_interleave(self.rowptr.diff(), output_size=len(self.col))
+    @property
+    def pattern(self) -> Pattern:
+        """The positions of all E + C entries."""
+        return Pattern(self.rowptr, self.col, self.perm, self.colptr, self.row, self.perm_t)
 
     def extra_repr(self) -> str:
         return f"num_nodes={self.num_nodes}, num_edges={self.num_edges}, flow={self.flow!r}"

@@ -1,6 +1,7 @@
 """One propagation step with any of the kernels."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -8,9 +9,16 @@ from torch import Tensor
 from mlgcn_pyg.checks import check_choice
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.nn.kernels.adjacency import Adjacency
-from mlgcn_pyg.nn.kernels.bag import bag
+from mlgcn_pyg.nn.kernels.bag import BAG
 from mlgcn_pyg.nn.kernels.choice import choose_kernel, installed
-from mlgcn_pyg.nn.kernels.plain import dense, gather_scatter, segment
+from mlgcn_pyg.nn.kernels.plain import dense, gather_scatter
+from mlgcn_pyg.nn.kernels.products import SparseKernel, sums, transformed
+from mlgcn_pyg.nn.kernels.segment import SEGMENT
+
+
+def sparse(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_weight: Tensor, kernel: SparseKernel) -> Tensor:
+    """Returns Âx from a kernel for sparse products."""
+    return sums(x, torch.cat([edge_weight, self_weight]), adjacency.pattern, kernel)
 
 
 def triton(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_weight: Tensor) -> Tensor:
@@ -25,19 +33,19 @@ def triton(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_weight: Te
         raise InputError(
             "kernel", "Triton for kernel 'triton'", "no such module", "pip install triton, or use kernel='auto'"
         )
-    from mlgcn_pyg.nn.kernels.fused import fused, interpreted
+    from mlgcn_pyg.nn.kernels.fused import FUSED, interpreted
 
     if not x.is_cuda and not interpreted():
         fix = "move the tensors to a GPU, use kernel='auto', or set TRITON_INTERPRET=1 to test the kernel"
         raise InputError("kernel", "CUDA tensors for kernel 'triton'", f"tensors on {x.device}", fix)
-    return fused(x, adjacency, edge_weight, self_weight)
+    return sparse(x, adjacency, edge_weight, self_weight, FUSED)
 
 
 KERNELS: dict[str, Callable[[Tensor, Adjacency, Tensor, Tensor], Tensor]] = {
     "gather_scatter": gather_scatter,
-    "segment": segment,
+    "segment": partial(sparse, kernel=SEGMENT),
     "dense": dense,
-    "bag": bag,
+    "bag": partial(sparse, kernel=BAG),
     "triton": triton,
 }
 
@@ -102,5 +110,10 @@ def _check(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_weight: Te
             found = f"x on {x.device}, {name} on {weight.device}, adjacency on {device}"
             raise InputError(name, "all tensors on one device", found, fix="move them with .to(device)")
         # on CUDA, this check would synchronise with the device
-        if not weight.is_cuda and not torch.isfinite(weight.detach()).all():
+        if _has_values(weight) and not torch.isfinite(weight.detach()).all():
             raise InputError(name, "finite weights", "NaN or Inf")
+
+
+def _has_values(weight: Tensor) -> bool:
+    """Returns whether the values of a tensor can be read without waiting for a GPU, outside ``torch.func``."""
+    return weight.device.type not in ("cuda", "meta") and not transformed()

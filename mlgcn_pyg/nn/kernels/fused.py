@@ -4,14 +4,12 @@ Each program computes a block of columns of one row of the result. The memory tr
 read once, and each row of the result is written once.
 """
 
-from typing import Any
-
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from mlgcn_pyg.nn.kernels.adjacency import Adjacency
+from mlgcn_pyg.nn.kernels.products import Pattern
 
 
 @triton.jit
@@ -41,12 +39,6 @@ def _dots_kernel(grad, x, row, column, perm, out, width, BLOCK: tl.constexpr):  
     tl.store(out + tl.load(perm + k), tl.sum(total))
 
 
-def fused(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_weight: Tensor) -> Tensor:
-    """Returns Âx, differentiable with respect to x and both weights."""
-    with torch.cuda.device_of(x):  # Triton launches on the current device; autograd sets it in the backward pass
-        return _Fused.apply(x, edge_weight, self_weight, adjacency)
-
-
 def interpreted() -> bool:
     """Returns whether Triton interprets kernels on the CPU, as in the tests."""
     return not isinstance(_rows_kernel, triton.JITFunction)
@@ -56,36 +48,37 @@ def _block(width: int) -> int:
     return min(1024, max(16, triton.next_power_of_2(width)))
 
 
-def _rows(x: Tensor, weight: Tensor, perm: Tensor, pointer: Tensor, index: Tensor) -> Tensor:
-    num_rows, width = len(pointer) - 1, x.size(1)
-    out = x.new_empty(num_rows, width)
-    block = _block(width)
-    if out.numel():
-        _rows_kernel[num_rows, triton.cdiv(width, block)](x, weight, perm, pointer, index, out, width, BLOCK=block)
-    return out
+class Fused:
+    """The Triton kernels as a :class:`~mlgcn_pyg.nn.kernels.products.SparseKernel`."""
+
+    def sums(self, x: Tensor, weight: Tensor, pattern: Pattern) -> Tensor:
+        """Returns the product of the sparse matrix and x (C, F)."""
+        x, weight = _plain(x), _plain(weight)
+        num_rows, width = len(pattern.rowptr) - 1, x.size(1)
+        out = x.new_empty(num_rows, width)
+        block = _block(width)
+        if out.numel():
+            with torch.cuda.device_of(x):  # Triton launches on the current device
+                _rows_kernel[num_rows, triton.cdiv(width, block)](
+                    x, weight, pattern.perm, pattern.rowptr, pattern.col, out, width, BLOCK=block
+                )
+        return out
+
+    def dots(self, grad: Tensor, x: Tensor, pattern: Pattern) -> Tensor:
+        """Returns the dot products (n,) of rows, in the order of the weights."""
+        grad, x = _plain(grad), _plain(x)
+        out, width = x.new_empty(len(pattern.col)), x.size(1)
+        if out.numel():
+            with torch.cuda.device_of(x):
+                _dots_kernel[(len(out),)](
+                    grad, x, pattern.row_of(), pattern.col, pattern.perm, out, width, BLOCK=_block(width)
+                )
+        return out
 
 
-class _Fused(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, edge_weight: Tensor, self_weight: Tensor, adjacency: Adjacency) -> Tensor:
-        x, weight = x.contiguous(), torch.cat([edge_weight, self_weight])
-        ctx.adjacency = adjacency
-        learned = edge_weight.requires_grad or self_weight.requires_grad
-        ctx.save_for_backward(x if learned else None, weight)  # only the gradients of the weights need x
-        return _rows(x, weight, adjacency.perm, adjacency.rowptr, adjacency.col)
+FUSED = Fused()
 
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
-        x, weight = ctx.saved_tensors
-        adjacency, grad = ctx.adjacency, grad.contiguous()
-        grad_x = grad_edge = grad_self = None
-        if ctx.needs_input_grad[0]:
-            grad_x = _rows(grad, weight, adjacency.perm_t, adjacency.colptr, adjacency.row)
-        if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
-            entries, width = torch.empty_like(weight), grad.size(1)
-            _dots_kernel[(len(weight),)](
-                grad, x, adjacency.row_of(), adjacency.col, adjacency.perm, entries, width, BLOCK=_block(width)
-            )
-            grad_edge, grad_self = entries.split([adjacency.num_edges, adjacency.num_nodes])
-        return grad_x, grad_edge, grad_self, None
+
+def _plain(value: Tensor) -> Tensor:
+    """Returns the tensor itself for one that a finished transformation of ``torch.func`` has wrapped."""
+    return value if torch.compiler.is_compiling() else torch._C._functorch.unwrap_if_dead(value)

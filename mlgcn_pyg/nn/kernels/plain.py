@@ -1,4 +1,4 @@
-"""Kernels from PyTorch, PyTorch Geometric and torch-scatter: messages, a dense matrix, and segment sums."""
+"""Kernels from PyTorch and PyTorch Geometric: messages, and a dense matrix."""
 
 import torch
 from torch import Tensor
@@ -27,18 +27,3 @@ def dense(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_weight: Ten
         raise InputError("kernel", f"at most {MAX_DENSE} labels for kernel 'dense'", adjacency.num_nodes, fix)
     matrix = torch.diag(self_weight).index_put((adjacency.receiver, adjacency.sender), edge_weight, accumulate=True)
     return matrix @ x
-
-
-def segment(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_weight: Tensor) -> Tensor:
-    """Returns Âx from torch-scatter's ``segment_csr``, which sums the messages (E + C, F) of all entries by row.
-
-    Raises:
-        InputError: if torch-scatter is not installed.
-    """
-    try:
-        from torch_scatter import segment_csr
-    except ImportError as error:
-        fix = "pip install --no-build-isolation --no-cache-dir torch-scatter, or use kernel='auto'"
-        raise InputError("kernel", "torch-scatter for kernel 'segment'", "no such module", fix) from error
-    weight = torch.cat([edge_weight, self_weight]).index_select(0, adjacency.perm)
-    return segment_csr(weight.view(-1, 1) * x.index_select(0, adjacency.col), adjacency.rowptr, reduce="sum")

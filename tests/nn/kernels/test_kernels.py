@@ -154,7 +154,7 @@ def test_adjacency_by_hand():
     assert adjacency.rowptr.tolist() == [0, 2, 3, 5] and adjacency.col.tolist() == [1, 0, 1, 0, 2]
     assert adjacency.perm.tolist() == [1, 2, 3, 0, 4]  # into cat([edge_weight, self_weight])
     assert adjacency.colptr.tolist() == [0, 2, 4, 5] and adjacency.row.tolist() == [2, 0, 0, 1, 2]
-    assert adjacency.row_of().tolist() == [0, 0, 1, 2, 2]
+    assert adjacency.pattern.row_of().tolist() == [0, 0, 1, 2, 2]
 
 
 def test_adjacency_from_csr_equals_edge_index():
