@@ -1,5 +1,6 @@
 """``mlgcn train``: trains backbone and head together, as in the paper (Sec. 4.2)."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -16,7 +17,7 @@ from mlgcn_pyg.cli.options import DATA, MODEL, OUTPUT, TRAINING, choice, from_co
 from mlgcn_pyg.cli.outputs import make_folder
 from mlgcn_pyg.cli.streams import exit_code
 from mlgcn_pyg.cli.values import parse_image_size, parse_weights, parse_widths, pick_device
-from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.errors import InputError, renamed_arguments
 from mlgcn_pyg.training.config import ModelConfig
 
 if TYPE_CHECKING:  # these load torch
@@ -27,6 +28,7 @@ if TYPE_CHECKING:  # these load torch
 
 DEVICES = ("auto", "cpu", "cuda")
 HEADS = ("mlgcn", "linear")
+LISTED = 10  # skipped images
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,9 @@ def train(
     network: NetworkOptions,
     image_size: options.ImageSize = "448",
     config: Callable[..., ModelConfig],
+    on_error: Annotated[
+        str, choice("Images that cannot be decoded: stop, or skip them.", DATA, ("stop", "skip"))
+    ] = "stop",
     device: Annotated[str, choice("auto, cpu or cuda; use torchrun for several GPUs.", TRAINING, DEVICES)] = "auto",
     out: Annotated[Path, option("Folder for the state, the history and the networks last.pt and best.pt.", OUTPUT)],
     tensorboard: Annotated[bool, option("Write curves to OUT/tensorboard.", OUTPUT, "--tensorboard")] = False,
@@ -87,6 +92,7 @@ def train(
     from mlgcn_pyg.nn import MLGCN
     from mlgcn_pyg.prediction.opening import check_accepts
 
+    check_choice("on_error", on_error, ("stop", "skip"))
     device = pick_device(check_choice("device", device, DEVICES))
     recipe = config(cpu=device == "cpu")
     size = parse_image_size(image_size)
@@ -101,7 +107,8 @@ def train(
     backbone, head = network.build(train_set, label_graph, recipe.seed)
     check_accepts(backbone, size)
     model = MLGCN(backbone, head)
-    history = _fit(model, train_set, val_set, recipe, out, title=f"{backbone.name} + head", tensorboard=tensorboard)
+    title = f"{backbone.name} + head"
+    history = _fit(model, train_set, val_set, recipe, out, title=title, tensorboard=tensorboard, on_error=on_error)
     _report(history, out)
 
 
@@ -120,6 +127,7 @@ def _fit(
     *,
     title: str,
     tensorboard: bool,
+    on_error: str,
 ) -> "History":
     import torch
 
@@ -128,12 +136,20 @@ def _fit(
     try:
         with console.progress_bar(title, config.epochs) as update:
 
+            def check(count: int, note: str) -> None:
+                update(0, f"{count} images, {note}")
+
             def report(step: dict[str, Any]) -> None:
                 done = step["epoch"] - 1 + step["step"] / step["steps"]
                 speed = f"{step['images_per_second']:.0f} images/s"
                 update(done, f"loss {step['loss']:.4f} lr {step['lr']:.2g} {speed}")
 
-            history = fit_model(model, train_set, val_set, config, folder=out, tensorboard=tensorboard, progress=report)
+            # either data set is described by --dataset and --root
+            with renamed_arguments(train_set="dataset", val_set="dataset"):
+                history = fit_model(
+                    model, train_set, val_set, config, folder=out, tensorboard=tensorboard, progress=report,
+                    on_error=on_error, checking=check,
+                )  # fmt: skip
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()  # NCCL warns otherwise
     except (KeyboardInterrupt, SystemExit) as stop:
@@ -144,6 +160,11 @@ def _fit(
 
 
 def _report(history: "History", out: Path) -> None:
+    if (path := out / "skipped.json").exists():
+        skipped = json.loads(path.read_text(encoding="utf-8"))
+        names = [name for images in skipped.values() for name in images]
+        listed = ", ".join(names[:LISTED]) + (", …" if len(names) > LISTED else "")
+        console.say(f"Skipped {len(names)} images that cannot be decoded: {listed} (reasons in {path})")
     last, best = history.last, history.best
     text = f"Epoch {last['epoch']}: loss {last['loss']:.4f}" + (f", mAP {last['mAP']:.4f}" if "mAP" in last else "")
     if best is not None:

@@ -161,3 +161,17 @@ def test_a_signal_to_all_processes_of_a_run_waits_for_the_step(scenes, tmp_path,
     said, errors = process.communicate()
     assert process.returncode == 143 and "Traceback" not in errors, errors
     assert f"Interrupted. The state is in {out}. Run the same command to resume." in said
+
+
+def test_damaged_images_are_found_before_training_and_skipped_if_asked_for(tmp_path):
+    data = Scenes(tmp_path, 10, split="train")
+    broken = data.image_paths[4]
+    broken.write_bytes(broken.read_bytes()[:100])
+    small = ("--backbone", "squeezenet1_1", "--weights", "none", "--image-size", 64, "--hidden", 16, "--epochs", 1)
+    command = ("train", "--dataset", "voc2007", "--root", tmp_path, "--split", "train", "--device", "cpu", *small)
+    line = refused(*command, "--out", tmp_path / "run")
+    assert line.startswith("mlgcn: error: --dataset: expected images that can be decoded, found 1 of 10")
+    assert "skip them with --on-error skip" in line and not list((tmp_path / "run").iterdir())
+    said = run(*command, "--out", tmp_path / "run", "--on-error", "skip")
+    assert f"Skipped 1 images that cannot be decoded: {data.ids[4]}" in said and "Epoch 1: loss" in said
+    assert "one of stop, skip" in refused(*command, "--out", tmp_path / "run", "--on-error", "ignore")

@@ -53,7 +53,6 @@ class Fused:
 
     def sums(self, x: Tensor, weight: Tensor, pattern: Pattern) -> Tensor:
         """Returns the product of the sparse matrix and x (C, F)."""
-        x, weight = _plain(x), _plain(weight)
         num_rows, width = len(pattern.rowptr) - 1, x.size(1)
         out = x.new_empty(num_rows, width)
         block = _block(width)
@@ -66,7 +65,6 @@ class Fused:
 
     def dots(self, grad: Tensor, x: Tensor, pattern: Pattern) -> Tensor:
         """Returns the dot products (n,) of rows, in the order of the weights."""
-        grad, x = _plain(grad), _plain(x)
         out, width = x.new_empty(len(pattern.col)), x.size(1)
         if out.numel():
             with torch.cuda.device_of(x):
@@ -77,8 +75,3 @@ class Fused:
 
 
 FUSED = Fused()
-
-
-def _plain(value: Tensor) -> Tensor:
-    """Returns the tensor itself for one that a finished transformation of ``torch.func`` has wrapped."""
-    return value if torch.compiler.is_compiling() else torch._C._functorch.unwrap_if_dead(value)

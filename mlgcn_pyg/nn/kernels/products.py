@@ -10,19 +10,19 @@ Each derivative of one of them is again one of them, possibly with the transpose
 both products without derivatives.
 """
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
 
-@dataclass(frozen=True)
-class Pattern:
+class Pattern(NamedTuple):
     """The positions of n entries in a C×C matrix, in CSR and CSC format.
 
-    Args:
+    It is a tuple, so that ``torch.func`` finds the tensors in it.
+
+    Attributes:
         rowptr: (C + 1,) the start of each row in the CSR.
         col: (n,) the column of each entry of the CSR.
         perm: (n,) the index of the weight of each entry of the CSR.

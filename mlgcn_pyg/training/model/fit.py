@@ -18,6 +18,8 @@ from mlgcn_pyg.training.config import ModelConfig
 from mlgcn_pyg.training.history import History, Record
 from mlgcn_pyg.training.interruption import Interruption
 from mlgcn_pyg.training.label_warnings import warn_of_labels
+from mlgcn_pyg.training.model.images import ImageCheck, without
+from mlgcn_pyg.training.model.images import record as record_skipped
 from mlgcn_pyg.training.model.reporting import ProgressReport, check_tensorboard, tensorboard_curves
 from mlgcn_pyg.training.model.run import MODEL_STATE, ModelRun
 from mlgcn_pyg.training.model.scoring import model_logits
@@ -27,7 +29,7 @@ from mlgcn_pyg.training.model.trainee import Trainee
 from mlgcn_pyg.training.run_folder import RunFolder
 from mlgcn_pyg.typing import LabeledDataset, SeededDataset
 
-FILES = ("state.pt", "history.jsonl", "last.pt", "best.pt")
+FILES = ("state.pt", "history.jsonl", "skipped.json", "last.pt", "best.pt")
 
 
 def fit_model(
@@ -40,6 +42,8 @@ def fit_model(
     save_seconds: float = 600.0,
     tensorboard: bool = False,
     progress: Callable[[dict], None] | None = None,
+    on_error: str = "stop",
+    checking: Callable[[int, str], None] | None = None,
 ) -> History:
     r"""Trains a network end to end and in place on images.
 
@@ -52,6 +56,8 @@ def fit_model(
     into which a batch is split, does not change this objective. The order of the images, their augmentation and dropout
     are functions of the seed, the epoch, the step, the index of the image and the rank of the process.
 
+    All images are decoded once before the first epoch, so that a damaged image does not end a run after hours.
+
     With ``folder``, an interrupted run can be resumed: call this function again with the same arguments after Ctrl-C,
     SIGTERM or a crash. The run resumes from its last saved state. On a CPU, the result equals that of an
     uninterrupted run bit for bit.
@@ -62,20 +68,24 @@ def fit_model(
             training and restored afterwards.
         val_set: the validation images; None disables validation.
         config: the recipe; default: the paper's, ``ModelConfig()``.
-        folder: the folder for ``state.pt``, ``history.jsonl`` and the networks ``last.pt`` and ``best.pt``
-            (:func:`~mlgcn_pyg.checkpoints.load_checkpoint`); None writes no files.
+        folder: the folder for ``state.pt``, ``history.jsonl``, ``skipped.json`` and the networks ``last.pt`` and
+            ``best.pt`` (:func:`~mlgcn_pyg.checkpoints.load_checkpoint`); None writes no files.
         save_seconds: the longest time between two saved states, in seconds. The state is also saved after each epoch
             and when the run is interrupted.
         tensorboard: whether to write curves to ``folder/tensorboard``.
         progress: a function that is called every few steps with a dict of ``epoch``, ``step``, ``steps``, ``loss``,
             ``lr`` and ``images_per_second``.
+        on_error: what to do with images that cannot be decoded. ``"stop"`` raises an error before the first epoch that
+            names and counts them. ``"skip"`` leaves them out and lists them in ``folder/skipped.json``.
+        checking: a function that is called with a number of decoded images and a description before the first epoch.
 
     Returns:
         The :class:`History`; ``history.last`` is the result.
 
     Raises:
         InputError: if labels do not match those of the model.
-        InputError: if there is no image, or an image cannot be decoded.
+        InputError: if there is no image, or images cannot be decoded.
+        InputError: if ``on_error`` is ``"stop"`` and ``folder`` holds a run that skips images.
         InputError: if the device does not support ``config.precision``, or no parameter is trainable in some epoch.
         InputError: if ``tensorboard`` is True without ``folder``, or TensorBoard is not installed.
         InputError: if ``folder`` holds a run with different data, a different model or a different config.
@@ -88,15 +98,23 @@ def fit_model(
     if tensorboard:
         check_tensorboard(folder)
     warn_of_labels([model.head])
+    path = None if folder is None else Path(folder)
+    check = ImageCheck(on_error, path, config.num_workers, checking)
     trainee = Trainee(model, config)
     try:
         with _seeded(train_set, config.seed):
+            ranks = Ranks()
+            skipped = check.skipped(train_set, val_set, ranks)
+            train_set = without(train_set, skipped.get("train"))
+            val_set = None if val_set is None else without(val_set, skipped.get("val"))
             sizes = torch.tensor([len(batch) for batch in batches(len(train_set), config, epoch=1)])
             run = ModelRun(trainee, sizes)
             setup = None if folder is None else describe_model_run(model, train_set, val_set, config)
-            run_folder = RunFolder(folder, MODEL_STATE, setup, save_seconds, Ranks())
+            run_folder = RunFolder(folder, MODEL_STATE, setup, save_seconds, ranks)
             curves = tensorboard_curves(run_folder.path if tensorboard and run_folder.is_writer else None)
             with run_folder.lock(), curves as add_to_curves:
+                if path is not None and run_folder.is_writer:
+                    record_skipped(path, skipped)
                 _train(run, train_set, val_set, run_folder, add_to_curves, progress)
     finally:
         trainee.finish()
