@@ -78,10 +78,8 @@ def multilabel_metrics(
         check_positive("top_k", top_k)
     if convention == "released":
         if thresholds is not None:
-            fix = ["pass ", Argument("convention", "paper")]
-            raise InputError(
-                "thresholds", "None for the released convention, whose threshold is 0", shown(thresholds), fix
-            )
+            expected = "None for the released convention, whose threshold is 0"
+            raise InputError("thresholds", expected, shown(thresholds), ("pass ", Argument("convention", "paper")))
         ap = released_average_precision(logits, targets)
         counts = released_counts(logits, targets, top_k)
         return {"mAP": float(ap.mean()), "AP": ap.double(), **counts}

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -15,10 +15,11 @@ from mlgcn_pyg.errors import InputError, renamed_arguments
 from mlgcn_pyg.features import broken_images
 from mlgcn_pyg.features.loading import broken_error
 from mlgcn_pyg.files import write_text
-from mlgcn_pyg.typing import LabeledDataset, SeededDataset
+from mlgcn_pyg.typing import LabeledDataset
 
 Skipped = dict[str, dict[str, str]]  # for "train" and "val": the reason by the id of the image
 FILE = "skipped.json"
+D = TypeVar("D", bound=LabeledDataset)
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Kept(Dataset[tuple[Any, Tensor, int]]):
         skipped: the ids of the images to leave out.
     """
 
-    def __init__(self, data: SeededDataset, skipped: dict[str, str]):
+    def __init__(self, data: Any, skipped: dict[str, str]):
         self.data, self.rows = data, [row for row, name in enumerate(data.ids) if name not in skipped]
         self.targets, self.label_names = data.targets[self.rows], data.label_names
         self.ids = [data.ids[row] for row in self.rows]
@@ -107,7 +108,8 @@ class Kept(Dataset[tuple[Any, Tensor, int]]):
     @property
     def seed(self) -> int | None:
         """The seed of the data set."""
-        return self.data.seed
+        seed: int | None = self.data.seed
+        return seed
 
     @seed.setter
     def seed(self, seed: int | None) -> None:
@@ -116,13 +118,14 @@ class Kept(Dataset[tuple[Any, Tensor, int]]):
     @property
     def epoch(self) -> int:
         """The epoch of the data set."""
-        return self.data.epoch
+        epoch: int = self.data.epoch
+        return epoch
 
     @epoch.setter
     def epoch(self, epoch: int) -> None:
         self.data.epoch = epoch
 
 
-def without(data: SeededDataset, skipped: dict[str, str] | None) -> SeededDataset:
+def without(data: D, skipped: dict[str, str] | None) -> D:
     """Returns the data set without the skipped images."""
-    return Kept(data, skipped) if skipped else data
+    return cast(D, Kept(data, skipped)) if skipped else data
