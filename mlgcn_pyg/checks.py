@@ -1,8 +1,10 @@
 """Argument checks. Each raises an InputError that states the argument, what was expected and what was found."""
 
 import math
+import os
 from collections.abc import Iterable, Sequence
 from numbers import Integral
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlgcn_pyg.errors import Fix, InputError, first_line
@@ -64,6 +66,40 @@ def check_count(argument: str, value: int) -> int:
     return _integer(argument, value, 0)
 
 
+def check_flag(argument: str, value: bool) -> bool:
+    """Returns ``value`` if it is True or False.
+
+    Raises:
+        InputError: if it is not.
+    """
+    if not isinstance(value, bool):
+        raise InputError(argument, "True or False", shown(value))
+    return value
+
+
+def check_callable(argument: str, value: Any) -> Any:
+    """Returns ``value`` if it is None or can be called.
+
+    Raises:
+        InputError: if it cannot.
+    """
+    if value is not None and not callable(value):
+        raise InputError(argument, "a function, or None", shown(value))
+    return value
+
+
+def check_path(argument: str, value: Any) -> Path:
+    """Returns a string or a path as a path.
+
+    Raises:
+        InputError: if it is neither, or contains a null character.
+    """
+    text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    if not isinstance(text, str) or "\0" in text:
+        raise InputError(argument, "a path", shown(value))
+    return Path(text)
+
+
 def check_image_size(image_size: int | Sequence[int]) -> tuple[int, int]:
     """Returns an image size as (height, width) in pixels.
 
@@ -106,8 +142,12 @@ def check_tensor(
             # columns of several types become objects, and views of a data frame are read-only
             values = array.astype(float) if array.dtype == object else array.copy()
         return torch.as_tensor(values)
+        tensor = torch.as_tensor(values)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise InputError(argument, expected, f"{shown(values)} ({first_line(error)})", fix) from error
+    if tensor.is_quantized or tensor.is_meta:
+        raise InputError(argument, expected, f"{shown(values)}, {'on meta' if tensor.is_meta else 'quantised'}", fix)
+    return tensor
 
 
 def check_targets(argument: str, targets: Any, num_labels: int | None = None) -> "Tensor":
@@ -124,6 +164,8 @@ def check_targets(argument: str, targets: Any, num_labels: int | None = None) ->
     import torch
 
     targets = check_tensor(argument, targets)
+    if targets.layout != torch.strided:
+        raise InputError(argument, "a dense tensor", f"a tensor of layout {targets.layout}")
     if targets.dim() != 2 or (num_labels is not None and targets.size(1) != num_labels):
         width = "num_labels" if num_labels is None else num_labels
         raise InputError(argument, f"a matrix of shape (num_images, {width})", f"shape {tuple(targets.shape)}")
@@ -200,6 +242,6 @@ def _range(low: float, high: float, open_low: bool) -> str:
 
 
 def _integer(argument: str, value: object, low: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < low:
+    if isinstance(value, bool) or not isinstance(value, Integral) or not low <= value < 2**63:
         raise InputError(argument, f"an integer ≥ {low}", shown(value))
     return int(value)

@@ -21,7 +21,7 @@ def check_label_names(names: Sequence[str] | None, num_labels: int | None = None
     """
     if names is None and num_labels is not None:
         return tuple(str(i) for i in range(num_labels))
-    if not isinstance(names, Iterable):
+    if not isinstance(names, Iterable) or getattr(names, "shape", None) == ():
         raise InputError("label_names", "a sequence of strings", shown(names))
     names = tuple(names)
     if num_labels is not None and len(names) != num_labels:

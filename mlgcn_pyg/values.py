@@ -11,6 +11,8 @@ def real_number(value: object) -> float | None:
     (1.0, None, None)
     """
     if not isinstance(value, str) and getattr(value, "shape", None) == () and hasattr(value, "item"):
+        if getattr(value, "is_meta", False):
+            return None
         value = value.item()  # a zero-dimensional tensor or array, or a NumPy scalar
     if isinstance(value, bool) or not isinstance(value, Real):
         return None

@@ -29,6 +29,7 @@ BASE = {
     "regular_files",
     "seeding",
     "system",
+    "tensor_checks",
     "text",
     "torch_archives",
     "torch_files",

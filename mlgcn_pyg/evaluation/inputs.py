@@ -7,6 +7,7 @@ from torch import Tensor
 
 from mlgcn_pyg.checks import check_finite, check_targets, check_tensor
 from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.tensor_checks import check_values
 
 
 def check_scores(logits: Any, targets: Any) -> tuple[Tensor, Tensor]:
@@ -41,7 +42,7 @@ def check_cuts(thresholds: Any, num_labels: int) -> Tensor:
 
 
 def _real(argument: str, values: Any) -> Tensor:
-    numbers = check_tensor(argument, values)
+    numbers = check_values(argument, check_tensor(argument, values))
     if numbers.is_complex() or numbers.dtype == torch.bool:
         raise InputError(argument, "real numbers", numbers.dtype)
     return numbers if numbers.is_floating_point() else numbers.double()

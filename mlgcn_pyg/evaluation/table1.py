@@ -11,8 +11,10 @@ from mlgcn_pyg.evaluation.inputs import check_cuts, check_scores
 from mlgcn_pyg.evaluation.metrics import count_metrics, multilabel_metrics, predicted_labels
 from mlgcn_pyg.evaluation.results import COUNT_METRICS
 from mlgcn_pyg.labels import check_label_names
+from mlgcn_pyg.values import shown
 
 TOP = 3
+PARTS = {"all", "top3", "AP"}
 
 Row = dict[str, dict[str, float | None]]
 
@@ -53,8 +55,9 @@ def mean_and_std(rows: Sequence[Row]) -> tuple[Row, Row]:
     Raises:
         InputError: if there is no row, or rows differ in their metrics or labels.
     """
-    shape = [{part: set(row[part]) for part in row} for row in rows]
-    if not rows or any(other != shape[0] for other in shape):
+    if not isinstance(rows, Sequence) or not all(isinstance(row, dict) and row.keys() == PARTS for row in rows):
+        raise InputError("rows", "a sequence of rows of table1_row", shown(rows))
+    if not rows or any(row[part].keys() != rows[0][part].keys() for row in rows for part in PARTS):
         raise InputError("rows", "at least one row, all with the same labels", f"{len(rows)} rows")
     mean: Row = {}
     std: Row = {}

@@ -4,10 +4,12 @@ import torch
 from torch import Tensor
 from torch_geometric.nn import MessagePassing
 
-from mlgcn_pyg.checks import check_choice, check_positive
+from mlgcn_pyg.checks import check_choice, check_flag, check_positive
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.nn.gcn import LabelOperator, gcn_layer
 from mlgcn_pyg.nn.kernels import Adjacency
+from mlgcn_pyg.nn.kernels.adjacency import check_edge_index
+from mlgcn_pyg.tensor_checks import check_floats
 
 
 class ReweightedConv(MessagePassing):
@@ -60,8 +62,8 @@ class ReweightedConv(MessagePassing):
         super().__init__(aggr="sum", flow=check_choice("flow", flow, ("target_to_source", "source_to_target")))
         self.in_channels = check_positive("in_channels", in_channels)
         self.out_channels = check_positive("out_channels", out_channels)
-        self.weight = torch.nn.Parameter(torch.empty(in_channels, out_channels))
-        self.bias = torch.nn.Parameter(torch.empty(out_channels)) if bias else None
+        self.weight = torch.nn.Parameter(torch.empty(self.in_channels, self.out_channels))
+        self.bias = torch.nn.Parameter(torch.empty(self.out_channels)) if check_flag("bias", bias) else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -78,7 +80,8 @@ class ReweightedConv(MessagePassing):
         self, x: Tensor | None, edge_index: Tensor | Adjacency, edge_weight: Tensor, self_weight: Tensor
     ) -> Tensor:
         """Returns the propagated and transformed features (C, out_channels)."""
-        self._check_width(x)
+        if x is not None:
+            check_floats("x", x, ("num_labels", self.in_channels), self.weight)
         if isinstance(edge_index, Adjacency):
             if edge_index.flow != self.flow:
                 raise InputError("edge_index", f"an adjacency with flow {self.flow!r}", repr(edge_index.flow))
@@ -114,6 +117,11 @@ class ReweightedConv(MessagePassing):
             raise InputError("edge_weight", f"shape ({edge_index.size(1)},)", f"shape {tuple(edge_weight.shape)}")
         if tuple(self_weight.shape) != (num_labels,):
             raise InputError("self_weight", f"shape ({num_labels},)", f"shape {tuple(self_weight.shape)}")
+    def _check_edges(self, x: Tensor | None, edge_index: Tensor, edge_weight: Tensor, self_weight: Tensor) -> None:
+        num_labels = self.in_channels if x is None else x.size(0)
+        check_edge_index(edge_index, num_labels)
+        check_floats("edge_weight", edge_weight, (edge_index.size(1),), self.weight)
+        check_floats("self_weight", self_weight, (num_labels,), self.weight)
 
     def __repr__(self) -> str:
         return f"{self.__class__.__name__}({self.in_channels}, {self.out_channels}, flow={self.flow!r})"

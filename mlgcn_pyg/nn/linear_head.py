@@ -5,19 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checks import check_positive
-from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.checks import check_flag, check_positive
 from mlgcn_pyg.labels import check_label_names
-
-
-def check_features(features: Tensor, num_features: int) -> None:
-    """Checks that ``features`` has the shape (B, num_features).
-
-    Raises:
-        InputError: if the shape is different.
-    """
-    if features.dim() != 2 or features.size(1) != num_features:
-        raise InputError("features", f"shape (batch, {num_features})", f"shape {tuple(features.shape)}")
+from mlgcn_pyg.tensor_checks import check_floats
 
 
 class LinearHead(torch.nn.Module):
@@ -49,7 +39,7 @@ class LinearHead(torch.nn.Module):
         super().__init__()
         self.label_names = check_label_names(label_names, check_positive("num_labels", num_labels))
         self.num_features = check_positive("num_features", num_features)
-        self.linear = torch.nn.Linear(num_features, num_labels, bias=bias)
+        self.linear = torch.nn.Linear(self.num_features, self.num_labels, bias=check_flag("bias", bias))
 
     @property
     def num_labels(self) -> int:
@@ -66,8 +56,7 @@ class LinearHead(torch.nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Returns the logits (B, C) of image features (B, D)."""
-        check_features(features, self.num_features)
-        return self.linear(features)
+        return self.linear(check_floats("features", features, ("batch", self.num_features), self.linear.weight))
 
     @torch.no_grad()
     def to_linear(self) -> torch.nn.Linear:

@@ -7,9 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mlgcn_pyg.checks import check_choice, check_number, check_targets
+from mlgcn_pyg.checks import check_choice, check_flag, check_number, check_targets
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.nn.kernels.products import transformed
+from mlgcn_pyg.values import real_number, shown
 
 
 def multilabel_soft_margin(logits: Tensor, targets: Tensor, *, check: bool = True) -> Tensor:
@@ -82,7 +83,11 @@ def asymmetric(
     >>> asymmetric(torch.zeros(1, 2), torch.tensor([[1, 0]]), gamma_neg=1, gamma_pos=0, margin=0)  # log 2 · 3/4
     tensor(0.5199)
     """
-    _check_asymmetric(gamma_neg, gamma_pos, margin)
+    gamma_neg = check_number("gamma_neg", gamma_neg, 0, float("inf"))
+    gamma_pos = check_number("gamma_pos", gamma_pos, 0, float("inf"))
+    if (shift := real_number(margin)) is None or not 0 <= shift < 1:
+        raise InputError("margin", "a number in [0, 1)", shown(margin))
+    margin = shift
     z = _checked(logits, targets, check)
     with torch.autocast(z.device.type, enabled=False):
         log_p, log_q = F.logsigmoid(z), F.logsigmoid(-z)  # log σ(z), log(1 − σ(z)): finite for every finite z
@@ -139,18 +144,16 @@ def make_loss(
 
 def _checked(logits: Tensor, targets: Tensor, check: bool) -> Tensor:
     """Returns the logits in float32 or float64, after the checks of both arguments."""
+    for name, value in (("logits", logits), ("targets", targets)):
+        if not isinstance(value, Tensor) or value.layout != torch.strided or value.is_quantized:
+            raise InputError(name, "a dense tensor", shown(value))
+    if logits.device != targets.device:
+        raise InputError("targets", f"a tensor on {logits.device}, as logits", f"a tensor on {targets.device}")
     if logits.dim() not in (2, 3) or logits.shape[-2:] != targets.shape:
         expected = f"the shape of logits, {tuple(logits.shape[-2:])}"
         raise InputError("targets", expected, f"shape {tuple(targets.shape)}")
     if not logits.is_floating_point():
         raise InputError("logits", "floating-point numbers", f"{logits.dtype}")
-    if check and not transformed():  # torch.func has no values to check
+    if check_flag("check", check) and not transformed():  # torch.func has no values to check
         check_targets("targets", targets)
     return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
-
-
-def _check_asymmetric(gamma_neg: float, gamma_pos: float, margin: float) -> None:
-    check_number("gamma_neg", gamma_neg, 0, float("inf"))
-    check_number("gamma_pos", gamma_pos, 0, float("inf"))
-    if not 0 <= margin < 1:
-        raise InputError("margin", "a number in [0, 1)", margin)

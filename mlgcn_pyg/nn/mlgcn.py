@@ -5,7 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.checks import check_number, check_positive
+from mlgcn_pyg.errors import Argument, InputError
+from mlgcn_pyg.tensor_checks import check_module
 from mlgcn_pyg.typing import FeatureExtractor, Head
 
 
@@ -16,27 +18,38 @@ class MLGCN(torch.nn.Module):
     .. math:: \text{logits} = \text{pool}(f_{cnn}(I)) \, \mathbf{W}_{cls}^{\top}
 
     Args:
-        backbone: a module that maps images (B, 3, height, width) to features (B, D), with an attribute
-            ``num_features`` = D, e.g. :class:`~mlgcn_pyg.nn.Backbone`.
+        backbone: a module that maps images (B, 3, height, width) to features (B, D), e.g.
+            :class:`~mlgcn_pyg.nn.Backbone`.
         head: an :class:`~mlgcn_pyg.nn.MLGCNHead` or a :class:`~mlgcn_pyg.nn.LinearHead` with the same ``num_features``.
+        num_features: the size D of the features; default: ``backbone.num_features``. Required for a backbone without
+            this attribute.
 
     Shapes:
         - **images:** (B, 3, height, width)
         - **logits:** (B, C)
 
     Raises:
-        InputError: if backbone and head differ in ``num_features``.
+        InputError: if an argument is not a module, the size of the features is unknown, or backbone and head differ in
+            it.
+
+    >>> from mlgcn_pyg.nn import LinearHead
+    >>> pooled = torch.nn.Sequential(torch.nn.AdaptiveMaxPool2d(1), torch.nn.Flatten())
+    >>> MLGCN(pooled, LinearHead(2, 3), num_features=3)(torch.zeros(1, 3, 8, 8)).shape
+    torch.Size([1, 2])
     """
 
     backbone: FeatureExtractor
     head: Head
 
-    def __init__(self, backbone: FeatureExtractor, head: Head):
+    def __init__(self, backbone: FeatureExtractor, head: Head, num_features: int | None = None):
         super().__init__()
-        if backbone.num_features != head.num_features:
+        check_module("backbone", backbone)
+        check_module("head", head, "num_features", "label_names")
+        self.num_features = _width(backbone, num_features)
+        if self.num_features != head.num_features:
             raise InputError(
                 "head",
-                f"num_features = {backbone.num_features}, as in the backbone",
+                f"num_features = {self.num_features}, as in the backbone",
                 head.num_features,
                 fix="build the head with num_features=backbone.num_features",
             )
@@ -60,7 +73,23 @@ class MLGCN(torch.nn.Module):
             backbone_lr_factor: the learning rate of the backbone as a multiple of ``lr``. The default is that of the
                 released code (``--lrp 0.1``).
         """
+        lr = check_number("lr", lr, 0, float("inf"))
+        backbone_lr_factor = check_number("backbone_lr_factor", backbone_lr_factor, 0, float("inf"))
         return [
             {"params": list(self.backbone.parameters()), "lr": lr * backbone_lr_factor},
             {"params": list(self.head.parameters()), "lr": lr},
         ]
+
+
+def _width(backbone: FeatureExtractor, num_features: int | None) -> int:
+    """Returns the width of the features, which the backbone or the caller states."""
+    own = getattr(backbone, "num_features", None)
+    if num_features is None and own is None:
+        found = f"a {type(backbone).__name__} without num_features"
+        fix = ("pass ", Argument("num_features"))
+        raise InputError("num_features", "the width of the backbone's features", found, fix)
+    if num_features is None:
+        return check_positive("backbone", own)
+    if check_positive("num_features", num_features) != own and own is not None:
+        raise InputError("num_features", f"{own}, the width of the backbone's features", num_features)
+    return int(num_features)

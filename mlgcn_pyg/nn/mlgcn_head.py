@@ -7,7 +7,7 @@ from typing import Any, Self, cast
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checks import check_number, check_positive
+from mlgcn_pyg.checks import check_flag, check_number, check_positive
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.graph import LabelGraph
 from mlgcn_pyg.graph.twins import IndistinctLabels, indistinct_labels
@@ -16,8 +16,10 @@ from mlgcn_pyg.nn.gcn import LabelOperator, gcn_factors, gcn_logits
 from mlgcn_pyg.nn.graph_buffers import check_graph, check_saved_buffer, equal_values
 from mlgcn_pyg.nn.kernels import Adjacency
 from mlgcn_pyg.nn.learned_edges import LearnedEdges
-from mlgcn_pyg.nn.linear_head import check_features, fold
+from mlgcn_pyg.nn.linear_head import fold
 from mlgcn_pyg.nn.topk import highest
+from mlgcn_pyg.tensor_checks import check_floats
+from mlgcn_pyg.values import shown
 
 GRAPH_BUFFERS = ("x", "edge_index", "edge_weight", "self_weight")
 
@@ -85,9 +87,11 @@ class MLGCNHead(torch.nn.Module):
         check_graph(graph)
         self.label_names = tuple(graph.label_names)
         self.num_features = check_positive("num_features", num_features)
+        if not isinstance(hidden_channels, Sequence) or isinstance(hidden_channels, str | bytes):
+            raise InputError("hidden_channels", "a sequence of integers ≥ 1", shown(hidden_channels))
         self.hidden_channels = tuple(check_positive("hidden_channels", width) for width in hidden_channels)
         self.negative_slope = check_number("negative_slope", negative_slope, 0, 1)
-        self.learn_edges, self.learn_p = learn_edges, learn_p
+        self.learn_edges, self.learn_p = check_flag("learn_edges", learn_edges), check_flag("learn_p", learn_p)
         self._graph = copy.copy(graph)  # without the embeddings, which may be large and are already a buffer
         self._graph.x = None
         self._graph = self._graph.clone().to("cpu")
@@ -97,7 +101,7 @@ class MLGCNHead(torch.nn.Module):
         if self.x is not None:
             self.x = self.x.to(graph.edge_weight.dtype)
         self.learned = LearnedEdges(graph, learn_edges, learn_p) if learn_edges or learn_p else None
-        sizes = [graph.embedding_dim, *self.hidden_channels, num_features]
+        sizes = [graph.embedding_dim, *self.hidden_channels, self.num_features]
         self.convs = torch.nn.ModuleList(
             ReweightedConv(a, b, flow=graph.flow) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
         )
@@ -186,7 +190,7 @@ class MLGCNHead(torch.nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Returns the logits (B, C) of image features (B, D)."""
-        check_features(features, self.num_features)
+        check_floats("features", features, ("batch", self.num_features), self.layers[-1].weight)
         h, weight = self._factors()
         train_head = torch.is_grad_enabled() and weight is not None and weight.requires_grad
         train_features = torch.is_grad_enabled() and features.requires_grad
@@ -209,7 +213,7 @@ class MLGCNHead(torch.nn.Module):
         Raises:
             InputError: if a shape does not match, a number is below 1, or k is above C.
         """
-        check_features(features, self.num_features)
+        check_floats("features", features, ("batch", self.num_features), self.layers[-1].weight)
         if check_positive("k", k) > self.num_labels:
             raise InputError("k", f"at most {self.num_labels}, the number of labels", k)
         h, weight = self._factors()
@@ -256,6 +260,7 @@ class MLGCNHead(torch.nn.Module):
         Raises:
             InputError: if the embeddings differ in size, or only one of the graphs has one-hot labels.
         """
+        check_graph(graph)
         size = self.layers[0].in_channels
         if (self.x is None) != (graph.x is None) or graph.embedding_dim != size:
             kind = "one-hot " if self.x is None else ""

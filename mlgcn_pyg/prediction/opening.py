@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from mlgcn_pyg.checkpoints import Checkpoint, load_checkpoint
-from mlgcn_pyg.checks import check_image_size
+from mlgcn_pyg.checks import check_image_size, check_path
 from mlgcn_pyg.datasets import eval_transform
 from mlgcn_pyg.errors import Argument, Fix, InputError, first_line, printable_line, renamed_arguments
 from mlgcn_pyg.nn import Backbone
@@ -39,7 +39,7 @@ def open_model(
         InputError: if the file is not a checkpoint, an argument is missing or contradicts the file, the features were
             computed with a different transform, or the backbone does not accept images of that size.
     """
-    checkpoint = load_checkpoint(path)
+    checkpoint = load_checkpoint(check_path("path", path))
     size = None if image_size is None else check_image_size(image_size)
     if checkpoint.backbone is None:
         return _on_backbone(checkpoint, path, backbone, weights, pool, size)

@@ -3,7 +3,7 @@
 import os
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +12,13 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from mlgcn_pyg.checks import check_path
 from mlgcn_pyg.datasets import ImageError, eval_transform, read_image
 from mlgcn_pyg.datasets.images import register_heif
 from mlgcn_pyg.errors import InputError, InputWarning
 from mlgcn_pyg.loading import load_batches
 from mlgcn_pyg.regular_files import existing_file
+from mlgcn_pyg.values import shown
 
 # extensions of images in folders; a file that is passed by name may have any extension
 EXTENSIONS = (
@@ -27,7 +29,7 @@ LISTED = 10  # other extensions that are counted each
 HEIF = (".heic", ".heif", ".hif")
 
 
-def find_images(images: Sequence[str | Path]) -> list[Path]:
+def find_images(images: str | Path | Sequence[str | Path]) -> list[Path]:
     """Returns the given files and the images in the given folders, without duplicates.
 
     Folders are searched recursively, and the files of a folder are sorted. Otherwise the order of ``images`` is kept.
@@ -35,7 +37,7 @@ def find_images(images: Sequence[str | Path]) -> list[Path]:
     folders that are not images, by extension.
 
     Args:
-        images: files and folders.
+        images: files and folders, or one of them.
 
     Raises:
         InputError: if a path does not exist, or is a FIFO, socket or device; if a folder cannot be read; or if a folder
@@ -43,7 +45,7 @@ def find_images(images: Sequence[str | Path]) -> list[Path]:
     """
     files: dict[Path, None] = {}
     others: Counter[str] = Counter()
-    for path in map(Path, images):
+    for path in _paths(images):
         if path.is_dir():
             found, left = _search(path)
             others += left
@@ -58,6 +60,14 @@ def find_images(images: Sequence[str | Path]) -> list[Path]:
     if others:
         warnings.warn(_left_out(others), InputWarning, stacklevel=2)
     return list(files)
+
+
+def _paths(images: str | Path | Sequence[str | Path]) -> list[Path]:
+    if isinstance(images, str | os.PathLike):
+        images = [Path(images)]
+    if not isinstance(images, Iterable) or getattr(images, "shape", None) == ():
+        raise InputError("images", "files and folders", shown(images))
+    return [check_path("images", path) for path in images]
 
 
 def _search(folder: Path) -> tuple[list[Path], Counter[str]]:

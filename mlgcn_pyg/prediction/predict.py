@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from mlgcn_pyg.checks import all_finite, check_count, check_number, check_positi
 from mlgcn_pyg.errors import Argument, Fix, InputError, renamed_arguments
 from mlgcn_pyg.prediction.opening import open_model
 from mlgcn_pyg.prediction.photographs import Batch, find_images, photograph_batches
+from mlgcn_pyg.tensor_checks import check_device
+from mlgcn_pyg.values import shown
 
 ImageSource = str | Path | Image.Image
 
@@ -61,13 +63,14 @@ class Predictor:
     """
 
     def __init__(self, checkpoint: Checkpoint | str | Path, device: str | torch.device = "cpu"):
+        self.device = check_device("device", device)
         with renamed_arguments(path="checkpoint", backbone="checkpoint"):
             if not isinstance(checkpoint, Checkpoint):
                 checkpoint = open_model(checkpoint)
             network = fold_model(checkpoint.model)
         if checkpoint.image_size is None:
             raise InputError("checkpoint", "a model with an image size", "none", "set it with dataclasses.replace")
-        self.checkpoint, self.device = checkpoint, torch.device(device)
+        self.checkpoint = checkpoint
         self.image_size = checkpoint.image_size
         self.network = network.float().to(self.device)
 
@@ -183,7 +186,11 @@ def decision_thresholds(checkpoint: Checkpoint, *, top_k: int | None = None, thr
 
 def _listed(images: ImageSource | Sequence[ImageSource]) -> Sequence[Path | Image.Image]:
     """Returns files and images as one flat list."""
-    sources = [images] if isinstance(images, str | os.PathLike | Image.Image) else list(images)
+    if isinstance(images, str | os.PathLike | Image.Image):
+        images = [images]
+    if not isinstance(images, Iterable) or getattr(images, "shape", None) == ():
+        raise InputError("images", "files, folders or Pillow images", shown(images))
+    sources = list(images)
     for source in sources:
         if not isinstance(source, str | os.PathLike | Image.Image):
             raise InputError("images", "files, folders or Pillow images", type(source).__name__)

@@ -5,6 +5,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.values import shown
+
 Record = dict[str, float]  # epoch (from 1), lr, loss, and mAP if the epoch was validated
 
 
@@ -21,9 +24,19 @@ class History:
 
     epochs: list[Record] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.epochs, list) or not all(isinstance(record, dict) for record in self.epochs):
+            raise InputError("epochs", "a list of records, one per epoch", shown(self.epochs))
+
     @property
     def last(self) -> Record:
-        """The record of the last epoch."""
+        """The record of the last epoch.
+
+        Raises:
+            InputError: if there is none.
+        """
+        if not self.epochs:
+            raise InputError("epochs", "at least one epoch", "an empty history")
         return self.epochs[-1]
 
     @property

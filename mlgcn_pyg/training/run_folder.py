@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from mlgcn_pyg.checks import check_number
+from mlgcn_pyg.checks import check_number, check_path
 from mlgcn_pyg.distributed import Ranks
 from mlgcn_pyg.errors import InputError, first_line
 from mlgcn_pyg.files import remove_leftovers, write_text
@@ -69,7 +69,7 @@ class RunFolder:
         save_seconds: float,
         ranks: Ranks | None = None,
     ):
-        self.path, self.format, self.setup = None if path is None else Path(path), state_format, setup
+        self.path, self.format, self.setup = None if path is None else check_path("folder", path), state_format, setup
         self.save_seconds = check_number("save_seconds", save_seconds, 0, float("inf"))
         self.ranks, self.saved_at = ranks, time.monotonic()
         self.last_saved = "" if path is None else "none yet"

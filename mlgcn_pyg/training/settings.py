@@ -8,7 +8,7 @@ from functools import partial
 from numbers import Integral
 from typing import Any, TypeVar, get_type_hints
 
-from mlgcn_pyg.checks import check_choice, check_number
+from mlgcn_pyg.checks import check_choice, check_flag, check_number
 from mlgcn_pyg.errors import InputError
 
 T = TypeVar("T")
@@ -46,9 +46,7 @@ def integer(name: str, value: int) -> int:
 
 def flag(name: str, value: bool) -> bool:
     """Returns ``value``; raises InputError unless it is True or False."""
-    if not isinstance(value, bool):
-        raise InputError(name, "True or False", repr(value))
-    return value
+    return check_flag(name, value)
 
 
 positive = partial(non_negative, open_low=True)

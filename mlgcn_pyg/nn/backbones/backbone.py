@@ -7,12 +7,13 @@ from torch import Tensor
 from torchvision import models
 from torchvision.models import get_model, list_models
 
-from mlgcn_pyg.checks import check_choice
+from mlgcn_pyg.checks import check_choice, check_path, check_text
 from mlgcn_pyg.errors import Argument, InputError, first_line, renamed_arguments
 from mlgcn_pyg.files import tensor_digest
 from mlgcn_pyg.nn.backbones.feature_maps import feature_map
 from mlgcn_pyg.nn.backbones.timm_maps import PREFIX, timm_map
 from mlgcn_pyg.nn.backbones.weights import put_weights, read_state
+from mlgcn_pyg.tensor_checks import check_floats
 
 # torchvision's classification models that are not supported, and why
 UNSUPPORTED = {"maxvit_t": "its grid attention is built for images of 224 × 224 only"}
@@ -67,6 +68,9 @@ class Backbone(torch.nn.Module):
     def __init__(self, name: str, weights: str | Path | None = None, pool: str = "max"):
         super().__init__()
         self.pool = check_choice("pool", pool, ("max", "avg"))
+        check_text("name", name)
+        if weights is not None:
+            check_path("weights", weights)
         self.name, self.weights = name, None if weights is None else Path(weights).name
         with renamed_arguments(model="name"):
             if name.startswith(PREFIX):
@@ -77,8 +81,7 @@ class Backbone(torch.nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Returns the features (B, D) of normalised images (B, 3, height, width)."""
-        if images.dim() != 4 or images.size(1) != 3:
-            raise InputError("images", "shape (batch, 3, height, width)", f"shape {tuple(images.shape)}")
+        check_floats("images", images, ("batch", 3, "height", "width"), next(self.parameters(), None))
         maps = self._maps(images)
         return maps.amax(dim=(2, 3)) if self.pool == "max" else maps.mean(dim=(2, 3))
 

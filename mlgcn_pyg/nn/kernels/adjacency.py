@@ -5,7 +5,8 @@ from torch import Tensor
 
 from mlgcn_pyg.checks import check_choice, check_positive
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.nn.kernels.products import Pattern
+from mlgcn_pyg.nn.kernels.products import Pattern, transformed
+from mlgcn_pyg.values import shown
 
 
 class Adjacency(torch.nn.Module):
@@ -89,6 +90,10 @@ class Adjacency(torch.nn.Module):
         Raises:
             InputError: if a shape does not match, or ``rowptr`` does not rise from 0 to E.
         """
+        check_choice("flow", flow, ("target_to_source", "source_to_target"))
+        for name, value in (("rowptr", rowptr), ("col", col)):
+            if not isinstance(value, Tensor) or value.layout != torch.strided or value.dtype != torch.int64:
+                raise InputError(name, "a tensor of int64", shown(value))
         if rowptr.dim() != 1 or len(rowptr) < 2 or col.dim() != 1:
             found = f"shapes {tuple(rowptr.shape)} and {tuple(col.shape)}"
             raise InputError("rowptr", "shape (num_nodes + 1,), and col of shape (num_edges,)", found)
@@ -125,10 +130,12 @@ def check_edge_index(edge_index: Tensor, num_nodes: int) -> None:
     Raises:
         InputError: if it is not.
     """
+    if not isinstance(edge_index, Tensor) or edge_index.layout != torch.strided:
+        raise InputError("edge_index", "a tensor of shape (2, num_edges), int64", shown(edge_index))
     if edge_index.dim() != 2 or edge_index.size(0) != 2 or edge_index.dtype != torch.int64:
         found = f"shape {tuple(edge_index.shape)}, {edge_index.dtype}"
         raise InputError("edge_index", "shape (2, num_edges), int64", found)
-    if edge_index.numel():
+    if edge_index.numel() and not (edge_index.is_meta or torch.compiler.is_compiling() or transformed()):
         low, high = (int(v) for v in edge_index.aminmax())
         if low < 0 or high >= num_nodes:
             outside = low if low < 0 else high

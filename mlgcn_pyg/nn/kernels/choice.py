@@ -6,7 +6,9 @@ from functools import cache
 
 from torch import Tensor
 
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.nn.kernels.adjacency import Adjacency
+from mlgcn_pyg.values import shown
 
 # Measured on two CPU cores for 20 to 1,000,000 labels: embedding_bag is the fastest kernel, with one exception. If
 # weights require gradients, the dense product is as fast up to this number of labels.
@@ -46,6 +48,11 @@ def choose_kernel(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_wei
     >>> choose_kernel(torch.ones(2, 8), adjacency, torch.ones(1)).kernel
     'bag'
     """
+    if not isinstance(adjacency, Adjacency):
+        raise InputError("adjacency", "an Adjacency", shown(adjacency))
+    for name, value in (("x", x), ("edge_weight", edge_weight), ("self_weight", self_weight)):
+        if not hasattr(value, "is_cuda") and not (name == "self_weight" and value is None):
+            raise InputError(name, "a tensor", shown(value))
     if x.is_cuda:
         if installed("triton"):
             return Choice("triton", "on CUDA, the fused kernel reads each gathered row once and stores no messages")

@@ -14,6 +14,7 @@ from mlgcn_pyg.nn.kernels.choice import choose_kernel, installed
 from mlgcn_pyg.nn.kernels.plain import dense, gather_scatter
 from mlgcn_pyg.nn.kernels.products import SparseKernel, sums, transformed
 from mlgcn_pyg.nn.kernels.segment import SEGMENT
+from mlgcn_pyg.values import shown
 
 
 def sparse(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_weight: Tensor, kernel: SparseKernel) -> Tensor:
@@ -79,6 +80,8 @@ def propagate(
     tensor([[5.5000],
             [5.0000]])
     """
+    check_choice("kernel", kernel, ("auto", *KERNELS))
+    _check_types(x, adjacency, edge_weight, self_weight)
     if self_weight is None:
         self_weight = edge_weight.new_zeros(adjacency.num_nodes)
     device_type = x.device.type
@@ -89,7 +92,16 @@ def propagate(
         _check(x, adjacency, edge_weight, self_weight)
     if kernel == "auto":
         kernel = choose_kernel(x, adjacency, edge_weight, self_weight).kernel
-    return KERNELS[check_choice("kernel", kernel, KERNELS)](x, adjacency, edge_weight, self_weight)
+    return KERNELS[kernel](x, adjacency, edge_weight, self_weight)
+
+
+def _check_types(x: object, adjacency: object, edge_weight: object, self_weight: object) -> None:
+    if not isinstance(adjacency, Adjacency):
+        raise InputError("adjacency", "an Adjacency", shown(adjacency))
+    for name, value in (("x", x), ("edge_weight", edge_weight), ("self_weight", self_weight)):
+        optional = name == "self_weight" and value is None
+        if not optional and (not isinstance(value, Tensor) or value.layout != torch.strided):
+            raise InputError(name, "a dense tensor", shown(value))
 
 
 def _check(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_weight: Tensor) -> None:

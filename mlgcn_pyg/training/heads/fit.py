@@ -5,12 +5,14 @@ from pathlib import Path
 
 import torch
 
+from mlgcn_pyg.checks import check_callable
 from mlgcn_pyg.errors import Argument, InputError, renamed_arguments
+from mlgcn_pyg.tensor_checks import check_device, check_module
 from mlgcn_pyg.training.config import HeadConfig
 from mlgcn_pyg.training.heads.engines import make_step
 from mlgcn_pyg.training.heads.loop import train_heads
 from mlgcn_pyg.training.heads.run import HEADS_STATE, HeadsRun
-from mlgcn_pyg.training.heads.scoring import Data, open_source
+from mlgcn_pyg.training.heads.scoring import HEAD, Data, open_source
 from mlgcn_pyg.training.heads.setup import describe_heads_run
 from mlgcn_pyg.training.heads.stacked import check_alike
 from mlgcn_pyg.training.heads.steps import make_optimizers, matmul_precision
@@ -18,6 +20,7 @@ from mlgcn_pyg.training.history import History, Record
 from mlgcn_pyg.training.label_warnings import warn_of_labels
 from mlgcn_pyg.training.run_folder import RunFolder
 from mlgcn_pyg.typing import Head, RowSource
+from mlgcn_pyg.values import shown
 
 SHARED_SETTINGS = ("epochs", "batch_size", "seed", "precision", "val_every", "views")
 
@@ -78,18 +81,20 @@ def fit_head(
     >>> history.last["mAP"]
     1.0
     """
-    histories = fit_heads(
-        [head],
-        train,
-        val,
-        config,
-        names=["head"],
-        device=device,
-        progress=None if progress is None else lambda _, record: progress(record),
-        stream=stream,
-        folder=folder,
-        save_seconds=save_seconds,
-    )
+    check_callable("progress", progress)
+    with renamed_arguments(heads="head"):
+        histories = fit_heads(
+            [head],
+            train,
+            val,
+            config,
+            names=["head"],
+            device=device,
+            progress=None if progress is None else lambda _, record: progress(record),
+            stream=stream,
+            folder=folder,
+            save_seconds=save_seconds,
+        )
     return histories[0]
 
 
@@ -146,8 +151,8 @@ def fit_heads(
     >>> [len(history.epochs) for history in histories]
     [3, 3]
     """
-    if not heads:
-        raise InputError("heads", "at least one head", "none")
+    _check_heads(heads)
+    check_callable("progress", progress)
     configs, names = _config_per_head(config, len(heads)), _checked_names(names, len(heads))
     if val is None and any(config.patience is not None for config in configs):
         raise InputError(
@@ -155,6 +160,7 @@ def fit_heads(
         )
     warn_of_labels(heads)
     device = torch.device(device)
+    device = check_device("device", device)
     with matmul_precision(configs[0], device):
         source = _open_source("train", train, heads[0], device, stream)
         validation = None if val is None else _open_source("val", val, heads[0], device, stream)
@@ -171,6 +177,13 @@ def fit_heads(
                 finally:
                     step.release()
     return run.histories
+
+
+def _check_heads(heads: Sequence[Head]) -> None:
+    if not isinstance(heads, Sequence) or not heads:
+        raise InputError("heads", "a sequence of at least one head", shown(heads))
+    for head in heads:
+        check_module("heads", head, *HEAD)
 
 
 def _open_source(argument: str, data: Data, head: Head, device: torch.device, stream: bool | None) -> RowSource:
@@ -191,6 +204,8 @@ def _resume(run: HeadsRun, folder: RunFolder) -> None:
 def _config_per_head(config: HeadConfig | Sequence[HeadConfig] | None, count: int) -> list[HeadConfig]:
     if config is None or isinstance(config, HeadConfig):
         return [config or HeadConfig()] * count
+    if not isinstance(config, Sequence) or not all(isinstance(one, HeadConfig) for one in config):
+        raise InputError("config", "a HeadConfig, or a sequence of them", shown(config))
     configs = list(config)
     if len(configs) != count:
         raise InputError("config", f"one config, or {count} configs (one per head)", f"{len(configs)}")
@@ -204,7 +219,9 @@ def _config_per_head(config: HeadConfig | Sequence[HeadConfig] | None, count: in
 
 
 def _checked_names(names: Sequence[str] | None, count: int) -> list[str]:
-    names = [f"head{k}" for k in range(count)] if names is None else [str(name) for name in names]
+    if names is not None and (not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names)):
+        raise InputError("names", f"{count} different file names", shown(names))
+    names = [f"head{k}" for k in range(count)] if names is None else list(names)
     if len(names) != count or len(set(names)) != count or any(not name or set(name) & set("/\\\0") for name in names):
         raise InputError("names", f"{count} different file names", names)
     return names

@@ -2,17 +2,21 @@
 
 from collections.abc import Sequence
 
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checks import check_finite, check_targets
+from mlgcn_pyg.checks import check_choice, check_finite, check_flag, check_targets, check_tensor
 from mlgcn_pyg.errors import InputError, renamed_arguments
 from mlgcn_pyg.features import FeatureCache
-from mlgcn_pyg.features.batches import ResidentRows, open_rows
+from mlgcn_pyg.features.batches import VIEWS, ResidentRows, open_rows
 from mlgcn_pyg.labels import check_same_labels
+from mlgcn_pyg.tensor_checks import check_device, check_module, check_values
 from mlgcn_pyg.typing import Head, RowSource
+from mlgcn_pyg.values import shown
 
-Data = FeatureCache | tuple[Tensor, Tensor]
+Data = FeatureCache | tuple[Tensor | npt.ArrayLike, Tensor | npt.ArrayLike]
+HEAD = ("num_features", "num_labels", "label_names", "to_linear")  # attributes of a head
 
 
 def open_source(data: Data, head: Head, device: str | torch.device = "cpu", stream: bool | None = None) -> RowSource:
@@ -27,15 +31,24 @@ def open_source(data: Data, head: Head, device: str | torch.device = "cpu", stre
     Raises:
         InputError: if labels, shapes or values do not fit.
     """
+    check_module("head", head, *HEAD)
+    if stream is not None:
+        check_flag("stream", stream)
+    place = check_device("device", device)
     if isinstance(data, FeatureCache):
         check_same_labels("data", data.label_names, head.label_names, "the head")
         _check_shapes(data.features.shape, data.targets.shape, head)
         with renamed_arguments(cache="data"):
-            return open_rows(data, device, stream)
-    features, targets = data[0].to(device), torch.as_tensor(data[1])
+            return open_rows(data, place, stream)
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        raise InputError("data", "a FeatureCache, or a pair of features and targets", shown(data))
+    features, targets = (check_values("data", check_tensor("data", part)) for part in data)
     _check_shapes(features.shape, targets.shape, head)
+    if features.is_complex() or features.dtype == torch.bool:
+        raise InputError("data", "features that are real numbers", features.dtype)
+    features = (features if features.is_floating_point() else features.float()).to(place)
     check_finite("data", features)
-    return ResidentRows(features, check_targets("data", targets).to(device))
+    return ResidentRows(features, check_targets("data", targets).to(place))
 
 
 def _check_shapes(features: Sequence[int], targets: Sequence[int], head: Head) -> None:
@@ -85,6 +98,7 @@ def score(
     Raises:
         InputError: if labels, shapes or values do not fit the head.
     """
-    head = head.to(device)
+    check_choice("views", views, VIEWS)
+    head = check_module("head", head, *HEAD).to(check_device("device", device))
     (logits,), targets = source_logits([head], open_source(data, head, device, stream), views)
     return logits.cpu(), targets.cpu()

@@ -9,11 +9,13 @@ from pathlib import Path
 import torch
 
 from mlgcn_pyg.checkpoints import save_model
+from mlgcn_pyg.checks import check_callable, check_flag, check_path
 from mlgcn_pyg.distributed import Ranks
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.evaluation import multilabel_metrics
 from mlgcn_pyg.labels import check_same_labels
 from mlgcn_pyg.nn import MLGCN
+from mlgcn_pyg.tensor_checks import check_module
 from mlgcn_pyg.training.config import ModelConfig
 from mlgcn_pyg.training.history import History, Record
 from mlgcn_pyg.training.interruption import Interruption
@@ -28,7 +30,9 @@ from mlgcn_pyg.training.model.shares import batches, pieces_in_order, shares
 from mlgcn_pyg.training.model.trainee import Trainee
 from mlgcn_pyg.training.run_folder import RunFolder
 from mlgcn_pyg.typing import LabeledDataset, SeededDataset
+from mlgcn_pyg.values import shown
 
+DATASET = ("targets", "label_names", "ids", "__len__", "__getitem__")  # attributes of a data set
 FILES = ("state.pt", "history.jsonl", "skipped.json", "last.pt", "best.pt")
 
 
@@ -91,14 +95,20 @@ def fit_model(
         InputError: if ``folder`` holds a run with different data, a different model or a different config.
         NonFiniteLossError: if a loss is not finite.
     """
-    config = config or ModelConfig()
+    check_module("model", model, "backbone", "head", "label_names", "param_groups")
+    config = ModelConfig() if config is None else config
+    if not isinstance(config, ModelConfig):
+        raise InputError("config", "a ModelConfig", shown(config))
+    check_callable("progress", progress)
+    check_callable("checking", checking)
     _check_data("train_set", train_set, model)
     if val_set is not None:
         _check_data("val_set", val_set, model)
-    if tensorboard:
+    if check_flag("tensorboard", tensorboard):
         check_tensorboard(folder)
     warn_of_labels([model.head])
     path = None if folder is None else Path(folder)
+    path = None if folder is None else check_path("folder", folder)
     check = ImageCheck(on_error, path, config.num_workers, checking)
     trainee = Trainee(model, config)
     try:
@@ -122,6 +132,8 @@ def fit_model(
 
 
 def _check_data(argument: str, data: LabeledDataset, model: MLGCN) -> None:
+    if missing := [name for name in DATASET if not hasattr(data, name)]:
+        raise InputError(argument, f"a data set with {', '.join(missing)}", shown(data))
     check_same_labels(argument, data.label_names, model.label_names, "the model")
     if not len(data):
         raise InputError(argument, "at least one image", "none")

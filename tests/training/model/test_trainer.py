@@ -326,9 +326,8 @@ def test_an_image_that_does_not_decode_is_reported_in_one_line(tmp_path, num_wor
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(InputError) as refused:
         fit_model(network(tmp_path, train=train), train, config=config(num_workers=num_workers))
-    found = (
-        f"1 of 8 that cannot be decoded: {train.ids[5]} (the first: image: expected an image that can be decoded, found {path}"
-    )
+    reason = f"image: expected an image that can be decoded, found {path}"
+    found = f"1 of 8 that cannot be decoded: {train.ids[5]} (the first: {reason}"
     assert str(refused.value).startswith(f"train_set: expected images that can be decoded, found {found}")
     assert "\n" not in str(refused.value)
 
