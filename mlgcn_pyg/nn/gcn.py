@@ -117,7 +117,7 @@ def gcn_logits(features: Tensor, h: Tensor, weight: Tensor | None, *, train_head
     if weight is None:
         return times_transposed(features, h)
     num_labels, hidden = h.shape[-2:]
-    sizes = (len(features), num_labels, hidden, features.size(-1))
+    sizes = (features.size(0), num_labels, hidden, features.size(-1))
     # an exported program serves batches of any size: a comparison with the batch size would become part of it
     if not exporting() and features_first(*sizes, train_head=train_head, train_features=train_features):
         return times_transposed(times_transposed(features, weight), h)

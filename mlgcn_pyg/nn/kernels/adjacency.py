@@ -92,11 +92,14 @@ class Adjacency(torch.nn.Module):
         """
         check_choice("flow", flow, ("target_to_source", "source_to_target"))
         for name, value in (("rowptr", rowptr), ("col", col)):
-            if not isinstance(value, Tensor) or value.layout != torch.strided or value.dtype != torch.int64:
+            if not isinstance(value, Tensor) or value.layout != torch.strided:
                 raise InputError(name, "a tensor of int64", shown(value))
         if rowptr.dim() != 1 or len(rowptr) < 2 or col.dim() != 1:
             found = f"shapes {tuple(rowptr.shape)} and {tuple(col.shape)}"
             raise InputError("rowptr", "shape (num_nodes + 1,), and col of shape (num_edges,)", found)
+        for name, value in (("rowptr", rowptr), ("col", col)):
+            if value.dtype != torch.int64:
+                raise InputError(name, "a tensor of int64", f"a tensor of {value.dtype}")
         lengths = rowptr.diff()
         if int(rowptr[0]) != 0 or int(rowptr[-1]) != len(col) or bool((lengths < 0).any()):
             order = "not sorted" if bool((lengths < 0).any()) else "sorted"

@@ -80,7 +80,8 @@ def propagate(
     tensor([[5.5000],
             [5.0000]])
     """
-    check_choice("kernel", kernel, ("auto", *KERNELS))
+    if not isinstance(kernel, str) or kernel != "auto":
+        check_choice("kernel", kernel, KERNELS)
     _check_types(x, adjacency, edge_weight, self_weight)
     if self_weight is None:
         self_weight = edge_weight.new_zeros(adjacency.num_nodes)
