@@ -141,7 +141,6 @@ def check_tensor(
             array = values.to_numpy()
             # columns of several types become objects, and views of a data frame are read-only
             values = array.astype(float) if array.dtype == object else array.copy()
-        return torch.as_tensor(values)
         tensor = torch.as_tensor(values)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise InputError(argument, expected, f"{shown(values)} ({first_line(error)})", fix) from error

@@ -262,7 +262,7 @@ def test_a_feature_file_is_no_tensor_of_features(tmp_path):
     cache = FeatureCache.from_arrays(tmp_path / "a.h5", np.ones((2, D), np.float32), TARGETS, ["0", "1", "2"])
     with pytest.raises(InputError, match=r"features: expected a tensor of shape \(batch, 4\), found FeatureCache"):
         nn.LinearHead(C, D)(cache)
-    with pytest.raises(InputError, match=r"x: expected a tensor of shape \(num_labels, 5\)"):
+    with pytest.raises(InputError, match=r"x: expected one tensor \(num_labels, 5\), found tuple"):
         x = torch.ones(C, 5)
         nn.ReweightedConv(5, 2)((x, x), GRAPH.edge_index, GRAPH.edge_weight, GRAPH.self_weight)
 

@@ -80,8 +80,7 @@ class ReweightedConv(MessagePassing):
         self, x: Tensor | None, edge_index: Tensor | Adjacency, edge_weight: Tensor, self_weight: Tensor
     ) -> Tensor:
         """Returns the propagated and transformed features (C, out_channels)."""
-        if x is not None:
-            check_floats("x", x, ("num_labels", self.in_channels), self.weight)
+        self._check_features(x)
         if isinstance(edge_index, Adjacency):
             if edge_index.flow != self.flow:
                 raise InputError("edge_index", f"an adjacency with flow {self.flow!r}", repr(edge_index.flow))
@@ -96,29 +95,18 @@ class ReweightedConv(MessagePassing):
         """Returns the message (E, out_channels) of each edge."""
         return edge_weight.view(-1, 1) * x_j
 
-    def _check_width(self, x: Tensor | None) -> None:
+    def _check_features(self, x: Tensor | None) -> None:
         if x is not None and not isinstance(x, Tensor):
             fix = "a label graph has one set of nodes, which send and receive"
             raise InputError("x", f"one tensor (num_labels, {self.in_channels})", type(x).__name__, fix)
-        if x is not None and (x.dim() != 2 or x.size(1) != self.in_channels):
-            raise InputError("x", f"shape (num_labels, {self.in_channels})", f"shape {tuple(x.shape)}")
+        if x is not None:
+            check_floats("x", x, ("num_labels", self.in_channels), self.weight)
 
     def _check_edges(self, x: Tensor | None, edge_index: Tensor, edge_weight: Tensor, self_weight: Tensor) -> None:
         num_labels = self.in_channels if x is None else x.size(0)
         if not isinstance(edge_index, Tensor) or edge_index.layout != torch.strided:
             layout = edge_index.layout if isinstance(edge_index, Tensor) else type(edge_index).__name__
             raise InputError("edge_index", "a tensor (2, num_edges) or an Adjacency", layout)
-        if edge_index.dim() != 2 or edge_index.size(0) != 2:
-            raise InputError("edge_index", "shape (2, num_edges)", f"shape {tuple(edge_index.shape)}")
-        for name, weight in (("edge_weight", edge_weight), ("self_weight", self_weight)):
-            if not isinstance(weight, Tensor):
-                raise InputError(name, "a tensor", type(weight).__name__)
-        if tuple(edge_weight.shape) != (edge_index.size(1),):
-            raise InputError("edge_weight", f"shape ({edge_index.size(1)},)", f"shape {tuple(edge_weight.shape)}")
-        if tuple(self_weight.shape) != (num_labels,):
-            raise InputError("self_weight", f"shape ({num_labels},)", f"shape {tuple(self_weight.shape)}")
-    def _check_edges(self, x: Tensor | None, edge_index: Tensor, edge_weight: Tensor, self_weight: Tensor) -> None:
-        num_labels = self.in_channels if x is None else x.size(0)
         check_edge_index(edge_index, num_labels)
         check_floats("edge_weight", edge_weight, (edge_index.size(1),), self.weight)
         check_floats("self_weight", self_weight, (num_labels,), self.weight)

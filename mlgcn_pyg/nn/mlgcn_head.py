@@ -1,30 +1,26 @@
 """The ML-GCN head: a GCN computes one classifier per label, and the classifiers are applied to image features."""
 
-import copy
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self, cast
+from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checks import check_flag, check_number, check_positive
+from mlgcn_pyg.checks import check_number, check_positive
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.graph import LabelGraph
 from mlgcn_pyg.graph.twins import IndistinctLabels, indistinct_labels
 from mlgcn_pyg.nn.conv import ReweightedConv
-from mlgcn_pyg.nn.gcn import LabelOperator, gcn_factors, gcn_logits
-from mlgcn_pyg.nn.graph_buffers import check_graph, check_saved_buffer, equal_values
-from mlgcn_pyg.nn.kernels import Adjacency
-from mlgcn_pyg.nn.learned_edges import LearnedEdges
+from mlgcn_pyg.nn.gcn import gcn_factors, gcn_logits
+from mlgcn_pyg.nn.graph_buffers import check_graph
+from mlgcn_pyg.nn.graph_module import GraphModule
 from mlgcn_pyg.nn.linear_head import fold
 from mlgcn_pyg.nn.topk import highest
 from mlgcn_pyg.tensor_checks import check_floats
 from mlgcn_pyg.values import shown
 
-GRAPH_BUFFERS = ("x", "edge_index", "edge_weight", "self_weight")
 
-
-class MLGCNHead(torch.nn.Module):
+class MLGCNHead(GraphModule):
     r"""The head of `"Multi-Label Image Recognition with Graph Convolutional Networks"
     <https://arxiv.org/abs/1904.03582>`_ (Sec. 3.2): a GCN maps label embeddings to one classifier per label.
 
@@ -66,13 +62,6 @@ class MLGCNHead(torch.nn.Module):
     (torch.Size([2, 3]), torch.Size([3, 8]), Linear(in_features=8, out_features=3, bias=False))
     """
 
-    x: Tensor | None
-    edge_index: Tensor
-    edge_weight: Tensor
-    self_weight: Tensor
-    propagated_x: Tensor | None
-    learned: LearnedEdges | None
-
     def __init__(
         self,
         graph: LabelGraph,
@@ -83,81 +72,16 @@ class MLGCNHead(torch.nn.Module):
         learn_edges: bool = False,
         learn_p: bool = False,
     ):
-        super().__init__()
-        check_graph(graph)
-        self.label_names = tuple(graph.label_names)
+        super().__init__(graph, learn_edges, learn_p)
         self.num_features = check_positive("num_features", num_features)
         if not isinstance(hidden_channels, Sequence) or isinstance(hidden_channels, str | bytes):
             raise InputError("hidden_channels", "a sequence of integers ≥ 1", shown(hidden_channels))
         self.hidden_channels = tuple(check_positive("hidden_channels", width) for width in hidden_channels)
         self.negative_slope = check_number("negative_slope", negative_slope, 0, 1)
-        self.learn_edges, self.learn_p = check_flag("learn_edges", learn_edges), check_flag("learn_p", learn_p)
-        self._graph = copy.copy(graph)  # without the embeddings, which may be large and are already a buffer
-        self._graph.x = None
-        self._graph = self._graph.clone().to("cpu")
-        for name in GRAPH_BUFFERS:
-            value = getattr(graph, name)  # x is None for one-hot labels
-            self.register_buffer(name, None if value is None else value.detach().clone())
-        if self.x is not None:
-            self.x = self.x.to(graph.edge_weight.dtype)
-        self.learned = LearnedEdges(graph, learn_edges, learn_p) if learn_edges or learn_p else None
         sizes = [graph.embedding_dim, *self.hidden_channels, self.num_features]
         self.convs = torch.nn.ModuleList(
             ReweightedConv(a, b, flow=graph.flow) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
         )
-        self._derive()
-        self._stale = False  # whether the buffers have had no values since the last call of _derive
-        self.register_load_state_dict_pre_hook(MLGCNHead._before_loading)
-        self.register_load_state_dict_post_hook(MLGCNHead._after_loading)
-
-    def _derive(self) -> None:
-        """Computes what follows from the buffers of the graph: the sorted edges, their receivers, and Âx."""
-        self.adjacency = Adjacency(self.edge_index, self.num_labels, self._graph.flow)
-        if self.learned is not None:
-            self.learned.set_receivers(self.edge_index[0], self.num_labels)
-        self._propagate_constant()
-
-    def _before_loading(self, state_dict: Mapping[str, Any], prefix: str, *_: object) -> None:
-        """Checks that the state dict was saved with this label graph: trained weights fit its edges only."""
-        expected = {name: getattr(self._graph, name) for name in GRAPH_BUFFERS} | {"x": self.x}
-        self._stale |= not equal_values(self.self_weight, expected["self_weight"])
-        if self._stale:
-            expected.pop("x")  # the head has no other copy of its embeddings
-        for name, value in expected.items():
-            check_saved_buffer(name, getattr(self, name), value, state_dict.get(prefix + name))
-
-    def _after_loading(self, _: object) -> None:
-        """Derives buffers again that had no values, or are of a different type or on another device than those loaded.
-
-        Otherwise the tensors stay where they are, since a captured CUDA graph may refer to them.
-        """
-        if self.edge_index.is_meta:
-            return
-        value = self.propagated_x
-        moved = self.adjacency.perm.device != self.edge_index.device
-        if self._stale or moved or (value is not None and value.dtype != self.edge_weight.dtype):
-            self._derive()
-            self._stale = False
-
-    @torch.no_grad()
-    def _propagate_constant(self) -> None:
-        """Computes Âx if it is constant: there are embeddings, and the edges are not learned."""
-        value = None
-        if self.x is not None and self.learned is None:
-            value = self._operator()(self.x)
-        self.register_buffer("propagated_x", value, persistent=False)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        dtype = self.edge_weight.dtype
-        super()._apply(fn, recurse)
-        if self.edge_weight.dtype != dtype and not self.edge_weight.is_meta:
-            self._propagate_constant()  # Âx is computed in the new precision, not converted from the old one
-        return self
-
-    @property
-    def num_labels(self) -> int:
-        """The number of labels C."""
-        return len(self.label_names)
 
     @property
     def layers(self) -> Sequence[ReweightedConv]:
@@ -170,13 +94,6 @@ class MLGCNHead(torch.nn.Module):
             conv.reset_parameters()
         if self.learned is not None:
             self.learned.reset_parameters()
-
-    def weights(self) -> tuple[Tensor, Tensor]:
-        """Returns ``edge_weight`` (E,) and ``self_weight`` (C,), the current entries of Â."""
-        return (self.edge_weight, self.self_weight) if self.learned is None else self.learned()
-
-    def _operator(self) -> LabelOperator:
-        return LabelOperator(self.adjacency, *self.weights())
 
     def _factors(self) -> tuple[Tensor, Tensor | None]:
         """Returns H and W with W_cls = HW; see :func:`~mlgcn_pyg.nn.gcn.gcn_factors`."""
@@ -220,32 +137,11 @@ class MLGCNHead(torch.nn.Module):
         projected = features if weight is None else features @ weight.t()
         return highest(projected, h, k, check_positive("label_chunk", label_chunk))
 
-    def base_graph(self) -> LabelGraph:
-        """Returns a copy of the label graph that the head was built from, on the CPU.
-
-        Raises:
-            InputError: if the head is on the device ``"meta"``.
-        """
-        if any(value.is_meta for value in self.weights()):
-            fix = "load a state dict with assign=True first"
-            raise InputError("head", "a head with values", "a head on the device 'meta'", fix)
-        graph = self._graph.clone()
-        if self.x is not None:
-            graph.x = self.x.cpu().clone()
-        return graph
-
     def indistinct_labels(self) -> IndistinctLabels:
         """Returns the labels whose classifiers are equal, or 0, whatever the GCN weights of this head are."""
         graph = copy.copy(self._graph)
         graph.x = self.x
         return indistinct_labels(graph, len(self.convs))
-
-    @torch.no_grad()
-    def label_graph(self) -> LabelGraph:
-        """Returns a copy of the label graph with the current weights, which may be learned, in its precision."""
-        graph = self.base_graph()
-        graph.edge_weight, graph.self_weight = (w.detach().to(graph.edge_weight, copy=True) for w in self.weights())
-        return graph
 
     @torch.no_grad()
     def with_graph(self, graph: LabelGraph) -> "MLGCNHead":

@@ -159,7 +159,6 @@ def fit_heads(
             "patience", "a validation set, which early stopping requires", "none", fix=["pass ", Argument("val")]
         )
     warn_of_labels(heads)
-    device = torch.device(device)
     device = check_device("device", device)
     with matmul_precision(configs[0], device):
         source = _open_source("train", train, heads[0], device, stream)
@@ -219,9 +218,9 @@ def _config_per_head(config: HeadConfig | Sequence[HeadConfig] | None, count: in
 
 
 def _checked_names(names: Sequence[str] | None, count: int) -> list[str]:
-    if names is not None and (not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names)):
+    if names is not None and (not isinstance(names, Sequence) or isinstance(names, str | bytes)):
         raise InputError("names", f"{count} different file names", shown(names))
-    names = [f"head{k}" for k in range(count)] if names is None else list(names)
+    names = [f"head{k}" for k in range(count)] if names is None else [str(name) for name in names]
     if len(names) != count or len(set(names)) != count or any(not name or set(name) & set("/\\\0") for name in names):
         raise InputError("names", f"{count} different file names", names)
     return names

@@ -95,10 +95,7 @@ def fit_model(
         InputError: if ``folder`` holds a run with different data, a different model or a different config.
         NonFiniteLossError: if a loss is not finite.
     """
-    check_module("model", model, "backbone", "head", "label_names", "param_groups")
-    config = ModelConfig() if config is None else config
-    if not isinstance(config, ModelConfig):
-        raise InputError("config", "a ModelConfig", shown(config))
+    config = _checked_config(model, config)
     check_callable("progress", progress)
     check_callable("checking", checking)
     _check_data("train_set", train_set, model)
@@ -107,7 +104,6 @@ def fit_model(
     if check_flag("tensorboard", tensorboard):
         check_tensorboard(folder)
     warn_of_labels([model.head])
-    path = None if folder is None else Path(folder)
     path = None if folder is None else check_path("folder", folder)
     check = ImageCheck(on_error, path, config.num_workers, checking)
     trainee = Trainee(model, config)
@@ -129,6 +125,14 @@ def fit_model(
     finally:
         trainee.finish()
     return run.history
+
+
+def _checked_config(model: MLGCN, config: ModelConfig | None) -> ModelConfig:
+    check_module("model", model, "backbone", "head", "label_names", "param_groups")
+    config = ModelConfig() if config is None else config
+    if not isinstance(config, ModelConfig):
+        raise InputError("config", "a ModelConfig", shown(config))
+    return config
 
 
 def _check_data(argument: str, data: LabeledDataset, model: MLGCN) -> None:

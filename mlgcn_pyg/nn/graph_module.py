@@ -1,0 +1,139 @@
+"""The label graph of a head: the operator Â, with constant or learned entries."""
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from mlgcn_pyg.checks import check_flag
+from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.graph import LabelGraph
+from mlgcn_pyg.nn.gcn import LabelOperator
+from mlgcn_pyg.nn.graph_buffers import check_graph, check_saved_buffer, equal_values
+from mlgcn_pyg.nn.kernels import Adjacency
+from mlgcn_pyg.nn.learned_edges import LearnedEdges
+
+GRAPH_BUFFERS = ("x", "edge_index", "edge_weight", "self_weight")
+
+
+class GraphModule(torch.nn.Module):
+    """A module with a label graph as buffers, which move with it and are part of its state dict.
+
+    Sorted edges and the constant Âx follow from these buffers. They are computed again where a state dict gives them
+    other values, types or devices: after construction on the device ``"meta"``, or after ``to_empty``.
+
+    Args:
+        graph: the label graph.
+        learn_edges: whether the edge weights are learned.
+        learn_p: whether one p per label is learned.
+
+    Raises:
+        InputError: if the graph is invalid or does not support ``learn_edges`` or ``learn_p``.
+    """
+
+    x: Tensor | None
+    edge_index: Tensor
+    edge_weight: Tensor
+    self_weight: Tensor
+    propagated_x: Tensor | None
+    learned: LearnedEdges | None
+    adjacency: Adjacency
+
+    def __init__(self, graph: LabelGraph, learn_edges: bool, learn_p: bool):
+        super().__init__()
+        check_graph(graph)
+        self.label_names = tuple(graph.label_names)
+        self.learn_edges, self.learn_p = check_flag("learn_edges", learn_edges), check_flag("learn_p", learn_p)
+        self._graph = copy.copy(graph)  # without the embeddings, which may be large and are already a buffer
+        self._graph.x = None
+        self._graph = self._graph.clone().to("cpu")
+        for name in GRAPH_BUFFERS:
+            value = getattr(graph, name)  # x is None for one-hot labels
+            self.register_buffer(name, None if value is None else value.detach().clone())
+        if self.x is not None:
+            self.x = self.x.to(graph.edge_weight.dtype)
+        self.learned = LearnedEdges(graph, learn_edges, learn_p) if learn_edges or learn_p else None
+        self._derive()
+        self._stale = False  # whether the buffers have had no values since the last call of _derive
+        self.register_load_state_dict_pre_hook(GraphModule._before_loading)
+        self.register_load_state_dict_post_hook(GraphModule._after_loading)
+
+    @property
+    def num_labels(self) -> int:
+        """The number of labels C."""
+        return len(self.label_names)
+
+    def _derive(self) -> None:
+        """Computes what follows from the buffers of the graph: the sorted edges, their receivers, and Âx."""
+        self.adjacency = Adjacency(self.edge_index, self.num_labels, self._graph.flow)
+        if self.learned is not None:
+            self.learned.set_receivers(self.edge_index[0], self.num_labels)
+        self._propagate_constant()
+
+    def _before_loading(self, state_dict: Mapping[str, Any], prefix: str, *_: object) -> None:
+        """Checks that the state dict was saved with this label graph: trained weights fit its edges only."""
+        expected = {name: getattr(self._graph, name) for name in GRAPH_BUFFERS} | {"x": self.x}
+        self._stale |= not equal_values(self.self_weight, expected["self_weight"])
+        if self._stale:
+            expected.pop("x")  # the head has no other copy of its embeddings
+        for name, value in expected.items():
+            check_saved_buffer(name, getattr(self, name), value, state_dict.get(prefix + name))
+
+    def _after_loading(self, _: object) -> None:
+        """Derives buffers again that had no values, or are of a different type or on another device than those loaded.
+
+        Otherwise the tensors stay where they are, since a captured CUDA graph may refer to them.
+        """
+        if self.edge_index.is_meta:
+            return
+        value = self.propagated_x
+        moved = self.adjacency.perm.device != self.edge_index.device
+        if self._stale or moved or (value is not None and value.dtype != self.edge_weight.dtype):
+            self._derive()
+            self._stale = False
+
+    @torch.no_grad()
+    def _propagate_constant(self) -> None:
+        """Computes Âx if it is constant: there are embeddings, and the edges are not learned."""
+        value = None
+        if self.x is not None and self.learned is None:
+            value = self._operator()(self.x)
+        self.register_buffer("propagated_x", value, persistent=False)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        dtype = self.edge_weight.dtype
+        super()._apply(fn, recurse)
+        if self.edge_weight.dtype != dtype and not self.edge_weight.is_meta:
+            self._propagate_constant()  # Âx is computed in the new precision, not converted from the old one
+        return self
+
+    def weights(self) -> tuple[Tensor, Tensor]:
+        """Returns ``edge_weight`` (E,) and ``self_weight`` (C,), the current entries of Â."""
+        return (self.edge_weight, self.self_weight) if self.learned is None else self.learned()
+
+    def _operator(self) -> LabelOperator:
+        return LabelOperator(self.adjacency, *self.weights())
+
+    def base_graph(self) -> LabelGraph:
+        """Returns a copy of the label graph that the head was built from, on the CPU.
+
+        Raises:
+            InputError: if the head is on the device ``"meta"``.
+        """
+        if any(value.is_meta for value in self.weights()):
+            fix = "load a state dict with assign=True first"
+            raise InputError("head", "a head with values", "a head on the device 'meta'", fix)
+        graph = self._graph.clone()
+        if self.x is not None:
+            graph.x = self.x.cpu().clone()
+        return graph
+
+    @torch.no_grad()
+    def label_graph(self) -> LabelGraph:
+        """Returns a copy of the label graph with the current weights, which may be learned."""
+        graph = self.base_graph()
+        dtype = graph.edge_weight.dtype  # that of files, also for a head in half precision
+        graph.edge_weight, graph.self_weight = (value.detach().to("cpu", dtype, copy=True) for value in self.weights())
+        return graph
