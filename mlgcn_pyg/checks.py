@@ -241,6 +241,6 @@ def _range(low: float, high: float, open_low: bool) -> str:
 
 
 def _integer(argument: str, value: object, low: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, Integral) or not low <= value < 2**63:
+    if isinstance(value, bool) or not isinstance(value, Integral) or not low <= int(value) < 2**63:
         raise InputError(argument, f"an integer ≥ {low}", shown(value))
     return int(value)

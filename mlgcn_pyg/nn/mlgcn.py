@@ -83,13 +83,12 @@ class MLGCN(torch.nn.Module):
 
 def _width(backbone: FeatureExtractor, num_features: int | None) -> int:
     """Returns the width of the features, which the backbone or the caller states."""
-    own = getattr(backbone, "num_features", None)
-    if num_features is None and own is None:
+    own: Any = getattr(backbone, "num_features", None)
+    width: Any = own if num_features is None else check_positive("num_features", num_features)
+    if width is None:
         found = f"a {type(backbone).__name__} without num_features"
         fix = ("pass ", Argument("num_features"))
         raise InputError("num_features", "the width of the backbone's features", found, fix)
-    if num_features is None:
-        return check_positive("backbone", own)
-    if check_positive("num_features", num_features) != own and own is not None:
-        raise InputError("num_features", f"{own}, the width of the backbone's features", num_features)
-    return int(num_features)
+    if own is not None and width != own:
+        raise InputError("num_features", f"{own}, the width of the backbone's features", width)
+    return check_positive("backbone", width)
