@@ -132,8 +132,7 @@ class GraphModule(torch.nn.Module):
 
     @torch.no_grad()
     def label_graph(self) -> LabelGraph:
-        """Returns a copy of the label graph with the current weights, which may be learned."""
+        """Returns a copy of the label graph with the current weights, which may be learned, in its precision."""
         graph = self.base_graph()
-        dtype = graph.edge_weight.dtype  # that of files, also for a head in half precision
-        graph.edge_weight, graph.self_weight = (value.detach().to("cpu", dtype, copy=True) for value in self.weights())
+        graph.edge_weight, graph.self_weight = (w.detach().to(graph.edge_weight, copy=True) for w in self.weights())
         return graph

@@ -1,5 +1,6 @@
 """The ML-GCN head: a GCN computes one classifier per label, and the classifiers are applied to image features."""
 
+import copy
 from collections.abc import Sequence
 from typing import cast
 

@@ -107,6 +107,13 @@ def test_assigned_state_of_another_type():
         assert torch.allclose(head(x), expected(x))
 
 
+def test_heads_that_were_rounded_alike_exchange_their_state():
+    head, other = trained("two layers").bfloat16().float(), MAKE["two layers"]().bfloat16().float()
+    other.load_state_dict(head.state_dict())
+    x = torch.randn(2, D)
+    assert torch.equal(other(x), head(x))
+
+
 def test_a_head_without_values_still_refuses_the_state_of_another_graph():
     state = MLGCNHead(graph(tau=0.9), D, (4,)).state_dict()
     for head in (MAKE["two layers"](), MAKE["two layers"]().to("meta")):
