@@ -30,6 +30,8 @@ Writers
 Readers
     * MUST refuse other formats, newer versions, a missing part, and a ``header`` that does not match.
     * MUST refuse a file under its final name in which a batch is not done.
+    * MUST refuse parts that are links, virtual, or stored in other files.
+    * MUST compare the shapes of all parts with each other and with the size of the file before they read them.
     * MAY map ``/features`` into memory.
     * MAY verify the checksums.
 
