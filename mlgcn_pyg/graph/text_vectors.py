@@ -96,7 +96,7 @@ def _split_spaced(line: bytes, width: int) -> tuple[bytes, bytes] | None:
 
 def _split_other(line: bytes, layout: Layout) -> tuple[bytes, bytes] | None:
     """The same for other separators. A word in a table may be quoted."""
-    head, *numbers = line.translate(SPACES).rsplit(None, layout.width)
+    head, *numbers = line.translate(SPACES).rsplit(None, layout.width) or [b""]
     word = line[: len(head)]  # as it is written
     before, separator, last = word.rpartition(layout.separator)
     too_many = separator and before.strip() and NUMBER.fullmatch(last.strip())
@@ -110,4 +110,4 @@ def _split_other(line: bytes, layout: Layout) -> tuple[bytes, bytes] | None:
 
 
 def _count(line: bytes, layout: Layout) -> int:
-    return line.count(b" ") if layout.spaced else len(line.translate(SPACES).split()) - 1
+    return line.count(b" ") if layout.spaced else max(len(line.translate(SPACES).split()) - 1, 0)

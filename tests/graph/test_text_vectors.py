@@ -57,6 +57,7 @@ def test_words_with_the_separator_are_quoted(tmp_path):
         ("dog,1,2\ncat,1,2,3\n", "3 in line 2"),
         ("dog,1,2\nNew York,1\n", "2 in line 2"),  # York is no number
         ("dog\t1\t2\ncat 1 2\n", "2 in line 2"),
+        ("dog,1,2\n\ncat,1,2\n", "0 in line 2"),
         ("3\t2\ndog\t1\t2\n", "1 .*v.txt"),  # fewer words than announced
         ("word,name\n", "none"),
     ],
@@ -101,3 +102,21 @@ def test_aliases_match_labels_in_any_form(tmp_path):
     }
     with pytest.raises(InputError, match="aliases: expected each label once, found 'caf\u00e9' as 'tea' and 'coffee'"):
         label_embeddings(["a"], tmp_path / "v.txt", aliases={"caf\u00e9": "tea", "cafe\u0301": "coffee"})
+
+
+SEEDS = [lines(" ", " "), lines("\t", "\t"), "w,d0,d1\n" + lines(",", ","), "4 2\n" + lines("\t", " "), lines(" ", ",")]
+
+
+def test_damaged_files_are_read_or_refused_in_one_line(tmp_path):
+    generator, file = np.random.default_rng(0), tmp_path / "v.txt"
+    for _ in range(300):
+        content = bytearray(SEEDS[generator.integers(len(SEEDS))].encode())
+        for _ in range(generator.integers(1, 5)):
+            place = int(generator.integers(len(content)))
+            new = bytes(generator.choice(list(b'\t,; \n\r"01.e-+naif\x00\xff\x85'), generator.integers(3)).tolist())
+            content[place : place + int(generator.integers(3))] = new
+        file.write_bytes(content)
+        try:
+            read_vectors(file, WORDS, embeddings_format(file))
+        except InputError as error:
+            assert error.argument == "path" and "\n" not in str(error)
