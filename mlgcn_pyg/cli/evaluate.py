@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mlgcn_pyg.cli import console, options
-from mlgcn_pyg.cli.inputs import open_cache, open_checkpoint
+from mlgcn_pyg.cli.inputs import checkpoints_in, open_cache, open_checkpoint
 from mlgcn_pyg.cli.json_output import print_json, write_json
 from mlgcn_pyg.cli.options import DATA, MODEL, OUTPUT, option
 from mlgcn_pyg.cli.outputs import check_inputs
@@ -48,7 +48,7 @@ def evaluate(
 
 
 def _head_files(paths: Sequence[Path]) -> list[Path]:
-    files = [file for path in paths for file in (sorted(path.glob("*-seed*.pt")) if path.is_dir() else [path])]
+    files = [file for path in paths for file in (checkpoints_in(path) if path.is_dir() else [path])]
     if not files:
         found = f"none in {', '.join(map(str, paths))}"
         raise InputError("checkpoint", "at least one head (*-seed*.pt in a folder)", found)

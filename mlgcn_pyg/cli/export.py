@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from mlgcn_pyg.checks import check_choice
 from mlgcn_pyg.cli import console
-from mlgcn_pyg.cli.inputs import open_checkpoint
+from mlgcn_pyg.cli.inputs import checkpoint_file, open_checkpoint
 from mlgcn_pyg.cli.options import OUTPUT, choice, option, takes
 from mlgcn_pyg.cli.outputs import EXPORTS, chosen_format
 from mlgcn_pyg.cli.whole_model import WHOLE_MODEL, ModelOptions
@@ -32,7 +32,7 @@ def export(
         check_choice("format", format, FORMATS)
     format = chosen_format(format, out, EXPORTS)
     if format == "linear":
-        _write_linear(model.checkpoint, out)
+        _write_linear(checkpoint_file(model.checkpoint), out)
     elif format == "model":
         _write_model(model, out)
     else:

@@ -4,8 +4,9 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlgcn_pyg.cli import console
 from mlgcn_pyg.cli.outputs import check_inputs
-from mlgcn_pyg.errors import renamed_arguments
+from mlgcn_pyg.errors import InputError, renamed_arguments
 
 if TYPE_CHECKING:  # these load torch
     from mlgcn_pyg.checkpoints import Checkpoint
@@ -39,3 +40,26 @@ def check_dataset(data: "LabeledImages", root: Path) -> None:
     """Checks that no result of the command would replace an image or an annotation file of a data set."""
     annotations = ("annotations/*.json", "VOCdevkit/*/ImageSets/Main/*.txt", "VOCdevkit/*/Annotations/*.xml")
     check_inputs(chain(data.image_paths, *map(root.glob, annotations)), "root")
+
+
+def checkpoint_file(path: Path) -> Path:
+    """Returns the checkpoint that a path names: a file, or in the folder of a run its last network or its only head.
+
+    Raises:
+        InputError: if a folder has no checkpoint, or several heads.
+    """
+    if not path.is_dir():
+        return path
+    files = checkpoints_in(path)
+    if len(files) != 1:
+        fix = f"choose one of {', '.join(file.name for file in files)}" if files else ""
+        raise InputError("checkpoint", "one checkpoint", f"{len(files) or 'none'} in the folder {path}", fix)
+    check_inputs(files, "checkpoint")
+    console.note(f"Using {files[0]}")
+    return files[0]
+
+
+def checkpoints_in(folder: Path) -> list[Path]:
+    """Returns the last network in the folder of ``mlgcn train``, or all heads in that of ``mlgcn train-head``."""
+    network = folder / "last.pt"
+    return [network] if network.is_file() else sorted(folder.glob("*-seed*.pt"))

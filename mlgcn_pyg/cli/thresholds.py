@@ -9,7 +9,7 @@ from rich.table import Table
 
 from mlgcn_pyg.checks import check_positive
 from mlgcn_pyg.cli import console, options
-from mlgcn_pyg.cli.inputs import open_cache, open_checkpoint
+from mlgcn_pyg.cli.inputs import checkpoint_file, open_cache, open_checkpoint
 from mlgcn_pyg.cli.options import DATA, MODEL, option
 from mlgcn_pyg.cli.values import pick_device
 from mlgcn_pyg.errors import InputError
@@ -34,6 +34,7 @@ def thresholds(
     from mlgcn_pyg.evaluation import cross_fitted_f1, f1_per_label, fit_thresholds
     from mlgcn_pyg.training import score
 
+    checkpoint = checkpoint_file(checkpoint)
     if checkpoint.suffix == ".safetensors":
         fix = "fit the thresholds of the original checkpoint and export it again"
         raise InputError("checkpoint", "the checkpoint that was exported", f"its linear export {checkpoint}", fix)

@@ -135,6 +135,8 @@ def _own_setup(kind: str, runs: heads.HeadRuns) -> dict[str, Any]:
 
 def _earlier_results(path: Path, setup: dict[str, Any], own: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Returns the results in ``path``. Raises an InputError if they have a different setup and would be lost."""
+    from mlgcn_pyg.training.run_folder import first_difference
+
     if not path.is_file():
         if stray := heads.head_files(path.parent):
             raise InputError("out", "a new folder", f"heads without a metrics.json, such as {stray[0]}", OVERWRITE)
@@ -142,12 +144,12 @@ def _earlier_results(path: Path, setup: dict[str, Any], own: dict[str, dict[str,
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         results = content["heads"]
-        is_same = current_names(content["setup"]) == setup and all(
-            results[kind]["setup"] == own[kind] for kind in own if kind in results
-        )
+        kinds = [kind for kind in own if kind in results]
+        differences = [first_difference(current_names(content["setup"]), setup)]
+        differences += [first_difference(results[kind]["setup"], own[kind], kind) for kind in kinds]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError("out", "a folder written by train-head", f"a different file {path}", OVERWRITE[:2]) from error
-    if not is_same:
+    if difference := next(filter(None, differences), ""):
         expected = "a new folder, or one of the same data, recipe and graph"
-        raise InputError("out", expected, f"results of a different setup in {path}", OVERWRITE)
+        raise InputError("out", expected, f"{difference} ({path})", OVERWRITE)
     return results

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from mlgcn_pyg.cli.inputs import checkpoint_file
 from mlgcn_pyg.cli.options import MODEL, choice, from_dataclass, option
 from mlgcn_pyg.cli.values import parse_image_size
 from mlgcn_pyg.errors import renamed_arguments
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 class ModelOptions:
     """The options that describe a checkpoint and, for a head alone, its backbone."""
 
-    checkpoint: Annotated[Path, option("A network, a head, or a linear export (.safetensors).", MODEL)]
+    checkpoint: Annotated[Path, option("A network, a head, a linear export, or the folder of a run.", MODEL)]
     backbone: Annotated[
         str | None, option("For a head: the backbone of its features.", MODEL, show_default="from the checkpoint")
     ] = None
@@ -39,9 +40,8 @@ class ModelOptions:
         size = None if self.image_size is None else parse_image_size(self.image_size)
         # torch reports downloads on standard output, which is reserved for predictions
         with redirect_stdout(sys.stderr), renamed_arguments(path="checkpoint"):
-            return open_model(
-                self.checkpoint, backbone=self.backbone, weights=self.weights, pool=self.pool, image_size=size
-            )
+            path = checkpoint_file(self.checkpoint)
+            return open_model(path, backbone=self.backbone, weights=self.weights, pool=self.pool, image_size=size)
 
 
 WHOLE_MODEL = from_dataclass(ModelOptions)

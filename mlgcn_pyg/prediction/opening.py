@@ -1,8 +1,9 @@
 """Loads models for prediction: whole models, and heads with the backbone that computed their features."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -62,9 +63,9 @@ def _on_backbone(
     recorded = head.provenance
     name = backbone or recorded.get("backbone")
     if name is None:
-        raise _missing("backbone", path)
+        raise _missing("backbone", path, recorded)
     if weights is None:
-        raise _missing("weights", path)
+        raise _missing("weights", path, recorded)
     with renamed_arguments(name="backbone"):
         network = Backbone(name, weights, pool or recorded.get("pool") or "max")
     model = head.with_backbone(network, image_size)
@@ -74,9 +75,13 @@ def _on_backbone(
     return replace(model, image_size=size)
 
 
-def _missing(argument: str, path: str | Path) -> InputError:
+def _missing(argument: str, path: str | Path, recorded: Mapping[str, Any]) -> InputError:
     fix: Fix = ["pass the ", Argument("backbone"), " and ", Argument("weights"), " that computed them"]
-    return InputError(argument, f"the {argument} that computed the features of the head", f"none in {path}", fix)
+    known = [f"by {recorded['backbone']}"] if recorded.get("backbone") else []
+    if digest := recorded.get("weights_sha256"):
+        known.append(f"with weights of SHA-256 {digest[:12]}…")
+    found = f"none in {path}" + (f", whose features were computed {' '.join(known)}" if known else "")
+    return InputError(argument, f"the {argument} that computed the features of the head", found, fix)
 
 
 def _check_transform(recorded: str | None, image_size: tuple[int, int]) -> None:

@@ -208,7 +208,7 @@ def test_refusals_are_one_line_each(made, tmp_path):
         (("graph", *voc, "--split", "train", "--out", tmp_path / "g.pt", "--embeddings", tmp_path / "no"), "no file"),
         (("graph", *voc, "--split", "train", "--out", tmp_path), "a file name, found the folder"),
         (("graph", "--dataset", "table", "--root", made, "--out", tmp_path / "g.pt"), "give --labels photos.csv"),
-        ((*extract, "--backbone", "resnet"), "one of alexnet"),
+        ((*extract, "--backbone", "resnet7"), "found 'resnet7'; for example resnet"),
         ((*extract, "--weights", "w.pth"), "a file that exists"),
         ((*extract, *SMALL, "--device", "tpu"), "--device: expected"),
         (("evaluate", "--checkpoint", tmp_path / "other.pt", "--cache", made / "test.h5"), "checkpoint written by"),

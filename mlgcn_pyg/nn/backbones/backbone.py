@@ -1,5 +1,6 @@
 """Backbones: image classification models up to their last feature map, followed by global pooling."""
 
+from difflib import get_close_matches
 from pathlib import Path
 
 import torch
@@ -157,6 +158,9 @@ def _torchvision_map(name: str, weights: str | Path | None) -> torch.nn.Module:
     """Returns the feature map of a torchvision model with its weights."""
     if name in UNSUPPORTED:
         raise InputError("name", "a model for images of any size", f"{name}: {UNSUPPORTED[name]}")
+    if name not in backbone_names() and (near := get_close_matches(name, backbone_names(), 5)):
+        fix = f"for example {', '.join(near)}"
+        raise InputError("name", f"a torchvision classification model, or {PREFIX}NAME", repr(name), fix)
     check_choice("name", name, backbone_names())
     if weights is None:
         return feature_map(_untrained(name))

@@ -1,6 +1,7 @@
 """Feature maps of timm models, whose last features have various layouts. Requires the optional extra ``timm``."""
 
 import math
+from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -79,7 +80,7 @@ def timm_map(name: str, weights: str | Path | None) -> tuple[TimmMap, tuple[int,
     timm = _import_timm()
     short = name.removeprefix(PREFIX)
     if not timm.is_model(short):
-        similar = timm.list_models(f"*{short.split('.')[0][:6]}*")[:5] if short else []
+        similar = get_close_matches(short, timm.list_models(), 5)
         fix = f"for example {', '.join(PREFIX + s for s in similar)}" if similar else "timm.list_models() lists them"
         raise InputError("name", "the name of a timm model", repr(name), fix)
     path = weights if weights is not None and Path(weights).exists() else None

@@ -120,7 +120,7 @@ def test_a_file_whose_keys_are_no_names(tmp_path):
 
 
 def test_invalid_arguments():
-    with pytest.raises(InputError, match="name: expected one of alexnet, .*resnet101.*found 'resnet'"):
+    with pytest.raises(InputError, match="name: expected a torchvision .*found 'resnet'; for example resnet"):
         Backbone("resnet")
     with pytest.raises(InputError, match="pool: expected one of max, avg"):
         Backbone("resnet18", pool="median")
