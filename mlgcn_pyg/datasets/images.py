@@ -17,7 +17,6 @@ from mlgcn_pyg.regular_files import open_file
 PROGRAMS = ("EPS", "IPTC")
 # brands of HEIF files, which are HEIC or AVIF
 HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis")
-LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 class ImageError(InputError):
@@ -45,7 +44,7 @@ def read_image(image: str | Path | Image.Image) -> Image.Image:
         file = open_file("image", image)
     except InputError as error:
         found = error.found if Path(image).exists() else f"{image} (missing file)"
-        raise ImageError("image", "an image that can be decoded", found) from error
+        raise ImageError("image", "an image that can be decoded", found, error.fix) from error
     with file:
         return _checked(image, file)
 
@@ -104,9 +103,7 @@ def register_heif() -> bool:
 
 def _remedy(file: BinaryIO) -> str:
     file.seek(0)
-    start = file.read(len(LFS_POINTER))
-    if start == LFS_POINTER:
-        return "it is a pointer of Git LFS: run git lfs pull"
+    start = file.read(12)
     is_heif = start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS
     return 'pip install "mlgcn_pyg[heif]"' if is_heif and not register_heif() else ""
 
