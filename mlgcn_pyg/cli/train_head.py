@@ -151,5 +151,5 @@ def _earlier_results(path: Path, setup: dict[str, Any], own: dict[str, dict[str,
         raise InputError("out", "a folder written by train-head", f"a different file {path}", OVERWRITE[:2]) from error
     if difference := next(filter(None, differences), ""):
         expected = "a new folder, or one of the same data, recipe and graph"
-        raise InputError("out", expected, f"{difference} ({path})", OVERWRITE)
+        raise InputError("out", expected, f"results of a different setup in {path}: {difference}", OVERWRITE)
     return results
