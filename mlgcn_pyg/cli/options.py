@@ -43,7 +43,7 @@ def choice(help: str, panel: str, choices: Sequence[str], *names: str, **attribu
 def choices_of(annotation: Any) -> Sequence[str]:
     """Returns the values that an annotated parameter may have; none if it is not a :func:`choice`."""
     declared = (getattr(extra, "autocompletion", None) for extra in getattr(annotation, "__metadata__", ()))
-    return next((complete.choices for complete in declared if hasattr(complete, "choices")), ())
+    return next(filter(None, (getattr(complete, "choices", ()) for complete in declared)), ())
 
 
 Json = Annotated[bool, option("Print JSON to standard output, for scripts.", OUTPUT, "--json")]
