@@ -59,6 +59,8 @@ class Plan:
         """
         check_file_name("path", self.path)
         check_file_name("path", self.partial)
+        if self.partial.is_symlink():  # it would be written through
+            raise InputError("path", "an unfinished file that is not a link", self.partial, "remove the link")
         with ExitStack() as lock:
             try:
                 self.partial.parent.mkdir(parents=True, exist_ok=True)

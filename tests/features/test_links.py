@@ -71,3 +71,15 @@ def test_what_is_not_a_regular_file_is_not_replaced(tmp_path):
         with pytest.raises(InputError, match="which is not a regular file"):
             extract_features(SmallBackbone(), small_scenes(tmp_path / "scenes", 2), path)
         assert path.is_fifo()
+
+
+def test_an_unfinished_file_is_not_written_through_a_link(tmp_path):
+    """Its name is known beforehand, so that others could place a link there."""
+    scenes, backbone = small_scenes(tmp_path / "scenes", 4), SmallBackbone()
+    precious = tmp_path / "precious.h5"
+    extract_features(backbone, scenes, precious)
+    before = precious.read_bytes()
+    (tmp_path / "s.h5.partial").symlink_to(precious)
+    with pytest.raises(InputError, match="path: expected an unfinished file that is not a link"):
+        extract_features(backbone, scenes, tmp_path / "s.h5", overwrite=True)
+    assert precious.read_bytes() == before and not (tmp_path / "s.h5").exists()
