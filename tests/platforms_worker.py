@@ -19,7 +19,7 @@ from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features import FeatureCache, extract_features
 from mlgcn_pyg.features.reading import read_contents
 from mlgcn_pyg.features.verification import repair, verify
-from mlgcn_pyg.locks import locked, locked_folder
+from mlgcn_pyg.files.locks import locked, locked_folder
 from mlgcn_pyg.nn import Backbone
 from mlgcn_pyg.training import HeadConfig, fit_head
 from tests.features.small import SmallBackbone, drawn_scenes

@@ -9,7 +9,7 @@ import torch
 
 from mlgcn_pyg.features import FeatureCache, extract_features
 from mlgcn_pyg.features.verification import verify
-from mlgcn_pyg.locks import locked
+from mlgcn_pyg.files.locks import locked
 from tests.features.small import SmallBackbone, small_scenes
 
 WORKER = Path(__file__).with_name("ranks_worker.py")

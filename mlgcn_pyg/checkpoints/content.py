@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from mlgcn_pyg.errors import InputError, first_line
-from mlgcn_pyg.files import tensor_digest
+from mlgcn_pyg.files.atomic import tensor_digest
 
 Content = dict[str, Any]  # of tensors, numbers, strings and containers of them
 

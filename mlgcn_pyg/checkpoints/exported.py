@@ -14,7 +14,7 @@ from torch import Tensor
 from mlgcn_pyg._version import __version__
 from mlgcn_pyg.checkpoints.checkpoint import Checkpoint
 from mlgcn_pyg.errors import InputError, first_line, renamed_arguments
-from mlgcn_pyg.files import atomic_path
+from mlgcn_pyg.files.atomic import atomic_path
 from mlgcn_pyg.nn.mlgcn import MLGCN
 
 TOLERANCE = 1e-4  # of exported logits; relative to the largest logit if it is above 1

@@ -12,10 +12,10 @@ from mlgcn_pyg.checkpoints.linear_file import read_linear
 from mlgcn_pyg.checkpoints.networks import MODEL_FORMAT, build_backbone, model_content
 from mlgcn_pyg.checks import check_image_size
 from mlgcn_pyg.errors import InputError, renamed_arguments
+from mlgcn_pyg.files.plain import load_plain, save_plain
 from mlgcn_pyg.nn.linear_head import LinearHead
 from mlgcn_pyg.nn.mlgcn import MLGCN
 from mlgcn_pyg.nn.mlgcn_head import MLGCNHead
-from mlgcn_pyg.plain_files import load_plain, save_plain
 
 
 def save_head(

@@ -28,9 +28,9 @@ from mlgcn_pyg.checkpoints.checkpoint import Checkpoint, check_thresholds
 from mlgcn_pyg.checkpoints.content import Content, complete
 from mlgcn_pyg.checks import check_finite, check_image_size
 from mlgcn_pyg.errors import InputError, first_line
-from mlgcn_pyg.files import atomic_path, tensor_digest
+from mlgcn_pyg.files.atomic import atomic_path, tensor_digest
+from mlgcn_pyg.files.regular import existing_file
 from mlgcn_pyg.nn.linear_head import LinearHead
-from mlgcn_pyg.regular_files import existing_file
 from mlgcn_pyg.typing import Head
 
 LINEAR_FORMAT = "mlgcn_pyg.linear"

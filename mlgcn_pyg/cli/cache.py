@@ -80,7 +80,7 @@ def _failure(file: Path | str, error: InputError | OSError, options: CommandOpti
 def repair(path: File, json: options.Json = False) -> None:
     """Mark damaged batches as missing. The same extract command then computes only those batches."""
     from mlgcn_pyg.features.verification import repair
-    from mlgcn_pyg.files import behind_links, partial_path
+    from mlgcn_pyg.files.atomic import behind_links, partial_path
 
     path = behind_links(path)
     report = _with_bar(repair, path)

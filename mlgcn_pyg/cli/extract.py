@@ -14,7 +14,7 @@ from mlgcn_pyg.cli.options import COMPUTATION, DATA, MODEL, OUTPUT, choice, opti
 from mlgcn_pyg.cli.streams import exit_code
 from mlgcn_pyg.cli.values import parse_image_size, parse_weights, pick_device
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.files import partial_path
+from mlgcn_pyg.files.atomic import partial_path
 
 if TYPE_CHECKING:  # these load torch
     from mlgcn_pyg.features import FeatureCache

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlgcn_pyg.cli import console
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.files import tensor_digest, write_text
+from mlgcn_pyg.files.atomic import tensor_digest, write_text
 from mlgcn_pyg.training.config import HeadConfig
 
 if TYPE_CHECKING:  # these load torch

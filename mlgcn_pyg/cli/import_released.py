@@ -8,7 +8,7 @@ from mlgcn_pyg.cli.label_names import read_label_names
 from mlgcn_pyg.cli.options import DATA, MODEL, OUTPUT, option
 from mlgcn_pyg.cli.outputs import make_folder
 from mlgcn_pyg.errors import renamed_arguments
-from mlgcn_pyg.plain_files import save_plain
+from mlgcn_pyg.files.plain import save_plain
 
 
 def import_released(

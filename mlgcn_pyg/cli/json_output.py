@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from mlgcn_pyg.files import write_text
+from mlgcn_pyg.files.atomic import write_text
 
 
 def to_json(content: object, indent: int | None = None) -> str:

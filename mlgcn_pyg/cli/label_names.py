@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from mlgcn_pyg.errors import InputError, first_line
+from mlgcn_pyg.files.regular import existing_file
 from mlgcn_pyg.labels import normal_label_names
-from mlgcn_pyg.regular_files import existing_file
 from mlgcn_pyg.text import normal_form
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlgcn_pyg.errors import Argument, Fix, InputError
-from mlgcn_pyg.files import check_file_name
+from mlgcn_pyg.files.atomic import check_file_name
 
 PLOTS = (".png", ".svg", ".pdf")
 # the format of a file by its ending

@@ -8,7 +8,7 @@ from typing import Any, get_args, get_type_hints
 
 from mlgcn_pyg.cli.outputs import OUTPUTS, check_inputs, check_outputs
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.regular_files import existing_file
+from mlgcn_pyg.files.regular import existing_file
 
 # parameters that are text, since they may be a path or something else: a name of weights, a pattern of several files
 MAYBE_PATHS = {"weights", "path"}

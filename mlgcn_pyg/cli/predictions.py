@@ -12,7 +12,7 @@ from rich.cells import cell_len
 
 from mlgcn_pyg.cli.json_output import to_json
 from mlgcn_pyg.cli.outputs import make_folder
-from mlgcn_pyg.files import atomic_path, behind_links
+from mlgcn_pyg.files.atomic import atomic_path, behind_links
 
 if TYPE_CHECKING:  # this loads torch
     from mlgcn_pyg.prediction import Prediction

@@ -13,7 +13,7 @@ from mlgcn_pyg.cli.options import COMPUTATION, DATA, MODEL, OUTPUT, TRAINING, ch
 from mlgcn_pyg.cli.outputs import make_folder
 from mlgcn_pyg.cli.values import parse_widths, pick_device
 from mlgcn_pyg.errors import Argument, InputError
-from mlgcn_pyg.locks import locked_folder
+from mlgcn_pyg.files.locks import locked_folder
 from mlgcn_pyg.training.config import HeadConfig, current_names
 
 if TYPE_CHECKING:  # these load torch

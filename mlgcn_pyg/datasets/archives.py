@@ -15,8 +15,8 @@ from typing import IO, NamedTuple, Self
 
 from mlgcn_pyg.datasets.names import path_below
 from mlgcn_pyg.errors import InputError, first_line
-from mlgcn_pyg.files import SHORTENED, remove_leftovers
-from mlgcn_pyg.regular_files import existing_file
+from mlgcn_pyg.files.atomic import SHORTENED, remove_leftovers
+from mlgcn_pyg.files.regular import existing_file
 from mlgcn_pyg.system import try_lock
 
 LONGEST_HEADER = 1 << 20  # bytes; a compressed header of a tar could expand to any size

@@ -16,7 +16,7 @@ from mlgcn_pyg.datasets.names import path_below
 from mlgcn_pyg.datasets.published import Counts
 from mlgcn_pyg.datasets.sizes import MAX_BYTES, Targets, zero_targets
 from mlgcn_pyg.errors import InputError, first_line, renamed_arguments
-from mlgcn_pyg.regular_files import existing_file
+from mlgcn_pyg.files.regular import existing_file
 from mlgcn_pyg.text import normal_form
 
 # Counts of the official files. 702 train images and 367 val images have no object.

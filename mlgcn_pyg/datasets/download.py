@@ -14,7 +14,7 @@ from torchvision.datasets.utils import check_md5
 
 from mlgcn_pyg.datasets.archives import Progress, check_room, extract
 from mlgcn_pyg.errors import InputError, first_line
-from mlgcn_pyg.locks import locked_folder
+from mlgcn_pyg.files.locks import locked_folder
 
 CHUNK = 1 << 20
 TIMEOUT = 60  # seconds without received data

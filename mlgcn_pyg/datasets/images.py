@@ -11,7 +11,7 @@ from mlgcn_pyg.datasets.grey_levels import is_deep, to_eight_bits
 from mlgcn_pyg.datasets.image_warnings import named_warnings
 from mlgcn_pyg.datasets.png_text import SIGNATURE, without_texts
 from mlgcn_pyg.errors import InputError, first_line
-from mlgcn_pyg.regular_files import open_file
+from mlgcn_pyg.files.regular import open_file
 
 # EPS files are PostScript programs, which Pillow runs with Ghostscript. IPTC files may contain EPS files.
 PROGRAMS = ("EPS", "IPTC")

@@ -11,7 +11,7 @@ from mlgcn_pyg.datasets.scene_drawing import draw_scene
 from mlgcn_pyg.datasets.scene_model import SCENE_LABELS, sample_labels
 from mlgcn_pyg.datasets.voc import VOC2007
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.files import write_text
+from mlgcn_pyg.files.atomic import write_text
 
 
 class Scenes(VOC2007):

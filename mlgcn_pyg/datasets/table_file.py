@@ -12,7 +12,7 @@ import pandas as pd
 from mlgcn_pyg.datasets.parquet_file import read_parquet
 from mlgcn_pyg.datasets.sizes import MAX_BYTES, check_bytes
 from mlgcn_pyg.errors import InputError, first_line
-from mlgcn_pyg.regular_files import existing_file
+from mlgcn_pyg.files.regular import existing_file
 from mlgcn_pyg.text import described_forms, merged_forms, normal_form
 
 MULTIPLE = (list, tuple, np.ndarray)  # types of list cells in Parquet

@@ -15,7 +15,7 @@ from mlgcn_pyg.datasets.published import Counts
 from mlgcn_pyg.datasets.sizes import MAX_BYTES
 from mlgcn_pyg.datasets.voc_xml import read_annotations
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.regular_files import existing_file
+from mlgcn_pyg.files.regular import existing_file
 from mlgcn_pyg.text import normal_form
 
 VOC_LABELS = (

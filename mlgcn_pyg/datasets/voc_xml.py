@@ -11,7 +11,7 @@ from torch import Tensor
 from mlgcn_pyg.datasets.disk_names import DiskNames
 from mlgcn_pyg.datasets.sizes import MAX_BYTES, zero_targets
 from mlgcn_pyg.errors import InputError, first_line
-from mlgcn_pyg.regular_files import existing_file
+from mlgcn_pyg.files.regular import existing_file
 from mlgcn_pyg.text import normal_form
 
 

@@ -17,7 +17,7 @@ from mlgcn_pyg.features.header import checked_header
 from mlgcn_pyg.features.parts import JoinedRows, open_parts
 from mlgcn_pyg.features.rows import Rows
 from mlgcn_pyg.features.writer import FeatureWriter, storable
-from mlgcn_pyg.files import atomic_path
+from mlgcn_pyg.files.atomic import atomic_path
 
 
 class FeatureCache:

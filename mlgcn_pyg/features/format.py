@@ -57,7 +57,7 @@ import numpy as np
 
 from mlgcn_pyg.errors import InputError, first_line
 from mlgcn_pyg.features.header import Header, header_digest
-from mlgcn_pyg.files import enough_disk
+from mlgcn_pyg.files.atomic import enough_disk
 from mlgcn_pyg.system import preallocate, sync
 
 FORMAT, VERSION = "mlgcn_pyg.features", 2

@@ -15,7 +15,7 @@ import h5py
 
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features.layout import has_part
-from mlgcn_pyg.regular_files import open_file
+from mlgcn_pyg.files.regular import open_file
 
 SIGNATURE = b"GCOL\x01\0\0\0"
 ATTRIBUTE_HEADER = struct.Struct("<BxHHH")  # version, sizes of the name, the type and the shape

@@ -12,7 +12,7 @@ import numpy as np
 
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features.header import num_batches
-from mlgcn_pyg.regular_files import open_file
+from mlgcn_pyg.files.regular import open_file
 
 _FIRST_PARTS = ("features", "targets", "label_names", "ids")
 PARTS = {1: _FIRST_PARTS, 2: (*_FIRST_PARTS, "done", "checksums")}

@@ -12,8 +12,8 @@ from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features.header import Contents
 from mlgcn_pyg.features.provenance import KEY, differences, is_extracted
 from mlgcn_pyg.features.reading import read_contents
+from mlgcn_pyg.files.regular import existing_file
 from mlgcn_pyg.labels import check_same_labels
-from mlgcn_pyg.regular_files import existing_file
 
 # fields in which the files of a cache must agree: the files may have different data, computed in the same way
 SHARED = tuple(name for name in KEY if name not in ("dataset_sha256", "shard", "batch_size", "seed"))

@@ -16,9 +16,9 @@ from mlgcn_pyg.features.provenance import ENVIRONMENT, KEY, Difference, differen
 from mlgcn_pyg.features.reading import NewerFormat, read_contents
 from mlgcn_pyg.features.shards import shard_rows
 from mlgcn_pyg.features.writer import FeatureWriter, merge
-from mlgcn_pyg.files import check_file_name, partial_path
-from mlgcn_pyg.locks import locked
-from mlgcn_pyg.regular_files import open_file
+from mlgcn_pyg.files.atomic import check_file_name, partial_path
+from mlgcn_pyg.files.locks import locked
+from mlgcn_pyg.files.regular import open_file
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from mlgcn_pyg._version import __version__
 from mlgcn_pyg.errors import printable_line
-from mlgcn_pyg.files import tensor_digest
+from mlgcn_pyg.files.atomic import tensor_digest
 from mlgcn_pyg.seeding import seeded
 from mlgcn_pyg.typing import FeatureExtractor, LabeledDataset
 

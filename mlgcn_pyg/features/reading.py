@@ -14,8 +14,8 @@ from mlgcn_pyg.features.format import FORMAT, VERSION
 from mlgcn_pyg.features.header import Contents, header_digest
 from mlgcn_pyg.features.heaps import check_heaps
 from mlgcn_pyg.features.layout import PARTS, check_sizes, check_storage, has_part, read_texts
+from mlgcn_pyg.files.regular import open_file
 from mlgcn_pyg.labels import check_label_names
-from mlgcn_pyg.regular_files import open_file
 
 ATTRIBUTES: dict[int, tuple[str, ...]] = {1: ("meta",), 2: ("meta", "batch_size", "header")}
 

@@ -16,9 +16,9 @@ from mlgcn_pyg.features.provenance import is_extracted
 from mlgcn_pyg.features.reading import read_contents
 from mlgcn_pyg.features.rows import Rows
 from mlgcn_pyg.features.writer import FeatureWriter
-from mlgcn_pyg.files import behind_links, partial_path
-from mlgcn_pyg.locks import locked
-from mlgcn_pyg.regular_files import existing_file
+from mlgcn_pyg.files.atomic import behind_links, partial_path
+from mlgcn_pyg.files.locks import locked
+from mlgcn_pyg.files.regular import existing_file
 from mlgcn_pyg.system import sync_folder
 
 

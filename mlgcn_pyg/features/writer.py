@@ -20,7 +20,7 @@ from torch import Tensor
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features.header import checksum
 from mlgcn_pyg.features.reading import read_contents
-from mlgcn_pyg.files import enough_disk, publish
+from mlgcn_pyg.files.atomic import enough_disk, publish
 from mlgcn_pyg.system import BINARY, preallocate, read_at, sync_data, write_at
 
 SYNC_SECONDS = 10.0  # at most this many seconds of work are lost in a power failure

@@ -11,7 +11,8 @@ from torch_geometric.data import Data
 
 from mlgcn_pyg.checks import check_number, check_tensor
 from mlgcn_pyg.errors import InputError, first_line, renamed_arguments
-from mlgcn_pyg.files import tensor_digest
+from mlgcn_pyg.files.atomic import tensor_digest
+from mlgcn_pyg.files.plain import load_plain, save_plain
 from mlgcn_pyg.graph.edges import EdgeRule
 from mlgcn_pyg.graph.embeddings import LabelEmbeddings
 from mlgcn_pyg.graph.fields import Array
@@ -20,7 +21,6 @@ from mlgcn_pyg.graph.summary import GraphSummary, summarize
 from mlgcn_pyg.graph.validation import check_embedded, check_fields, check_graph
 from mlgcn_pyg.graph.weighting import defined_weights, released_weights, reweight
 from mlgcn_pyg.labels import check_same_labels, normal_label_names
-from mlgcn_pyg.plain_files import load_plain, save_plain
 
 MAX_DENSE = 16_384  # the largest number of labels for a dense Â, which takes 1 GiB
 

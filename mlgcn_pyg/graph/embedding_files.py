@@ -11,12 +11,12 @@ from torch import Tensor
 
 from mlgcn_pyg.checks import check_choice, check_count, check_positive
 from mlgcn_pyg.errors import Argument, InputError, first_line, renamed_arguments
+from mlgcn_pyg.files.regular import existing_file
 from mlgcn_pyg.graph.embeddings import LabelEmbeddings
 from mlgcn_pyg.graph.spelling import nearest_spellings
 from mlgcn_pyg.graph.vectors import MAX_BYTES, embeddings_format, read_vectors, read_words
 from mlgcn_pyg.graph.words import ALIASES, label_words, normal_aliases
 from mlgcn_pyg.labels import normal_label_names
-from mlgcn_pyg.regular_files import existing_file
 from mlgcn_pyg.released.pickles import as_array, read_array_pickle
 
 FORMATS = ("auto", "text", "binary", "npy", "pickle", "mlgcn")

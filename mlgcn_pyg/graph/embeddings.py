@@ -10,8 +10,8 @@ from torch import Tensor
 
 from mlgcn_pyg.checks import check_finite
 from mlgcn_pyg.errors import InputError, renamed_arguments
+from mlgcn_pyg.files.plain import load_plain, save_plain
 from mlgcn_pyg.labels import check_label_names
-from mlgcn_pyg.plain_files import load_plain, save_plain
 from mlgcn_pyg.text import normal_form
 
 FORMAT = "mlgcn_pyg.label_embeddings"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mlgcn_pyg.checks import check_text
 from mlgcn_pyg.errors import InputError, first_line
-from mlgcn_pyg.regular_files import existing_file
+from mlgcn_pyg.files.regular import existing_file
 from mlgcn_pyg.text import normal_form
 
 # label names of VOC that word-vector files do not contain, and the words to look up instead

@@ -16,8 +16,8 @@ from mlgcn_pyg.checks import check_path
 from mlgcn_pyg.datasets import ImageError, eval_transform, read_image
 from mlgcn_pyg.datasets.images import register_heif
 from mlgcn_pyg.errors import InputError, InputWarning
+from mlgcn_pyg.files.regular import existing_file
 from mlgcn_pyg.loading import load_batches
-from mlgcn_pyg.regular_files import existing_file
 from mlgcn_pyg.values import shown
 
 # extensions of images in folders; a file that is passed by name may have any extension

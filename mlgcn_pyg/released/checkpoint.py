@@ -9,8 +9,8 @@ from torch import Tensor
 
 from mlgcn_pyg.checks import all_finite
 from mlgcn_pyg.errors import InputError, first_line
+from mlgcn_pyg.files.torch_files import read_torch_file
 from mlgcn_pyg.released.pickles import PlainDtype, plain_scalar
-from mlgcn_pyg.torch_files import read_torch_file
 
 HEAD_KEYS = ("A", "gc1.weight", "gc2.weight")
 

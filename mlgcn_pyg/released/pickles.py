@@ -8,9 +8,9 @@ from typing import Any, Literal, NamedTuple, cast
 import numpy as np
 
 from mlgcn_pyg.errors import InputError, first_line
-from mlgcn_pyg.pickle_machine import latin1
-from mlgcn_pyg.regular_files import open_file
-from mlgcn_pyg.unpickling import PlainUnpickler
+from mlgcn_pyg.files.pickle_machine import latin1
+from mlgcn_pyg.files.regular import open_file
+from mlgcn_pyg.files.unpickling import PlainUnpickler
 
 
 class ReleasedCounts(NamedTuple):

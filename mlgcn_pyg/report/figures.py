@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.files import atomic_path
+from mlgcn_pyg.files.atomic import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

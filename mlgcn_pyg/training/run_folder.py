@@ -11,9 +11,9 @@ from torch import Tensor
 from mlgcn_pyg.checks import check_number, check_path
 from mlgcn_pyg.distributed import Ranks
 from mlgcn_pyg.errors import InputError, first_line
-from mlgcn_pyg.files import remove_leftovers, write_text
-from mlgcn_pyg.locks import locked_folder
-from mlgcn_pyg.plain_files import load_plain, save_plain
+from mlgcn_pyg.files.atomic import remove_leftovers, write_text
+from mlgcn_pyg.files.locks import locked_folder
+from mlgcn_pyg.files.plain import load_plain, save_plain
 from mlgcn_pyg.training.config import current_names
 from mlgcn_pyg.training.history import Record, history_line
 from mlgcn_pyg.training.interruption import Interruption

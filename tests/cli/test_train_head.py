@@ -11,7 +11,7 @@ from mlgcn_pyg.checkpoints import load_checkpoint, store_thresholds
 from mlgcn_pyg.cli.main import app
 from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.features.batches import ResidentRows
-from mlgcn_pyg.locks import locked_folder
+from mlgcn_pyg.files.locks import locked_folder
 from tests.training.heads.problems import graph, problem
 
 

@@ -3,7 +3,7 @@
 import torch
 
 from mlgcn_pyg.datasets import VOC2007, Scenes, eval_transform
-from mlgcn_pyg.files import tensor_digest
+from mlgcn_pyg.files.atomic import tensor_digest
 
 
 class SmallBackbone(torch.nn.Module):

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from mlgcn_pyg import files
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features import FeatureCache, extract_features
 from mlgcn_pyg.features import writer as writer_module
 from mlgcn_pyg.features.verification import verify
+from mlgcn_pyg.files.locks import locked
 from tests.features.small import SmallBackbone, small_scenes
 
 
@@ -230,7 +230,7 @@ def test_a_different_file_with_the_unfinished_name_is_kept(tmp_path, scenes):
 
 def test_two_writers_at_once(tmp_path, scenes, whole):
     refused = pytest.raises(InputError, match="a file that no other process is writing")
-    with files.locked(tmp_path / "s.h5.partial"), refused:
+    with locked(tmp_path / "s.h5.partial"), refused:
         extract(scenes, tmp_path / "s.h5")
     assert list(tmp_path.iterdir()) == []  # the lock leaves no empty file
     assert same(extract(scenes, tmp_path / "s.h5"), whole)
@@ -272,8 +272,8 @@ def test_killed_fifty_times_at_random_moments(tmp_path, scenes, whole):
 def test_sigkill_releases_the_lock(tmp_path):
     child = os.fork()
     if child == 0:
-        with files.locked(tmp_path / "x"):
+        with locked(tmp_path / "x"):
             os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(child, 0)
-    with files.locked(tmp_path / "x"):
+    with locked(tmp_path / "x"):
         pass

@@ -11,14 +11,14 @@ from torchvision.models import get_model
 from mlgcn_pyg import LabelGraph
 from mlgcn_pyg.checkpoints import load_head, save_head
 from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.files.pickle_machine import latin1
+from mlgcn_pyg.files.unpickling import PlainUnpickler
 from mlgcn_pyg.graph import LabelEmbeddings
 from mlgcn_pyg.nn import Backbone
-from mlgcn_pyg.pickle_machine import latin1
 from mlgcn_pyg.released import load_released
 from mlgcn_pyg.released.checkpoint import NUMBERS, read_released_state
 from mlgcn_pyg.released.matrix import graph_of_matrix
 from mlgcn_pyg.released.network import torchvision_state
-from mlgcn_pyg.unpickling import PlainUnpickler
 from tests.graph.oracle import adjacency
 
 CHILDREN = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")

@@ -10,7 +10,7 @@ from torchvision.models import get_model, list_models
 
 from mlgcn_pyg.checks import check_choice, check_path, check_text
 from mlgcn_pyg.errors import Argument, InputError, first_line, renamed_arguments
-from mlgcn_pyg.files import tensor_digest
+from mlgcn_pyg.files.atomic import tensor_digest
 from mlgcn_pyg.nn.backbones.feature_maps import feature_map
 from mlgcn_pyg.nn.backbones.timm_maps import PREFIX, timm_map
 from mlgcn_pyg.nn.backbones.weights import put_weights, read_state

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from mlgcn_pyg.errors import InputError, first_line
-from mlgcn_pyg.pickle_machine import Unknown
-from mlgcn_pyg.plain_files import load_plain
-from mlgcn_pyg.regular_files import existing_file
+from mlgcn_pyg.files.pickle_machine import Unknown
+from mlgcn_pyg.files.plain import load_plain
+from mlgcn_pyg.files.regular import existing_file
 from mlgcn_pyg.values import shown
 
 # torchvision's DenseNet files predate the rule against dots in module names: denselayer1.norm.1 is now norm1

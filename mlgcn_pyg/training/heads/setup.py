@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from mlgcn_pyg.files import tensor_digest
+from mlgcn_pyg.files.atomic import tensor_digest
 from mlgcn_pyg.training.config import HeadConfig
 from mlgcn_pyg.training.heads.stacked import head_shape
 from mlgcn_pyg.typing import Head, RowSource

@@ -14,7 +14,7 @@ from mlgcn_pyg.distributed import Ranks
 from mlgcn_pyg.errors import InputError, renamed_arguments
 from mlgcn_pyg.features import broken_images
 from mlgcn_pyg.features.loading import broken_error
-from mlgcn_pyg.files import write_text
+from mlgcn_pyg.files.atomic import write_text
 from mlgcn_pyg.typing import LabeledDataset
 
 Skipped = dict[str, dict[str, str]]  # for "train" and "val": the reason by the id of the image

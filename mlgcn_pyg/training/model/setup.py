@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 from mlgcn_pyg.features.provenance import manifest_digest
-from mlgcn_pyg.files import tensor_digest
+from mlgcn_pyg.files.atomic import tensor_digest
 from mlgcn_pyg.nn import MLGCN
 from mlgcn_pyg.training.config import ModelConfig
 from mlgcn_pyg.typing import LabeledDataset

@@ -16,7 +16,7 @@ from mlgcn_pyg.checkpoints import load_head
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.features.batches import ResidentRows
-from mlgcn_pyg.locks import locked_folder
+from mlgcn_pyg.files.locks import locked_folder
 from mlgcn_pyg.training import HeadConfig, fit_head, fit_heads
 from mlgcn_pyg.training.heads import engines as engine
 from mlgcn_pyg.training.interruption import ECHO, Interruption

@@ -21,8 +21,8 @@ from mlgcn_pyg import MLGCN, LabelGraph, MLGCNHead
 from mlgcn_pyg.checkpoints import load_checkpoint, store_thresholds
 from mlgcn_pyg.datasets import VOC2007, Scenes, eval_transform, train_transform
 from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.files.locks import locked_folder
 from mlgcn_pyg.loading import load_batches
-from mlgcn_pyg.locks import locked_folder
 from mlgcn_pyg.nn import Backbone
 from mlgcn_pyg.training import ModelConfig, fit_model
 from mlgcn_pyg.training.model.scoring import model_logits
@@ -156,7 +156,7 @@ def test_a_signal_during_validation_ends_the_run_before_the_next_batch(root, tmp
 
 @pytest.mark.parametrize("writes", range(1, 5))  # state, history, last.pt, best.pt
 def test_killed_at_the_end_of_an_epoch_no_file_is_ahead_of_the_state(root, tmp_path, monkeypatch, writes):
-    from mlgcn_pyg import files
+    from mlgcn_pyg.files import atomic as files
 
     whole, _ = trained(root, tmp_path / "whole", epochs=1)
     publish, made = files.publish, []

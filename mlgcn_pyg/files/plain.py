@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mlgcn_pyg.errors import InputError, first_line
-from mlgcn_pyg.files import atomic_path
+from mlgcn_pyg.files.atomic import atomic_path
 
 
 def save_plain(path: str | Path, content: Mapping[str, Any]) -> None:
@@ -16,7 +16,7 @@ def save_plain(path: str | Path, content: Mapping[str, Any]) -> None:
     """
     import torch
 
-    from mlgcn_pyg.torch_archives import add_digest
+    from mlgcn_pyg.files.torch_archives import add_digest
 
     with atomic_path(path) as partial:
         with open(partial, "wb") as file:
@@ -38,13 +38,13 @@ def load_plain(
     Args:
         argument: the argument that errors name.
         path: the file.
-        functions: see :func:`~mlgcn_pyg.torch_files.read_torch_file`.
-        skip_unknown: whether objects of other classes are read as :class:`~mlgcn_pyg.pickle_machine.Unknown`.
+        functions: see :func:`~mlgcn_pyg.files.torch_files.read_torch_file`.
+        skip_unknown: whether objects of other classes are read as :class:`~mlgcn_pyg.files.pickle_machine.Unknown`.
 
     Raises:
         InputError: if the file is missing, damaged or of a different format, or if its content is not plain.
     """
-    from mlgcn_pyg.torch_files import read_torch_file
+    from mlgcn_pyg.files.torch_files import read_torch_file
 
     try:
         return read_torch_file(argument, path, functions, skip_unknown)

@@ -11,7 +11,7 @@ from pickle import UnpicklingError, decode_long
 from struct import Struct
 from typing import Any
 
-from mlgcn_pyg.pickle_machine import PickleMachine, check_extent
+from mlgcn_pyg.files.pickle_machine import PickleMachine, check_extent
 
 MOST_INSTRUCTIONS = 1 << 24
 

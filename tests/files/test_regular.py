@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.regular_files import existing_file, open_file
+from mlgcn_pyg.files.regular import existing_file, open_file
 
 
 def fifo(folder):
@@ -49,7 +49,7 @@ def test_special_files_are_refused_at_once(make, found, check, tmp_path):
 
 def test_a_file_that_becomes_a_fifo_after_the_check_is_refused(tmp_path, monkeypatch):
     path = fifo(tmp_path)
-    monkeypatch.setattr("mlgcn_pyg.regular_files.existing_file", lambda argument, path: Path(path))
+    monkeypatch.setattr("mlgcn_pyg.files.regular.existing_file", lambda argument, path: Path(path))
     with pytest.raises(InputError, match="pipe"):
         open_file("path", path)
 

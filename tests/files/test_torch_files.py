@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.plain_files import load_plain, save_plain
-from mlgcn_pyg.torch_archives import DIGEST
+from mlgcn_pyg.files.plain import load_plain, save_plain
+from mlgcn_pyg.files.torch_archives import DIGEST
 
 BASE = torch.arange(24.0)
 CONTENT = {

@@ -1,8 +1,8 @@
 """Reads files of ``torch.save`` without running code in them, and without allocating more than the files hold.
 
-The present format is a zip archive (:mod:`mlgcn_pyg.torch_archives`): the member ``data.pkl`` is a pickle, in which
-each tensor refers to a member ``data/KEY``, the bytes of its storage. In the format of PyTorch before 1.6, the storages
-follow the pickle. Sizes are compared with the file before any tensor is created.
+The present format is a zip archive (:mod:`mlgcn_pyg.files.torch_archives`): the member ``data.pkl`` is a pickle, in
+which each tensor refers to a member ``data/KEY``, the bytes of its storage. In the format of PyTorch before 1.6, the
+storages follow the pickle. Sizes are compared with the file before any tensor is created.
 """
 
 import math
@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.pickle_machine import SPARE_BYTES, Unknown, latin1, ordered_dict
-from mlgcn_pyg.regular_files import open_file
-from mlgcn_pyg.torch_archives import read_archive
-from mlgcn_pyg.unpickling import PlainUnpickler
+from mlgcn_pyg.files.pickle_machine import SPARE_BYTES, Unknown, latin1, ordered_dict
+from mlgcn_pyg.files.regular import open_file
+from mlgcn_pyg.files.torch_archives import read_archive
+from mlgcn_pyg.files.unpickling import PlainUnpickler
 
 LEGACY_MAGIC, LEGACY_VERSION = 0x1950A86A20F9469CFC6C, 1001
 TYPES = {

@@ -8,8 +8,8 @@ import numpy as np
 import psutil
 import pytest
 
-from mlgcn_pyg.pickle_machine import latin1, ordered_dict
-from mlgcn_pyg.unpickling import PlainUnpickler
+from mlgcn_pyg.files.pickle_machine import latin1, ordered_dict
+from mlgcn_pyg.files.unpickling import PlainUnpickler
 
 KINDS = (set, frozenset, bytearray, bytes)
 FUNCTIONS = {
