@@ -71,7 +71,8 @@ def show_table(table: Table) -> None:
 def progress_bar(title: str, total: int | None) -> Iterator[Callable[..., None]]:
     """Shows a progress bar on stderr and yields ``update(completed, note="")``.
 
-    On a narrow terminal the bar shrinks, and numbers are not truncated.
+    On a narrow terminal the bar shrinks, and numbers are not truncated. A block that ends without an exception leaves a
+    complete bar, also if items were skipped.
     """
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -87,3 +88,4 @@ def progress_bar(title: str, total: int | None) -> Iterator[Callable[..., None]]
             progress.update(task, completed=completed, note=printable_line(note))
 
         yield update
+        progress.update(task, total=progress.tasks[task].completed or total)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import subprocess
 import sys
 
@@ -84,9 +85,23 @@ def test_the_demo_lists_its_devices(tmp_path):
 def test_a_progress_bar_cuts_no_number(monkeypatch):
     shown = io.StringIO()
     monkeypatch.setattr(console, "err", Console(file=shown, width=80, force_terminal=True))
-    with console.progress_bar("training heads", 120_000) as update:
+    with pytest.raises(KeyboardInterrupt), console.progress_bar("training heads", 120_000) as update:
         update(12_345, "mlgcn seed 2 loss 0.0038 mAP 0.419")
+        raise KeyboardInterrupt
     assert "12345/120000" in shown.getvalue() and "0.419" in shown.getvalue()
+
+
+def test_a_progress_bar_ends_complete_after_skips_and_stays_where_it_was_interrupted(monkeypatch):
+    shown = io.StringIO()
+    monkeypatch.setattr(console, "err", Console(file=shown, width=80))
+    for completed in (7, 0):
+        with console.progress_bar("extracting", 8) as update:
+            update(completed)
+    with pytest.raises(KeyboardInterrupt), console.progress_bar("extracting", 9) as update:
+        update(4)
+        raise KeyboardInterrupt
+    numbers = re.findall(r"\d/\d", shown.getvalue())
+    assert numbers == ["7/7", "0/8", "4/9"]
 
 
 def test_graph_prints_its_summary_and_draws(scenes, tmp_path):
