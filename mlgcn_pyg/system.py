@@ -198,3 +198,12 @@ def _await_end(process: int) -> None:
     while signal.sigwaitinfo({signal.SIGTERM}).si_pid != process:
         pass
     os._exit(0)
+
+
+def send_to_main_thread(number: int) -> None:
+    """Sends a signal to the main thread, from any thread. Where it can, it interrupts a blocking system call."""
+    main = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main is not None:
+        signal.pthread_kill(main, number)
+    else:
+        signal.raise_signal(number)

@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any
 
 from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.system import send_to_main_thread
 
 
 def obey_signals() -> None:
@@ -32,11 +33,18 @@ def _end(number: int, frame: FrameType | None) -> None:
 def _raise_again(unraisable: Any) -> None:
     """Sends a signal again that arrived where Python ignores exceptions, as in parts of an import."""
     if isinstance(unraisable.exc_value, KeyboardInterrupt):
-        signal.raise_signal(signal.SIGINT)
+        _send_soon(signal.SIGINT)
     elif isinstance(unraisable.exc_value, SystemExit):
-        signal.raise_signal(signal.SIGTERM)
+        _send_soon(signal.SIGTERM)
     else:
         sys.__unraisablehook__(unraisable)
+
+
+def _send_soon(number: int) -> None:
+    """Sends a signal from a thread after a moment: within the hook, Python would ignore its exception too."""
+    timer = threading.Timer(0.01, send_to_main_thread, (number,))
+    timer.daemon = True
+    timer.start()
 
 
 def exit_code(stop: BaseException) -> int:

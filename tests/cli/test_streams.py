@@ -87,3 +87,22 @@ app()
     done = subprocess.run([sys.executable, "-c", script, *map(str, words)], capture_output=True, text=True)
     assert done.returncode == 128 + number and "Traceback" not in done.stderr
     assert os.listdir(tmp_path) == ["h.pt"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_where_python_ignores_exceptions_ends_the_program_silently(number):
+    script = f"""
+import signal, time
+from mlgcn_pyg.cli.streams import exit_code, obey_signals
+class Finalized:
+    def __del__(self):
+        signal.raise_signal({int(number)})
+obey_signals()
+try:
+    Finalized()
+    time.sleep(60)
+except (KeyboardInterrupt, SystemExit) as stop:
+    raise SystemExit(exit_code(stop))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=50)
+    assert done.returncode == 128 + number and done.stderr == ""

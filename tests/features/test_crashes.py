@@ -272,8 +272,12 @@ def test_killed_fifty_times_at_random_moments(tmp_path, scenes, whole):
 def test_sigkill_releases_the_lock(tmp_path):
     child = os.fork()
     if child == 0:
-        with locked(tmp_path / "x"):
-            os.kill(os.getpid(), signal.SIGKILL)
-    os.waitpid(child, 0)
+        try:
+            with locked(tmp_path / "x"):
+                os.kill(os.getpid(), signal.SIGKILL)
+        finally:
+            os._exit(1)  # an error must not continue the test run in the child
+    _, status = os.waitpid(child, 0)
+    assert os.WTERMSIG(status) == signal.SIGKILL
     with locked(tmp_path / "x"):
         pass
