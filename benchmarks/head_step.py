@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from propagation import random_edges
 
 from mlgcn_pyg import LabelGraph, MLGCNHead
+from mlgcn_pyg.graph.weighting import reweight
 from mlgcn_pyg.nn import LinearHead, multilabel_soft_margin
 
 EMBEDDING, HIDDEN = 300, 1024
@@ -54,8 +55,11 @@ def make_graph(labels: int) -> LabelGraph:
     edge_index = edge_index[:, (edge_index[0] * labels + edge_index[1]).argsort()]
     graph = LabelGraph.from_targets(torch.zeros(0, labels), x=torch.randn(labels, EMBEDDING))
     graph.edge_index = edge_index
+    edge_weight, self_weight, graph.flow = reweight(edge_index, labels, graph.p, graph.weighting)
+    graph.edge_weight, graph.self_weight = edge_weight.float(), self_weight.float()
     graph.edge_prob = torch.full((edge_index.size(1),), 0.5, dtype=torch.float64)
-    return graph.reweighted(tau=0.4)
+    graph.validate()
+    return graph
 
 
 def make_step(name: str, labels: int, batch: int, features: int, device: str) -> tuple[torch.nn.Module, Callable]:

@@ -32,7 +32,7 @@ def errors(said):
 
 def test_one_of_several_failing_processes_prints_the_error(tmp_path):
     codes, said = together("evaluate", "--checkpoint", tmp_path / "no.pt", "--cache", tmp_path / "no.h5")
-    assert codes == [2, 2] and len(errors(said)) == 1 and "no.h5" in said
+    assert codes == [2, 2] and len(errors(said)) == 1 and "no.pt" in said
     codes, said = together("evaluate", "--chekpoint", "a.pt")
     assert codes == [2, 2] and len(errors(said)) == 1 and "No such option" in said
 

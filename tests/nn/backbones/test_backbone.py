@@ -183,7 +183,7 @@ def test_images_too_small_for_the_model_raise():
             InputError, match=rf"images: expected a height and width that {name} supports, found {size} × "
         ):
             Backbone(name).eval()(torch.zeros(1, 3, size, size))
-    with pytest.raises(RuntimeError):  # a different error is not reported as one of the size
+    with pytest.raises(InputError, match="images: expected torch.float32, the type of the weights"):
         Backbone("squeezenet1_1")(torch.zeros(1, 3, 64, 64, dtype=torch.float64))
     with torch.no_grad():
         assert Backbone("squeezenet1_1")(torch.zeros(0, 3, 64, 64)).shape == (0, 512)  # no image

@@ -198,7 +198,7 @@ def partly_frozen():
 def test_invalid_input():
     data = problem()
     table = [
-        ([], None, "heads: expected at least one head"),
+        ([], None, "heads: expected a sequence of at least one head"),
         (
             [fresh(), fresh(hidden=(8,))],
             None,
