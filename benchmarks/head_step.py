@@ -56,7 +56,7 @@ def make_graph(labels: int) -> LabelGraph:
     graph = LabelGraph.from_targets(torch.zeros(0, labels), x=torch.randn(labels, EMBEDDING))
     graph.edge_index = edge_index
     edge_weight, self_weight, graph.flow = reweight(edge_index, labels, graph.p, graph.weighting)
-    graph.edge_weight, graph.self_weight = edge_weight.float(), self_weight.float()
+    graph.edge_weight, graph.self_weight = edge_weight.to(graph.x), self_weight.to(graph.x)
     graph.edge_prob = torch.full((edge_index.size(1),), 0.5, dtype=torch.float64)
     graph.validate()
     return graph
