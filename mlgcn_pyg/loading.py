@@ -1,7 +1,6 @@
 """Loads batches in worker processes, which pass errors on with their fields and end when the run ends."""
 
 import multiprocessing
-import signal
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,10 +9,8 @@ from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_in
 
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.parcels import Parcel, collect_warnings
-from mlgcn_pyg.system import obey_only, signals_blocked
+from mlgcn_pyg.system import ENDING, obey_only, signals_blocked
 from mlgcn_pyg.typing import LabeledDataset
-
-ENDING = frozenset({signal.SIGINT, signal.SIGTERM})  # the signals that end a run
 
 
 def load_batches(

@@ -5,7 +5,6 @@ and the main process waits for the batch forever. A parcel is pickled before it 
 """
 
 import pickle
-import signal
 import warnings
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
@@ -14,7 +13,7 @@ import torch.multiprocessing  # noqa: F401  # registers how tensors are sent in 
 from torch import Tensor
 
 from mlgcn_pyg.errors import Argument, InputError, first_line
-from mlgcn_pyg.system import signals_blocked
+from mlgcn_pyg.system import ENDING, signals_blocked
 
 _in_shared_memory = True  # of this worker process: whether its tensors can be sent that way
 _warnings: list[tuple[str, type[Warning]]] = []  # of this worker process, since its last parcel
@@ -78,7 +77,7 @@ def _pickled(content: Any) -> bytes:
     global _in_shared_memory
     if _in_shared_memory:
         try:
-            with signals_blocked((signal.SIGINT, signal.SIGTERM)):  # the first tensor sent would unblock them
+            with signals_blocked(ENDING):  # the first tensor sent would unblock them
                 return bytes(ForkingPickler.dumps(content))
         except (OSError, RuntimeError):
             _in_shared_memory = False  # each failure would leave a file descriptor open

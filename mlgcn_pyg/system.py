@@ -14,6 +14,7 @@ from pathlib import Path
 
 from filelock import lock_descriptor, unlock_descriptor
 
+ENDING = frozenset({signal.SIGINT, signal.SIGTERM})  # the signals that end a run
 BINARY = getattr(os, "O_BINARY", 0)  # without this flag, Windows translates line ends
 NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)  # a symbolic link is not opened; Windows lacks the flag
 KEEPS_OPEN_FILES = not hasattr(os, "fork")  # Windows neither removes nor renames a file that a process has open

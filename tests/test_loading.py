@@ -1,6 +1,7 @@
 """Worker processes: what they cannot send ends the run, and their warnings are shown once."""
 
 import os
+import signal
 import subprocess
 import sys
 import warnings
@@ -89,3 +90,20 @@ def test_tensors_of_any_kind_arrive_as_they_were():
     }
     for item in load_batches(Items(lambda k: made, 2), num_workers=1):
         assert all(torch.equal(item[name], value) and item[name].dtype == value.dtype for name, value in made.items())
+
+
+class Masks(torch.utils.data.Dataset):
+    """Whether the process that loads an item blocks the signals that end a run."""
+
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, index):
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        return torch.tensor({signal.SIGINT, signal.SIGTERM} <= blocked)
+
+
+@pytest.mark.skipif(not hasattr(signal, "sigwaitinfo"), reason="workers block signals on Linux only")
+def test_a_worker_still_blocks_signals_after_it_has_sent_a_tensor():
+    batches = load_batches(Masks(), num_workers=1, batch_size=1)
+    assert torch.cat(list(batches)).tolist() == [True] * 6

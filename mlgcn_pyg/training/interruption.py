@@ -5,6 +5,8 @@ import threading
 import time
 from types import FrameType, TracebackType
 
+from mlgcn_pyg.system import ENDING
+
 ECHO = 1.0  # seconds in which a second signal counts as a forwarded copy of the first
 
 
@@ -29,7 +31,7 @@ class Interruption:
 
     def __enter__(self) -> "Interruption":
         if self.wanted:
-            self.before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+            self.before = {number: signal.signal(number, self._ask) for number in ENDING}
         return self
 
     def __exit__(
