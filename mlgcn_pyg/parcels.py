@@ -13,7 +13,6 @@ import torch.multiprocessing  # noqa: F401  # registers how tensors are sent in 
 from torch import Tensor
 
 from mlgcn_pyg.errors import Argument, InputError, first_line
-from mlgcn_pyg.system import ENDING, signals_blocked
 
 _in_shared_memory = True  # of this worker process: whether its tensors can be sent that way
 _warnings: list[tuple[str, type[Warning]]] = []  # of this worker process, since its last parcel
@@ -77,8 +76,7 @@ def _pickled(content: Any) -> bytes:
     global _in_shared_memory
     if _in_shared_memory:
         try:
-            with signals_blocked(ENDING):  # the first tensor sent would unblock them
-                return bytes(ForkingPickler.dumps(content))
+            return bytes(ForkingPickler.dumps(content))
         except (OSError, RuntimeError):
             _in_shared_memory = False  # each failure would leave a file descriptor open
     return pickle.dumps(content, pickle.HIGHEST_PROTOCOL)

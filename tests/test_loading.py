@@ -104,6 +104,6 @@ class Masks(torch.utils.data.Dataset):
 
 
 @pytest.mark.skipif(not hasattr(signal, "sigwaitinfo"), reason="workers block signals on Linux only")
-def test_a_worker_still_blocks_signals_after_it_has_sent_a_tensor():
+def test_a_worker_blocks_signals_before_and_after_it_has_sent_a_tensor():
     batches = load_batches(Masks(), num_workers=1, batch_size=1)
     assert torch.cat(list(batches)).tolist() == [True] * 6
