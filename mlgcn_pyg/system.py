@@ -20,7 +20,7 @@ NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)  # a symbolic link is not opened; Window
 KEEPS_OPEN_FILES = not hasattr(os, "fork")  # Windows neither removes nor renames a file that a process has open
 ZEROS = 1 << 20  # bytes written at a time if disk space cannot be claimed in one call
 _seeking = threading.Lock()  # all threads that use a handle share its position
-_locked: set[int] = set()  # handles whose lock a forked child would share
+_locked: dict[int, os.stat_result] = {}  # the file of each handle whose lock a forked child would share
 
 
 def try_lock(handle: int, without_locks: bool = True) -> bool:
@@ -42,22 +42,27 @@ def try_lock(handle: int, without_locks: bool = True) -> bool:
     except OSError:
         return without_locks
     if locked:
-        _locked.add(handle)
+        _locked[handle] = os.fstat(handle)
     return locked
 
 
 def unlock(handle: int) -> None:
     """Releases the lock of :func:`try_lock`, before the file is closed."""
-    _locked.discard(handle)
+    _locked.pop(handle, None)
     with suppress(OSError):
         unlock_descriptor(handle)
 
 
 def _leave_locks() -> None:
-    """Replaces the locked files of a forked child's parent by the null device, under the same handles."""
+    """Replaces the locked files of a forked child's parent by the null device, under the same handles.
+
+    A handle that was closed without :func:`unlock` may be that of another file by now, which is not replaced.
+    """
     null = os.open(os.devnull, os.O_RDWR)
-    for handle in _locked:
-        os.dup2(null, handle)
+    for handle, status in _locked.items():
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(handle), status):
+                os.dup2(null, handle)
     os.close(null)
     _locked.clear()
 

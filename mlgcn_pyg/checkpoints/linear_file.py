@@ -12,6 +12,7 @@ metadata ``version``   ``1``                      readers MUST refuse other vers
                                                   features
 ``image_size``         JSON [height, width]       of the images, MAY be absent
 ``sha256``             digest of the tensors      and of the other metadata; absent in files of earlier versions
+other metadata                                    MUST NOT be present
 =====================  =========================  ==============================================================
 """
 
@@ -34,6 +35,7 @@ from mlgcn_pyg.nn.linear_head import LinearHead
 from mlgcn_pyg.typing import Head
 
 LINEAR_FORMAT = "mlgcn_pyg.linear"
+METADATA = {"format", "version", "label_names", "config", "image_size", "sha256"}
 
 
 def save_linear(
@@ -111,6 +113,8 @@ def read_linear(path: str | Path) -> Checkpoint:
     if metadata.get("version") != "1":
         raise InputError("path", "format version 1", f"{metadata.get('version')} in {path}", "use a newer mlgcn_pyg")
     with complete(path, "a complete linear export"):
+        if unknown := sorted(metadata.keys() - METADATA):  # possibly the damaged name of the digest
+            raise ValueError(f"unknown metadata {unknown[0][:40]!r}")
         stored = metadata.pop("sha256", None)
         if stored is not None and stored != _digest(tensors, metadata):
             raise ValueError("its numbers are not those that were saved")

@@ -17,7 +17,7 @@ from mlgcn_pyg.datasets.names import path_below
 from mlgcn_pyg.errors import InputError, first_line
 from mlgcn_pyg.files.atomic import SHORTENED, remove_leftovers
 from mlgcn_pyg.files.regular import existing_file
-from mlgcn_pyg.system import try_lock
+from mlgcn_pyg.system import try_lock, unlock
 
 LONGEST_HEADER = 1 << 20  # bytes; a compressed header of a tar could expand to any size
 LONGEST_END = 1 << 24  # bytes after the last file of a tar; usually less than 10 KiB of zeros
@@ -183,16 +183,18 @@ def _write(extraction: Extraction, name: str) -> None:
     member, target = extraction
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(f".{name}.{secrets.token_hex(4)}.partial")
-    with open(unfinished, "xb") as file:
-        try:
+    try:
+        with open(unfinished, "xb") as file:
             try_lock(file.fileno())  # so that no other process takes it for one that was left
-            with member.open() as source:
-                shutil.copyfileobj(source, file)
-            if file.tell() != member.size:
-                raise EOFError(f"{member.name} is truncated")
-        except BaseException:
-            file.close()
-            unfinished.unlink(missing_ok=True)
-            raise
+            try:
+                with member.open() as source:
+                    shutil.copyfileobj(source, file)
+            finally:
+                unlock(file.fileno())
+        if unfinished.stat().st_size != member.size:
+            raise EOFError(f"{member.name} is truncated")
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
     # no fsync: after a power failure the file may be empty, and the next run writes it again
     os.replace(unfinished, target)

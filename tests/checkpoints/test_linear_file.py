@@ -42,6 +42,7 @@ def test_files_that_are_not_linear_exports(tmp_path):
     for parts, stored, message in [
         (tensors, {}, "a linear export"),
         (tensors, metadata | {"version": "2"}, "version 1, found 2"),
+        (tensors, metadata | {"sha257": "0" * 64}, "unknown metadata 'sha257'"),
         (tensors, metadata | {"label_names": '["a"]'}, "3 names, one per label"),
         (tensors, metadata | {"label_names": '["a", "b'}, "a complete linear export"),
         (tensors, metadata | {"config": "{"}, "a complete linear export"),

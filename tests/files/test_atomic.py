@@ -11,6 +11,7 @@ from mlgcn_pyg.cli.predictions import open_output
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.files.atomic import atomic_path, write_text
 from mlgcn_pyg.files.locks import locked, locked_folder
+from mlgcn_pyg.system import try_lock, unlock
 
 
 @pytest.fixture(params=["file", "dangling", "relative", "link to a link"])
@@ -110,6 +111,24 @@ def test_a_lock_ends_although_a_forked_child_shares_it(tmp_path):
         pass
     os.write(write, b"1")
     os.waitpid(child, 0)
+
+
+def test_a_forked_child_keeps_the_file_that_has_the_handle_of_a_closed_lock(tmp_path):
+    """For example the pipe from which a worker process receives its work."""
+    ready, write = os.pipe()
+    lock = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
+    assert try_lock(lock)
+    os.dup2(ready, lock)  # closes the lock without unlock()
+    try:
+        os.write(write, b"1")
+        child = os.fork()
+        if child == 0:
+            os._exit(int(os.read(lock, 1) != b"1"))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    finally:
+        unlock(lock)
+        for handle in (ready, write, lock):
+            os.close(handle)
 
 
 def test_text_keeps_its_line_ends(tmp_path):
