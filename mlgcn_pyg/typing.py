@@ -135,7 +135,8 @@ class RowSource(Protocol):
         """Yields features (n, D) and targets (n, C) of n ≤ ``size`` images at a time, in the order of the images.
 
         Args:
-            views: ``"first"`` for the features of view 0, ``"mean"`` for the mean over all views.
+            views: ``"first"`` for the features of view 0, ``"mean"`` for the mean over all views, ``"all"`` for
+                features (n, V, D) of all views.
             size: the largest number of images in a block.
         """
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 GROUP = 64  # batches whose targets are gathered by one call
 VIEWS = ("first", "mean")
+ALL_VIEWS = "all"
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -81,10 +82,10 @@ class ResidentRows:
 
         Args:
             views: ``"first"`` takes view 0. ``"mean"`` averages all views, which for a linear classifier equals
-                averaging its logits.
+                averaging its logits. ``"all"`` yields features (n, V, D).
             size: images per block.
         """
-        check_choice("views", views, VIEWS)
+        check_choice("views", views, (*VIEWS, ALL_VIEWS))
         if self.num_images:
             for features, targets in zip(self._by_image().split(size), self.targets.split(size), strict=True):
                 yield one_view(features, views), targets
@@ -154,7 +155,7 @@ class StreamedRows:
 
     def blocks(self, views: str = "first", size: int = 8192) -> Iterator[tuple[Tensor, Tensor]]:
         """Yields features (n, D) and targets (n, C) in the order of the images; see :meth:`ResidentRows.blocks`."""
-        check_choice("views", views, VIEWS)
+        check_choice("views", views, (*VIEWS, ALL_VIEWS))
         starts = range(0, self.num_images, size)
         for features, targets in _read_ahead(lambda start: self._read_slice(start, start + size), starts):
             yield one_view(features.to(self.device), views), targets.to(self.device)
@@ -213,8 +214,13 @@ def open_rows(cache: "FeatureCache", device: str | torch.device = "cpu", stream:
 
 
 def one_view(features: Tensor, views: str) -> Tensor:
-    """Returns the first view (n, D) of features (n, V, D) as stored, or the mean of all views in at least float32."""
-    if check_choice("views", views, VIEWS) == "first" or features.size(1) == 1:
+    """Returns the first view (n, D) of features (n, V, D) as stored, or the mean of all views in at least float32.
+
+    If ``views`` is ``"all"``, it returns ``features``.
+    """
+    if check_choice("views", views, (*VIEWS, ALL_VIEWS)) == ALL_VIEWS:
+        return features
+    if views == "first" or features.size(1) == 1:
         return features[:, 0]
     return features.to(torch.promote_types(features.dtype, torch.float32)).mean(dim=1)
 

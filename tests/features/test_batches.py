@@ -98,7 +98,9 @@ def test_scoring_takes_the_first_view_or_the_mean(tmp_path):
             assert [len(block) for block, _ in blocks] == [30, 30, 30, 11]
             assert torch.equal(features[:, 0].float(), torch.arange(101.0)) and bool((features[:, 1] == value).all())
             assert torch.equal(spelled(targets), torch.arange(101))
-    with pytest.raises(InputError, match="views: expected one of first, mean"):
+        features = torch.cat([block for block, _ in source.blocks("all", size=30)])
+        assert torch.equal(features, torch.from_numpy(cache.features[:]))
+    with pytest.raises(InputError, match="views: expected one of first, mean, all"):
         next(source.blocks("last"))
 
 
