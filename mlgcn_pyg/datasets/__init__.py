@@ -7,6 +7,7 @@ from mlgcn_pyg.datasets.scenes import Scenes
 from mlgcn_pyg.datasets.table import TableDataset
 from mlgcn_pyg.datasets.transforms import MultiScaleCrop, apply_seeded, eval_transform, train_transform
 from mlgcn_pyg.datasets.voc import VOC2007, VOC_COUNTS, VOC_LABELS
+from mlgcn_pyg.stratification import stratified_folds, stratified_split
 
 __all__ = [
     "COCO",
@@ -23,5 +24,7 @@ __all__ = [
     "apply_seeded",
     "eval_transform",
     "read_image",
+    "stratified_folds",
+    "stratified_split",
     "train_transform",
 ]
