@@ -86,7 +86,7 @@ class Head(Protocol):
     def __call__(self, features: Tensor) -> Tensor: ...
 
     def classifiers(self) -> Tensor:
-        """Returns the classifiers W_cls (C, D)."""
+        """Returns the classifiers W_cls (C, D), which apply to standardised features if the head has statistics."""
 
     def to_linear(self) -> torch.nn.Linear:
         """Returns the head, folded into one linear layer."""

@@ -117,8 +117,13 @@ CALLS = {
     "MLGCNHead": (
         nn.MLGCNHead,
         {"graph": GRAPH, "num_features": D, "hidden_channels": (2,), "negative_slope": 0.2, "learn_edges": False,
-         "learn_p": False},
+         "learn_p": False, "bias": False},
     ),
+    "MLGCNHead.set_statistics": (
+        lambda **values: nn.MLGCNHead(GRAPH, D, (2,)).set_statistics(**values),
+        {"mean": torch.zeros(D), "std": torch.ones(D)},
+    ),
+    "LinearHead.set_bias": (lambda **values: nn.LinearHead(C, D).set_bias(**values), {"bias": torch.zeros(C)}),
     "MLGCNHead.forward": (lambda **values: nn.MLGCNHead(GRAPH, D, (2,))(**values), {"features": torch.ones(2, D)}),
     "MLGCNHead.topk": (
         lambda **values: nn.MLGCNHead(GRAPH, D, (2,)).topk(**values),

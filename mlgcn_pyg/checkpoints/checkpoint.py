@@ -9,9 +9,8 @@ from torch import Tensor
 
 from mlgcn_pyg.checks import check_image_size
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.nn.linear_head import LinearHead
 from mlgcn_pyg.nn.mlgcn import MLGCN
-from mlgcn_pyg.nn.mlgcn_head import MLGCNHead
+from mlgcn_pyg.nn.standardize import StandardizedHead
 
 if TYPE_CHECKING:  # torchvision is slow to import
     from mlgcn_pyg.nn import Backbone
@@ -37,7 +36,7 @@ class Checkpoint:
             integer ≥ 1, or ``config`` is not a dict.
     """
 
-    head: MLGCNHead | LinearHead
+    head: StandardizedHead
     backbone: "Backbone | None" = None
     image_size: tuple[int, int] | None = None
     thresholds: Tensor | None = None
@@ -118,7 +117,7 @@ class Checkpoint:
         return replace(self, backbone=backbone, image_size=size)
 
 
-def _check_width(backbone: "Backbone", head: MLGCNHead | LinearHead) -> None:
+def _check_width(backbone: "Backbone", head: StandardizedHead) -> None:
     if backbone.num_features != head.num_features:
         expected = f"features of width {head.num_features}, as the head requires"
         raise InputError("backbone", expected, backbone.num_features)

@@ -13,13 +13,12 @@ from mlgcn_pyg.checkpoints.networks import MODEL_FORMAT, build_backbone, model_c
 from mlgcn_pyg.checks import check_image_size
 from mlgcn_pyg.errors import InputError, renamed_arguments
 from mlgcn_pyg.files.plain import load_plain, save_plain
-from mlgcn_pyg.nn.linear_head import LinearHead
 from mlgcn_pyg.nn.mlgcn import MLGCN
-from mlgcn_pyg.nn.mlgcn_head import MLGCNHead
+from mlgcn_pyg.nn.standardize import StandardizedHead
 
 
 def save_head(
-    path: str | Path, head: MLGCNHead | LinearHead, *, config: Content | None = None, thresholds: Tensor | None = None
+    path: str | Path, head: StandardizedHead, *, config: Content | None = None, thresholds: Tensor | None = None
 ) -> None:
     """Writes a head with its label names and, for an MLGCNHead, its label graph. The write is atomic.
 
@@ -59,7 +58,7 @@ def save_model(
             one number per label.
 
     >>> import tempfile, torch
-    >>> from mlgcn_pyg.nn import Backbone
+    >>> from mlgcn_pyg.nn import Backbone, LinearHead
     >>> path = Path(tempfile.mkdtemp(), "model.pt")
     >>> save_model(path, MLGCN(Backbone("squeezenet1_1"), LinearHead(2, 512, ["cat", "dog"])), image_size=64)
     >>> load_checkpoint(path).image_size, load_model(path)(torch.zeros(1, 3, 64, 64)).shape
@@ -86,7 +85,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         return Checkpoint(head, backbone, check_image_size(content["image_size"]), thresholds, config)
 
 
-def load_head(path: str | Path) -> MLGCNHead | LinearHead:
+def load_head(path: str | Path) -> StandardizedHead:
     """Loads the head of a head's checkpoint or of a linear export to the CPU. Code in the file is not executed.
 
     Raises:

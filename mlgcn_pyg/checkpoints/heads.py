@@ -1,6 +1,6 @@
 """Content of a head's checkpoint: label graph, settings and parameters."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,7 +11,9 @@ from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.graph import LabelGraph
 from mlgcn_pyg.nn.linear_head import LinearHead
 from mlgcn_pyg.nn.mlgcn_head import MLGCNHead
+from mlgcn_pyg.nn.standardize import StandardizedHead
 from mlgcn_pyg.typing import Head
+from mlgcn_pyg.values import shown
 
 HEAD_FORMAT = "mlgcn_pyg.head"
 SETTINGS = ("hidden_channels", "negative_slope", "learn_edges", "learn_p")  # arguments and attributes of MLGCNHead
@@ -30,30 +32,46 @@ def head_content(head: Head, config: Content | None = None) -> Content:
         "version": 1,
         "label_names": tuple(head.label_names),
         "num_features": head.num_features,
+        "bias": head.bias is not None,
         "config": config or {},
         **state_content(head),
     }
     if isinstance(head, MLGCNHead):
         settings = {name: getattr(head, name) for name in SETTINGS}
         return content | {"head": "mlgcn", "graph": head.base_graph().state()} | settings
-    return content | {"head": "linear", "bias": head.linear.bias is not None}
+    return content | {"head": "linear"}
 
 
-def build_head(content: Content, path: str | Path) -> MLGCNHead | LinearHead:
+def build_head(content: Content, path: str | Path) -> StandardizedHead:
     """Returns the head that is described by a :func:`head_content`, read from ``path``."""
-    head: MLGCNHead | LinearHead
-    state = content["state_dict"]
-    if content["head"] == "mlgcn":
-        graph = LabelGraph.from_state(content["graph"], str(path))
-        width = graph.num_labels if graph.x is None else graph.x.size(1)
-        _check_sizes(state, "convs.{}.weight", [width, *content["hidden_channels"], content["num_features"]])
-        head = MLGCNHead(graph, content["num_features"], **{name: content[name] for name in SETTINGS})
-    else:
-        names = content["label_names"]
-        _check_sizes(state, "linear.weight", [len(names), content["num_features"]])
-        head = LinearHead(len(names), content["num_features"], names, bias=content["bias"])
-    load_state(head, content)
+    if (kind := content["head"]) not in BUILDERS:
+        raise ValueError(f"a head of the kind {shown(kind)}")
+    head = BUILDERS[kind](content, path)
+    load_state(head, content)  # also adds the statistics of features to the head
     return head
+
+
+def _build_mlgcn(content: Content, path: str | Path) -> MLGCNHead:
+    graph = LabelGraph.from_state(content["graph"], str(path))
+    width = graph.num_labels if graph.x is None else graph.x.size(1)
+    sizes = [width, *content["hidden_channels"], content["num_features"]]
+    _check_sizes(content["state_dict"], "convs.{}.weight", sizes)
+    settings = {name: content[name] for name in SETTINGS}
+    # files of earlier versions have no bias
+    return MLGCNHead(graph, content["num_features"], bias=content.get("bias", False), **settings)
+
+
+def _build_linear(content: Content, path: str | Path) -> LinearHead:
+    names = content["label_names"]
+    _check_sizes(content["state_dict"], "linear.weight", [len(names), content["num_features"]])
+    return LinearHead(len(names), content["num_features"], names, bias=content["bias"])
+
+
+# by the entry "head" of the content; each returns a new head, whose sizes have been compared with the stored weights
+BUILDERS: dict[str, Callable[[Content, str | Path], StandardizedHead]] = {
+    "mlgcn": _build_mlgcn,
+    "linear": _build_linear,
+}
 
 
 def _check_sizes(state: Mapping[str, Tensor], name: str, sizes: Sequence[int]) -> None:

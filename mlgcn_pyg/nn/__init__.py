@@ -8,6 +8,7 @@ from mlgcn_pyg.nn.linear_head import LinearHead
 from mlgcn_pyg.nn.losses import LOSSES, asymmetric, make_loss, multilabel_soft_margin
 from mlgcn_pyg.nn.mlgcn import MLGCN
 from mlgcn_pyg.nn.mlgcn_head import MLGCNHead
+from mlgcn_pyg.nn.standardize import Standardize, StandardizedHead
 
 if TYPE_CHECKING:
     from mlgcn_pyg.nn.backbones import Backbone
@@ -24,6 +25,8 @@ __all__ = [
     "LinearHead",
     "MLGCNHead",
     "ReweightedConv",
+    "Standardize",
+    "StandardizedHead",
     "asymmetric",
     "make_loss",
     "multilabel_soft_margin",

@@ -14,12 +14,13 @@ from mlgcn_pyg.nn.gcn import LabelOperator
 from mlgcn_pyg.nn.graph_buffers import check_graph, check_saved_buffer, equal_values
 from mlgcn_pyg.nn.kernels import Adjacency
 from mlgcn_pyg.nn.learned_edges import LearnedEdges
+from mlgcn_pyg.nn.standardize import StandardizedHead
 
 GRAPH_BUFFERS = ("x", "edge_index", "edge_weight", "self_weight")
 
 
-class GraphModule(torch.nn.Module):
-    """A module with a label graph as buffers, which move with it and are part of its state dict.
+class GraphModule(StandardizedHead):
+    """A head with a label graph as buffers, which move with it and are part of its state dict.
 
     Sorted edges and the constant Âx follow from these buffers. They are computed again where a state dict gives them
     other values, types or devices: after construction on the device ``"meta"``, or after ``to_empty``.
@@ -59,11 +60,6 @@ class GraphModule(torch.nn.Module):
         self._stale = False  # whether the buffers have had no values since the last call of _derive
         self.register_load_state_dict_pre_hook(GraphModule._before_loading)
         self.register_load_state_dict_post_hook(GraphModule._after_loading)
-
-    @property
-    def num_labels(self) -> int:
-        """The number of labels C."""
-        return len(self.label_names)
 
     def _derive(self) -> None:
         """Computes what follows from the buffers of the graph: the sorted edges, their receivers, and Âx."""

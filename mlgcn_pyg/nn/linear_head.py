@@ -7,14 +7,18 @@ from torch import Tensor
 
 from mlgcn_pyg.checks import check_flag, check_positive
 from mlgcn_pyg.labels import check_label_names
+from mlgcn_pyg.nn.standardize import StandardizedHead
 from mlgcn_pyg.tensor_checks import check_floats
 
 
-class LinearHead(torch.nn.Module):
+class LinearHead(StandardizedHead):
     r"""The baseline for ML-GCN: a linear classifier per label, with the interface of
     :class:`~mlgcn_pyg.nn.MLGCNHead`.
 
-    .. math:: \text{logits} = \mathbf{X} \, \mathbf{W}_{cls}^{\top} + \mathbf{b}
+    .. math:: \text{logits} = \tilde{\mathbf{X}} \, \mathbf{W}_{cls}^{\top} + \mathbf{b}
+
+    The features :math:`\tilde{\mathbf{X}}` are standardised if the head has statistics
+    (:class:`~mlgcn_pyg.nn.Standardize`), otherwise they are :math:`\mathbf{X}`.
 
     Args:
         num_labels: number of labels C.
@@ -33,6 +37,8 @@ class LinearHead(torch.nn.Module):
     torch.Size([2, 3])
     """
 
+    bias_name = "linear.bias"
+
     def __init__(
         self, num_labels: int, num_features: int = 2048, label_names: Sequence[str] | None = None, *, bias: bool = True
     ):
@@ -42,36 +48,19 @@ class LinearHead(torch.nn.Module):
         self.linear = torch.nn.Linear(self.num_features, self.num_labels, bias=check_flag("bias", bias))
 
     @property
-    def num_labels(self) -> int:
-        """The number of labels C."""
-        return len(self.label_names)
+    def bias(self) -> Tensor | None:  # type: ignore[override]  # the parameter of the layer
+        """b (C,), or None."""
+        return self.linear.bias
 
     def reset_parameters(self) -> None:
         """Initialises all parameters again."""
         self.linear.reset_parameters()
 
     def classifiers(self) -> Tensor:
-        """Returns W_cls (C, D), without the bias."""
+        """Returns W_cls (C, D), which applies to standardised features if the head has statistics."""
         return self.linear.weight
 
     def forward(self, features: Tensor) -> Tensor:
         """Returns the logits (B, C) of image features (B, D)."""
-        return self.linear(check_floats("features", features, ("batch", self.num_features), self.linear.weight))
-
-    @torch.no_grad()
-    def to_linear(self) -> torch.nn.Linear:
-        """Returns a copy of the linear layer."""
-        return fold(self.linear.weight, self.linear.bias)
-
-
-def fold(weight: Tensor, bias: Tensor | None = None) -> torch.nn.Linear:
-    """Returns an ``nn.Linear`` with copies of ``weight`` (C, D) and ``bias`` (C,)."""
-    num_labels, num_features = weight.shape
-    # initialisation would take time and advance the global random generator
-    linear = torch.nn.utils.skip_init(
-        torch.nn.Linear, num_features, num_labels, bias is not None, device=weight.device, dtype=weight.dtype
-    )
-    linear.weight.copy_(weight)
-    if bias is not None:
-        linear.bias.copy_(bias)
-    return linear
+        check_floats("features", features, ("batch", self.num_features), self.linear.weight)
+        return self.linear(self.standardized(features))

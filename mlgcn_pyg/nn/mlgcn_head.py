@@ -7,7 +7,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checks import check_number, check_positive
+from mlgcn_pyg.checks import check_flag, check_number, check_positive
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.graph import LabelGraph
 from mlgcn_pyg.graph.twins import IndistinctLabels, indistinct_labels
@@ -15,7 +15,6 @@ from mlgcn_pyg.nn.conv import ReweightedConv
 from mlgcn_pyg.nn.gcn import gcn_factors, gcn_logits
 from mlgcn_pyg.nn.graph_buffers import check_graph
 from mlgcn_pyg.nn.graph_module import GraphModule
-from mlgcn_pyg.nn.linear_head import fold
 from mlgcn_pyg.nn.topk import highest
 from mlgcn_pyg.tensor_checks import check_floats
 from mlgcn_pyg.values import shown
@@ -28,10 +27,13 @@ class MLGCNHead(GraphModule):
     .. math::
         \mathbf{H}_0 = \mathbf{x}, \quad
         \mathbf{H}_{l+1} = h(\hat{\mathbf{A}} \mathbf{H}_l \mathbf{W}_l), \quad
-        \text{logits} = \mathbf{X} \, \mathbf{W}_{cls}^{\top}, \quad \mathbf{W}_{cls} = \mathbf{H}_L
+        \text{logits} = \tilde{\mathbf{X}} \, \mathbf{W}_{cls}^{\top} \; (+ \mathbf{b}), \quad
+        \mathbf{W}_{cls} = \mathbf{H}_L
 
-    The nonlinearity :math:`h` is LeakyReLU between the layers and the identity after the last layer (Eqs. 2 and 4).
-    There is no bias.
+    The nonlinearity :math:`h` is LeakyReLU between the layers and the identity after the last layer (Eqs. 2 and 4). The
+    features :math:`\tilde{\mathbf{X}}` are standardised if the head has statistics
+    (:class:`~mlgcn_pyg.nn.Standardize`), otherwise they are :math:`\mathbf{X}`. The paper has neither statistics nor a
+    bias.
 
     The head computes these products in the cheapest order (:mod:`mlgcn_pyg.nn.gcn`). It propagates on the narrower side
     of :math:`\mathbf{W}_l`, computes the constant :math:`\hat{\mathbf{A}} \mathbf{x}` of the first layer once, and
@@ -48,6 +50,7 @@ class MLGCNHead(GraphModule):
         learn_edges: if set to True, the edge weights are learned (:class:`~mlgcn_pyg.nn.learned_edges.LearnedEdges`).
             Requires the weighting ``"paper"``.
         learn_p: if set to True, one p per label is learned. Requires the weighting ``"paper"`` and 0 < p < 1.
+        bias: if set to True, the head learns an additive bias per label, starting at 0.
 
     Shapes:
         - **features:** (B, D)
@@ -72,6 +75,7 @@ class MLGCNHead(GraphModule):
         negative_slope: float = 0.2,
         learn_edges: bool = False,
         learn_p: bool = False,
+        bias: bool = False,
     ):
         super().__init__(graph, learn_edges, learn_p)
         self.num_features = check_positive("num_features", num_features)
@@ -83,6 +87,8 @@ class MLGCNHead(GraphModule):
         self.convs = torch.nn.ModuleList(
             ReweightedConv(a, b, flow=graph.flow) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
         )
+        zeros = torch.nn.Parameter(torch.zeros(self.num_labels)) if check_flag("bias", bias) else None
+        self.register_parameter("bias", zeros)
 
     @property
     def layers(self) -> Sequence[ReweightedConv]:
@@ -90,9 +96,11 @@ class MLGCNHead(GraphModule):
         return cast("Sequence[ReweightedConv]", self.convs)  # ModuleList does not know the type of its modules
 
     def reset_parameters(self) -> None:
-        """Initialises all parameters again; learned edges are reset to those of Eq. 8."""
+        """Initialises all parameters again; learned edges are reset to those of Eq. 8, and the bias to 0."""
         for conv in self.layers:
             conv.reset_parameters()
+        if self.bias is not None:
+            torch.nn.init.zeros_(self.bias)
         if self.learned is not None:
             self.learned.reset_parameters()
 
@@ -102,7 +110,7 @@ class MLGCNHead(GraphModule):
         return gcn_factors(self.x, self.propagated_x, weights, self._operator(), self.negative_slope)
 
     def classifiers(self) -> Tensor:
-        """Returns W_cls (C, D), one classifier per label."""
+        """Returns W_cls (C, D), which applies to standardised features if the head has statistics."""
         h, weight = self._factors()
         return h if weight is None else h @ weight
 
@@ -112,12 +120,9 @@ class MLGCNHead(GraphModule):
         h, weight = self._factors()
         train_head = torch.is_grad_enabled() and weight is not None and weight.requires_grad
         train_features = torch.is_grad_enabled() and features.requires_grad
-        return gcn_logits(features, h, weight, train_head=train_head, train_features=train_features)
-
-    @torch.no_grad()
-    def to_linear(self) -> torch.nn.Linear:
-        """Returns the head with its current parameters as one ``nn.Linear(D, C, bias=False)``."""
-        return fold(self.classifiers())
+        features = self.standardized(features)
+        logits = gcn_logits(features, h, weight, train_head=train_head, train_features=train_features)
+        return logits if self.bias is None else logits + self.bias
 
     @torch.no_grad()
     def topk(self, features: Tensor, k: int, label_chunk: int = 65_536) -> tuple[Tensor, Tensor]:
@@ -134,9 +139,11 @@ class MLGCNHead(GraphModule):
         check_floats("features", features, ("batch", self.num_features), self.layers[-1].weight)
         if check_positive("k", k) > self.num_labels:
             raise InputError("k", f"at most {self.num_labels}, the number of labels", k)
+        check_positive("label_chunk", label_chunk)
         h, weight = self._factors()
+        features = self.standardized(features)
         projected = features if weight is None else features @ weight.t()
-        return highest(projected, h, k, check_positive("label_chunk", label_chunk))
+        return highest(projected, h, k, label_chunk, self.bias)
 
     def indistinct_labels(self) -> IndistinctLabels:
         """Returns the labels whose classifiers are equal, or 0, whatever the GCN weights of this head are."""
@@ -149,7 +156,9 @@ class MLGCNHead(GraphModule):
         """Returns a head on a different label graph, with the trained GCN weights of this head.
 
         All labels share the GCN weights, so the graphs may have different labels. Learned edges and p are copied for
-        labels whose names are in both graphs. For all other labels, they are initialised as in Eq. 8.
+        labels whose names are in both graphs. For all other labels, they are initialised as in Eq. 8. The statistics of
+        the features are copied, and so is the bias of labels whose names are in both graphs. All other labels get the
+        mean of the biases.
 
         Args:
             graph: the label graph, whose embeddings have the same size as those of this head.
@@ -166,11 +175,16 @@ class MLGCNHead(GraphModule):
         head = MLGCNHead(
             graph, self.num_features, self.hidden_channels,
             negative_slope=self.negative_slope, learn_edges=self.learn_edges, learn_p=self.learn_p,
+            bias=self.bias is not None,
         ).to(self.layers[0].weight)  # fmt: skip
         for conv, trained in zip(head.layers, self.layers, strict=True):
             conv.weight.copy_(trained.weight)
         if head.learned is not None and self.learned is not None:
             head.learned.copy_common(graph, self.learned, self._graph)
+        head.standardize = copy.deepcopy(self.standardize)
+        if self.bias is not None:
+            known, mean = dict(zip(self.label_names, self.bias.tolist(), strict=True)), self.bias.mean().item()
+            head.set_bias([known.get(name, mean) for name in head.label_names])
         return head
 
     def extra_repr(self) -> str:

@@ -23,6 +23,8 @@ def checkpoint():
     graph = LabelGraph.from_targets([[1, 1, 0], [1, 0, 1]], x=torch.randn(3, 5), label_names=NAMES)
     backbone = Backbone("squeezenet1_1")
     head = MLGCNHead(graph, backbone.num_features, (7,))
+    head.set_statistics(torch.rand(512), 0.5 + torch.rand(512))
+    head.set_bias([1.0, 0.0, -1.0])
     return Checkpoint(head, backbone, (64, 48), torch.tensor([0.5, -1, 0]), {"lr": 0.1})
 
 

@@ -1,0 +1,212 @@
+"""Standardised image features, and the base of all heads: classifiers of standardised features, and a bias."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from mlgcn_pyg.checks import check_finite, check_tensor
+from mlgcn_pyg.errors import InputError
+
+
+class Standardize(torch.nn.Module):
+    r"""Centres each feature and scales it to a standard deviation of 1:
+
+    .. math:: \tilde{\mathbf{x}} = (\mathbf{x} - \boldsymbol{\mu}) \odot \mathbf{s}, \qquad s_d = 1 / \sigma_d
+
+    A constant feature has the scale 0 and stays 0, also for images in which it has a different value. A feature counts
+    as constant if its standard deviation is within the rounding errors of its mean.
+
+    Args:
+        mean: μ (D,).
+        std: σ (D,), the standard deviations.
+        dtype: the type of the buffers.
+
+    Attributes:
+        mean: μ (D,).
+        scale: s (D,).
+
+    Shapes:
+        - **features:** (B, D), or (S, B, D) for a stack of heads
+        - **output:** the same shape
+
+    Raises:
+        InputError: if ``mean`` is not a finite vector, or ``std`` is not a finite vector of the same length without
+            negative entries.
+
+    >>> Standardize(mean=[1.0, 5.0], std=[2.0, 0.0])(torch.tensor([[3.0, 6.0]]))
+    tensor([[1., 0.]])
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, mean: Any, std: Any, dtype: torch.dtype = torch.float32):
+        super().__init__()
+        mean, std = _vector("mean", mean), _vector("std", std)
+        if std.shape != mean.shape:
+            raise InputError("std", f"shape {tuple(mean.shape)}, as mean", f"shape {tuple(std.shape)}")
+        if (std < 0).any():
+            raise InputError("std", "standard deviations ≥ 0", f"{float(std.min()):g}")
+        self.register_buffer("mean", mean.to(dtype))
+        self.register_buffer("scale", _scale(mean.double(), std.double(), _precision(mean, std, dtype)).to(dtype))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Returns the standardised features."""
+        return (features - self.mean) * self.scale
+
+    def fold(self, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+        r"""Returns the classifiers and the bias that give the same logits for features as they are:
+
+        .. math:: \mathbf{W}' = \mathbf{W} \, \mathrm{diag}(\mathbf{s}), \qquad
+            \mathbf{b}' = \mathbf{b} - \mathbf{W}' \boldsymbol{\mu}
+
+        The bias is computed in float64, since its terms may be much larger than their sum.
+
+        Args:
+            weight: W (C, D).
+            bias: b (C,); None means 0.
+        """
+        exact = torch.float32 if weight.device.type == "mps" else torch.float64  # MPS has no float64
+        folded = weight * self.scale
+        shift = folded.to(exact) @ self.mean.to(exact)
+        return folded, (-shift if bias is None else bias.to(exact) - shift).to(weight.dtype)
+
+    def extra_repr(self) -> str:
+        return f"{len(self.mean)}"
+
+
+class StandardizedHead(torch.nn.Module):
+    r"""The base of heads, whose logits are those of classifiers of standardised features:
+
+    .. math:: \text{logits} = \tilde{\mathbf{X}} \, \mathbf{W}_{cls}^{\top} + \mathbf{b}
+
+    A new head has no statistics, and receives features as they are. A subclass defines :meth:`classifiers` and
+    ``forward``, and sets ``label_names``, ``num_features`` and the parameter ``bias``.
+
+    Attributes:
+        standardize: the statistics of the features; None if the head receives features as they are.
+        bias: b (C,), or None.
+        label_names: C unique names.
+        num_features: size D of an image feature.
+    """
+
+    standardize: Standardize | None
+    bias: Tensor | None
+    label_names: tuple[str, ...]
+    num_features: int
+    bias_name: ClassVar[str] = "bias"  # of the parameter
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_module("standardize", None)
+        self.register_load_state_dict_pre_hook(StandardizedHead._before_loading_statistics)
+
+    @property
+    def num_labels(self) -> int:
+        """The number of labels C."""
+        return len(self.label_names)
+
+    @property
+    def has_statistics(self) -> bool:
+        """Whether the head standardises the features that it receives."""
+        return self.standardize is not None
+
+    def classifiers(self) -> Tensor:
+        """Returns the classifiers W_cls (C, D), which apply to standardised features."""
+        raise NotImplementedError
+
+    def standardized(self, features: Tensor) -> Tensor:
+        """Returns the standardised features; without statistics, the features as they are."""
+        return features if self.standardize is None else self.standardize(features)
+
+    def set_statistics(self, mean: Any, std: Any) -> None:
+        """Sets the mean and the standard deviation of each feature. The parameters keep their values.
+
+        Args:
+            mean: (D,), a tensor, an array or a list.
+            std: (D,). Features with a standard deviation of 0 are ignored.
+
+        Raises:
+            InputError: if a shape is not (D,), a number is not finite, or a standard deviation is negative.
+        """
+        like = next(self.parameters())
+        standardize = Standardize(mean, std, like.dtype).to(like.device)
+        if len(standardize.mean) != self.num_features:
+            raise InputError("mean", f"shape ({self.num_features},)", f"shape {tuple(standardize.mean.shape)}")
+        if self.standardize is None:
+            self.standardize = standardize
+        else:  # in place, since a captured CUDA graph may refer to this memory
+            self.standardize.load_state_dict(standardize.state_dict())
+
+    @torch.no_grad()
+    def set_bias(self, bias: Any) -> None:
+        """Sets the bias. A head without a bias gets a new parameter.
+
+        Args:
+            bias: (C,), a tensor, an array or a list.
+
+        Raises:
+            InputError: if the shape is not (C,), or a number is not finite.
+        """
+        values, like = _vector("bias", bias), next(self.parameters())
+        if len(values) != self.num_labels:
+            raise InputError("bias", f"shape ({self.num_labels},)", f"shape {tuple(values.shape)}")
+        if self.bias is None:
+            owner = self.get_submodule(self.bias_name.rpartition(".")[0])
+            owner.register_parameter("bias", torch.nn.Parameter(values.to(like, copy=True)))
+        else:
+            self.bias.copy_(values)
+
+    @torch.no_grad()
+    def to_linear(self) -> torch.nn.Linear:
+        """Returns the head with its current parameters and statistics as one ``nn.Linear(D, C)``."""
+        weight, bias = self.classifiers(), self.bias
+        if self.standardize is not None:
+            weight, bias = self.standardize.fold(weight, bias)
+        return _linear(weight, bias)
+
+    def _before_loading_statistics(self, state_dict: Mapping[str, Any], prefix: str, *_: object) -> None:
+        """Adds the buffers and the bias that a state dict has in addition to those of a new head."""
+        like = next(self.parameters())
+        if self.standardize is None and f"{prefix}standardize.mean" in state_dict:
+            zeros = torch.zeros(self.num_features)
+            self.standardize = Standardize(zeros, zeros, like.dtype).to(like.device)
+        if self.bias is None and prefix + self.bias_name in state_dict:
+            self.set_bias(torch.zeros(self.num_labels))
+
+
+def _vector(argument: str, values: Any) -> Tensor:
+    """Returns values as a floating-point vector."""
+    tensor = check_tensor(argument, values).detach()
+    if tensor.dim() != 1 or tensor.layout != torch.strided or tensor.is_complex() or tensor.dtype == torch.bool:
+        found = f"{tensor.dtype} of shape {tuple(tensor.shape)}"
+        raise InputError(argument, "a vector of real numbers", found)
+    tensor = tensor if tensor.is_floating_point() else tensor.double()
+    check_finite(argument, tensor)
+    return tensor
+
+
+def _precision(mean: Tensor, std: Tensor, dtype: torch.dtype) -> torch.finfo:
+    """Returns the coarsest of the types in which features and statistics are computed."""
+    return max((torch.finfo(kind) for kind in (mean.dtype, std.dtype, dtype)), key=lambda info: info.eps)
+
+
+def _scale(mean: Tensor, std: Tensor, precision: torch.finfo) -> Tensor:
+    """Returns 1/σ, or 0 where σ is at most 8 units of the last place of the mean: such a σ is a rounding error."""
+    least = (8 * precision.eps * mean.abs()).clamp(min=precision.tiny)
+    return torch.where(std > least, 1 / std.clamp(min=precision.tiny), 0.0)
+
+
+def _linear(weight: Tensor, bias: Tensor | None) -> torch.nn.Linear:
+    """Returns an ``nn.Linear`` with copies of ``weight`` (C, D) and ``bias`` (C,)."""
+    num_labels, num_features = weight.shape
+    # initialisation would take time and advance the global random generator
+    linear = torch.nn.utils.skip_init(
+        torch.nn.Linear, num_features, num_labels, bias is not None, device=weight.device, dtype=weight.dtype
+    )
+    linear.weight.copy_(weight)
+    if bias is not None:
+        linear.bias.copy_(bias)
+    return linear
