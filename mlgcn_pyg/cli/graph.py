@@ -12,7 +12,7 @@ from mlgcn_pyg.errors import renamed_arguments
 if TYPE_CHECKING:  # this loads torch
     from mlgcn_pyg.graph import LabelGraph
 
-WEIGHTINGS = ("paper", "released", "binary", "none")
+WEIGHTINGS = ("paper", "released", "binary", "none", "kernel")
 PROBABILITIES = ("ratio", "wilson")
 
 
@@ -27,8 +27,9 @@ def graph(
     tau: Annotated[float, option("Threshold of the edges: i → j is an edge if P(j | i) ≥ tau.", MODEL)] = 0.4,
     p: Annotated[float, option("Weight of a label's neighbours in the propagation, in [0, 1] (Eq. 8).", MODEL)] = 0.2,
     weighting: Annotated[
-        str, choice("Weights of the edges: paper, released, binary or none.", MODEL, WEIGHTINGS)
+        str, choice("Weights of the edges: paper, released, binary, none or kernel.", MODEL, WEIGHTINGS)
     ] = "paper",
+    alpha: Annotated[float, option("Weight of the label similarities for --weighting kernel, in [0, 1].", MODEL)] = 0.5,
     probability: Annotated[
         str,
         choice("Estimate of P(j | i): ratio, or wilson, the lower bound of its 95 % interval.", MODEL, PROBABILITIES),
@@ -53,6 +54,7 @@ def graph(
         tau=tau,
         p=p,
         weighting=weighting,
+        alpha=alpha,
         probability=probability,
         min_count=min_count,
         top_k=top_k,

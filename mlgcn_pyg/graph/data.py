@@ -1,48 +1,35 @@
-"""The base class of ``LabelGraph``: its fields, and the methods that do not require counts."""
+"""The methods of ``LabelGraph`` that do not require counts."""
 
-import warnings
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Self
+from collections.abc import Callable, Sequence
+from typing import Self
 
 import torch
 from torch import Tensor
-from torch_geometric.data import Data
 
-from mlgcn_pyg.checks import check_number, check_tensor
-from mlgcn_pyg.errors import InputError, first_line, renamed_arguments
-from mlgcn_pyg.files.atomic import tensor_digest
-from mlgcn_pyg.files.plain import load_plain, save_plain
+from mlgcn_pyg.checks import check_choice, check_number, check_tensor
+from mlgcn_pyg.errors import Argument, InputError
 from mlgcn_pyg.graph.edges import EdgeRule
 from mlgcn_pyg.graph.embeddings import LabelEmbeddings
-from mlgcn_pyg.graph.fields import Array
-from mlgcn_pyg.graph.state import TENSORS, fields_of_state, state_of_fields
+from mlgcn_pyg.graph.fields import Array, SparseMatrix
+from mlgcn_pyg.graph.kernel import (
+    DEFAULT_ALPHA,
+    KERNEL,
+    check_kernel_labels,
+    kernel_edges,
+    kernel_spectrum,
+    label_kernel,
+)
+from mlgcn_pyg.graph.stored import StoredGraph
 from mlgcn_pyg.graph.summary import GraphSummary, summarize
-from mlgcn_pyg.graph.validation import check_embedded, check_fields, check_graph
-from mlgcn_pyg.graph.weighting import defined_weights, released_weights, reweight
+from mlgcn_pyg.graph.validation import check_embedded, check_embeddings, check_fields
+from mlgcn_pyg.graph.weighting import WEIGHTINGS, defined_weights, entries, flow_of, released_weights, reweight
 from mlgcn_pyg.labels import check_same_labels, normal_label_names
 
 MAX_DENSE = 16_384  # the largest number of labels for a dense Â, which takes 1 GiB
 
 
-class LabelGraphData(Data):
-    """The fields and methods of :class:`~mlgcn_pyg.graph.LabelGraph`, without the methods that build a graph."""
-
-    # stored by Data like every attribute; the annotations are for type checkers
-    x: Tensor | None
-    x_source: dict[str, Any]
-    edge_index: Tensor
-    edge_prob: Tensor
-    edge_weight: Tensor
-    self_weight: Tensor
-    label_counts: Tensor
-    label_names: tuple[str, ...]
-    num_nodes: int
-    tau: float
-    probability: str
-    p: float
-    weighting: str
-    flow: str
+class LabelGraphData(StoredGraph):
+    """The methods of :class:`~mlgcn_pyg.graph.LabelGraph`, without those that count labels."""
 
     @classmethod
     def _from_edges(
@@ -56,13 +43,21 @@ class LabelGraphData(Data):
         x: Array | LabelEmbeddings | None,
         p: float,
         weighting: str,
+        alpha: float = DEFAULT_ALPHA,
+        pair_counts: Callable[[], SparseMatrix] | None = None,
     ) -> Self:
-        """Builds the graph from the edges that ``rule`` selected."""
+        """Builds the graph from the edges that ``rule`` selected; only ``"kernel"`` requires ``pair_counts``."""
         graph = cls(edge_index=edge_index, edge_prob=edge_prob, label_counts=label_counts, num_nodes=len(label_counts))
         graph.label_names = normal_label_names(label_names, len(label_counts))
         graph._set_embeddings(x)
         graph.tau, graph.probability = rule.tau, rule.probability
-        graph._set_weights(p, weighting)
+        alpha = check_number("alpha", alpha, 0, 1)
+        if weighting == KERNEL:
+            check_embeddings(graph)
+            check_kernel_labels(graph.num_labels)
+            counted = bool(label_counts.any()) or graph.x is None
+            graph.kernel = label_kernel(pair_counts() if pair_counts and counted else None, graph.x)
+        graph._set_weights(p, weighting, alpha)
         graph.validate()
         check_embedded(graph)
         return graph
@@ -78,26 +73,26 @@ class LabelGraphData(Data):
         rows = check_tensor("x", x, "label embeddings (C, F)")
         self.x = rows.to(torch.get_default_dtype()) if rows.is_floating_point() else rows
 
-    def _set_weights(self, p: float, weighting: str) -> None:
-        edge_weight, self_weight, self.flow = reweight(self.edge_index, self.num_labels, p, weighting)
+    def _set_weights(self, p: float, weighting: str, alpha: float) -> None:
+        """Sets the weights of Â; for ``"kernel"``, K is known, and the entries of S are added to the edges."""
+        flow = flow_of(check_choice("weighting", weighting, WEIGHTINGS))
+        p = check_number("p", p, 0, 1)
+        if weighting == KERNEL and self.kernel is not None:
+            self.alpha = alpha
+            s = kernel_spectrum(self.kernel).operator(alpha)
+            self.edge_index, self.edge_prob = kernel_edges(s, self.edge_index, self.edge_prob)
+            edge_weight, self_weight = entries(s, self.edge_index)
+        else:
+            self.kernel = self.alpha = None
+            edge_weight, self_weight, _ = reweight(self.edge_index, self.num_labels, p, weighting)
         self.edge_weight = edge_weight.to(torch.get_default_dtype())
         self.self_weight = self_weight.to(torch.get_default_dtype())
-        self.p, self.weighting = float(p), weighting
+        self.p, self.weighting, self.flow = p, weighting, flow
 
     def _keep_loops(self, loops: Tensor) -> None:
         """Sets the weights of the released code for labels that are their own neighbours, (C,) 1 or 0."""
         weights = released_weights(self.edge_index, self.num_labels, self.p, loops)
         self.edge_weight, self.self_weight = (weight.to(torch.get_default_dtype()) for weight in weights)
-
-    @property
-    def num_labels(self) -> int:
-        """The number of labels C, which are the nodes."""
-        return self.num_nodes
-
-    @property
-    def embedding_dim(self) -> int:
-        """The width F of the label embeddings; C if they are one-hot."""
-        return self.num_labels if self.x is None else self.x.size(1)
 
     def to_dense(self) -> Tensor:
         """Returns Â (C, C), in which row i receives from column j.
@@ -117,18 +112,28 @@ class LabelGraphData(Data):
         dense[receiver, sender] = self.edge_weight
         return dense
 
-    def reweighted(self, *, p: float | None = None, tau: float | None = None, weighting: str | None = None) -> Self:
-        """Returns a copy with a different p, a higher τ or a different weighting; the targets are not needed.
+    def reweighted(
+        self,
+        *,
+        p: float | None = None,
+        tau: float | None = None,
+        weighting: str | None = None,
+        alpha: float | None = None,
+    ) -> Self:
+        """Returns a copy with a different p, α or weighting, or a higher τ; the targets are not needed.
 
         Args:
             p: share that a label receives from its neighbours, in [0, 1]; default: unchanged.
             tau: threshold on P, at least that of this graph; default: unchanged.
-            weighting: ``"paper"``, ``"released"``, ``"binary"`` or ``"none"``; default: unchanged.
+            weighting: ``"paper"``, ``"released"``, ``"binary"`` or ``"none"``; default: unchanged. ``"kernel"`` only if
+                this graph has this weighting, since it requires the pair counts.
+            alpha: share of the similarities K for weighting ``"kernel"``, in [0, 1]; default: unchanged.
 
         Raises:
-            InputError: if ``tau`` is below that of this graph, whose weaker edges were not kept; if ``p`` or
-                ``weighting`` is not valid; if the weights of this graph are not those that its p and weighting define,
-                because they were learned or changed by hand, and would be lost.
+            InputError: if ``tau`` is below that of this graph, whose weaker edges were not kept; if ``p``, ``alpha`` or
+                ``weighting`` is not valid; if ``weighting`` is ``"kernel"`` and that of this graph is not; if the
+                weights of this graph are not those that its p or α and its weighting define, because they were learned
+                or changed by hand, and would be lost.
 
         >>> from mlgcn_pyg import LabelGraph
         >>> graph = LabelGraph.from_targets([[1, 1], [1, 0]], tau=0.4)
@@ -136,20 +141,37 @@ class LabelGraphData(Data):
         ([0.5, 1.0], [1.0])
         """
         self.validate()
-        if defined_weights(self) is None:
-            expected = f"the weights that p = {self.p:g} and weighting {self.weighting!r} define"
-            fix = "they would be lost: build the graph from its targets or counts again"
-            raise InputError("edge_weight", expected, "weights that were learned, read or changed by hand", fix)
+        weighting = self.weighting if weighting is None else check_choice("weighting", weighting, WEIGHTINGS)
+        self._check_reweighting(tau, weighting, alpha)
         graph = self.clone()
         if tau is not None:
-            graph.tau = check_number("tau", tau, 0, 1, open_low=True)
-            if graph.tau < self.tau:
-                fix = "weaker edges were not kept: build the graph from its targets or counts again"
-                raise InputError("tau", f"τ ≥ {self.tau:g}, at which this graph was built", tau, fix)
-            keep = self.edge_prob >= graph.tau
-            graph.edge_index, graph.edge_prob = self.edge_index[:, keep], self.edge_prob[keep]
-        graph._set_weights(self.p if p is None else p, self.weighting if weighting is None else weighting)
+            graph.tau = float(tau)
+        keep = self.edge_prob >= graph.tau if tau is not None else self.edge_prob > 0
+        graph.edge_index, graph.edge_prob = self.edge_index[:, keep], self.edge_prob[keep]
+        alpha = self.alpha if alpha is None else check_number("alpha", alpha, 0, 1)
+        graph._set_weights(self.p if p is None else p, weighting, DEFAULT_ALPHA if alpha is None else alpha)
         return graph
+
+    def _check_reweighting(self, tau: float | None, weighting: str, alpha: float | None) -> None:
+        """Checks that this graph holds what other weights require."""
+        rebuild = "build the graph from its targets or counts again"
+        if tau is not None and check_number("tau", tau, 0, 1, open_low=True) < self.tau:
+            expected = f"τ ≥ {self.tau:g}, at which this graph was built"
+            raise InputError("tau", expected, tau, f"weaker edges were not kept: {rebuild}")
+        if weighting == KERNEL and self.kernel is None:
+            fix: list[str | Argument] = [
+                "the pair counts were not kept: build the graph again with ",
+                Argument("weighting", KERNEL),
+            ]
+            expected = "a weighting that requires no pair counts: paper, released, binary or none"
+            raise InputError("weighting", expected, repr(KERNEL), fix)
+        if alpha is not None and weighting != KERNEL:
+            raise InputError("alpha", "weighting 'kernel', which alone has an alpha", repr(weighting))
+        if defined_weights(self) is None:
+            alpha_or_p = f"p = {self.p:g}" if self.alpha is None else f"alpha = {self.alpha:g}"
+            expected = f"the weights that {alpha_or_p} and weighting {self.weighting!r} define"
+            found = "weights that were learned, read or changed by hand"
+            raise InputError("edge_weight", expected, found, f"they would be lost: {rebuild}")
 
     def summary(self, num_strongest: int = 10) -> GraphSummary:
         """Returns the number of edges, the isolated labels, the hubs and the strongest edges.
@@ -171,80 +193,3 @@ class LabelGraphData(Data):
         """
         check_fields(self)
         return summarize(self, num_strongest)
-
-    def validate(self, raise_on_error: bool = True) -> bool:
-        """Checks the shapes and values of all fields.
-
-        Args:
-            raise_on_error: if False, issues a warning and returns False instead of raising.
-
-        Returns:
-            True if the graph is valid.
-
-        Raises:
-            InputError: if the graph is not valid; the error's ``argument`` is the name of the field.
-        """
-        try:
-            check_graph(self)
-        except InputError as error:
-            if raise_on_error:
-                raise
-            warnings.warn(str(error), stacklevel=2)
-            return False
-        return super().validate(raise_on_error)
-
-    def digest(self) -> str:
-        """Returns the SHA-256 of all tensors and settings; ``x_source`` is ignored."""
-        check_fields(self)
-        settings = repr([tuple(self.label_names), self.tau, self.probability, self.p, self.weighting]).encode()
-        tensors = {name: self[name] for name in TENSORS if name in self}
-        return tensor_digest(tensors | {"settings": torch.frombuffer(bytearray(settings), dtype=torch.uint8)})
-
-    def state(self) -> dict[str, Any]:
-        """Returns the graph as a dict of tensors, numbers and strings, for ``torch.load(weights_only=True)``."""
-        check_fields(self)
-        return state_of_fields(self)
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any], where: str = "") -> Self:
-        """Builds a graph from its :meth:`state`.
-
-        Args:
-            state: the dict.
-            where: the origin of the dict, such as a file name, for error messages.
-
-        Raises:
-            InputError: if ``state`` is not the state of a valid graph.
-        """
-        place = f" in {where}" if where else ""
-        fields = fields_of_state(state, place)
-        try:
-            graph = cls(**fields)
-            graph.validate()
-        except InputError as error:
-            expected = f"{error.expected} as {error.argument}"
-            raise InputError("state", expected, f"{error.found}{place}", error.fix) from error
-        except Exception as error:  # fields of unexpected types can raise any error
-            raise InputError("state", "a complete label graph", f"{first_line(error)}{place}") from error
-        return graph
-
-    def save(self, path: str | Path) -> None:
-        """Writes the graph to a file, atomically: the file is complete or absent.
-
-        Args:
-            path: the file.
-        """
-        save_plain(path, self.state())
-
-    @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """Reads a graph that :meth:`save` has written. No code in the file is run.
-
-        Args:
-            path: the file.
-
-        Raises:
-            InputError: if there is no such file, or it does not contain a valid graph.
-        """
-        with renamed_arguments(state="path"):
-            return cls.from_state(load_plain("path", path), str(path))

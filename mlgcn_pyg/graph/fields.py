@@ -38,6 +38,8 @@ class GraphFields(Protocol):
     probability: str
     p: float
     weighting: str
+    alpha: float | None
+    kernel: Tensor | None
     flow: str
 
     @property

@@ -10,8 +10,9 @@ from mlgcn_pyg.graph.data import LabelGraphData
 from mlgcn_pyg.graph.edges import MAX_ENTRIES, EdgeRule
 from mlgcn_pyg.graph.embeddings import LabelEmbeddings
 from mlgcn_pyg.graph.fields import Array, SparseMatrix
+from mlgcn_pyg.graph.kernel import DEFAULT_ALPHA
 from mlgcn_pyg.graph.named_targets import named_targets
-from mlgcn_pyg.graph.ready_counts import checked_label_counts, edges_of_counts, released_loops
+from mlgcn_pyg.graph.ready_counts import checked_label_counts, checked_pair_counts, edges_of_counts, released_loops
 from mlgcn_pyg.released.pickles import read_released_counts
 
 
@@ -37,7 +38,8 @@ class LabelGraph(LabelGraphData):
         x (Tensor or None): (C, F) label embeddings; None stands for one-hot embeddings, which are never stored.
         x_source (dict): the origin of x (see :class:`~mlgcn_pyg.graph.LabelEmbeddings`); empty if unknown.
         edge_index (Tensor): (2, E) int64; ``edge_index[0]`` is the condition i, ``edge_index[1]`` the implied label j.
-        edge_prob (Tensor): (E,) float64, P(L_j | L_i), or its lower confidence bound for ``probability="wilson"``.
+        edge_prob (Tensor): (E,) float64, P(L_j | L_i), or its lower confidence bound for ``probability="wilson"``. For
+            weighting ``"kernel"``, it is 0 for pairs of labels that the threshold τ does not select.
         edge_weight (Tensor): (E,), the entries of Â at the edges.
         self_weight (Tensor): (C,), the diagonal of Â.
         label_counts (Tensor): (C,) int64, N_i.
@@ -45,7 +47,9 @@ class LabelGraph(LabelGraphData):
         tau (float): the threshold τ.
         probability (str): how P was estimated, ``"ratio"`` or ``"wilson"``.
         p (float): the share that a label receives from its neighbours.
-        weighting (str): ``"paper"``, ``"released"``, ``"binary"`` or ``"none"``.
+        weighting (str): ``"paper"``, ``"released"``, ``"binary"``, ``"none"`` or ``"kernel"``.
+        alpha (float or None): the share of the similarities K for weighting ``"kernel"``; None for other weightings.
+        kernel (Tensor or None): (C, C) float64, K (:mod:`mlgcn_pyg.graph.kernel`); None for other weightings.
         flow (str): PyG's name for the direction of messages: with ``"target_to_source"`` i receives from j, with
             ``"source_to_target"`` (weighting ``"released"``) j receives from i.
 
@@ -68,6 +72,7 @@ class LabelGraph(LabelGraphData):
         tau: float = 0.4,
         p: float = 0.2,
         weighting: str = "paper",
+        alpha: float = DEFAULT_ALPHA,
         probability: str = "ratio",
         min_count: int = 1,
         top_k: int | None = None,
@@ -84,7 +89,9 @@ class LabelGraph(LabelGraphData):
             x: (C, F) label embeddings; default: one-hot.
             tau: τ in (0, 1]; pairs with P ≥ τ become edges.
             p: share that a label receives from its neighbours, in [0, 1]; below 1 for weighting ``"released"``.
-            weighting: ``"paper"`` (Eq. 8), ``"released"`` (the authors' code), ``"binary"`` or ``"none"``.
+            weighting: ``"paper"`` (Eq. 8), ``"released"`` (the authors' code), ``"binary"``, ``"none"``, or
+                ``"kernel"``, for up to 4,096 labels.
+            alpha: share of the similarities K for weighting ``"kernel"``, in [0, 1]; ignored by other weightings.
             probability: ``"ratio"`` (Eq. 6), or ``"wilson"`` for the lower bound of its 95 % confidence interval, which
                 avoids edges that a rare label has by chance.
             min_count: the number of images with both labels that an edge requires.
@@ -101,17 +108,10 @@ class LabelGraph(LabelGraphData):
         """
         named = named_targets(targets, num_labels, label_names)
         return cls.from_counter(
-            count_targets(named.targets, named.num_labels),
-            label_names=named.label_names,
-            x=x,
-            tau=tau,
-            p=p,
-            weighting=weighting,
-            probability=probability,
-            min_count=min_count,
-            top_k=top_k,
+            count_targets(named.targets, named.num_labels), label_names=named.label_names, x=x, tau=tau, p=p,
+            weighting=weighting, alpha=alpha, probability=probability, min_count=min_count, top_k=top_k,
             max_entries=max_entries,
-        )
+        )  # fmt: skip
 
     @classmethod
     def from_counter(
@@ -123,6 +123,7 @@ class LabelGraph(LabelGraphData):
         tau: float = 0.4,
         p: float = 0.2,
         weighting: str = "paper",
+        alpha: float = DEFAULT_ALPHA,
         probability: str = "ratio",
         min_count: int = 1,
         top_k: int | None = None,
@@ -136,7 +137,8 @@ class LabelGraph(LabelGraphData):
             x: (C, F) label embeddings; default: one-hot.
             tau: τ in (0, 1]; pairs with P ≥ τ become edges.
             p: share that a label receives from its neighbours, in [0, 1]; below 1 for weighting ``"released"``.
-            weighting: ``"paper"``, ``"released"``, ``"binary"`` or ``"none"``.
+            weighting: ``"paper"``, ``"released"``, ``"binary"``, ``"none"`` or ``"kernel"``.
+            alpha: share of the similarities K for weighting ``"kernel"``, in [0, 1]; ignored by other weightings.
             probability: ``"ratio"`` or ``"wilson"``; see :meth:`from_targets`.
             min_count: the number of images with both labels that an edge requires.
             top_k: the largest number of outgoing edges of a label, of which the most probable are kept; default: all.
@@ -154,10 +156,10 @@ class LabelGraph(LabelGraphData):
             raise InputError("counter", "a CooccurrenceCounter", type(counter).__name__)
         rule = EdgeRule(tau, probability, min_count, top_k)
         edge_index, edge_prob = counter.edges(rule, max_entries)
-        counts = counter.label_counts.clone()
         return cls._from_edges(
-            edge_index, edge_prob, counts, rule, label_names=label_names, x=x, p=p, weighting=weighting
-        )
+            edge_index, edge_prob, counter.label_counts.clone(), rule, label_names=label_names, x=x, p=p,
+            weighting=weighting, alpha=alpha, pair_counts=lambda: counter.pair_counts,
+        )  # fmt: skip
 
     @classmethod
     def from_counts(
@@ -170,6 +172,7 @@ class LabelGraph(LabelGraphData):
         tau: float = 0.4,
         p: float = 0.2,
         weighting: str = "paper",
+        alpha: float = DEFAULT_ALPHA,
         probability: str = "ratio",
         min_count: int = 1,
         top_k: int | None = None,
@@ -184,7 +187,8 @@ class LabelGraph(LabelGraphData):
             x: (C, F) label embeddings; default: one-hot.
             tau: τ in (0, 1]; pairs with P ≥ τ become edges.
             p: share that a label receives from its neighbours, in [0, 1]; below 1 for weighting ``"released"``.
-            weighting: ``"paper"``, ``"released"``, ``"binary"`` or ``"none"``.
+            weighting: ``"paper"``, ``"released"``, ``"binary"``, ``"none"`` or ``"kernel"``.
+            alpha: share of the similarities K for weighting ``"kernel"``, in [0, 1]; ignored by other weightings.
             probability: ``"ratio"`` or ``"wilson"``; see :meth:`from_targets`.
             min_count: the number of images with both labels that an edge requires.
             top_k: the largest number of outgoing edges of a label, of which the most probable are kept; default: all.
@@ -197,10 +201,12 @@ class LabelGraph(LabelGraphData):
         """
         rule = EdgeRule(tau, probability, min_count, top_k)
         counts = checked_label_counts(label_counts)
-        edge_index, edge_prob = edges_of_counts(counts, pair_counts, rule)
+        pairs = checked_pair_counts(counts, pair_counts)
+        edge_index, edge_prob = edges_of_counts(counts, pairs, rule)
         return cls._from_edges(
-            edge_index, edge_prob, counts, rule, label_names=label_names, x=x, p=p, weighting=weighting
-        )
+            edge_index, edge_prob, counts, rule, label_names=label_names, x=x, p=p,
+            weighting=weighting, alpha=alpha, pair_counts=lambda: pairs,
+        )  # fmt: skip
 
     @classmethod
     def from_released(
@@ -212,6 +218,7 @@ class LabelGraph(LabelGraphData):
         tau: float = 0.4,
         p: float = 0.2,
         weighting: str = "released",
+        alpha: float = DEFAULT_ALPHA,
         probability: str = "ratio",
         min_count: int = 1,
         top_k: int | None = None,
@@ -228,7 +235,8 @@ class LabelGraph(LabelGraphData):
             x: (C, F) label embeddings; default: one-hot.
             tau: τ in (0, 1]; pairs with P ≥ τ become edges.
             p: share that a label receives from its neighbours, in [0, 1]; below 1 for weighting ``"released"``.
-            weighting: ``"released"``, ``"paper"``, ``"binary"`` or ``"none"``.
+            weighting: ``"released"``, ``"paper"``, ``"binary"``, ``"none"`` or ``"kernel"``.
+            alpha: share of the similarities K for weighting ``"kernel"``, in [0, 1]; ignored by other weightings.
             probability: ``"ratio"`` or ``"wilson"``; see :meth:`from_targets`.
             min_count: the number of images with both labels that an edge requires.
             top_k: the largest number of outgoing edges of a label, of which the most probable are kept; default: all.
@@ -243,17 +251,9 @@ class LabelGraph(LabelGraphData):
             label_counts, pair_counts = read_released_counts(adj)
             loops = released_loops(label_counts, pair_counts, diagonal, weighting)
             graph = cls.from_counts(
-                label_counts,
-                pair_counts,
-                label_names=label_names,
-                x=x,
-                tau=tau,
-                p=p,
-                weighting=weighting,
-                probability=probability,
-                min_count=min_count,
-                top_k=top_k,
-            )
+                label_counts, pair_counts, label_names=label_names, x=x, tau=tau, p=p,
+                weighting=weighting, alpha=alpha, probability=probability, min_count=min_count, top_k=top_k,
+            )  # fmt: skip
         if loops is not None:
             graph._keep_loops(loops)
         return graph

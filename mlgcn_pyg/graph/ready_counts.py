@@ -31,21 +31,18 @@ def checked_label_counts(label_counts: Array) -> Tensor:
     return counts.long().cpu()
 
 
-def edges_of_counts(label_counts: Tensor, pair_counts: Array | SparseMatrix, rule: EdgeRule) -> tuple[Tensor, Tensor]:
+def edges_of_counts(label_counts: Tensor, pair_counts: "csr_array", rule: EdgeRule) -> tuple[Tensor, Tensor]:
     """Selects the edges from label counts and pair counts.
 
     Args:
         label_counts: N (C,), from :func:`checked_label_counts`.
-        pair_counts: M (C, C), dense or sparse. The diagonal is checked and left out.
+        pair_counts: M (C, C), from :func:`checked_pair_counts`.
         rule: which pairs become edges.
 
     Returns:
         ``edge_index`` (2, E) and P (E,).
-
-    Raises:
-        InputError: if no set of images can have these counts; see :func:`checked_pair_counts`.
     """
-    pairs = checked_pair_counts(label_counts, pair_counts).tocoo()
+    pairs = pair_counts.tocoo()
     row, column = (k.astype(np.int64) for k in pairs.coords)
     order = np.argsort(row, kind="stable")
     row, column, together = row[order], column[order], pairs.data[order]

@@ -5,11 +5,13 @@ from typing import Any
 
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.graph.fields import GraphFields
+from mlgcn_pyg.graph.kernel import KERNEL
 from mlgcn_pyg.values import shown
 
 FORMAT = "mlgcn_pyg.label_graph"
 TENSORS = ("x", "edge_index", "edge_prob", "edge_weight", "self_weight", "label_counts")
 SETTINGS = ("label_names", "tau", "probability", "p", "weighting", "flow")
+OF_KERNEL = ("kernel", "alpha")  # only in graphs with weighting "kernel"
 
 
 def state_of_fields(graph: GraphFields) -> dict[str, Any]:
@@ -17,6 +19,8 @@ def state_of_fields(graph: GraphFields) -> dict[str, Any]:
     state: dict[str, Any] = {"format": FORMAT, "version": 1, "num_labels": graph.num_labels}
     tensors = {name: getattr(graph, name) for name in TENSORS}
     state |= {name: tensor.cpu() for name, tensor in tensors.items() if tensor is not None}
+    if graph.weighting == KERNEL and graph.kernel is not None:
+        state |= {"kernel": graph.kernel.cpu(), "alpha": graph.alpha}
     return state | {name: getattr(graph, name) for name in SETTINGS} | {"x_source": getattr(graph, "x_source", {})}
 
 
@@ -35,10 +39,12 @@ def fields_of_state(state: Mapping[str, Any], place: str = "") -> dict[str, Any]
     if state.get("version") != 1:
         raise InputError("state", "format version 1", f"{state.get('version')}{place}", fix="use a newer mlgcn_pyg")
     state = {"probability": "ratio", "x_source": {}} | state  # absent in files of earlier versions
-    missing = [name for name in (*TENSORS, *SETTINGS, "num_labels") if name not in state and name != "x"]
+    of_weighting = OF_KERNEL if state.get("weighting") == KERNEL else ()
+    required = (*TENSORS, *SETTINGS, *of_weighting, "num_labels")
+    missing = [name for name in required if name not in state and name != "x"]
     if missing:
         raise InputError("state", "a complete label graph", f"no {', '.join(missing)}{place}")
     if not isinstance(state["num_labels"], int):
         raise InputError("state", "an integer ≥ 1 as num_labels", f"{shown(state['num_labels'])}{place}")
-    fields = {name: state[name] for name in (*TENSORS, *SETTINGS, "x_source") if name in state}
+    fields = {name: state[name] for name in (*TENSORS, *SETTINGS, *of_weighting, "x_source") if name in state}
     return fields | {"num_nodes": state["num_labels"]}

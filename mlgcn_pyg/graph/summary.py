@@ -22,9 +22,12 @@ class GraphSummary:
     Attributes:
         num_labels (int): the number of labels C.
         num_edges (int): the number of edges E.
+        num_likely (int): the number of edges with P ≥ τ, fewer than E for weighting ``"kernel"`` only. The other
+            attributes describe these edges.
         tau (float): the threshold τ on P.
         p (float): the share that a label receives from its neighbours.
         weighting (str): the weighting of the edges.
+        alpha (float or None): the share of the similarities for weighting ``"kernel"``; None for other weightings.
         without_outgoing (tuple of str): the labels that imply no other label.
         without_incoming (tuple of str): the labels that no other label implies.
         isolated (tuple of str): the labels in both groups.
@@ -40,9 +43,11 @@ class GraphSummary:
 
     num_labels: int
     num_edges: int
+    num_likely: int
     tau: float
     p: float
     weighting: str
+    alpha: float | None
     without_outgoing: tuple[str, ...]
     without_incoming: tuple[str, ...]
     isolated: tuple[str, ...]
@@ -54,9 +59,12 @@ class GraphSummary:
     strongest: tuple[tuple[str, str, float, int], ...]
 
     def __str__(self) -> str:
+        settings = f"tau = {self.tau:g}, p = {self.p:g}"
+        if self.alpha is not None:
+            settings = f"alpha = {self.alpha:g}; {self.num_likely} edges with P ≥ {self.tau:g}"
         lines = [
             f"label graph: {self.num_labels} labels, {self.num_edges} directed edges "
-            f"(weighting {self.weighting}, tau = {self.tau:g}, p = {self.p:g})",
+            f"(weighting {self.weighting}, {settings})",
             f"labels without outgoing edges: {len(self.without_outgoing)}, "
             f"without incoming edges: {len(self.without_incoming)}, isolated: {len(self.isolated)}",
         ]
@@ -87,7 +95,8 @@ def summarize(graph: GraphFields, num_strongest: int = 10) -> GraphSummary:
     """
     num_strongest = check_count("num_strongest", num_strongest)
     names, num_labels = graph.label_names, graph.num_labels
-    source, target = graph.edge_index.cpu()
+    likely = graph.edge_prob.cpu() > 0
+    source, target = graph.edge_index.cpu()[:, likely]
     out_degree = torch.bincount(source, minlength=num_labels)
     in_degree = torch.bincount(target, minlength=num_labels)
     degree = out_degree + in_degree
@@ -96,16 +105,18 @@ def summarize(graph: GraphFields, num_strongest: int = 10) -> GraphSummary:
         return tuple(names[k] for k in mask.nonzero().flatten().tolist())
 
     busiest = degree.argsort(descending=True, stable=True)[:MOST_HUBS].tolist()
-    prob, counts = graph.edge_prob.cpu(), graph.label_counts.cpu()
+    prob, counts = graph.edge_prob.cpu()[likely], graph.label_counts.cpu()
     by_count = counts[source].argsort(descending=True, stable=True)
     indistinct = indistinct_labels(graph)
     order = by_count[prob[by_count].argsort(descending=True, stable=True)][:num_strongest].tolist()
     return GraphSummary(
         num_labels=num_labels,
         num_edges=graph.edge_index.size(1),
+        num_likely=len(source),
         tau=graph.tau,
         p=graph.p,
         weighting=graph.weighting,
+        alpha=graph.alpha,
         without_outgoing=named(out_degree == 0),
         without_incoming=named(in_degree == 0),
         isolated=named(degree == 0),

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mlgcn_pyg.graph.fields import GraphFields
+from mlgcn_pyg.graph.kernel import KERNEL
 from mlgcn_pyg.graph.weighting import defined_weights
 from mlgcn_pyg.text import described_groups
 
@@ -58,7 +59,7 @@ def indistinct_labels(graph: GraphFields, num_layers: int = 2) -> IndistinctLabe
     """
     random = np.random.default_rng(0)
     num_labels = len(graph.label_names)
-    if graph.x is None:
+    if graph.x is None or graph.weighting == KERNEL:  # whose embeddings are not propagated
         h = random.normal(size=(num_labels, DIRECTIONS))
     else:
         h = graph.x.detach().cpu().double().numpy() @ random.normal(size=(graph.x.size(1), DIRECTIONS))
@@ -87,7 +88,8 @@ def _propagated(graph: GraphFields, h: NDArray[np.float64]) -> NDArray[np.float6
     source, target = graph.edge_index.cpu().numpy()
     receiver, sender = (source, target) if graph.flow == "target_to_source" else (target, source)
     # the rounding of float32 would make 0.2 differ from 3 · (0.2 / 3)
-    weights = defined_weights(graph) or (graph.edge_weight, graph.self_weight)
+    weights = None if graph.weighting == KERNEL else defined_weights(graph)  # S itself takes long to compute
+    weights = weights or (graph.edge_weight, graph.self_weight)
     edge_weight, self_weight = (weight.detach().cpu().double().numpy() for weight in weights)
     messages = edge_weight[:, None] * h[sender]
     sums = [np.bincount(receiver, weights=column, minlength=len(h)) for column in messages.T]

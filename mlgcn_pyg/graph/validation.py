@@ -10,7 +10,8 @@ from mlgcn_pyg.errors import Argument, InputError
 from mlgcn_pyg.graph.edges import PROBABILITIES
 from mlgcn_pyg.graph.embeddings import FLOATS
 from mlgcn_pyg.graph.fields import GraphFields
-from mlgcn_pyg.graph.weighting import WEIGHTINGS
+from mlgcn_pyg.graph.kernel import KERNEL
+from mlgcn_pyg.graph.weighting import WEIGHTINGS, flow_of
 from mlgcn_pyg.labels import check_label_names
 from mlgcn_pyg.text import described_groups
 
@@ -28,21 +29,37 @@ def check_graph(graph: GraphFields) -> None:
     """
     check_fields(graph)
     _check_settings(graph)
+    _check_kernel(graph)
     _check_numbers(graph)
     _check_edges(graph)
     check_label_names(graph.label_names, graph.num_labels)
     if not isinstance(source := getattr(graph, "x_source", {}), dict):
         raise InputError("x_source", "a dict", type(source).__name__)
-    _check_embeddings(graph)
+    check_embeddings(graph)
 
 
 def _check_settings(graph: GraphFields) -> None:
-    _, flow = WEIGHTINGS[check_choice("weighting", graph.weighting, WEIGHTINGS)]
+    flow = flow_of(check_choice("weighting", graph.weighting, WEIGHTINGS))
     if graph.flow != flow:
         raise InputError("flow", f"{flow!r} for weighting {graph.weighting!r}", repr(graph.flow))
     check_choice("probability", graph.probability, PROBABILITIES)
     check_number("p", graph.p, 0, 1)
     check_number("tau", graph.tau, 0, 1, open_low=True)
+
+
+def _check_kernel(graph: GraphFields) -> None:
+    """Checks α and K, which only a graph with weighting ``"kernel"`` has."""
+    if graph.weighting != KERNEL:
+        if graph.kernel is not None or graph.alpha is not None:
+            raise InputError("kernel", f"no kernel and no alpha for weighting {graph.weighting!r}", "one of them")
+        return
+    check_number("alpha", graph.alpha, 0, 1)  # type: ignore[arg-type]  # None is refused
+    kernel, shape = _tensor(graph, "kernel", (torch.float64,)), (graph.num_labels, graph.num_labels)
+    if tuple(kernel.shape) != shape:
+        raise InputError("kernel", f"shape {shape}", f"shape {tuple(kernel.shape)}")
+    check_finite("kernel", kernel)
+    if not torch.equal(kernel, kernel.t()) or bool((kernel.diagonal() != 1).any()):
+        raise InputError("kernel", "a symmetric matrix with a diagonal of ones", "a different matrix")
 
 
 def check_fields(graph: GraphFields) -> None:
@@ -86,11 +103,12 @@ def _tensor(graph: GraphFields, name: str, dtypes: Sequence[torch.dtype]) -> Ten
 
 
 def _check_numbers(graph: GraphFields) -> None:
-    """Checks that numbers are finite, and not negative; all weightings so far have entries of Â ≥ 0."""
+    """Checks that numbers are finite, and not negative; only ``"kernel"`` has negative entries of Â."""
     for name in ("edge_prob", "edge_weight", "self_weight", "label_counts"):
         values = getattr(graph, name)
         check_finite(name, values)
-        if values.numel() and values.min() < 0:
+        may_be_negative = name == "edge_weight" and graph.weighting == KERNEL
+        if values.numel() and values.min() < 0 and not may_be_negative:
             raise InputError(name, "numbers ≥ 0", values.min().item())
 
 
@@ -106,12 +124,15 @@ def _check_edges(graph: GraphFields) -> None:
     is_sorted = not bool((order.diff() <= 0).any())  # then no edge is repeated, and the slower `unique` is not needed
     if not is_sorted and len(order.unique()) < num_edges:
         raise InputError("edge_index", "each edge once", f"{num_edges - len(order.unique())} repeated")
-    if num_edges and (graph.edge_prob.min() <= 0 or graph.edge_prob.max() > 1):
+    is_kernel = graph.weighting == KERNEL  # its other edges have P = 0
+    too_small = num_edges and not is_kernel and graph.edge_prob.min() <= 0
+    if num_edges and (too_small or graph.edge_prob.max() > 1):
         found = f"{graph.edge_prob.min():g} to {graph.edge_prob.max():g}"
-        raise InputError("edge_prob", "probabilities in (0, 1]", found)
+        raise InputError("edge_prob", f"probabilities in {'[' if is_kernel else '('}0, 1]", found)
 
 
-def _check_embeddings(graph: GraphFields) -> None:
+def check_embeddings(graph: GraphFields) -> None:
+    """Checks that x is None or has a finite embedding per label."""
     x = getattr(graph, "x", None)
     if x is None:
         return
@@ -124,10 +145,12 @@ def _check_embeddings(graph: GraphFields) -> None:
 def check_embedded(graph: GraphFields) -> None:
     """Checks that each label that receives from no label has an embedding other than 0.
 
+    Embeddings are not propagated with weighting ``"kernel"``, for which any are accepted.
+
     Raises:
         InputError: if a label has not. Its logit would be 0 for every image, a probability of 0.5.
     """
-    if graph.x is None:
+    if graph.x is None or graph.weighting == KERNEL:
         return
     receiver = graph.edge_index[0 if graph.flow == "target_to_source" else 1][graph.edge_weight != 0]
     receives = torch.bincount(receiver, minlength=graph.num_labels) > 0

@@ -11,6 +11,8 @@ weighting           Â                                                          
                     d = rowsum(B)^-1/2  (the authors' code)
 ``"binary"``        Â = D^-1/2 (A + I) D^-1/2,  D = rowsum(A + I)  (Table 1)              i, from each j
 ``"none"``          Â = I  (the row p = 0 of Sec. 4.3.2)                                  –
+``"kernel"``        Â = ((1−α)I + αK)^½, K the similarities of labels                     i and j, from each other
+                    (:mod:`mlgcn_pyg.graph.kernel`)
 =================== ===================================================================== =====================
 
 Eq. 8 as printed lacks the factor A_ij; the formula above includes its published correction. ``"released"`` is the
@@ -25,6 +27,9 @@ return its entries at the edges (E,) and its diagonal (C,). For ``"paper"``, Eq.
     self_weight = torch.full_like(out_degree, 1 - p)   # Â_ii
 
 For ``"paper"``, a label without outgoing edges also has Â_ii = 1 − p, as in Eq. 8.
+
+``"kernel"`` is not a function of the edges. It requires the pair counts, and each entry of Â above 1e-6 in magnitude
+becomes an edge. p has no effect.
 """
 
 from collections.abc import Callable
@@ -35,6 +40,7 @@ from torch import Tensor
 from mlgcn_pyg.checks import check_choice, check_number
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.graph.fields import GraphFields
+from mlgcn_pyg.graph.kernel import KERNEL, kernel_spectrum
 
 Weights = tuple[Tensor, Tensor]
 TOLERANCE = 1e-4  # relative; the released code adds 1e-6 to a denominator
@@ -91,16 +97,22 @@ def no_weights(edge_index: Tensor, num_labels: int, p: float) -> Weights:
 
 
 # weighting → (function that computes the entries of Â, PyG's flow: "target_to_source" if i receives from j)
-WEIGHTINGS: dict[str, tuple[Callable[[Tensor, int, float], Weights], str]] = {
+EDGE_WEIGHTINGS: dict[str, tuple[Callable[[Tensor, int, float], Weights], str]] = {
     "paper": (paper_weights, "target_to_source"),
     "released": (released_weights, "source_to_target"),
     "binary": (binary_weights, "target_to_source"),
     "none": (no_weights, "target_to_source"),
 }
+WEIGHTINGS = (*EDGE_WEIGHTINGS, KERNEL)
+
+
+def flow_of(weighting: str) -> str:
+    """Returns PyG's flow for one of :data:`WEIGHTINGS`."""
+    return "target_to_source" if weighting == KERNEL else EDGE_WEIGHTINGS[weighting][1]
 
 
 def reweight(edge_index: Tensor, num_labels: int, p: float, weighting: str) -> tuple[Tensor, Tensor, str]:
-    """Computes the entries of Â.
+    """Computes the entries of Â from the edges.
 
     Args:
         edge_index: (2, E) different edges i → j with i ≠ j.
@@ -118,7 +130,7 @@ def reweight(edge_index: Tensor, num_labels: int, p: float, weighting: str) -> t
     >>> edge_weight.tolist(), self_weight.tolist(), flow
     ([0.1, 0.1], [0.8, 0.8, 0.8], 'target_to_source')
     """
-    weights, flow = WEIGHTINGS[check_choice("weighting", weighting, WEIGHTINGS)]
+    weights, flow = EDGE_WEIGHTINGS[check_choice("weighting", weighting, EDGE_WEIGHTINGS)]
     edge_weight, self_weight = weights(edge_index, num_labels, check_number("p", p, 0, 1))
     return edge_weight, self_weight, flow
 
@@ -126,14 +138,24 @@ def reweight(edge_index: Tensor, num_labels: int, p: float, weighting: str) -> t
 def defined_weights(graph: GraphFields) -> Weights | None:
     """Returns the float64 weights that p and the weighting of a graph define; None if the graph has different ones.
 
-    Learned weights, weights that were changed by hand, and those of a released matrix of a different form differ.
+    Learned weights, weights that were changed by hand, and those of a released matrix of a different form differ. For
+    weighting ``"kernel"``, the weights are computed from K and α.
 
     Args:
         graph: a label graph.
     """
-    edge_weight, self_weight, _ = reweight(graph.edge_index, graph.num_labels, graph.p, graph.weighting)
-    for defined, stored in ((edge_weight, graph.edge_weight), (self_weight, graph.self_weight)):
+    if graph.weighting == KERNEL and graph.kernel is not None and graph.alpha is not None:
+        defined = entries(kernel_spectrum(graph.kernel).operator(graph.alpha), graph.edge_index)
+    else:
+        defined = reweight(graph.edge_index, graph.num_labels, graph.p, graph.weighting)[:2]
+    for weights, stored in zip(defined, (graph.edge_weight, graph.self_weight), strict=True):
         tolerance = max(TOLERANCE, 4 * torch.finfo(stored.dtype).eps)
-        if defined.shape != stored.shape or not torch.allclose(stored.double(), defined, rtol=tolerance, atol=1e-7):
+        if weights.shape != stored.shape or not torch.allclose(stored.double(), weights, rtol=tolerance, atol=1e-7):
             return None
-    return edge_weight, self_weight
+    return defined
+
+
+def entries(dense: Tensor, edge_index: Tensor) -> Weights:
+    """Returns the entries of a matrix Â (C, C) at the edges (E,) and its diagonal (C,), for "target_to_source"."""
+    source, target = edge_index
+    return dense[source, target], dense.diagonal().clone()

@@ -4,6 +4,7 @@ Both functions draw on the given axes, or on a new figure. They do not use ``pyp
 are not changed. In a notebook, ``plot_label_graph(graph).figure`` shows the figure.
 """
 
+import copy
 import math
 import textwrap
 from collections.abc import Mapping
@@ -54,6 +55,7 @@ def plot_label_graph(
 def _plot_label_graph(graph: LabelGraph, path: str | Path | None, title: str | None, ax: "Axes | None") -> "Axes":
     import networkx as nx
 
+    graph = _likely(graph)
     network: DiGraph = nx.DiGraph()
     network.add_edges_from(zip(*graph.edge_index.tolist(), strict=True))
     isolated = [printable_line(graph.label_names[k]) for k in range(graph.num_labels) if k not in network]
@@ -75,6 +77,13 @@ def _plot_label_graph(graph: LabelGraph, path: str | Path | None, title: str | N
         axes.axis("off")
     save_figure(ax, path)
     return ax
+
+
+def _likely(graph: LabelGraph) -> LabelGraph:
+    """Returns a copy with the edges of the threshold τ only: weighting ``"kernel"`` relates almost all labels."""
+    likely, graph = graph.edge_prob > 0, copy.copy(graph)
+    graph.edge_index, graph.edge_prob = graph.edge_index[:, likely], graph.edge_prob[likely]
+    return graph
 
 
 def _new_axes(num_nodes: int, num_rows: int) -> "tuple[Axes, Axes]":

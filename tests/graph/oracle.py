@@ -43,3 +43,37 @@ def dense_none(a, p):
 
 
 DENSE = {"paper": dense_paper, "released": dense_released, "binary": dense_binary, "none": dense_none}
+
+
+def dense_co_kernel(pairs):
+    """(I + 2(I − D^-½ M D^-½))⁻¹ scaled to unit diagonal."""
+    m = np.array(pairs, dtype=np.float64)
+    np.fill_diagonal(m, 0)
+    sums = m.sum(axis=1)
+    d = np.diag([1 / np.sqrt(s) if s > 0 else 0.0 for s in sums])
+    k = np.linalg.inv(np.eye(len(m)) + 2 * (np.eye(len(m)) - d @ m @ d))
+    scale = np.diag(np.diag(k) ** -0.5)
+    return scale @ k @ scale
+
+
+def dense_embedding_kernel(x):
+    """The cosines of mean-centred embeddings, negative eigenvalues clipped, unit diagonal."""
+    centred = np.asarray(x, dtype=np.float64) - np.asarray(x, dtype=np.float64).mean(axis=0)
+    k = np.eye(len(x))
+    for i, a in enumerate(centred):
+        for j, b in enumerate(centred):
+            if i != j and np.any(a) and np.any(b):
+                k[i, j] = a @ b / np.sqrt(a @ a) / np.sqrt(b @ b)
+    values, vectors = np.linalg.eigh(k)
+    k = vectors @ np.diag(values.clip(min=0)) @ vectors.T
+    scale = np.diag(np.diag(k) ** -0.5)
+    return scale @ k @ scale
+
+
+def dense_kernel(pairs, x, alpha):
+    """((1−α)I + αK)^½ by the eigenvalues, K the mean of what is known."""
+    kernels = [] if pairs is None else [dense_co_kernel(pairs)]
+    kernels += [] if x is None else [dense_embedding_kernel(x)]
+    k = sum(kernels) / len(kernels)
+    values, vectors = np.linalg.eigh((1 - alpha) * np.eye(len(k)) + alpha * k)
+    return vectors @ np.diag(np.sqrt(values.clip(min=0))) @ vectors.T

@@ -11,7 +11,8 @@ from torch_geometric.utils import to_networkx
 
 from mlgcn_pyg import LabelGraph
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.graph import WEIGHTINGS, CooccurrenceCounter
+from mlgcn_pyg.graph import CooccurrenceCounter
+from mlgcn_pyg.graph.weighting import EDGE_WEIGHTINGS as WEIGHTINGS
 from mlgcn_pyg.released import read_released_counts
 from tests.graph.oracle import DENSE, adjacency
 
@@ -187,7 +188,7 @@ def test_foreign_and_damaged_files_are_refused(tmp_path):
         ({"tau": float("nan")}, "tau"),
         ({"p": -0.1}, r"p: expected a number in \[0, 1\], found -0.1"),
         ({"p": 1.0, "weighting": "released"}, "p < 1 for weighting 'released'"),
-        ({"weighting": "gcn"}, "weighting: expected one of paper, released, binary, none, found 'gcn'"),
+        ({"weighting": "gcn"}, "weighting: expected one of paper, released, binary, none, kernel, found 'gcn'"),
         ({"label_names": ["a"]}, "label_names: expected 2 names, one per label, found 1"),
         ({"label_names": ["a", "a"]}, "unique names, found 'a' twice"),
         ({"label_names": ["a", 1]}, r"strings, found 1 \(int\)"),
