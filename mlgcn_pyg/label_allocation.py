@@ -20,7 +20,8 @@ class Units:
         first: first entry of each unit, and the number of entries.
         labels: label of each entry; the labels of a unit differ.
         counts: number of images of the unit that have the label.
-        with_label: for each label, the units that have it.
+        with_label: for each label, the units that have it. Those with the most images of the label are first, since
+            smaller units can compensate for them.
     """
 
     of_image: npt.NDArray[np.int64]
@@ -45,7 +46,7 @@ class Units:
         images, labels = np.nonzero(np.column_stack([present, ~present.any(axis=1)]))
         entries, counts = np.unique(of_image[images] * num_labels + labels, return_counts=True)
         units, labels = np.divmod(entries, num_labels)
-        by_label = np.argsort(labels, kind="stable")
+        by_label = np.lexsort((-counts, labels))  # keeps the random order of units with equal counts
         ends = np.bincount(labels, minlength=num_labels).cumsum()
         return cls(
             of_image,
@@ -77,8 +78,8 @@ class _Allocation:
         room: number of images that each part can still receive.
         left: for each label, the number of units that are not placed.
         need: for each label and part, N · (N_l · s_j / N − N_lj), an integer, so that equal needs are equal.
-        avoid: for each label, the parts, as bits, in which a further unit would leave a training set without the
-            label. This matters for the last unit of the label, and for those placed while it is the rarest label.
+        avoid: for each label, the parts, as bits, that must not receive its last unit, since a training set would be
+            left without the label.
         lacking: number of labels without a unit in the first part, if it is the training set.
     """
 
@@ -117,7 +118,7 @@ class _Allocation:
         """Places a unit in the part with the greatest need of ``label``, and returns the labels of the unit."""
         start, end = self.units.first[unit], self.units.first[unit + 1]
         labels = self.units.labels[start:end]
-        parts = self._candidates(unit, label, labels)
+        parts = self._candidates(unit, labels)
         greatest = max([self.need[label][j] for j in parts])
         neediest = [j for j in parts if self.need[label][j] == greatest]
         best = neediest[0]
@@ -133,7 +134,7 @@ class _Allocation:
                 self.lacking -= self.first_trains and not self.avoid[i]
         return labels
 
-    def _candidates(self, unit: int, label: int, labels: list[int]) -> list[int]:
+    def _candidates(self, unit: int, labels: list[int]) -> list[int]:
         """Returns the parts that may receive a unit.
 
         A unit that fits in no part goes to the part with the most room: sizes then differ by less than one unit.
@@ -144,7 +145,7 @@ class _Allocation:
             return [max(parts, key=lambda j: self.room[j])]
         avoided = 0
         for i in labels:
-            if (i == label or self.left[i] == 1) and self.avoid[i] != self.everywhere:
+            if self.left[i] == 1 and self.avoid[i] != self.everywhere:
                 avoided |= self.avoid[i]
         if not avoided and self.room[0] - size < self.lacking:  # keep room for the labels that the first part lacks
             avoided = 1

@@ -112,9 +112,8 @@ def test_a_label_with_one_image_is_trained_on():
 def test_every_label_has_a_training_image_if_there_are_more_training_images_than_labels():
     for seed in range(60):
         rng = np.random.default_rng(seed)
-        num_labels = int(rng.integers(1, 12))
-        targets = (rng.random((40, num_labels)) < rng.uniform(0.02, 0.6, num_labels)).astype(np.int8)
-        train, _ = stratified_split(targets, (num_labels + 1, 39 - num_labels), seed=seed)
+        targets = (rng.random((30, 10)) < rng.uniform(0.05, 0.5, 10)).astype(np.int8)
+        train, _ = stratified_split(targets, (11, 19), seed=seed)
         assert targets[train].any(axis=0).tolist() == targets.any(axis=0).tolist()
 
 
@@ -162,6 +161,15 @@ def test_groups_are_not_divided_and_sizes_differ_by_less_than_the_largest(larges
             check_parts(parts, 600)
             assert sum(len(set(groups[part])) for part in parts) == len(set(groups))
             assert all(abs(len(part) - size) < biggest for part, size in zip(parts, wanted, strict=True))
+
+
+def test_needs_count_the_images_of_a_group():
+    """10 of 20 images with the label are in one group; the others are single images, as are 100 without the label."""
+    targets, groups = np.zeros((120, 1), dtype=np.int8), [0] * 10 + list(range(1, 111))
+    targets[:20] = 1
+    for seed in range(5):
+        parts = stratified_split(targets, (0.5, 0.5), groups=groups, seed=seed)
+        assert [targets[part].sum() for part in parts] == [10, 10]
 
 
 def test_groups_without_a_value_are_single_images():
@@ -242,3 +250,6 @@ def test_coco(coco_targets):
         chance = random_parts(len(some), [len(part) for part in parts], seed=0)
         assert deviation(some, parts) < deviation(some, chance) / factor
         assert (some[parts[0]].any(axis=0) == some.any(axis=0)).all()
+    for seed in range(8):  # hardly more training images than labels
+        train, _ = stratified_split(sample, (82, 330), seed=seed)
+        assert (sample[train].any(axis=0) == sample.any(axis=0)).all()
