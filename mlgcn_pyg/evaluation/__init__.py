@@ -1,16 +1,26 @@
-"""The paper's metrics, and thresholds per label."""
+"""The paper's metrics, their intervals, and thresholds per label."""
 
+from mlgcn_pyg.evaluation.intervals import Difference, Interval, MetricDifferences, MetricIntervals
 from mlgcn_pyg.evaluation.metrics import multilabel_metrics
+from mlgcn_pyg.evaluation.replicates import Replicates, bootstrap_metrics, bootstrap_replicates, paired_difference
 from mlgcn_pyg.evaluation.results import COUNT_METRICS
 from mlgcn_pyg.evaluation.table1 import mean_and_std, table1_row
 from mlgcn_pyg.evaluation.thresholds import cross_fitted_f1, f1_per_label, fit_thresholds
 
 __all__ = [
     "COUNT_METRICS",
+    "Difference",
+    "Interval",
+    "MetricDifferences",
+    "MetricIntervals",
+    "Replicates",
+    "bootstrap_metrics",
+    "bootstrap_replicates",
     "cross_fitted_f1",
     "f1_per_label",
     "fit_thresholds",
     "mean_and_std",
     "multilabel_metrics",
+    "paired_difference",
     "table1_row",
 ]
