@@ -1,5 +1,6 @@
 """The forward pass of one head, or of many heads of equal shape as one batched computation."""
 
+import copy
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -9,9 +10,10 @@ from torch import Tensor
 
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.nn import LinearHead, MLGCNHead
-from mlgcn_pyg.nn.gcn import LabelOperator, gcn_factors, gcn_logits
+from mlgcn_pyg.nn.gcn import LabelOperator, gcn_factors, gcn_logits, times_transposed
 from mlgcn_pyg.nn.kernels import Adjacency
 from mlgcn_pyg.nn.learned_edges import LearnedEdges, learned_weights
+from mlgcn_pyg.nn.standardize import Standardize, StandardizedHead
 from mlgcn_pyg.typing import Head
 
 
@@ -70,12 +72,13 @@ class StackedHeads:
         stacked: for each parameter name, the tensor (H·n, …) of H parameters (n, …).
     """
 
-    def __init__(self, heads: Sequence[Head]):
+    def __init__(self, heads: Sequence[StandardizedHead]):
         self.num_heads = len(heads)
         named = [dict(head.named_parameters()) for head in heads]
         self.parameters = {name: [parameters[name] for parameters in named] for name in named[0]}
         self.stacked = {name: self._stack(parameters) for name, parameters in self.parameters.items()}
         self.leaves: list[Tensor] = list(self.stacked.values())
+        self.standardize = _stack_statistics([head.standardize for head in heads])
 
     @staticmethod
     def _stack(parameters: list[torch.nn.Parameter]) -> Tensor:
@@ -101,14 +104,22 @@ class StackedHeads:
         """Returns a view (H, n, …) of a tensor (H·n, …)."""
         return stack.unflatten(0, (self.num_heads, -1))
 
+    def standardized(self, features: Tensor) -> Tensor:
+        """Returns the standardised features: (B, D) if all heads have the same statistics, else (H, B, D)."""
+        return features if self.standardize is None else self.standardize(features)
+
 
 class StackedLinear(StackedHeads):
     """Linear heads, computed as one matrix product with all classifiers."""
 
     def logits(self, features: Tensor) -> Tensor:
         """Returns the logits (H, B, C) of features (B, D)."""
-        logits = F.linear(features, self.stacked["linear.weight"], self.stacked.get("linear.bias"))
-        return logits.unflatten(1, (self.num_heads, -1)).transpose(0, 1)
+        features, bias = self.standardized(features), self.stacked.get("linear.bias")
+        if features.dim() == 2:
+            logits = F.linear(features, self.stacked["linear.weight"], bias)
+            return logits.unflatten(1, (self.num_heads, -1)).transpose(0, 1)
+        logits = times_transposed(features, self.by_head(self.stacked["linear.weight"]))
+        return logits if bias is None else logits + self.by_head(bias).unsqueeze(1)
 
 
 class StackedMLGCN(StackedHeads):
@@ -147,7 +158,8 @@ class StackedMLGCN(StackedHeads):
         """Returns the logits (H, B, C) of features (B, D)."""
         weights = [self.by_head(self.stacked[name]) for name in self.weight_names]
         h, weight = gcn_factors(self.x, self.propagated_x, weights, self._operator(), self.negative_slope)
-        return gcn_logits(features, h, weight, train_head=True, train_features=False)
+        logits = gcn_logits(self.standardized(features), h, weight, train_head=True, train_features=False)
+        return logits if "bias" not in self.stacked else logits + self.by_head(self.stacked["bias"]).unsqueeze(1)
 
 
 def _disjoint_union(adjacencies: Sequence[Adjacency]) -> Adjacency:
@@ -156,6 +168,18 @@ def _disjoint_union(adjacencies: Sequence[Adjacency]) -> Adjacency:
     receiver = torch.cat([adjacency.receiver + k * num_nodes for k, adjacency in enumerate(adjacencies)])
     sender = torch.cat([adjacency.sender + k * num_nodes for k, adjacency in enumerate(adjacencies)])
     return Adjacency(torch.stack([receiver, sender]), num_nodes * len(adjacencies))
+
+
+def _stack_statistics(of_each: Sequence[Standardize | None]) -> Standardize | None:
+    """Returns the statistics of H heads: those of the first if they are all equal, else with buffers (H, 1, D)."""
+    known = [one for one in of_each if one is not None]
+    if not known:
+        return None
+    stacked = copy.deepcopy(known[0])
+    if not all(torch.equal(one.mean, stacked.mean) and torch.equal(one.scale, stacked.scale) for one in known):
+        stacked.mean = torch.stack([one.mean for one in known]).unsqueeze(1)
+        stacked.scale = torch.stack([one.scale for one in known]).unsqueeze(1)
+    return stacked
 
 
 def _stack_known(tensors: Sequence[Tensor | None]) -> Tensor | None:
@@ -170,7 +194,7 @@ def stack_heads(heads: Sequence[Head]) -> HeadStack:
         return SingleHead(heads[0])
     if mlgcn_heads := [head for head in heads if isinstance(head, MLGCNHead)]:
         return StackedMLGCN(mlgcn_heads)
-    return StackedLinear(heads)
+    return StackedLinear([head for head in heads if isinstance(head, LinearHead)])
 
 
 def check_alike(heads: Sequence[Head]) -> None:
@@ -190,9 +214,10 @@ def check_alike(heads: Sequence[Head]) -> None:
         raise InputError("heads", "heads of type MLGCNHead or LinearHead", found, "train them one after another")
     shapes = [head_shape(head) for head in heads]
     for k, shape in enumerate(shapes):
-        for name, value in shapes[0].items():
-            if shape.get(name) != value:
-                found = f"{name} {value} of head 0 and {shape.get(name)} of head {k}"
+        for name in shapes[0] | shape:
+            first, value = shapes[0].get(name), shape.get(name)
+            if first != value:
+                found = f"{name} {first} of head 0 and {value} of head {k}"
                 raise InputError("heads", "heads of equal shape", found, "train them one after another")
     if not all(p.requires_grad for head in heads for p in head.parameters()):
         raise InputError("heads", "heads without frozen parameters", "some", "train them one after another")
@@ -211,5 +236,10 @@ def head_shape(head: Head) -> dict[str, object]:
         shape |= {"hidden_channels": list(head.hidden_channels), "embedding_dim": head.layers[0].in_channels}
         shape["one_hot"] = head.x is None
     elif isinstance(head, LinearHead):
-        shape["bias"] = head.linear.bias is not None
+        shape["bias"] = head.bias is not None
+    # absent if not set, as in states of earlier versions
+    if isinstance(head, MLGCNHead) and head.bias is not None:
+        shape["bias"] = True
+    if isinstance(head, StandardizedHead) and head.has_statistics:
+        shape["statistics"] = True
     return shape

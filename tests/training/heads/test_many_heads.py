@@ -97,6 +97,33 @@ def test_linear_heads(bias):
         assert all(relative(a, b) <= 1e-8 for a, b in zip(head.parameters(), twin.parameters(), strict=True))
 
 
+@pytest.mark.parametrize("own_statistics", [False, True])
+@pytest.mark.parametrize("kind", ["linear", "mlgcn", "mlgcn without bias"])
+def test_standardised_heads(arrangement, kind, own_statistics):
+    data = 5 + 10 * problem()[0].double(), problem()[1]
+
+    def make(seed):
+        head = fresh(kind.split()[0], seed).double()
+        more = seed if own_statistics else 0
+        head.set_statistics(data[0].mean(0) + more, data[0].std(0) * (1 + more))
+        if kind == "mlgcn":
+            head.set_bias(torch.linspace(-1, 1, 5))
+        return head
+
+    together, alone = ([make(seed) for seed in range(3)] for _ in range(2))
+    recipes = configs(3, epochs=2, batch_size=32)
+    histories = fit_heads(together, data, data, recipes)
+    for head, twin, recipe, history in zip(together, alone, recipes, histories, strict=True):
+        own, before = fit_head(twin, data, data, recipe), twin.standardize.scale.clone()
+        assert torch.equal(head.standardize.scale, before)
+        assert all(relative(a, b) <= 1e-8 for a, b in zip(head.parameters(), twin.parameters(), strict=True))
+        assert [r["loss"] for r in history.epochs] == pytest.approx([r["loss"] for r in own.epochs], rel=1e-8)
+    raw = make(1)
+    raw.standardize = None
+    with pytest.raises(InputError, match="found statistics True of head 0 and None of head 1"):
+        fit_heads([make(0), raw], data, config=recipes[:2])
+
+
 def test_both_orders_of_the_products_are_used(monkeypatch):
     taken, real = [], gcn.features_first
     monkeypatch.setattr(gcn, "features_first", lambda *a, **k: taken.append(real(*a, **k)) or taken[-1])
