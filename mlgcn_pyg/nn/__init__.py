@@ -8,6 +8,7 @@ from mlgcn_pyg.nn.linear_head import LinearHead
 from mlgcn_pyg.nn.losses import LOSSES, asymmetric, make_loss, multilabel_soft_margin
 from mlgcn_pyg.nn.mlgcn import MLGCN
 from mlgcn_pyg.nn.mlgcn_head import MLGCNHead
+from mlgcn_pyg.nn.sharing_head import SharingHead
 from mlgcn_pyg.nn.standardize import Standardize, StandardizedHead
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from mlgcn_pyg.typing import FeatureExtractor, Head
 
     # type checkers verify the protocols here
-    _HEADS: tuple[type[Head], ...] = (LinearHead, MLGCNHead)
+    _HEADS: tuple[type[Head], ...] = (LinearHead, MLGCNHead, SharingHead)
     _BACKBONES: tuple[type[FeatureExtractor], ...] = (Backbone,)
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "LinearHead",
     "MLGCNHead",
     "ReweightedConv",
+    "SharingHead",
     "Standardize",
     "StandardizedHead",
     "asymmetric",

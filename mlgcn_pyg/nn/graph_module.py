@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -10,10 +10,12 @@ from torch import Tensor
 from mlgcn_pyg.checks import check_flag
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.graph import LabelGraph
+from mlgcn_pyg.graph.kernel import KERNEL
 from mlgcn_pyg.nn.gcn import LabelOperator
 from mlgcn_pyg.nn.graph_buffers import check_graph, check_saved_buffer, equal_values
 from mlgcn_pyg.nn.kernels import Adjacency
 from mlgcn_pyg.nn.learned_edges import LearnedEdges
+from mlgcn_pyg.nn.learned_entries import LearnedEntries
 from mlgcn_pyg.nn.standardize import StandardizedHead
 
 GRAPH_BUFFERS = ("x", "edge_index", "edge_weight", "self_weight")
@@ -39,7 +41,8 @@ class GraphModule(StandardizedHead):
     edge_weight: Tensor
     self_weight: Tensor
     propagated_x: Tensor | None
-    learned: LearnedEdges | None
+    learned: LearnedEdges | LearnedEntries | None
+    propagates_x: ClassVar[bool] = True  # whether the embeddings of the graph are the input of the network
     adjacency: Adjacency
 
     def __init__(self, graph: LabelGraph, learn_edges: bool, learn_p: bool):
@@ -55,7 +58,8 @@ class GraphModule(StandardizedHead):
             self.register_buffer(name, None if value is None else value.detach().clone())
         if self.x is not None:
             self.x = self.x.to(graph.edge_weight.dtype)
-        self.learned = LearnedEdges(graph, learn_edges, learn_p) if learn_edges or learn_p else None
+        learned = LearnedEntries if graph.weighting == KERNEL else LearnedEdges
+        self.learned = learned(graph, learn_edges, learn_p) if learn_edges or learn_p else None
         self._derive()
         self._stale = False  # whether the buffers have had no values since the last call of _derive
         self.register_load_state_dict_pre_hook(GraphModule._before_loading)
@@ -94,7 +98,7 @@ class GraphModule(StandardizedHead):
     def _propagate_constant(self) -> None:
         """Computes Âx if it is constant: there are embeddings, and the edges are not learned."""
         value = None
-        if self.x is not None and self.learned is None:
+        if self.propagates_x and self.x is not None and self.learned is None:
             value = self._operator()(self.x)
         self.register_buffer("propagated_x", value, persistent=False)
 
@@ -107,6 +111,8 @@ class GraphModule(StandardizedHead):
 
     def weights(self) -> tuple[Tensor, Tensor]:
         """Returns ``edge_weight`` (E,) and ``self_weight`` (C,), the current entries of Â."""
+        if isinstance(self.learned, LearnedEntries):
+            return self.learned(self.edge_weight), self.self_weight
         return (self.edge_weight, self.self_weight) if self.learned is None else self.learned()
 
     def _operator(self) -> LabelOperator:

@@ -38,8 +38,8 @@ class LearnedEdges(torch.nn.Module):
     def __init__(self, graph: LabelGraph, learn_edges: bool, learn_p: bool):
         super().__init__()
         if graph.weighting != "paper":
-            fix = "use graph.reweighted(weighting='paper')"
-            raise InputError("graph", "weighting 'paper', which learned edges require", repr(graph.weighting), fix)
+            expected = "weighting 'paper' or 'kernel', which learned edges require"
+            raise InputError("graph", expected, repr(graph.weighting), "use graph.reweighted(weighting='paper')")
         if learn_p and not 0 < graph.p < 1:
             raise InputError("learn_p", "a graph with 0 < p < 1", f"p = {graph.p:g}")
         self.p = graph.p
@@ -90,10 +90,7 @@ class LearnedEdges(torch.nn.Module):
                     self.p_offsets[row] = other.p_offsets[other_row[name]]
         if not isinstance(self.edge_logits, torch.nn.Parameter):
             return
-        other_edge = {pair: edge for edge, pair in enumerate(_named_edges(other_graph))}
-        for edge, pair in enumerate(_named_edges(graph)):
-            if pair in other_edge:
-                self.edge_logits[edge] = other.edge_logits[other_edge[pair]]
+        copy_by_name(self.edge_logits, graph, other.edge_logits, other_graph)
 
 
 def learned_weights(
@@ -112,6 +109,22 @@ def learned_weights(
     if p_offsets is not None:
         p = torch.where(has_edges, (p.logit() + p_offsets).sigmoid(), p)
     return p[receiver] * share, 1 - p
+
+
+@torch.no_grad()
+def copy_by_name(values: Tensor, graph: LabelGraph, others: Tensor, other_graph: LabelGraph) -> None:
+    """Copies values (E,) of the edges whose labels are connected in both graphs.
+
+    Args:
+        values: (E,), which are changed.
+        graph: the label graph of ``values``.
+        others: (E',) the values to copy from.
+        other_graph: the label graph of ``others``.
+    """
+    other_edge = {pair: edge for edge, pair in enumerate(_named_edges(other_graph))}
+    for edge, pair in enumerate(_named_edges(graph)):
+        if pair in other_edge:
+            values[edge] = others[other_edge[pair]]
 
 
 def _named_edges(graph: LabelGraph) -> list[tuple[str, str]]:
