@@ -11,22 +11,24 @@ from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.graph import LabelGraph
 from mlgcn_pyg.nn.linear_head import LinearHead
 from mlgcn_pyg.nn.mlgcn_head import MLGCNHead
+from mlgcn_pyg.nn.sharing_head import SharingHead
 from mlgcn_pyg.nn.standardize import StandardizedHead
 from mlgcn_pyg.typing import Head
 from mlgcn_pyg.values import shown
 
 HEAD_FORMAT = "mlgcn_pyg.head"
-SETTINGS = ("hidden_channels", "negative_slope", "learn_edges", "learn_p")  # arguments and attributes of MLGCNHead
+LEARNED = ("learn_edges", "learn_p")  # arguments and attributes of heads with a label graph
+SETTINGS = ("hidden_channels", "negative_slope", *LEARNED)  # of MLGCNHead
 
 
 def head_content(head: Head, config: Content | None = None) -> Content:
     """Returns the content that :func:`build_head` requires, and the training configuration.
 
     Raises:
-        InputError: if the head is neither an MLGCNHead nor a LinearHead.
+        InputError: if the head is not one of the three classes of this package.
     """
-    if not isinstance(head, MLGCNHead | LinearHead):
-        raise InputError("head", "an MLGCNHead or a LinearHead", type(head).__name__)
+    if not isinstance(head, MLGCNHead | LinearHead | SharingHead):
+        raise InputError("head", "an MLGCNHead, a SharingHead or a LinearHead", type(head).__name__)
     content = {
         "format": HEAD_FORMAT,
         "version": 1,
@@ -39,6 +41,9 @@ def head_content(head: Head, config: Content | None = None) -> Content:
     if isinstance(head, MLGCNHead):
         settings = {name: getattr(head, name) for name in SETTINGS}
         return content | {"head": "mlgcn", "graph": head.base_graph().state()} | settings
+    if isinstance(head, SharingHead):
+        settings = {name: getattr(head, name) for name in LEARNED}
+        return content | {"head": "sharing", "graph": head.base_graph().state()} | settings
     return content | {"head": "linear"}
 
 
@@ -61,6 +66,12 @@ def _build_mlgcn(content: Content, path: str | Path) -> MLGCNHead:
     return MLGCNHead(graph, content["num_features"], bias=content.get("bias", False), **settings)
 
 
+def _build_sharing(content: Content, path: str | Path) -> SharingHead:
+    graph = LabelGraph.from_state(content["graph"], str(path))
+    _check_sizes(content["state_dict"], "weight", [graph.num_labels, content["num_features"]])
+    return SharingHead(graph, content["num_features"], **{name: content[name] for name in LEARNED})
+
+
 def _build_linear(content: Content, path: str | Path) -> LinearHead:
     names = content["label_names"]
     _check_sizes(content["state_dict"], "linear.weight", [len(names), content["num_features"]])
@@ -70,6 +81,7 @@ def _build_linear(content: Content, path: str | Path) -> LinearHead:
 # by the entry "head" of the content; each returns a new head, whose sizes have been compared with the stored weights
 BUILDERS: dict[str, Callable[[Content, str | Path], StandardizedHead]] = {
     "mlgcn": _build_mlgcn,
+    "sharing": _build_sharing,
     "linear": _build_linear,
 }
 

@@ -24,21 +24,23 @@ class IndistinctLabels:
             neighbours.
         silent (tuple of str): labels whose classifier is 0, so that their logit is 0 for every image, such as a label
             without edges whose embedding is 0.
+        of_rows (bool): whether only the rows of Â decide, since labels are one-hot and there is one layer.
     """
 
     twins: tuple[tuple[str, ...], ...]
     silent: tuple[str, ...]
+    of_rows: bool = False
 
     def sentences(self) -> list[str]:
         """Returns one sentence for each of the two kinds that exists."""
-        found = []
-        if self.twins:
-            same = "equal embeddings and neighbours give these labels one classifier"
-            found.append(f"{same}: {described_groups(self.twins)}; merge them or give them different embeddings")
-        if self.silent:
-            zero = "these labels have the logit 0 for every image"
-            found.append(f"{zero}: {described_groups([self.silent], ', ')}; give them a nonzero embedding and p < 1")
-        return found
+        twins = "equal embeddings and neighbours give these labels one classifier: {}; "
+        twins += "merge them or give them different embeddings"
+        silent = "these labels have the logit 0 for every image: {}; give them a nonzero embedding and p < 1"
+        if self.of_rows:
+            twins = "these labels have equal rows in Â and thus one classifier: {}; merge them or lower p or alpha"
+            silent = "these labels have no classifier, since their rows in Â are 0: {}; lower p"
+        found = [twins.format(described_groups(self.twins))] if self.twins else []
+        return found + ([silent.format(described_groups([self.silent], ", "))] if self.silent else [])
 
 
 def indistinct_labels(graph: GraphFields, num_layers: int = 2) -> IndistinctLabels:

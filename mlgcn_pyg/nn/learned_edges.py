@@ -75,14 +75,16 @@ class LearnedEdges(torch.nn.Module):
         return learned_weights(self.edge_logits, self.p_offsets, p, self.receiver, self.has_edges)
 
     @torch.no_grad()
-    def copy_common(self, graph: LabelGraph, other: "LearnedEdges", other_graph: LabelGraph) -> None:
+    def copy_common(self, graph: LabelGraph, other: torch.nn.Module | None, other_graph: LabelGraph) -> None:
         """Copies the parameters of edges and labels whose names are in both graphs.
 
         Args:
             graph: the label graph of these edges.
-            other: the learned edges to copy from.
+            other: the learned edges to copy from; edges of other weightings and None are ignored.
             other_graph: the label graph of ``other``.
         """
+        if not isinstance(other, LearnedEdges):
+            return
         other_row = {name: row for row, name in enumerate(other_graph.label_names)}
         if self.p_offsets is not None and other.p_offsets is not None:
             for row, name in enumerate(graph.label_names):

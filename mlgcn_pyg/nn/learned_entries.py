@@ -42,12 +42,13 @@ class LearnedEntries(torch.nn.Module):
         """Returns the entries (E,) of Â at the edges, for those of S."""
         return edge_weight + self.edge_offsets
 
-    def copy_common(self, graph: LabelGraph, other: "LearnedEntries", other_graph: LabelGraph) -> None:
+    def copy_common(self, graph: LabelGraph, other: torch.nn.Module | None, other_graph: LabelGraph) -> None:
         """Copies θ of the edges whose labels are connected in both graphs.
 
         Args:
             graph: the label graph of these entries.
-            other: the entries to copy from.
+            other: the entries to copy from; learned edges of other weightings and None are ignored.
             other_graph: the label graph of ``other``.
         """
-        copy_by_name(self.edge_offsets, graph, other.edge_offsets, other_graph)
+        if isinstance(other, LearnedEntries):
+            copy_by_name(self.edge_offsets, graph, other.edge_offsets, other_graph)

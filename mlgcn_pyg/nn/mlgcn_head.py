@@ -10,6 +10,7 @@ from torch import Tensor
 from mlgcn_pyg.checks import check_flag, check_number, check_positive
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.graph import LabelGraph
+from mlgcn_pyg.graph.kernel import KERNEL
 from mlgcn_pyg.graph.twins import IndistinctLabels, indistinct_labels
 from mlgcn_pyg.nn.conv import ReweightedConv
 from mlgcn_pyg.nn.gcn import gcn_factors, gcn_logits
@@ -48,7 +49,8 @@ class MLGCNHead(GraphModule):
         hidden_channels: sizes between the layers: ``(1024,)`` for two layers, ``(1024, 1024)`` for three (Table 3).
         negative_slope: negative slope of the LeakyReLU, in [0, 1]; 0.2 in the paper.
         learn_edges: if set to True, the edge weights are learned (:class:`~mlgcn_pyg.nn.learned_edges.LearnedEdges`).
-            Requires the weighting ``"paper"``.
+            Requires the weighting ``"paper"``, or ``"kernel"``
+            (:class:`~mlgcn_pyg.nn.learned_entries.LearnedEntries`).
         learn_p: if set to True, one p per label is learned. Requires the weighting ``"paper"`` and 0 < p < 1.
         bias: if set to True, the head learns an additive bias per label, starting at 0.
 
@@ -58,7 +60,8 @@ class MLGCNHead(GraphModule):
 
     Raises:
         InputError: if the label graph is invalid, a size is below 1, the negative slope is out of range, the features
-            do not have the size D, or the graph does not support ``learn_edges`` or ``learn_p``.
+            do not have the size D, or the graph does not support ``learn_edges`` or ``learn_p``; if the graph has
+            embeddings and the weighting ``"kernel"``, which does not propagate them.
 
     >>> graph = LabelGraph.from_targets([[1, 1, 0], [1, 0, 1]], x=torch.randn(3, 5))
     >>> head = MLGCNHead(graph, num_features=8, hidden_channels=(4,))
@@ -78,6 +81,10 @@ class MLGCNHead(GraphModule):
         bias: bool = False,
     ):
         super().__init__(graph, learn_edges, learn_p)
+        if graph.weighting == KERNEL and graph.x is not None:
+            fix = "use SharingHead, or graph.reweighted(weighting='paper')"
+            expected = "a graph without embeddings for weighting 'kernel', which does not propagate them"
+            raise InputError("graph", expected, f"embeddings of width {graph.embedding_dim}", fix)
         self.num_features = check_positive("num_features", num_features)
         if not isinstance(hidden_channels, Sequence) or isinstance(hidden_channels, str | bytes):
             raise InputError("hidden_channels", "a sequence of integers ≥ 1", shown(hidden_channels))
@@ -179,7 +186,7 @@ class MLGCNHead(GraphModule):
         ).to(self.layers[0].weight)  # fmt: skip
         for conv, trained in zip(head.layers, self.layers, strict=True):
             conv.weight.copy_(trained.weight)
-        if head.learned is not None and self.learned is not None:
+        if head.learned is not None:
             head.learned.copy_common(graph, self.learned, self._graph)
         head.standardize = copy.deepcopy(self.standardize)
         if self.bias is not None:

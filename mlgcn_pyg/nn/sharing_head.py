@@ -1,6 +1,7 @@
 """The label-sharing head: linear classifiers that are mixed over the label graph."""
 
 import copy
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -30,8 +31,8 @@ class SharingHead(GraphModule):
     prior: the rows of W_cls have the covariance SSᵀ. It is useful where labels have few positive images.
 
     The features :math:`\tilde{\mathbf{X}}` are standardised if the head has statistics
-    (:class:`~mlgcn_pyg.nn.Standardize`). The embeddings of the graph are not propagated. They only matter to the weighting
-    ``"kernel"``, whose S is computed from them.
+    (:class:`~mlgcn_pyg.nn.Standardize`). The embeddings of the graph are not propagated: only S of the weighting
+    ``"kernel"`` depends on them.
 
     Args:
         graph: the label graph, with any weighting.
@@ -117,7 +118,7 @@ class SharingHead(GraphModule):
 
     def indistinct_labels(self) -> IndistinctLabels:
         """Returns the labels whose classifiers are equal, or 0, whatever V is: those with equal rows of S, or zeros."""
-        return indistinct_labels(self._graph, num_layers=1)
+        return replace(indistinct_labels(self._graph, num_layers=1), of_rows=True)
 
     @torch.no_grad()
     def with_graph(self, graph: LabelGraph) -> "SharingHead":
@@ -142,7 +143,7 @@ class SharingHead(GraphModule):
         order = [rows[name] for name in graph.label_names]
         head.weight.copy_(self.weight[order])
         head.set_bias(torch.zeros(len(order)) if self.bias is None else self.bias[order])
-        if head.learned is not None and type(head.learned) is type(self.learned):
+        if head.learned is not None:
             head.learned.copy_common(graph, self.learned, self._graph)
         head.standardize = copy.deepcopy(self.standardize)
         return head

@@ -3,15 +3,15 @@
 from collections.abc import Iterable
 
 from mlgcn_pyg.errors import warn_of_input
-from mlgcn_pyg.nn import MLGCNHead
+from mlgcn_pyg.nn import MLGCNHead, SharingHead
 
 
 def warn_of_labels(heads: Iterable[object]) -> None:
-    """Warns of ML-GCN heads that give several labels one classifier, or a label the logit 0 for every image.
+    """Warns of heads on a label graph that give several labels one classifier, or a label the logit 0 for every image.
 
     Args:
         heads: heads of any kind. Heads that learn their edges are passed over: they may learn to tell labels apart.
     """
-    fixed = [head for head in heads if isinstance(head, MLGCNHead) and head.learned is None]
+    fixed = [head for head in heads if isinstance(head, MLGCNHead | SharingHead) and head.learned is None]
     for sentence in dict.fromkeys(text for head in fixed for text in head.indistinct_labels().sentences()):
         warn_of_input(sentence)

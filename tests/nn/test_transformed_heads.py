@@ -6,7 +6,7 @@ from torch.func import functional_call, grad, jacrev, vmap
 
 from mlgcn_pyg import LabelGraph, MLGCNHead
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.nn import Backbone, LinearHead, asymmetric, multilabel_soft_margin
+from mlgcn_pyg.nn import Backbone, LinearHead, SharingHead, asymmetric, multilabel_soft_margin
 
 C, D = 6, 8
 
@@ -15,6 +15,11 @@ def graph(x=True, tau=0.3, seed=0):
     generator = torch.Generator().manual_seed(seed)
     targets = torch.randint(0, 2, (40, C), generator=generator)
     return LabelGraph.from_targets(targets, x=torch.randn(C, 5, generator=generator) if x else None, tau=tau)
+
+
+def kernel_graph():
+    generator = torch.Generator().manual_seed(0)
+    return LabelGraph.from_targets(torch.randint(0, 2, (40, C), generator=generator), weighting="kernel")
 
 
 def standardised(head):
@@ -30,6 +35,10 @@ MAKE = {
     "learned edges": lambda: MLGCNHead(graph(), D, (4,), learn_edges=True),
     "learned p": lambda: MLGCNHead(graph(), D, (4,), learn_p=True),
     "learned both": lambda: MLGCNHead(graph(x=False), D, (4,), learn_edges=True, learn_p=True),
+    "sharing": lambda: SharingHead(graph(), D),
+    "sharing, learned edges and p": lambda: SharingHead(graph(), D, learn_edges=True, learn_p=True),
+    "sharing, kernel": lambda: standardised(SharingHead(kernel_graph(), D)),
+    "sharing, kernel, learned": lambda: SharingHead(kernel_graph(), D, learn_edges=True),
     "standardised, linear": lambda: standardised(LinearHead(C, D)),
     "standardised, two layers": lambda: standardised(MLGCNHead(graph(), D, (4,), bias=True)),
 }
@@ -90,10 +99,14 @@ def test_a_head_without_values_takes_those_of_a_state_dict(name):
     with torch.device("meta"):
         constructed = LinearHead(C, D) if isinstance(expected, LinearHead) else None
     if constructed is None:
-        graph_on_cpu = graph(x=expected.x is not None)
+        is_kernel = expected.base_graph().weighting == "kernel"
+        graph_on_cpu = kernel_graph() if is_kernel else graph(x=expected.x is not None)
         learned = {"learn_edges": expected.learn_edges, "learn_p": expected.learn_p}
         with torch.device("meta"):
-            constructed = MLGCNHead(graph_on_cpu, D, expected.hidden_channels, **learned)
+            if isinstance(expected, SharingHead):
+                constructed = SharingHead(graph_on_cpu, D, **learned)
+            else:
+                constructed = MLGCNHead(graph_on_cpu, D, expected.hidden_channels, **learned)
     assert all(parameter.is_meta for parameter in constructed.parameters())
     moved = MAKE[name]().to("meta")
     assert moved(x.to("meta")).shape == (2, C) and moved(x.to("meta")).is_meta

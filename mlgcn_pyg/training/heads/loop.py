@@ -8,7 +8,7 @@ from pathlib import Path
 from mlgcn_pyg.checkpoints import save_head
 from mlgcn_pyg.errors import Argument, InputError
 from mlgcn_pyg.evaluation import multilabel_metrics
-from mlgcn_pyg.nn import LinearHead, MLGCNHead
+from mlgcn_pyg.nn import LinearHead, MLGCNHead, SharingHead
 from mlgcn_pyg.training.heads.run import HeadsRun
 from mlgcn_pyg.training.heads.scoring import source_logits
 from mlgcn_pyg.training.history import Record
@@ -69,7 +69,9 @@ def _validate(run: HeadsRun, validation: RowSource | None) -> dict[int, float]:
 
 def _write_head(run: HeadsRun, k: int, path: Path) -> None:
     head = run.heads[k]
-    if not isinstance(head, MLGCNHead | LinearHead):
+    if not isinstance(head, MLGCNHead | LinearHead | SharingHead):
         fix: list[str | Argument] = ["pass ", Argument("folder", None)]
-        raise InputError("head", "an MLGCNHead or a LinearHead, which can be saved", type(head).__name__, fix)
+        raise InputError(
+            "head", "an MLGCNHead, a SharingHead or a LinearHead, which can be saved", type(head).__name__, fix
+        )
     save_head(path, head, config=asdict(run.configs[k]) | {"epoch": run.histories[k].last["epoch"]})
