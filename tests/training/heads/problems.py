@@ -15,9 +15,9 @@ def problem(num_images=100, num_features=12, num_labels=5, seed=0):
     return features, (features @ truth + noise > 0.5).to(torch.int8)
 
 
-def graph(tau=0.3, p=0.2, weighting="paper", one_hot=False):
+def graph(tau=0.3, p=0.2, weighting="paper", alpha=0.5, one_hot=False):
     x = None if one_hot else torch.randn(5, 6, generator=torch.Generator().manual_seed(1))
-    return LabelGraph.from_targets(problem(200)[1], tau=tau, p=p, weighting=weighting, x=x)
+    return LabelGraph.from_targets(problem(200)[1], tau=tau, p=p, weighting=weighting, alpha=alpha, x=x)
 
 
 def fresh(kind="mlgcn", seed=0, hidden=(16,), graph_of=None, **options):

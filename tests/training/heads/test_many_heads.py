@@ -8,7 +8,7 @@ import torch
 
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features.batches import ResidentRows
-from mlgcn_pyg.nn import gcn
+from mlgcn_pyg.nn import SharingHead, gcn
 from mlgcn_pyg.training import HeadConfig, fit_head, fit_heads
 from mlgcn_pyg.training.heads import engines as engine
 from mlgcn_pyg.training.heads.stacked import SingleHead, stack_heads
@@ -16,6 +16,7 @@ from mlgcn_pyg.training.heads.steps import Step, clip_each
 from tests.training.heads.problems import fresh, graph, problem, same, state
 
 GRAPHS = [{"tau": 0.3}, {"tau": 0.5, "p": 0.4}, {"weighting": "released"}, {"weighting": "binary"}, {"tau": 1.0}]
+KERNEL = [{"weighting": "kernel", "alpha": alpha} for alpha in (0.3, 0.9)]
 PAPER = [{"tau": 0.3}, {"tau": 0.5, "p": 0.4}, {"tau": 1.0, "p": 0.7}]
 
 
@@ -27,6 +28,10 @@ def kinds():
     for learn in ({"learn_edges": True}, {"learn_p": True}, {"learn_edges": True, "learn_p": True}):
         yield pytest.param((16,), False, learn, PAPER, id=" ".join(learn))
     yield pytest.param((), True, {"learn_edges": True}, PAPER, id="1 layer one-hot learned")
+    yield pytest.param((), True, {"learn_edges": True}, KERNEL, id="1 layer kernel learned")
+    yield pytest.param("sharing", False, {}, GRAPHS + KERNEL, id="sharing")
+    yield pytest.param("sharing", False, {"learn_edges": True}, KERNEL, id="sharing kernel learned")
+    yield pytest.param("sharing", False, {"learn_edges": True, "learn_p": True}, PAPER, id="sharing learned")
 
 
 @pytest.fixture(params=["side by side", "one stack"])
@@ -39,6 +44,8 @@ def arrangement(request, monkeypatch):
 
 def heads_of(hidden, one_hot, learn, graphs, dtype):
     graphs = [graph(one_hot=one_hot, **settings) for settings in graphs]
+    if hidden == "sharing":
+        return [SharingHead(g, 12, **learn).to(dtype) for g in graphs]
     return [fresh(seed=k, hidden=hidden, graph_of=g, **learn).to(dtype) for k, g in enumerate(graphs)]
 
 
