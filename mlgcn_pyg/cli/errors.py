@@ -39,6 +39,7 @@ OPTION_NAMES: dict[str, dict[str, str]] = {
     "export": {"path": "out"},
     "demo": {"folder": "out", "path": "out"},
     "inspect": {"rare_below": "rare"},
+    "split": {"path": "table", "folder": "out"},
 }
 PROCESS_GONE = "another process of this run has ended"
 

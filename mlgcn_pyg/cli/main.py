@@ -21,6 +21,7 @@ from mlgcn_pyg.cli.import_released import import_released
 from mlgcn_pyg.cli.json_output import print_json
 from mlgcn_pyg.cli.predict import predict
 from mlgcn_pyg.cli.processes import print_error, print_once
+from mlgcn_pyg.cli.split import split
 from mlgcn_pyg.cli.streams import flush_output, obey_signals
 from mlgcn_pyg.cli.thresholds import thresholds
 from mlgcn_pyg.cli.train import train
@@ -101,7 +102,7 @@ def _add_group(name: str, help: str, commands: Sequence[Any]) -> None:
 
 
 _add_group("cache", "Inspect, verify and repair feature files.", (cache.info, cache.verify, cache.repair, cache.head))
-_add_group("data", "Fetch, verify and inspect data sets.", (data.voc2007, data.coco2014, data.inspect))
+_add_group("data", "Fetch, verify, inspect and split data sets.", (data.voc2007, data.coco2014, data.inspect, split))
 
 
 def _show_version(value: bool) -> None:

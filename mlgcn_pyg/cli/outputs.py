@@ -56,6 +56,7 @@ OUTPUTS: dict[str, dict[str, Output]] = {
     "evaluate": {"out": Output((".json",))},
     "predict": {"out": Output(tuple(PREDICTIONS))},
     "export": {"out": Output(tuple(EXPORTS))},
+    "split": {"out": Output()},  # the names of its files depend on the table; they are checked before they are written
 }
 _replaced: ContextVar[dict[str, dict[Identity, Path]]] = ContextVar("replaced")
 

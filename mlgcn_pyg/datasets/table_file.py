@@ -1,7 +1,7 @@
 """Reads CSV, TSV and Parquet tables without renaming columns, filling missing values or inferring types."""
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -61,9 +61,8 @@ def _read_text(path: Path, max_bytes: int, separator: str) -> pd.DataFrame:
     """Reads every field unchanged. ``pandas.read_csv`` would rename repeated columns and pad short rows."""
     size = path.stat().st_size
     check_bytes("path", "a table", str(path), size, max_bytes)
-    with open(path, encoding="utf-8-sig", newline="") as file, _fields_up_to(size):
-        lines = csv.reader(file, delimiter=separator, skipinitialspace=True, strict=True)
-        rows = [row for row in lines if row and (len(row) > 1 or row[0].strip())]
+    with open(path, encoding="utf-8-sig", newline="") as file, fields_up_to(size):
+        rows = [row for row, _ in text_rows(file, separator)]
     if not rows:
         raise ValueError("empty")
     header, *rows = rows
@@ -74,8 +73,27 @@ def _read_text(path: Path, max_bytes: int, separator: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=header, dtype=object)
 
 
+def text_rows(file: Iterable[str], separator: str) -> Iterator[tuple[list[str], str]]:
+    """Yields the fields of each row, first of the header, and the text that they are written as. Blank lines are none.
+
+    >>> list(text_rows(["image,labels\\n", "\\n", 'a.jpg,"a\\n', 'b"\\n'], ","))
+    [(['image', 'labels'], 'image,labels\\n'), (['a.jpg', 'a\\nb'], 'a.jpg,"a\\nb"\\n')]
+    """
+    text: list[str] = []
+
+    def recorded() -> Iterator[str]:
+        for line in file:
+            text.append(line)
+            yield line
+
+    for row in csv.reader(recorded(), delimiter=separator, skipinitialspace=True, strict=True):
+        if row and (len(row) > 1 or row[0].strip()):
+            yield row, "".join(text)
+        text.clear()
+
+
 @contextmanager
-def _fields_up_to(size: int) -> Iterator[None]:
+def fields_up_to(size: int) -> Iterator[None]:
     """Sets the limit on the length of a field within the block; Python's is 128 KiB."""
     limit = csv.field_size_limit(min(max(size, 1), 2**31 - 1))
     try:
@@ -84,9 +102,9 @@ def _fields_up_to(size: int) -> Iterator[None]:
         csv.field_size_limit(limit)
 
 
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
 READERS: dict[str, Callable[[Path, int], pd.DataFrame]] = {
-    ".csv": partial(_read_text, separator=","),
-    ".tsv": partial(_read_text, separator="\t"),
+    **{ending: partial(_read_text, separator=separator) for ending, separator in SEPARATORS.items()},
     ".parquet": read_parquet,
 }
 

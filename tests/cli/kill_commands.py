@@ -26,6 +26,7 @@ SMALL = ("--backbone", "squeezenet1_1", "--weights", "w.pth", "--image-size", "6
 TABLE = ("--dataset", "table", "--root", ".", "--labels", "t.csv")
 # in an order in which each command finds what it reads
 COMMANDS = {
+    "split": ("data", "split", "t.csv", "--val", "0.25", "--test", "0.25", "--out", "parts"),
     "graph": ("graph", *TABLE, "--out", "g.pt", "--plot", "g.png"),
     "embed": ("embed", "--names", "names.txt", "--embeddings", "v.txt", "--out", "e.pt"),
     "extract": ("extract", *TABLE, *SMALL, "--batch-size", "2", "--out", "f.h5"),
