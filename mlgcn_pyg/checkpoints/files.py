@@ -20,11 +20,11 @@ from mlgcn_pyg.nn.standardize import StandardizedHead
 def save_head(
     path: str | Path, head: StandardizedHead, *, config: Content | None = None, thresholds: Tensor | None = None
 ) -> None:
-    """Writes a head with its label names and, for an MLGCNHead, its label graph. The write is atomic.
+    """Writes a head with its label names and, if it has one, its label graph. The write is atomic.
 
     Args:
         path: the file.
-        head: :class:`MLGCNHead` or :class:`LinearHead`.
+        head: :class:`MLGCNHead`, :class:`SharingHead` or :class:`LinearHead`.
         config: the training configuration: numbers, strings and containers of them.
         thresholds: (C,) logits above which labels are predicted (:func:`mlgcn_pyg.evaluation.fit_thresholds`);
             default: 0.

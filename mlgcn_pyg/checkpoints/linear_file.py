@@ -52,7 +52,7 @@ def save_linear(
 
     Args:
         path: the file.
-        head: :class:`MLGCNHead` or :class:`LinearHead`.
+        head: :class:`MLGCNHead`, :class:`SharingHead` or :class:`LinearHead`.
         config: the training configuration. Values that JSON cannot represent are stored as strings.
         thresholds: (C,) logits above which labels are predicted; default: 0.
         image_size: side or (height, width) of the images in pixels.

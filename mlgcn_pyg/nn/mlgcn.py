@@ -20,7 +20,8 @@ class MLGCN(torch.nn.Module):
     Args:
         backbone: a module that maps images (B, 3, height, width) to features (B, D), e.g.
             :class:`~mlgcn_pyg.nn.Backbone`.
-        head: an :class:`~mlgcn_pyg.nn.MLGCNHead` or a :class:`~mlgcn_pyg.nn.LinearHead` with the same ``num_features``.
+        head: an :class:`~mlgcn_pyg.nn.MLGCNHead`, a :class:`~mlgcn_pyg.nn.SharingHead` or a
+            :class:`~mlgcn_pyg.nn.LinearHead` with the same ``num_features``.
         num_features: the size D of the features; default: ``backbone.num_features``. Required for a backbone without
             this attribute.
 

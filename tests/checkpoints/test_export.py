@@ -10,7 +10,7 @@ from mlgcn_pyg import MLGCN, LabelGraph, MLGCNHead
 from mlgcn_pyg.checkpoints import Checkpoint, export_onnx, export_torch, fold_model
 from mlgcn_pyg.checkpoints import exported as module
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.nn import Backbone, LinearHead
+from mlgcn_pyg.nn import Backbone, LinearHead, SharingHead
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -49,6 +49,21 @@ def test_the_logits_of_onnxruntime_agree_with_pytorch(checkpoint, as_onnx):
         (logits,) = session.run(["logits"], {"images": images.numpy()})
         assert (torch.from_numpy(logits) - model(images)).abs().max() < 1e-4
     assert as_onnx.dynamic == ("batch", "height", "width") and as_onnx.difference < 1e-4
+
+
+@torch.no_grad()
+def test_a_sharing_head_is_folded_like_any_other(tmp_path):
+    graph = LabelGraph.from_targets([[1, 1, 0], [1, 0, 1]], weighting="kernel", x=torch.randn(3, 5), label_names=NAMES)
+    head = SharingHead(graph, 512)
+    head.weight.normal_()
+    head.set_statistics(torch.rand(512), 0.5 + torch.rand(512))
+    checkpoint = Checkpoint(head, Backbone("squeezenet1_1"), (64, 48))
+    exported = export_onnx(tmp_path / "m.onnx", checkpoint)
+    images = torch.randn(2, 3, 64, 48)
+    (logits,) = onnxruntime.InferenceSession(str(exported.path)).run(["logits"], {"images": images.numpy()})
+    expected = checkpoint.model.eval()(images)
+    assert (torch.from_numpy(logits) - expected).abs().max() < 1e-4 * max(1, expected.abs().max())
+    export_torch(tmp_path / "m.pt2", checkpoint)  # compares the logits
 
 
 def test_nothing_of_the_gcn_is_left_in_the_onnx_graph(as_onnx):

@@ -114,6 +114,15 @@ def test_graph_prints_its_summary_and_draws(scenes, tmp_path):
         assert min(picture.size) > 500 and len(picture.convert("RGB").getcolors(1 << 20)) > 50
 
 
+def test_graph_with_the_weighting_kernel(scenes, tmp_path):
+    words = ("graph", "--dataset", "voc2007", "--root", scenes, "--split", "train", "--out", tmp_path / "g.pt")
+    output = run(*words, "--weighting", "kernel", "--alpha", 0.3, "--plot", tmp_path / "g.png")
+    graph = LabelGraph.load(tmp_path / "g.pt")
+    assert graph.weighting == "kernel" and graph.alpha == 0.3
+    assert "(weighting kernel, alpha = 0.3; " in output and "boat → sea" in output
+    assert "--alpha: expected a number in [0, 1], found 1.5" in refused(*words, "--weighting", "kernel", "--alpha", 1.5)
+
+
 def test_extract_train_and_evaluate_agree(made, tmp_path):
     output = run(*train_words(made, tmp_path / "run", "--seeds", 2))
     results = json.loads((tmp_path / "run/metrics.json").read_text())

@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -73,6 +75,12 @@ def test_the_three_builders_agree():
     ]
     assert len({graph.digest() for graph in graphs}) == 1
     assert graphs[0].alpha == 0.4 and torch.equal(graphs[0].kernel, label_kernel(torch.from_numpy(PAIRS), x))
+
+
+def test_released_counts_with_the_weighting_kernel(tmp_path):
+    (tmp_path / "adj.pkl").write_bytes(pickle.dumps({"nums": np.array([3, 2, 2, 0]), "adj": PAIRS}))
+    graph = LabelGraph.from_released(tmp_path / "adj.pkl", weighting="kernel", alpha=0.4)
+    assert graph.digest() == LabelGraph.from_targets(TARGETS, weighting="kernel", alpha=0.4).digest()
 
 
 def test_alpha_0_is_the_identity():

@@ -4,11 +4,11 @@ import pickle
 import pytest
 import torch
 
-from mlgcn_pyg import LabelGraph, MLGCNHead
-from mlgcn_pyg.checkpoints import load_head, load_linear, save_head, save_linear
+from mlgcn_pyg import MLGCN, LabelGraph, MLGCNHead
+from mlgcn_pyg.checkpoints import load_head, load_linear, load_model, save_head, save_linear, save_model
 from mlgcn_pyg.errors import InputError, InputWarning
 from mlgcn_pyg.graph import WEIGHTINGS
-from mlgcn_pyg.nn import LinearHead, SharingHead, multilabel_soft_margin
+from mlgcn_pyg.nn import Backbone, LinearHead, SharingHead, multilabel_soft_margin
 from mlgcn_pyg.training import HeadConfig, fit_head
 
 D = 6
@@ -199,6 +199,22 @@ def test_half_precision_under_autocast():
         assert torch.allclose(logits.float(), head(features), atol=0.3)
         logits.float().square().sum().backward()
         assert all(p.grad is not None and p.grad.isfinite().all() for p in head.parameters())
+
+
+def test_inside_torch_compile():
+    head = random_head(LabelGraph.from_targets(TARGETS, weighting="kernel"), learn_edges=True).float()
+    features = torch.randn(2, D)
+    assert torch.allclose(torch.compile(head)(features), head(features), atol=1e-5)
+
+
+def test_a_whole_network_is_saved_with_it(tmp_path):
+    head = SharingHead(LabelGraph.from_targets(TARGETS, weighting="kernel"), 512)
+    head.weight.data.normal_()
+    model = MLGCN(Backbone("squeezenet1_1"), head)
+    save_model(tmp_path / "m.pt", model, image_size=64)
+    images = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(load_model(tmp_path / "m.pt")(images), model.eval()(images))
 
 
 def test_twins_are_labels_with_equal_rows_of_s(recwarn):

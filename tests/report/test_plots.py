@@ -30,6 +30,15 @@ def drawn(tmp_path, names, targets=PAIR) -> np.ndarray:
     return ink(tmp_path / "g.png")
 
 
+def test_a_dense_kernel_graph_is_drawn_with_the_edges_of_the_threshold_only(tmp_path):
+    targets = torch.tensor([[1, 1, 0, 0], [1, 1, 1, 0], [0, 0, 0, 1]])
+    options = {"tau": 0.6, "label_names": list("abcd"), "x": torch.randn(4, 3)}
+    graph = LabelGraph.from_targets(targets, weighting="kernel", **options)
+    plot_label_graph(graph, tmp_path / "kernel.png")
+    plot_label_graph(LabelGraph.from_targets(targets, **options), tmp_path / "paper.png")
+    assert graph.edge_index.size(1) == 12 and (ink(tmp_path / "kernel.png") == ink(tmp_path / "paper.png")).all()
+
+
 @pytest.mark.parametrize("name", [r"$\frac$", "$", "cost $x_1$ and $\\foo$", "two\nlines"])
 def test_names_are_not_drawn_as_formulas(tmp_path, name):
     assert drawn(tmp_path, [name, "b"]).any()

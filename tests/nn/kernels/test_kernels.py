@@ -2,6 +2,7 @@
 
 import functools
 import importlib.util
+import itertools
 
 import pytest
 import torch
@@ -73,6 +74,7 @@ GRAPHS = {
     "empty columns": (4, [1, 2, 3], [0, 0, 0]),
     "a hub with half the edges": (7, [0, 0, 0, 0, 1, 2, 3, 4], [1, 2, 3, 4, 0, 0, 5, 6]),
     "duplicate edges": (3, [0, 0, 0, 2], [1, 1, 1, 0]),
+    "all pairs": (5, *([*pair] for pair in zip(*itertools.permutations(range(5), 2), strict=True))),
     "unsorted edges": (4, [3, 0, 2, 0, 1], [0, 3, 1, 1, 2]),
 }
 
