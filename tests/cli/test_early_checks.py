@@ -45,6 +45,7 @@ export --checkpoint no.pt --out x.onnx -> --checkpoint: expected a file that exi
 export --checkpoint t.csv --out x.onnx --format torch -> --out: expected a name that ends in .pt2
 import-released --checkpoint no.tar --embeddings t.csv --out new -> --checkpoint: expected a file that exists
 data inspect --dataset table --root . --labels no.csv -> --labels: expected a file that exists
+data split no.csv --val 0.1 -> TABLE: expected a file that exists, found no file no.csv
 cache info no.h5 -> FILE: expected a file that exists
 extract --dataset table --root . --labels t.csv --out f.h5 --weights no.pth -> --weights: expected a file that
 cache repair no.h5 -> FILE: expected a file that exists
