@@ -245,6 +245,20 @@ def test_auto_states_its_reason():
     assert torch.equal(propagate(x, adjacency, w), propagate(x, adjacency, w, kernel=choice.kernel))
 
 
+@pytest.mark.parametrize(
+    "share, width, learned, expected",
+    [(1, 64, False, "dense"), (1, 8, True, "dense"), (1, 8, False, "bag"), (0.3, 64, True, "bag")],
+)
+def test_the_dense_product_is_chosen_where_most_pairs_are_edges(share, width, learned, expected):
+    pairs = torch.tensor(list(itertools.permutations(range(40), 2))).t()
+    adjacency = Adjacency(pairs[:, : int(share * pairs.size(1))], 40)
+    weight = torch.randn(adjacency.num_edges, requires_grad=learned)
+    x, self_weight = torch.randn(40, width), torch.randn(40)
+    assert choose_kernel(x, adjacency, weight, self_weight).kernel == expected
+    found = propagate(x, adjacency, weight, self_weight)
+    assert torch.allclose(found, propagate(x, adjacency, weight, self_weight, "gather_scatter"), atol=1e-4)
+
+
 class OnCuda:
     """As much of a CUDA tensor as the choice looks at."""
 
