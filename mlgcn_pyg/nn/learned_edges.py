@@ -124,9 +124,8 @@ def copy_by_name(values: Tensor, graph: LabelGraph, others: Tensor, other_graph:
         other_graph: the label graph of ``others``.
     """
     other_edge = {pair: edge for edge, pair in enumerate(_named_edges(other_graph))}
-    for edge, pair in enumerate(_named_edges(graph)):
-        if pair in other_edge:
-            values[edge] = others[other_edge[pair]]
+    known = {edge: other_edge[pair] for edge, pair in enumerate(_named_edges(graph)) if pair in other_edge}
+    values[list(known)] = others[list(known.values())]
 
 
 def _named_edges(graph: LabelGraph) -> list[tuple[str, str]]:

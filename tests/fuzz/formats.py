@@ -25,7 +25,7 @@ from mlgcn_pyg.datasets.images import read_image
 from mlgcn_pyg.features import FeatureCache, verify
 from mlgcn_pyg.graph import LabelEmbeddings, label_embeddings
 from mlgcn_pyg.graph.words import read_aliases
-from mlgcn_pyg.nn import Backbone, LinearHead
+from mlgcn_pyg.nn import Backbone, LinearHead, SharingHead
 from mlgcn_pyg.nn.backbones.weights import read_state
 from mlgcn_pyg.released.checkpoint import read_released_state
 from mlgcn_pyg.released.pickles import read_array_pickle, read_released_counts
@@ -55,6 +55,11 @@ class Format:
 
 def graph() -> LabelGraph:
     return LabelGraph.from_targets(TARGETS, label_names=NAMES, x=torch.arange(12.0).view(3, 4), tau=0.3)
+
+
+def kernel_graph() -> LabelGraph:
+    x = torch.arange(12.0).view(3, 4).cos()
+    return LabelGraph.from_targets(TARGETS, label_names=NAMES, x=x, weighting="kernel")
 
 
 def write_cache(path: Path) -> None:
@@ -199,6 +204,7 @@ FORMATS = {
     "head": Format(
         "h.pt", lambda path: save_head(path, MLGCNHead(graph(), 8, (4,)), config={"lr": 0.1}), read_checkpoint, True
     ),
+    "sharing head": Format("h.pt", lambda path: save_head(path, SharingHead(kernel_graph(), 8)), read_checkpoint, True),
     "network": Format("m.pt", write_model, read_checkpoint, has_digest=True),
     "state of a run": Format(
         "state.pt", write_state, lambda path: RunFolder(path.parent, STATE, {"lr": 0.1}, 0).read_state(), True
