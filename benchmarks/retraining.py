@@ -27,7 +27,7 @@ from mlgcn_pyg.typing import TrainingStep
 
 IMAGES, FEATURES, LABELS, BATCH, HEADS = 82_081, 2048, 80, 32, 8
 USUAL = "h5py + DataLoader + released order"
-CONFIG = HeadConfig(batch_size=BATCH)
+CONFIG = HeadConfig(recipe="paper", batch_size=BATCH)
 
 
 class H5Rows(Dataset):
@@ -237,7 +237,8 @@ def hundred_epochs(args, data: Data, width: int, path: Path) -> None:
         return
     pair = data.features.to(args.device), data.targets.to(args.device)
     head = new_head(width, 0, args.device)
-    run = lambda: fit_head(head, pair, config=HeadConfig(epochs=2 if args.quick else 100), device=args.device)  # noqa: E731
+    config = HeadConfig(recipe="paper", epochs=2 if args.quick else 100)
+    run = lambda: fit_head(head, pair, config=config, device=args.device)  # noqa: E731
     seconds = harness.synchronized(run, args.device)
     note = f"{len(data.features)} images, batch {BATCH}, without validation"
     report(path, [row("100 epochs", "fit_head", "ok", seconds, float("nan"), 0, note)])

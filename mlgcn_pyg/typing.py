@@ -147,10 +147,14 @@ class RowSource(Protocol):
 class TrainingStep(Protocol):
     """Advances the training of H heads over the row batches of an epoch."""
 
-    def advance(self, rows: Iterator[Tensor]) -> Tensor:
+    def advance(self, rows: Iterator[Tensor], lrs: Tensor) -> Tensor:
         """Takes the next n ≥ 1 steps, one per batch of rows, and returns their losses (n, H).
 
         The implementation chooses n, and takes exactly n batches from ``rows``.
+
+        Args:
+            rows: the batches of the rest of the epoch.
+            lrs: the learning rates (steps, H) of the rest of the epoch.
         """
 
     def release(self) -> None:

@@ -52,7 +52,12 @@ def fit(folder: Path, dies_at: int | None = None) -> MLGCNHead:
             os._exit(DIES)
 
     fit_head(
-        head, cache, config=HeadConfig(epochs=4, batch_size=8), folder=folder / "run", save_seconds=0, progress=die
+        head,
+        cache,
+        config=HeadConfig(recipe="paper", epochs=4, batch_size=8),
+        folder=folder / "run",
+        save_seconds=0,
+        progress=die,
     )
     return head
 

@@ -46,7 +46,7 @@ def test_a_head_on_cuda_trains_as_on_the_cpu():
     twin = MLGCNHead(graph, 16, (12,), learn_edges=True, learn_p=True)
     twin.load_state_dict(head.state_dict())
     features, targets = torch.randn(64, 16), torch.randint(-1, 2, (64, 6))
-    config = HeadConfig(lr=0.1, epochs=2)
+    config = HeadConfig(recipe="paper", lr=0.1, epochs=2)
     fit_head(head, (features, targets), config=config)
     fit_head(twin, (features, targets), config=config, device="cuda")
     assert torch.allclose(twin(features.cuda()).cpu(), head(features), atol=1e-3)

@@ -64,7 +64,7 @@ ADJACENCY = kernels.Adjacency(GRAPH.edge_index, C)
 E = ADJACENCY.num_edges
 LOGITS, TARGETS = torch.tensor([[1.0, -1.0, 2.0], [0.5, 1.0, -2.0]]), torch.tensor([[1, 0, 1], [0, 1, 0]])
 ROW = evaluation.table1_row(LOGITS, TARGETS, ["a", "b", "c"])
-FAST = HeadConfig(epochs=1)
+FAST = HeadConfig(recipe="paper", epochs=1)
 ONE_EPOCH = ModelConfig(epochs=1, cpu=True)
 BACKBONE = nn.Backbone("squeezenet1_1")
 WHOLE = Checkpoint(nn.LinearHead(C, 512), BACKBONE, image_size=64)
@@ -251,7 +251,9 @@ def test_arrays_and_lists_train_a_head_as_tensors_do():
     for features, targets in ((x, y), (x.numpy(), y.numpy()), (x.tolist(), y.tolist()), (x.numpy(), y)):
         torch.manual_seed(0)
         head = nn.LinearHead(C, D)
-        history = training.fit_head(head, (features, targets), (features, targets), HeadConfig(epochs=2, batch_size=2))
+        history = training.fit_head(
+            head, (features, targets), (features, targets), HeadConfig(recipe="paper", epochs=2, batch_size=2)
+        )
         results.append((head.linear.weight, history, training.score(head, (features, targets))[0]))
     for weight, history, logits in results[1:]:
         assert torch.equal(weight, results[0][0]) and history == results[0][1] and torch.equal(logits, results[0][2])

@@ -43,8 +43,9 @@ def demo(
     if ((out / "metrics.json").is_file() or head_files(out)) and not (out / "scenes").is_dir():
         raise InputError("out", "a new folder or one of an earlier demo", f"other results in {out}")
     head_config = HeadConfig(
-        lr=0.05, epochs=check_positive("head_epochs", head_epochs), lr_step=max(1, round(0.7 * head_epochs))
-    )
+        recipe="paper", lr=0.05, epochs=check_positive("head_epochs", head_epochs),
+        lr_step=max(1, round(0.7 * head_epochs)),
+    )  # fmt: skip
     make_folder("out", out)
     train_set, test_set = _draw(out / "scenes", num_train, num_test, image_size)
     graph = _build_graph(train_set, out)

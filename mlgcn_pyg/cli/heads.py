@@ -47,13 +47,14 @@ class HeadRuns:
             folder: the folder for the state of an interrupted run.
         """
         from mlgcn_pyg.experiments import compare_heads
+        from mlgcn_pyg.training.heads.recipe import num_epochs
 
-        epochs = len(self.kinds) * self.seeds * self.config.epochs
-        with console.progress_bar("training heads", epochs) as update:
+        epochs = [num_epochs(self.config, kind, len(self.train)) for kind in self.kinds]
+        with console.progress_bar("training heads", sum(epochs) * self.seeds) as update:
 
             def report(kind: str, seed: int, record: dict[str, Any]) -> None:
                 # within an epoch the seeds run one after another; epochs of an interrupted run count as completed
-                epochs_before = self.kinds.index(kind) * self.config.epochs + record["epoch"] - 1
+                epochs_before = sum(epochs[: self.kinds.index(kind)]) + record["epoch"] - 1
                 score = f" mAP {record['mAP']:.3f}" if "mAP" in record else ""
                 update(epochs_before * self.seeds + seed + 1, f"{kind} seed {seed} loss {record['loss']:.4f}{score}")
 
@@ -62,7 +63,7 @@ class HeadRuns:
                 hidden_channels=self.hidden_channels, learn_edges=self.learn_edges, learn_p=self.learn_p,
                 device=self.device, stream=self.stream, folder=folder, progress=report,
             )  # fmt: skip
-            update(epochs, "")
+            update(sum(epochs) * self.seeds, "")
             return fitted
 
 
@@ -110,7 +111,7 @@ def save_heads(out: Path, fitted: "Sequence[FittedHead]", config: HeadConfig, tr
     features = {name: train.meta.get(name) for name in PROVENANCE}
     for run in fitted:
         checkpoint = out / f"{run.kind}-seed{run.seed}.pt"
-        record = asdict(config) | {"seed": run.seed, "features": features}
+        record = asdict(config.known()) | {"seed": run.seed, "features": features}
         save_head(checkpoint, run.head, config=record, thresholds=_kept_thresholds(checkpoint, run.head))
         write_text(checkpoint.with_suffix(".jsonl"), "".join(history_line(epoch) for epoch in run.history.epochs))
 

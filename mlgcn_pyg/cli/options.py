@@ -146,29 +146,36 @@ def _setting_option(setting: Setting) -> Parameter:
     if kind is bool:
         names = (f"--{setting.name.replace('_', '-')}",)
     elif NoneType in get_args(kind):
-        (plain,) = set(get_args(kind)) - {NoneType}
-        attributes = {"parser": _or_none(plain), "metavar": f"<{plain.__name__}>"}
+        plain, *sequence = (option for option in get_args(kind) if option is not NoneType)
+        parse = _or_none(_numbers if sequence else plain, setting.none)
+        attributes = {"parser": parse, "metavar": f"<{plain.__name__}>"}
         if default is None:
-            default = "none"
+            default = setting.none
     if setting.choices:
         unnamed = any(name not in setting.help for name in setting.choices)
         more = f" One of {', '.join(setting.choices)}." if unnamed else ""
-        declaration = choice(setting.help + more, TRAINING, setting.choices)
+        declaration = choice(setting.help + more, TRAINING, setting.choices, **attributes)
     else:
         declaration = option(setting.help, TRAINING, *names, **attributes)
     return Parameter(setting.name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, declaration])
 
 
-def _or_none(kind: Callable[[str], object]) -> Callable[[str], object]:
-    """Returns a parser of ``kind`` and of the word ``none``."""
+def _or_none(kind: Callable[[str], object], word: str = "none") -> Callable[[str], object]:
+    """Returns a parser of ``kind``, and of the words ``none`` and ``word``, which stand for None."""
 
     def parse(text: object) -> object:
-        if text is None or str(text).lower() == "none":
+        if text is None or str(text).lower() in ("none", word):
             return None
         try:
             return kind(str(text))
         except ValueError:
-            raise typer.BadParameter(f"{text!r} is not a number or none") from None
+            raise typer.BadParameter(f"{text!r} is not a number or {word}") from None
 
     parse.__name__ = getattr(kind, "__name__", "value")
     return parse
+
+
+def _numbers(text: str) -> float | tuple[float, ...]:
+    """Parses a number, or several numbers with commas between them."""
+    numbers = tuple(map(float, text.split(",")))
+    return numbers if len(numbers) > 1 else numbers[0]

@@ -97,7 +97,7 @@ def _run(runs: heads.HeadRuns, out: Path, overwrite: bool) -> dict[str, dict[str
 def _show(runs: heads.HeadRuns, results: dict[str, dict[str, Any]]) -> None:
     from mlgcn_pyg.report import table1
 
-    title = f"{runs.val.path.name}, {len(runs.val)} images, last of {runs.config.epochs} epochs, {runs.seeds} seed(s)"
+    title = f"{runs.val.path.name}, {len(runs.val)} images, last epoch, {runs.seeds} seed(s)"
     console.show_table(table1(results, title))
 
 

@@ -68,7 +68,7 @@ def compare_heads(
         graph: the label graph; required for ``"mlgcn"``.
         kinds: the kinds of heads to train: ``"mlgcn"``, ``"linear"`` or both.
         seeds: the number of heads of each kind, with the seeds 0, 1, …; at least 2 for a standard deviation.
-        config: the recipe; default: the paper's, ``HeadConfig()``.
+        config: the settings; default: ``HeadConfig()``, the recipe ``"auto"``.
         hidden_channels: the widths between the layers of the ML-GCN head; (1024,) is the paper's.
         learn_edges: whether the ML-GCN head learns the weights of the edges.
         learn_p: whether the ML-GCN head learns one p per label.
@@ -149,7 +149,7 @@ def summarize_heads(fitted: Sequence[FittedHead]) -> dict[str, dict]:
 
 def describe_setup(train: FeatureCache, val: FeatureCache, config: HeadConfig, seeds: int) -> dict:
     """Returns what all heads of a comparison share, as plain values, for JSON."""
-    recipe = {name: value for name, value in asdict(config).items() if name != "seed"}
+    recipe = {name: value for name, value in asdict(config.known()).items() if name != "seed"}
     return {"config": recipe, "seeds": seeds, "train": _describe_cache(train), "val": _describe_cache(val)}
 
 

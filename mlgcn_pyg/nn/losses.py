@@ -12,13 +12,17 @@ from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.nn.kernels.products import transformed
 from mlgcn_pyg.values import real_number, shown
 
+MOST = torch.finfo(torch.float32).max  # the largest weight of a present label
 
-def multilabel_soft_margin(logits: Tensor, targets: Tensor, *, check: bool = True) -> Tensor:
+
+def multilabel_soft_margin(
+    logits: Tensor, targets: Tensor, *, pos_weight: float | Tensor | None = None, check: bool = True
+) -> Tensor:
     r"""Computes the binary cross-entropy on logits, the multi-label loss of Eq. 5 (with its sign corrected):
 
     .. math::
         \mathcal{L} = -\frac{1}{BC} \sum_{b,c\ \text{known}}
-        y_{bc} \log \sigma(z_{bc}) + (1 - y_{bc}) \log(1 - \sigma(z_{bc}))
+        w_c \, y_{bc} \log \sigma(z_{bc}) + (1 - y_{bc}) \log(1 - \sigma(z_{bc}))
 
     Unknown entries (−1) add nothing to the sum. The denominator is always B·C, so the mean over equal parts of a batch
     is the loss of the whole batch.
@@ -27,6 +31,7 @@ def multilabel_soft_margin(logits: Tensor, targets: Tensor, *, check: bool = Tru
         logits: z (B, C) of any floating-point type, or (H, B, C) for H heads. For half precision, the loss is
             computed and returned in float32.
         targets: y (B, C) in {-1, 0, 1}, of any type that holds these values.
+        pos_weight: w, a positive number or (C,), or (H, 1, C) for H heads. None means 1, as in the paper.
         check: if set to False, the values of the targets are not checked. The check synchronises with a GPU. They are
             never checked within ``torch.func``.
 
@@ -35,7 +40,7 @@ def multilabel_soft_margin(logits: Tensor, targets: Tensor, *, check: bool = Tru
 
     Raises:
         InputError: if the shapes do not match; if the logits are not floating-point numbers; if ``check`` is True and a
-            target is not in {-1, 0, 1}.
+            target is not in {-1, 0, 1} or a weight is not positive and finite.
 
     >>> multilabel_soft_margin(torch.zeros(1, 2), torch.tensor([[1, -1]]))  # log 2 / 2
     tensor(0.3466)
@@ -43,7 +48,8 @@ def multilabel_soft_margin(logits: Tensor, targets: Tensor, *, check: bool = Tru
     logits = _checked(logits, targets, check)
     known = (targets >= 0).to(logits.dtype).expand_as(logits)
     truth = targets.clamp(min=0).to(logits.dtype).expand_as(logits)
-    terms = F.binary_cross_entropy_with_logits(logits, truth, known, reduction="none")
+    weight = None if pos_weight is None else _checked_weight(pos_weight, logits, check)
+    terms = F.binary_cross_entropy_with_logits(logits, truth, known, reduction="none", pos_weight=weight)
     return terms.sum(dim=(-2, -1)) / max(targets.numel(), 1)
 
 
@@ -114,6 +120,7 @@ def make_loss(
     gamma_neg: float | None = None,
     gamma_pos: float | None = None,
     margin: float | None = None,
+    pos_weight: float | Tensor | None = None,
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """Returns a loss as a function of logits and targets only.
 
@@ -123,6 +130,7 @@ def make_loss(
         gamma_neg: γ₋ of :func:`asymmetric`. None means the default of the loss.
         gamma_pos: γ₊ of :func:`asymmetric`. None means the default of the loss.
         margin: m of :func:`asymmetric`. None means the default of the loss.
+        pos_weight: w of :func:`multilabel_soft_margin`. None means the default of the loss.
 
     Raises:
         InputError: if the name is unknown, an argument is out of range, or the loss does not have the argument.
@@ -132,14 +140,27 @@ def make_loss(
     tensor(0.1733)
     """
     check_choice("name", name, LOSSES)
-    options = {"gamma_neg": gamma_neg, "gamma_pos": gamma_pos, "margin": margin}
+    options = {"gamma_neg": gamma_neg, "gamma_pos": gamma_pos, "margin": margin, "pos_weight": pos_weight}
     given = {option: value for option, value in options.items() if value is not None}
-    if name != "asymmetric":
-        for option, value in given.items():
-            raise InputError(option, f"None for the loss {name}, which does not use it", value)
+    for option, value in given.items():
+        if (option == "pos_weight") == (name == "asymmetric"):
+            raise InputError(option, f"None for the loss {name}, which does not use it", shown(value))
     loss = partial(LOSSES[name], check=check, **given)
-    loss(torch.zeros(0, 1), torch.zeros(0, 1))  # an empty batch: checks the options now
+    if not isinstance(pos_weight, Tensor):
+        loss(torch.zeros(0, 1), torch.zeros(0, 1))  # an empty batch: checks the options now
     return loss
+
+
+def _checked_weight(pos_weight: float | Tensor, logits: Tensor, check: bool) -> Tensor:
+    """Returns w as a tensor like the logits, whose shape fits theirs."""
+    if not isinstance(pos_weight, Tensor):
+        return torch.full((), check_number("pos_weight", pos_weight, 0, MOST, open_low=True)).to(logits)
+    if pos_weight.shape not in (logits.shape[-1:], (logits.size(0), 1, logits.size(-1)), ()):
+        expected = f"a number, or shape ({logits.size(-1)},)"
+        raise InputError("pos_weight", expected, f"shape {tuple(pos_weight.shape)}")
+    if check and not transformed() and not ((pos_weight > 0) & pos_weight.isfinite()).all():
+        raise InputError("pos_weight", "positive, finite numbers", f"{pos_weight.min():g} … {pos_weight.max():g}")
+    return pos_weight.to(logits)
 
 
 def _checked(logits: Tensor, targets: Tensor, check: bool) -> Tensor:

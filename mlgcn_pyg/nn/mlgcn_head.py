@@ -111,20 +111,20 @@ class MLGCNHead(GraphModule):
         if self.learned is not None:
             self.learned.reset_parameters()
 
-    def _factors(self) -> tuple[Tensor, Tensor | None]:
+    def factors(self) -> tuple[Tensor, Tensor | None]:
         """Returns H and W with W_cls = HW; see :func:`~mlgcn_pyg.nn.gcn.gcn_factors`."""
         weights = [conv.weight for conv in self.layers]
         return gcn_factors(self.x, self.propagated_x, weights, self._operator(), self.negative_slope)
 
     def classifiers(self) -> Tensor:
         """Returns W_cls (C, D), which applies to standardised features if the head has statistics."""
-        h, weight = self._factors()
+        h, weight = self.factors()
         return h if weight is None else h @ weight
 
     def forward(self, features: Tensor) -> Tensor:
         """Returns the logits (B, C) of image features (B, D)."""
         check_floats("features", features, ("batch", self.num_features), self.layers[-1].weight)
-        h, weight = self._factors()
+        h, weight = self.factors()
         train_head = torch.is_grad_enabled() and weight is not None and weight.requires_grad
         train_features = torch.is_grad_enabled() and features.requires_grad
         features = self.standardized(features)
@@ -147,7 +147,7 @@ class MLGCNHead(GraphModule):
         if check_positive("k", k) > self.num_labels:
             raise InputError("k", f"at most {self.num_labels}, the number of labels", k)
         check_positive("label_chunk", label_chunk)
-        h, weight = self._factors()
+        h, weight = self.factors()
         features = self.standardized(features)
         projected = features if weight is None else features @ weight.t()
         return highest(projected, h, k, label_chunk, self.bias)

@@ -1,16 +1,22 @@
 """Training recipes. The command line takes defaults and help texts from them."""
 
 import math
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from mlgcn_pyg.checks import check_count, check_positive
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.training.settings import (
+    by_recipe,
     choice,
     documented,
     flag,
     fraction,
     integer,
+    label_weights,
     non_negative,
+    one_of,
     optional,
     positive,
     positive_fraction,
@@ -22,7 +28,13 @@ from mlgcn_pyg.training.settings import (
 # repeated here.
 LOSSES = ("multilabel_soft_margin", "asymmetric")  # the names in mlgcn_pyg.nn.LOSSES
 VIEWS = ("first", "mean")  # as in mlgcn_pyg.features.batches
+RECIPES = ("auto", "paper")
+OPTIMIZERS = ("sgd", "adamw")
 SCHEDULES = ("step", "cosine", "one_cycle")
+SCHEDULE_HELP = (
+    "Schedule of the learning rate. step multiplies it by lr_gamma every lr_step epochs. cosine lowers it to 0 at the "
+    "end. one_cycle raises it for 30 % of the steps and then lowers it to nearly 0."
+)
 HEAD_PRECISIONS = ("float32", "tf32", "bf16")
 MODEL_PRECISIONS = ("float32", "bf16", "fp16")
 OLD_PRECISIONS = {"bfloat16": "bf16", "no": "float32"}  # names in files of earlier versions
@@ -32,22 +44,18 @@ OLD_PRECISIONS = {"bfloat16": "bf16", "no": "float32"}  # names in files of earl
 class SGDConfig:
     """The settings that :class:`HeadConfig` and :class:`ModelConfig` share. The defaults are the paper's (Sec. 4.2)."""
 
-    lr: float = setting(
-        0.01,
-        positive,
-        "Learning rate of SGD; the paper's value for the whole network. A head alone also converges with it.",
-    )
+    lr: float | None = by_recipe(positive, "Learning rate. The paper's is 0.01.")
     momentum: float = setting(0.9, fraction, "Momentum of SGD; the paper's value.")
-    weight_decay: float = setting(1e-4, non_negative, "Weight decay on all parameters; the paper's value.")
+    weight_decay: float | None = by_recipe(non_negative, "Weight decay on all parameters. The paper's is 1e-4.")
     lr_step: int = setting(40, check_positive, "Epochs between reductions of the learning rate; the paper's value.")
     lr_gamma: float = setting(
         0.1, positive_fraction, "Factor that multiplies the learning rate at each reduction; the paper's value."
     )
-    epochs: int = setting(
-        100, check_positive, "Number of epochs. The weights after the last epoch are the result, as in the paper."
+    epochs: int | None = by_recipe(
+        check_positive, "Number of epochs. The weights after the last epoch are the result. The paper's is 100."
     )
-    batch_size: int = setting(
-        32, check_positive, "Images per step; the released code's value (16 on each of two GPUs)."
+    batch_size: int | None = by_recipe(
+        check_positive, "Images per step. The released code's value is 32 (16 on each of two GPUs)."
     )
     clip_norm: float | None = setting(
         10.0,
@@ -62,11 +70,42 @@ class SGDConfig:
             object.__setattr__(self, f.name, value)  # the class is frozen; values are converted, e.g. 1 to 1.0
 
 
+@dataclass(frozen=True)
+class _RecipeConfig:
+    """The first setting of :class:`HeadConfig`."""
+
+    recipe: str = choice(
+        "auto",
+        RECIPES,
+        "Values of settings that are not given. auto standardises the features, starts the bias at the log-odds of the "
+        "labels, and derives the learning rate from the spectra of features and labels. paper trains on the features "
+        "as they are, with the settings of the paper.",
+    )
+
+
 @documented
 @dataclass(frozen=True)
-class HeadConfig(SGDConfig):
-    """The settings of :func:`~mlgcn_pyg.training.fit_heads`, which trains heads on cached features."""
+class HeadConfig(SGDConfig, _RecipeConfig):
+    """The settings of :func:`~mlgcn_pyg.training.fit_heads`, which trains heads on cached features.
 
+    A setting whose default is None has the value of the recipe (:mod:`mlgcn_pyg.training.heads.recipe`).
+    """
+
+    optimizer: str | None = by_recipe(
+        one_of(OPTIMIZERS), "The optimizer: sgd with momentum (the paper's), or adamw, which ignores it.", OPTIMIZERS
+    )
+    schedule: str | None = by_recipe(one_of(SCHEDULES), f"{SCHEDULE_HELP} The paper's is step.", SCHEDULES)
+    warmup_epochs: float = setting(
+        0.0,
+        non_negative,
+        "Number of epochs in which the learning rate also rises linearly; a fraction of an epoch is possible.",
+    )
+    loss: str = choice("multilabel_soft_margin", LOSSES, "The loss; multilabel_soft_margin is the paper's.")
+    pos_weight: float | tuple[float, ...] | None = setting(
+        None,
+        optional(label_weights),
+        "Weight of present labels in the loss multilabel_soft_margin: a number, or one number per label. None is 1.",
+    )
     precision: str = choice(
         "float32",
         HEAD_PRECISIONS,
@@ -88,13 +127,54 @@ class HeadConfig(SGDConfig):
         "view per image and epoch.",
     )
 
-    def lr_at(self, epoch: int) -> float:
-        """Returns the learning rate in an epoch, counted from 1: ``lr · lr_gamma^⌊(epoch − 1) / lr_step⌋``.
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.pos_weight is not None and self.loss != "multilabel_soft_margin":
+            raise InputError("pos_weight", f"None for the loss {self.loss}, which does not use it", self.pos_weight)
 
-        >>> HeadConfig(lr=1.0, lr_step=40, lr_gamma=0.5).lr_at(41)
-        0.5
+    def filled(self, values: Mapping[str, Any]) -> "HeadSettings":
+        """Returns complete settings: those of this config, and the given values of those that are not given.
+
+        >>> HeadConfig(lr=0.1).filled({"lr": 1.0, "epochs": 3}).lr
+        0.1
         """
-        return self.lr * self.lr_gamma ** ((epoch - 1) // self.lr_step)
+        own = {f.name: getattr(self, f.name) for f in fields(self)}
+        return HeadSettings(**own | {name: values[name] for name in values if own[name] is None})
+
+    def known(self) -> "HeadConfig":
+        """Returns the complete settings if they do not depend on the data (``"paper"``), else this config."""
+        return self.filled(PAPER) if self.recipe == "paper" else self
+
+
+@documented
+@dataclass(frozen=True)
+class HeadSettings(HeadConfig):
+    """A :class:`HeadConfig` with all settings. The defaults are the paper's."""
+
+    lr: float = setting(0.01, positive, "Learning rate.")
+    weight_decay: float = setting(1e-4, non_negative, "Weight decay on all parameters.")
+    epochs: int = setting(100, check_positive, "Number of epochs.")
+    batch_size: int = setting(32, check_positive, "Images per step.")
+    optimizer: str = choice("sgd", OPTIMIZERS, "The optimizer.")
+    schedule: str = choice("step", SCHEDULES, "Schedule of the learning rate.")
+
+    def lr_factor(self, step: int, steps: int) -> float:
+        """Returns the factor that multiplies the learning rate in one step; see :func:`lr_factor`.
+
+        Args:
+            step: the number of the step in the run, from 0.
+            steps: the number of steps per epoch.
+
+        >>> [HeadSettings(lr_step=40).lr_factor(step, steps=10) for step in (0, 399, 400)]
+        [1.0, 1.0, 0.1]
+        """
+        factor = lr_factor(self.schedule, step, steps, self.epochs, self.lr_step, self.lr_gamma)
+        return factor * warmup_factor(step, round(self.warmup_epochs * steps))
+
+
+BY_RECIPE = ("lr", "weight_decay", "epochs", "batch_size", "optimizer", "schedule")
+# the values of these settings in the recipe "paper"
+PAPER = {name: getattr(HeadSettings(), name) for name in BY_RECIPE}
 
 
 @documented
@@ -103,6 +183,10 @@ class ModelConfig(SGDConfig):
     """The settings of :func:`~mlgcn_pyg.training.fit_model`, which trains backbone and head end to end."""
 
     lr: float = setting(0.01, positive, "Learning rate of the head; the paper's value.")
+    weight_decay: float = setting(1e-4, non_negative, "Weight decay on all parameters; the paper's value.")
+    epochs: int = setting(
+        100, check_positive, "Number of epochs. The weights after the last epoch are the result, as in the paper."
+    )
     batch_size: int = setting(
         32,
         check_positive,
@@ -115,12 +199,7 @@ class ModelConfig(SGDConfig):
         "Ratio of the backbone's learning rate to the head's; the released code uses 0.1 for a pretrained backbone.",
     )
     loss: str = choice("multilabel_soft_margin", LOSSES, "The loss; multilabel_soft_margin is the paper's.")
-    schedule: str = choice(
-        "step",
-        SCHEDULES,
-        "Schedule of the learning rate. step (the paper's) multiplies it by lr_gamma every lr_step epochs. cosine "
-        "lowers it to 0 at the end. one_cycle raises it for 30 % of the steps and then lowers it to nearly 0.",
-    )
+    schedule: str = choice("step", SCHEDULES, f"{SCHEDULE_HELP} step is the paper's.")
     frozen_epochs: int = setting(0, check_count, "Number of epochs at the start in which only the head is trained.")
     freeze_batchnorm: bool = setting(
         False, flag, "Normalise with the backbone's stored batch-norm statistics, for small batches or many processes."
@@ -161,14 +240,40 @@ class ModelConfig(SGDConfig):
         >>> [round(config.lr_factor(step, steps=10), 3) for step in (0, 20, 39)]
         [1.0, 0.5, 0.002]
         """
-        if self.schedule == "step":
-            return self.lr_gamma ** (step // steps // self.lr_step)
-        progress = step / (self.epochs * steps)
-        if self.schedule == "cosine":
-            return _half_cosine(1.0, 0.0, progress)
-        if progress < 0.3:
-            return _half_cosine(1 / 25, 1.0, progress / 0.3)
-        return _half_cosine(1.0, 1e-4, (progress - 0.3) / 0.7)
+        return lr_factor(self.schedule, step, steps, self.epochs, self.lr_step, self.lr_gamma)
+
+
+def lr_factor(schedule: str, step: int, steps: int, epochs: int, lr_step: int, lr_gamma: float) -> float:
+    """Returns the factor that multiplies the learning rate in one step.
+
+    Args:
+        schedule: ``"step"``, ``"cosine"`` or ``"one_cycle"``.
+        step: the number of the step in the run, from 0.
+        steps: the number of steps per epoch.
+        epochs: the number of epochs.
+        lr_step: the number of epochs between reductions of the schedule ``"step"``.
+        lr_gamma: the factor of each reduction.
+
+    >>> [round(lr_factor("one_cycle", step, 10, 1, 1, 1.0), 3) for step in (0, 3, 9)]
+    [0.04, 1.0, 0.05]
+    """
+    if schedule == "step":
+        return lr_gamma ** (step // steps // lr_step)
+    progress = step / (epochs * steps)
+    if schedule == "cosine":
+        return _half_cosine(1.0, 0.0, progress)
+    if progress < 0.3:
+        return _half_cosine(1 / 25, 1.0, progress / 0.3)
+    return _half_cosine(1.0, 1e-4, (progress - 0.3) / 0.7)
+
+
+def warmup_factor(step: int, warmup_steps: int) -> float:
+    """Returns the additional factor of a linear warm-up.
+
+    >>> [warmup_factor(step, 4) for step in (0, 3, 4)]
+    [0.25, 1.0, 1.0]
+    """
+    return 1.0 if step >= warmup_steps else (step + 1) / warmup_steps
 
 
 def _half_cosine(start: float, end: float, progress: float) -> float:
@@ -179,7 +284,8 @@ def _half_cosine(start: float, end: float, progress: float) -> float:
 def current_names(stored: dict) -> dict:
     """Returns a stored config with the current names of its precision settings, also in nested dicts.
 
-    Earlier versions wrote ``"bfloat16"`` for ``"bf16"``, and ``mixed_precision`` with ``"no"`` for ``"float32"``.
+    Earlier versions wrote ``"bfloat16"`` for ``"bf16"``, and ``mixed_precision`` with ``"no"`` for ``"float32"``. They
+    had no recipes: the config of a head without one is completed to a config of the recipe ``"paper"``.
 
     >>> current_names({"recipe": {"lr": 0.01, "mixed_precision": "no"}})
     {'recipe': {'lr': 0.01, 'precision': 'float32'}}
@@ -191,4 +297,8 @@ def current_names(stored: dict) -> dict:
         elif isinstance(value, str) and name in ("precision", "mixed_precision"):
             name, value = "precision", OLD_PRECISIONS.get(value, value)
         current[name] = value
+    if current.keys() >= {"lr", "patience", "views"} and "recipe" not in current:
+        current = asdict(HeadSettings(recipe="paper")) | current
+        if "seed" not in stored:
+            del current["seed"]
     return current

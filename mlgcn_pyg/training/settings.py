@@ -15,14 +15,20 @@ T = TypeVar("T")
 Check = Callable[[str, Any], Any]  # (name, value) → the converted value; raises InputError
 
 
-def setting(default: T, check: Check, help: str, choices: Sequence[str] = ()) -> T:
-    """Returns a dataclass field that carries its check, its help text and its choices as metadata."""
-    return field(default=default, metadata={"check": check, "help": help, "choices": tuple(choices)})
+def setting(default: T, check: Check, help: str, choices: Sequence[str] = (), none: str = "none") -> T:
+    """Returns a dataclass field that carries its check, its help text, its choices and its word for None."""
+    metadata = {"check": check, "help": help, "choices": tuple(choices), "none": none}
+    return field(default=default, metadata=metadata)
 
 
 def choice(default: str, choices: Sequence[str], help: str) -> str:
     """Returns a :func:`setting` whose value is one of ``choices``."""
     return setting(default, partial(check_choice, choices=choices), help, choices)
+
+
+def by_recipe(check: Check, help: str, choices: Sequence[str] = ()) -> Any:
+    """Returns a :func:`setting` whose default, None, stands for the value of the recipe."""
+    return setting(None, optional(check), help, choices, none="recipe")
 
 
 def optional(check: Check) -> Check:
@@ -42,6 +48,20 @@ def integer(name: str, value: int) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise InputError(name, "an integer", repr(value))
     return int(value)
+
+
+def one_of(choices: Sequence[str]) -> Check:
+    """Returns a check that accepts one of ``choices``."""
+    return partial(check_choice, choices=choices)
+
+
+def label_weights(name: str, value: Any) -> float | tuple[float, ...]:
+    """Returns a finite number > 0 as a float, or a sequence of them, one per label, as a tuple."""
+    if hasattr(value, "tolist"):  # a tensor or an array
+        value = value.tolist()
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return tuple(positive(name, weight) for weight in value)
+    return positive(name, value)
 
 
 def flag(name: str, value: bool) -> bool:
@@ -65,6 +85,7 @@ class Setting:
         default: its default value.
         help: what it does and why it has this default.
         choices: the possible values; empty if the values are not limited to a list.
+        none: the word for None.
     """
 
     name: str
@@ -72,6 +93,7 @@ class Setting:
     default: Any
     help: str
     choices: tuple[str, ...]
+    none: str
 
 
 def settings(config: type) -> tuple[Setting, ...]:
@@ -83,7 +105,8 @@ def settings(config: type) -> tuple[Setting, ...]:
     """
     types = get_type_hints(config)
     return tuple(
-        Setting(f.name, types[f.name], f.default, f.metadata["help"], f.metadata["choices"]) for f in fields(config)
+        Setting(f.name, types[f.name], f.default, f.metadata["help"], f.metadata["choices"], f.metadata["none"])
+        for f in fields(config)
     )
 
 

@@ -16,7 +16,7 @@ from mlgcn_pyg.nn import LinearHead
 from mlgcn_pyg.training import HeadConfig, score
 
 NAMES = ("sky", "sea", "sun", "sand")
-CONFIG = HeadConfig(lr=0.5, epochs=3, batch_size=16)
+CONFIG = HeadConfig(recipe="paper", lr=0.5, epochs=3, batch_size=16)
 
 
 def cache(path, num_images, seed, names=NAMES):

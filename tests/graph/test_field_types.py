@@ -139,7 +139,9 @@ def test_a_graph_without_edges_does_all_that_others_do(tmp_path, weighting):
     assert loaded.digest() == built.digest() == built.reweighted().digest()
     assert "0 directed edges" in str(built.summary()) and torch.equal(built.to_dense(), loaded.to_dense())
     head = MLGCNHead(built, 4, (2,))
-    history = fit_head(head, (torch.randn(6, 4), torch.eye(2).repeat(3, 1)), config=HeadConfig(epochs=2))
+    history = fit_head(
+        head, (torch.randn(6, 4), torch.eye(2).repeat(3, 1)), config=HeadConfig(recipe="paper", epochs=2)
+    )
     assert np.isfinite(history.last["loss"]) and head.to_linear().weight.shape == (2, 4)
 
 

@@ -104,7 +104,7 @@ def test_labels_without_edges_are_silent_if_they_keep_nothing():
 
 def fitted(graph, **options):
     head = MLGCNHead(graph, 3, (2,), **options)
-    fit_head(head, (torch.randn(4, 3), torch.ones(4, graph.num_labels)), config=HeadConfig(epochs=1))
+    fit_head(head, (torch.randn(4, 3), torch.ones(4, graph.num_labels)), config=HeadConfig(recipe="paper", epochs=1))
 
 
 def test_fitting_a_head_with_twins_warns_once():

@@ -154,7 +154,7 @@ def test_the_right_objects_are_named_in_real_photographs(shared, tmp_path):
     backbone = Backbone("mobilenet_v2", weights)
     cache = extract_features(backbone, train, tmp_path / "t.h5", dtype="float32")
     head = LinearHead(20, 1280, data.label_names)
-    fit_head(head, cache, config=HeadConfig(lr=0.05, epochs=30))
+    fit_head(head, cache, config=HeadConfig(recipe="paper", lr=0.05, epochs=30))
     features = {name: cache.meta[name] for name in ("backbone", "weights_sha256", "pool", "image_size", "transform")}
     predictor = Predictor(Checkpoint(head, config={"features": features}).with_backbone(backbone))
     test = VOC2007(root, "sample_test")

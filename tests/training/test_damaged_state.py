@@ -71,7 +71,7 @@ def test_a_network_whose_state_has_damaged_keys_or_shapes(interrupted, tmp_path,
 
 def test_heads_whose_state_has_damaged_keys_or_shapes(tmp_path):
     features, targets = torch.randn(8, 4), torch.ones(8, 2, dtype=torch.int8)
-    config = HeadConfig(lr=0.1, epochs=2, batch_size=4)
+    config = HeadConfig(recipe="paper", lr=0.1, epochs=2, batch_size=4)
 
     def fit():
         fit_head(LinearHead(2, 4), (features, targets), config=config, folder=tmp_path)

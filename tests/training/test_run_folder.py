@@ -92,14 +92,14 @@ def test_differences():
 
 def test_heads_of_an_earlier_version_resume(tmp_path):
     """Version 0.1 wrote ``bfloat16``; everything else in its states has the same names."""
-    config = HeadConfig(lr=0.3, epochs=4, batch_size=16, precision="bf16")
+    config = HeadConfig(recipe="paper", lr=0.3, epochs=4, batch_size=16, precision="bf16")
     whole, head = fresh(), fresh(seed=1)
     expected = fit_head(whole, problem(), problem(40, seed=1), config)
     fit_head(
         fresh(),
         problem(),
         problem(40, seed=1),
-        HeadConfig(lr=0.3, epochs=2, batch_size=16, precision="bf16"),
+        HeadConfig(recipe="paper", lr=0.3, epochs=2, batch_size=16, precision="bf16"),
         folder=tmp_path,
     )
     stored = torch.load(tmp_path / "state.pt")

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 
 import torch
 from torch import Tensor
 
 from mlgcn_pyg.nn import MLGCNHead
-from mlgcn_pyg.training.config import HeadConfig
+from mlgcn_pyg.training.config import HeadSettings
 from mlgcn_pyg.training.heads.stacked import SingleHead, stack_heads
 from mlgcn_pyg.training.heads.steps import Step, trained_tensors
 from mlgcn_pyg.typing import Head, RowSource, TrainingStep
@@ -54,8 +55,9 @@ class GraphedStep:
         self.graph.replay()
         return self.losses
 
-    def advance(self, rows: Iterator[Tensor]) -> Tensor:
+    def advance(self, rows: Iterator[Tensor], lrs: Tensor) -> Tensor:
         """Takes one step on the next batch of ``rows``; returns the losses (1, H)."""
+        self.step.set_rates(lrs[0])  # in memory that the graph reads
         return self(next(rows)).unsqueeze(0)
 
     def release(self) -> None:
@@ -83,7 +85,7 @@ class SideBySide:
         self.cores = torch.get_num_threads()
         self.pool = ThreadPoolExecutor(min(self.cores, len(steps)))
 
-    def advance(self, rows: Iterator[Tensor]) -> Tensor:
+    def advance(self, rows: Iterator[Tensor], lrs: Tensor) -> Tensor:
         """Takes a turn of n steps on the next batches of ``rows``; returns the losses (n, H)."""
         dtype = self.steps[0].dtype
         gathered = map(self.source.gather, islice(rows, self.turn))
@@ -92,7 +94,10 @@ class SideBySide:
         for start in range(0, len(self.steps), self.cores):
             group = self.steps[start : start + self.cores]
             cores = self.cores // len(group)  # a smaller last group has more cores per head
-            losses += self.pool.map(lambda step, cores=cores: _take_turn(step, batches, cores), group)
+            turns = [
+                partial(_take_turn, step, batches, lrs[:, k : k + 1], cores) for k, step in enumerate(group, start)
+            ]
+            losses += self.pool.map(lambda turn: turn(), turns)
         return torch.stack(losses, dim=1)
 
     def release(self) -> None:
@@ -103,14 +108,21 @@ class SideBySide:
             step.release()
 
 
-def _take_turn(step: Step, batches: Sequence[tuple[Tensor, Tensor]], cores: int) -> Tensor:
+def _take_turn(step: Step, batches: Sequence[tuple[Tensor, Tensor]], lrs: Tensor, cores: int) -> Tensor:
     """Takes one step of a head per batch, on ``cores`` cores; returns the losses (n,) of n batches."""
     torch.set_num_threads(cores)
-    return torch.cat([step.on_batch(features, targets) for features, targets in batches])
+    losses = []
+    for (features, targets), lr in zip(batches, lrs, strict=False):  # there is an lr for each step of the epoch
+        step.set_rates(lr)
+        losses.append(step.on_batch(features, targets))
+    return torch.cat(losses)
 
 
 def make_step(
-    heads: Sequence[Head], source: RowSource, optimizers: Sequence[torch.optim.SGD], configs: Sequence[HeadConfig]
+    heads: Sequence[Head],
+    source: RowSource,
+    optimizers: Sequence[torch.optim.Optimizer],
+    configs: Sequence[HeadSettings],
 ) -> TrainingStep:
     """Returns the fastest step on the device of ``source``.
 

@@ -8,9 +8,10 @@ import torch
 from mlgcn_pyg.checks import check_callable
 from mlgcn_pyg.errors import Argument, InputError, renamed_arguments
 from mlgcn_pyg.tensor_checks import check_device, check_module
-from mlgcn_pyg.training.config import HeadConfig
+from mlgcn_pyg.training.config import HeadConfig, HeadSettings
 from mlgcn_pyg.training.heads.engines import make_step
 from mlgcn_pyg.training.heads.loop import train_heads
+from mlgcn_pyg.training.heads.preparation import prepare_heads
 from mlgcn_pyg.training.heads.run import HEADS_STATE, HeadsRun
 from mlgcn_pyg.training.heads.scoring import HEAD, Data, open_source
 from mlgcn_pyg.training.heads.setup import describe_heads_run
@@ -22,7 +23,7 @@ from mlgcn_pyg.training.run_folder import RunFolder
 from mlgcn_pyg.typing import Head, RowSource
 from mlgcn_pyg.values import shown
 
-SHARED_SETTINGS = ("epochs", "batch_size", "seed", "precision", "val_every", "views")
+SHARED_SETTINGS = ("epochs", "batch_size", "loss", "seed", "precision", "val_every", "views")
 
 
 def fit_head(
@@ -39,12 +40,16 @@ def fit_head(
 ) -> History:
     r"""Trains a head in place on cached features, without a data loader.
 
-    SGD minimises, for each batch of B images,
+    The optimizer minimises, for each batch of B images,
 
     .. math:: \frac{1}{BC} \sum_{b,c \text{ known}} \ell(z_{bc}, y_{bc}),
 
-    where z are logits, y targets, and :math:`\ell` is the multi-label soft margin loss of Eq. 5. The order of the
-    images and the view of each image are functions of (seed, epoch).
+    where z are logits, y targets, and :math:`\ell` is the loss, by default the multi-label soft margin loss of Eq. 5.
+    The order of the images and the view of each image are functions of (seed, epoch).
+
+    With ``config.recipe="auto"``, a head without statistics first gets the mean and standard deviation of each feature
+    over all views of the training images, and the log-odds of each label as its bias. A head that has statistics keeps
+    them and its bias. With ``"paper"``, heads are trained as they are.
 
     With ``folder``, an interrupted run can be resumed: call this function again with the same data, head and config
     after Ctrl-C, SIGTERM or a crash. The run resumes from its last saved state. On a CPU, the result equals that of an
@@ -54,7 +59,7 @@ def fit_head(
         head: an :class:`~mlgcn_pyg.nn.MLGCNHead` or a :class:`~mlgcn_pyg.nn.LinearHead`.
         train: a :class:`~mlgcn_pyg.features.FeatureCache`, or features (N, D) or (N, V, D) and targets (N, C).
         val: the validation data, in the same form; None disables validation.
-        config: the recipe; default: the paper's, ``HeadConfig()``.
+        config: the settings; default: ``HeadConfig()``, the recipe ``"auto"``.
         device: the device of the head and of the batches.
         progress: a function that is called with the record of each epoch.
         stream: True streams a cache in windows, False loads it into memory. Both give the same result. Default: depends
@@ -71,6 +76,7 @@ def fit_head(
         InputError: if labels or widths do not match.
         InputError: if there is no image, or features are not finite.
         InputError: if ``config.patience`` is set without ``val``.
+        InputError: if ``config.pos_weight`` is not one number per label.
         InputError: if ``config.precision`` is ``"tf32"`` and ``device`` is not a CUDA device.
         InputError: if ``folder`` holds a run with different data, a different head or a different config.
         NonFiniteLossError: if a loss is not finite.
@@ -113,13 +119,13 @@ def fit_heads(
 ) -> list[History]:
     r"""Trains several heads of equal shape in place, together, on the same batches.
 
-    SGD minimises the sum of the losses of the heads:
+    The optimizers minimise the sum of the losses of the heads:
 
     .. math:: \sum_h \mathcal{L}_h
 
     Heads share no parameters, so the gradient of the sum consists of the gradients of the heads. The result for each
     head is that of :func:`fit_head`, up to rounding. Heads may differ in their initial weights, in their label graphs
-    (τ, p, weighting, edges), and in the settings lr, lr_step, lr_gamma, momentum, weight_decay, clip_norm and patience.
+    (τ, p, weighting, edges), and in all settings except epochs, batch_size, loss, seed, precision, val_every and views.
 
     On a GPU, and for linear heads on every device, all heads are computed as one batch. ML-GCN heads on a CPU are
     trained side by side on separate cores, because batching products of their size saves no time there.
@@ -163,14 +169,16 @@ def fit_heads(
     with matmul_precision(configs[0], device):
         source = _open_source("train", train, heads[0], device, stream)
         validation = None if val is None else _open_source("val", val, heads[0], device, stream)
-        check_alike([head.to(device).train() for head in heads])
-        run = HeadsRun(heads, names, configs, make_optimizers(heads, configs, device), source)
-        setup = None if folder is None else describe_heads_run(heads, names, configs, source, validation)
+        settings = prepare_heads([head.to(device).train() for head in heads], configs, source)
+        check_alike(heads)
+        _check_shared(settings)
+        run = HeadsRun(heads, names, settings, make_optimizers(heads, settings, device), source)
+        setup = None if folder is None else describe_heads_run(heads, names, settings, source, validation)
         run_folder = RunFolder(folder, HEADS_STATE, setup, save_seconds)
         with run_folder.lock():
             _resume(run, run_folder)
             if not run.finished:
-                step = make_step(heads, source, run.optimizers, configs)
+                step = make_step(heads, source, run.optimizers, settings)
                 try:
                     train_heads(run, step, source, validation, run_folder, progress)
                 finally:
@@ -208,13 +216,16 @@ def _config_per_head(config: HeadConfig | Sequence[HeadConfig] | None, count: in
     configs = list(config)
     if len(configs) != count:
         raise InputError("config", f"one config, or {count} configs (one per head)", f"{len(configs)}")
-    for k, other in enumerate(configs):
+    return configs
+
+
+def _check_shared(settings: Sequence[HeadSettings]) -> None:
+    for k, other in enumerate(settings):
         for name in SHARED_SETTINGS:
-            first, value = getattr(configs[0], name), getattr(other, name)
+            first, value = getattr(settings[0], name), getattr(other, name)
             if first != value:
                 found = f"{first} for head 0 and {value} for head {k}"
                 raise InputError("config", f"the same {name} for all heads", found, "train them one after another")
-    return configs
 
 
 def _checked_names(names: Sequence[str] | None, count: int) -> list[str]:

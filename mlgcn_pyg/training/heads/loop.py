@@ -36,10 +36,10 @@ def train_heads(
 
     with Interruption(wanted=folder.path is not None) as stop:
         while not run.finished:
-            run.set_learning_rates()
+            lrs = run.learning_rates().to(source.device)
             rows = source.row_batches(recipe.batch_size, recipe.seed, run.epoch, start=run.step)
             while run.step < run.num_steps:
-                run.record_losses(step.advance(rows))  # takes one or more steps
+                run.record_losses(step.advance(rows, lrs[run.step :]))  # takes one or more steps
                 folder.save_or_end(stop, save)
 
             run.check_losses(folder.last_saved)

@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.training.config import HeadConfig
+from mlgcn_pyg.training.config import HeadSettings
 from mlgcn_pyg.training.divergence import check_losses
-from mlgcn_pyg.training.heads.steps import set_lr, trained_tensors
+from mlgcn_pyg.training.heads.steps import trained_tensors
 from mlgcn_pyg.training.history import History, Record, checked_records
 from mlgcn_pyg.training.run_folder import StateFormat, plain_copy, read_run_state
 from mlgcn_pyg.typing import Head, RowSource
@@ -38,8 +38,8 @@ class HeadsRun:
         self,
         heads: Sequence[Head],
         names: Sequence[str],
-        configs: Sequence[HeadConfig],
-        optimizers: Sequence[torch.optim.SGD],
+        configs: Sequence[HeadSettings],
+        optimizers: Sequence[torch.optim.Optimizer],
         source: RowSource,
     ):
         self.heads, self.names, self.configs, self.optimizers = list(heads), list(names), list(configs), optimizers
@@ -64,11 +64,22 @@ class HeadsRun:
         """Whether all epochs are done or all heads have been stopped early."""
         return self.epoch > self.configs[0].epochs or not self.running
 
-    def set_learning_rates(self) -> None:
-        """Sets the learning rates of the epoch. A rate of 0 leaves a stopped head unchanged."""
-        running = self.running
-        for k, optimizer in enumerate(self.optimizers):
-            set_lr(optimizer, self.configs[k].lr_at(self.epoch) if k in running else 0.0)
+    def learning_rates(self) -> Tensor:
+        """Returns the learning rates (steps, H) of the epoch, float64. A rate of 0 leaves a stopped head unchanged."""
+        lrs = torch.zeros(self.num_steps, len(self.heads), dtype=torch.float64)
+        for k in self.running:
+            first = (self.epoch - 1) * self.num_steps
+            steps = range(first, first + self.num_steps)
+            lrs[:, k] = torch.tensor([self._lr(k, step) for step in steps], dtype=torch.float64)
+        return lrs
+
+    def _lr(self, k: int, step: int) -> float:
+        """Returns the learning rate of head k in a step of the run."""
+        return self.configs[k].lr * self.configs[k].lr_factor(step, self.num_steps)
+
+    def _first_lr(self, k: int) -> float:
+        """Returns the learning rate of head k in the first step of the epoch."""
+        return self._lr(k, (self.epoch - 1) * self.num_steps)
 
     def record_losses(self, losses: Tensor) -> None:
         """Records the losses (n, H) of n steps."""
@@ -78,7 +89,7 @@ class HeadsRun:
     def check_losses(self, last_saved: str) -> None:
         """Checks the losses of the epoch; see :func:`~mlgcn_pyg.training.divergence.check_losses`."""
         running = self.running
-        lrs = [self.configs[k].lr_at(self.epoch) for k in running]
+        lrs = [self._first_lr(k) for k in running]
         names = [self.names[k] for k in running]
         check_losses(self.losses[: self.step, running], self.epoch, lrs, names, last_saved)
 
@@ -96,7 +107,7 @@ class HeadsRun:
         means = ((self.losses.double().cpu() * sizes).sum(0) / self.num_images).tolist()
         records: dict[int, Record] = {}
         for k in self.running:
-            records[k] = {"epoch": self.epoch, "lr": self.configs[k].lr_at(self.epoch), "loss": means[k]}
+            records[k] = {"epoch": self.epoch, "lr": self._first_lr(k), "loss": means[k]}
             if k in mean_aps:
                 records[k]["mAP"] = mean_aps[k]
         for k, record in records.items():

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from mlgcn_pyg.files.atomic import tensor_digest
-from mlgcn_pyg.training.config import HeadConfig
+from mlgcn_pyg.training.config import HeadSettings
 from mlgcn_pyg.training.heads.stacked import head_shape
 from mlgcn_pyg.typing import Head, RowSource
 
@@ -12,7 +12,11 @@ DIGEST_BYTES = 2**30  # the digest of a larger cache covers evenly spaced images
 
 
 def describe_heads_run(
-    heads: Sequence[Head], names: Sequence[str], configs: Sequence[HeadConfig], train: RowSource, val: RowSource | None
+    heads: Sequence[Head],
+    names: Sequence[str],
+    configs: Sequence[HeadSettings],
+    train: RowSource,
+    val: RowSource | None,
 ) -> dict:
     """Returns the values that a run must share with a stored run to resume it: configs, heads, graphs and data."""
     setups = {}

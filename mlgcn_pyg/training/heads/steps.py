@@ -5,10 +5,11 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.nn import multilabel_soft_margin
-from mlgcn_pyg.training.config import HeadConfig
+from mlgcn_pyg.nn import make_loss
+from mlgcn_pyg.training.config import HeadConfig, HeadSettings
 from mlgcn_pyg.training.heads.stacked import HeadStack
 from mlgcn_pyg.typing import Head, RowSource
 
@@ -24,7 +25,11 @@ class Step:
     """
 
     def __init__(
-        self, heads: HeadStack, source: RowSource, optimizers: Sequence[torch.optim.SGD], configs: Sequence[HeadConfig]
+        self,
+        heads: HeadStack,
+        source: RowSource,
+        optimizers: Sequence[torch.optim.Optimizer],
+        configs: Sequence[HeadSettings],
     ):
         self.heads, self.source, self.optimizers = heads, source, optimizers
         self.use_bf16 = configs[0].precision == "bf16"
@@ -32,6 +37,10 @@ class Step:
         norms = [torch.inf if config.clip_norm is None else config.clip_norm for config in configs]
         self.clip_norms = torch.tensor(norms, dtype=self.dtype, device=source.device)
         self.clips = any(config.clip_norm is not None for config in configs)
+        weights = _pos_weights(configs, source.targets.size(1))
+        weights = None if weights is None else weights.to(self.clip_norms)
+        self.loss = make_loss(configs[0].loss, check=False, pos_weight=weights)
+        self.rates = self._shared_rates()
 
     def __call__(self, rows: Tensor) -> Tensor:
         """Takes a step on the images of ``rows`` (B,); returns the losses (H,) before the update."""
@@ -43,7 +52,7 @@ class Step:
         with torch.autocast(features.device.type, torch.bfloat16, enabled=self.use_bf16, cache_enabled=False):
             logits = self.heads.logits(features.to(self.dtype))
         # targets were checked when the source was opened; checking here would synchronise with the GPU
-        losses = multilabel_soft_margin(logits.to(self.dtype), targets, check=False)
+        losses = self.loss(logits.to(self.dtype), targets)
         self.heads.set_gradients(torch.autograd.grad(losses.sum(), self.heads.leaves, allow_unused=True))
         if self.clips:
             clip_each([optimizer.param_groups[0]["params"] for optimizer in self.optimizers], self.clip_norms)
@@ -51,8 +60,26 @@ class Step:
             optimizer.step()
         return losses.detach()
 
-    def advance(self, rows: Iterator[Tensor]) -> Tensor:
+    def _shared_rates(self) -> Tensor | None:
+        """Returns the learning rates (H,) on CUDA, whose entries all optimizers and captured graphs read; else None."""
+        if self.source.device.type != "cuda":
+            return None
+        rates = torch.zeros(len(self.optimizers), device=self.source.device)
+        for k, optimizer in enumerate(self.optimizers):
+            optimizer.param_groups[0]["lr"] = rates[k]
+        return rates
+
+    def set_rates(self, lrs: Tensor) -> None:
+        """Sets the learning rates (H,) of the next step."""
+        if self.rates is not None:
+            self.rates.copy_(lrs)
+            return
+        for optimizer, lr in zip(self.optimizers, lrs.tolist(), strict=True):
+            optimizer.param_groups[0]["lr"] = lr
+
+    def advance(self, rows: Iterator[Tensor], lrs: Tensor) -> Tensor:
         """Takes one step on the next batch of ``rows``; returns the losses (1, H)."""
+        self.set_rates(lrs[0])
         return self(next(rows)).unsqueeze(0)
 
     def release(self) -> None:
@@ -60,51 +87,60 @@ class Step:
         self.heads.release()
 
 
+def _pos_weights(configs: Sequence[HeadSettings], num_labels: int) -> Tensor | None:
+    """Returns the weights (H, 1, C) of present labels; None if all are 1."""
+    if all(config.pos_weight is None for config in configs):
+        return None
+    ones = torch.ones(num_labels, dtype=torch.float64)
+    given = (1.0 if config.pos_weight is None else config.pos_weight for config in configs)
+    return torch.stack([ones * torch.as_tensor(weights, dtype=torch.float64) for weights in given]).unsqueeze(1)
+
+
 def make_optimizers(
-    heads: Sequence[Head], configs: Sequence[HeadConfig], device: torch.device
-) -> list[torch.optim.SGD]:
-    """Returns one fused SGD optimizer per head.
-
-    All momentum buffers exist from the start. On CUDA, the learning rate is a tensor, which a captured graph reads
-    again at each replay.
-    """
-    optimizers = []
-    for head, config in zip(heads, configs, strict=True):
-        params = [p for p in head.parameters() if p.requires_grad]
-        optimizer = torch.optim.SGD(
-            params,
-            lr=torch.tensor(config.lr, device=device) if device.type == "cuda" else config.lr,
-            momentum=config.momentum,
-            weight_decay=config.weight_decay,
-            fused=device.type in ("cpu", "cuda"),
-        )
-        if config.momentum:
-            for p in params:
-                optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)
-        optimizers.append(optimizer)
-    return optimizers
+    heads: Sequence[Head], configs: Sequence[HeadSettings], device: torch.device
+) -> list[torch.optim.Optimizer]:
+    """Returns one fused optimizer per head. Its state exists from the start, so that a CUDA graph can refer to it."""
+    return [
+        _make_optimizer([p for p in head.parameters() if p.requires_grad], config, device)
+        for head, config in zip(heads, configs, strict=True)
+    ]
 
 
-def set_lr(optimizer: torch.optim.SGD, lr: float) -> None:
-    """Sets the learning rate: in place if it is a tensor, since a captured graph refers to its memory."""
-    group = optimizer.param_groups[0]
-    if isinstance(group["lr"], Tensor):
-        group["lr"].fill_(lr)
-    else:
-        group["lr"] = lr
+def _make_optimizer(params: list[Parameter], config: HeadSettings, device: torch.device) -> torch.optim.Optimizer:
+    on_cuda = device.type == "cuda"
+    lr = torch.tensor(config.lr, device=device) if on_cuda else config.lr
+    fused = device.type in ("cpu", "cuda")
+    optimizer: torch.optim.Optimizer
+    if config.optimizer == "adamw":
+        optimizer = torch.optim.AdamW(params, lr=lr, weight_decay=config.weight_decay, fused=fused, capturable=on_cuda)
+        for p in params:
+            step = torch.zeros((), dtype=torch.float32, device=p.device)
+            optimizer.state[p] = {"step": step, "exp_avg": torch.zeros_like(p), "exp_avg_sq": torch.zeros_like(p)}
+        return optimizer
+    optimizer = torch.optim.SGD(params, lr=lr, momentum=config.momentum, weight_decay=config.weight_decay, fused=fused)
+    if config.momentum:
+        for p in params:
+            optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)
+    return optimizer
 
 
-def trained_tensors(optimizers: Sequence[torch.optim.SGD]) -> list[dict[str, Tensor]]:
+# names in saved states of what an optimizer keeps for each parameter
+STATE_NAMES = {"momentum_buffer": "m", "exp_avg": "m", "exp_avg_sq": "v", "step": "s"}
+
+
+def trained_tensors(optimizers: Sequence[torch.optim.Optimizer]) -> list[dict[str, Tensor]]:
     """Returns, for each head, the tensors that training changes.
 
-    The names ``p0``, ``p1``, … are those of the parameters, and ``m0``, ``m1``, … those of their momentum buffers.
+    The names ``p0``, ``p1``, … are those of the parameters, and ``m0``, ``m1``, … those of their momentum buffers. For
+    AdamW, the latter are the first moments, ``v0``, ``v1``, … the second moments, and ``s0``, ``s1``, … the numbers of
+    steps.
     """
     of_each_head = []
     for optimizer in optimizers:
-        group = optimizer.param_groups[0]
-        tensors = {f"p{k}": p for k, p in enumerate(group["params"])}
-        if group["momentum"]:
-            tensors |= {f"m{k}": optimizer.state[p]["momentum_buffer"] for k, p in enumerate(group["params"])}
+        params = optimizer.param_groups[0]["params"]
+        tensors = {f"p{k}": p for k, p in enumerate(params)}
+        for k, p in enumerate(params):
+            tensors |= {f"{STATE_NAMES[name]}{k}": value for name, value in optimizer.state[p].items()}
         of_each_head.append(tensors)
     return of_each_head
 

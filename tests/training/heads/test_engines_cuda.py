@@ -17,7 +17,7 @@ from tests.training.heads.test_resume import interrupt_at
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
-CONFIG = HeadConfig(lr=0.3, epochs=4, batch_size=16, lr_step=2, clip_norm=0.05, weight_decay=0.01)
+CONFIG = HeadConfig(recipe="paper", lr=0.3, epochs=4, batch_size=16, lr_step=2, clip_norm=0.05, weight_decay=0.01)
 
 
 def close(a, b, tolerance):
@@ -82,8 +82,8 @@ def test_many_heads_at_once(learn):
 def test_precisions(precision, tolerance, count):
     before = torch.get_float32_matmul_precision()
     heads, twins = ([fresh(seed=k) for k in range(count)] for _ in range(2))
-    fit_heads(heads, problem(), config=HeadConfig(epochs=3, precision=precision), device="cuda")
-    fit_heads(twins, problem(), config=HeadConfig(epochs=3))
+    fit_heads(heads, problem(), config=HeadConfig(recipe="paper", epochs=3, precision=precision), device="cuda")
+    fit_heads(twins, problem(), config=HeadConfig(recipe="paper", epochs=3))
     for head, twin in zip(heads, twins, strict=True):
         close(head, twin, tolerance)
         assert all(p.dtype == torch.float32 for p in head.parameters())

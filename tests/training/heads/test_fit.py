@@ -30,7 +30,7 @@ def fresh(kind, seed=0):
 @pytest.mark.parametrize("kind", ["linear", "mlgcn"])
 def test_a_head_learns_far_beyond_chance(kind):
     head, (features, targets) = fresh(kind), problem(seed=1)
-    history = fit_head(head, problem(), (features, targets), HeadConfig(lr=0.1, epochs=30))
+    history = fit_head(head, problem(), (features, targets), HeadConfig(recipe="paper", lr=0.1, epochs=30))
     chance = float(targets.float().mean())
     assert history.last["mAP"] > max(0.85, chance + 0.3)
     assert history.epochs[0]["loss"] > history.last["loss"] and len(history.epochs) == 30
@@ -40,7 +40,9 @@ def test_a_head_learns_far_beyond_chance(kind):
 def test_each_step_is_torchs_own_sgd():
     """A loop written out with torch's loss, a fresh permutation per epoch, clipping and a step schedule."""
     features, targets = problem(40)
-    config = HeadConfig(lr=0.5, epochs=4, batch_size=16, lr_step=2, clip_norm=0.05, weight_decay=0.01, seed=7)
+    config = HeadConfig(
+        recipe="paper", lr=0.5, epochs=4, batch_size=16, lr_step=2, clip_norm=0.05, weight_decay=0.01, seed=7
+    )
     head, twin = fresh("mlgcn"), fresh("mlgcn")
     fit_head(head, (features, targets), config=config)
     velocity = [torch.zeros_like(p) for p in twin.parameters()]
@@ -62,7 +64,7 @@ def test_each_step_is_torchs_own_sgd():
 def test_equal_seeds_give_equal_heads_and_different_seeds_do_not():
     def weights(seed):
         head = fresh("mlgcn")
-        fit_head(head, problem(), config=HeadConfig(epochs=2, seed=seed))
+        fit_head(head, problem(), config=HeadConfig(recipe="paper", epochs=2, seed=seed))
         return head.classifiers()
 
     assert torch.equal(weights(0), weights(0)) and not torch.equal(weights(0), weights(1))
@@ -72,8 +74,8 @@ def test_a_cache_and_its_tensors_train_the_same_head(tmp_path):
     features, targets = problem()
     cache = FeatureCache.from_arrays(tmp_path / "c.h5", features, targets, list("01234"), dtype="float32")
     from_cache, from_tensors = fresh("mlgcn"), fresh("mlgcn")
-    fit_head(from_cache, cache, cache, HeadConfig(epochs=3))
-    fit_head(from_tensors, (features, targets), config=HeadConfig(epochs=3))
+    fit_head(from_cache, cache, cache, HeadConfig(recipe="paper", epochs=3))
+    fit_head(from_tensors, (features, targets), config=HeadConfig(recipe="paper", epochs=3))
     assert torch.equal(from_cache.classifiers(), from_tensors.classifiers())
     logits, known = score(from_cache, cache)
     assert torch.allclose(logits, from_cache(features), atol=1e-5) and torch.equal(known, targets)
@@ -92,14 +94,14 @@ def test_unknown_targets_do_not_change_a_classifier():
     head, twin = fresh("linear"), fresh("linear")
     unknown = targets.clone()
     unknown[:, 3] = -1
-    config = HeadConfig(epochs=2, weight_decay=0.0, clip_norm=None)
+    config = HeadConfig(recipe="paper", epochs=2, weight_decay=0.0, clip_norm=None)
     fit_head(head, (features, unknown), config=config)
     assert torch.equal(head.classifiers()[3], twin.classifiers()[3])
     assert not torch.equal(head.classifiers()[2], twin.classifiers()[2])
 
 
 def test_one_image():
-    history = fit_head(fresh("mlgcn"), problem(1), problem(1), HeadConfig(epochs=2))
+    history = fit_head(fresh("mlgcn"), problem(1), problem(1), HeadConfig(recipe="paper", epochs=2))
     assert len(history.epochs) == 2
 
 
@@ -123,7 +125,7 @@ def test_refusals(tmp_path):
     with pytest.raises(
         InputError, match="lr: expected a learning rate at which training converges, found loss .* epoch"
     ):
-        fit_head(fresh("mlgcn"), problem(), config=HeadConfig(lr=1e12, epochs=5, clip_norm=None))
+        fit_head(fresh("mlgcn"), problem(), config=HeadConfig(recipe="paper", lr=1e12, epochs=5, clip_norm=None))
 
 
 @pytest.mark.parametrize(
@@ -140,12 +142,12 @@ def test_refusals(tmp_path):
 )
 def test_refused_config(name, value):
     with pytest.raises(InputError, match=name):
-        HeadConfig(**{name: value})
+        HeadConfig(recipe="paper", **{name: value})
 
 
 def test_history_names_the_best_epoch_beside_the_last(tmp_path):
     head, data = fresh("linear"), problem(seed=2)
-    history = fit_head(head, problem(30), data, HeadConfig(lr=5.0, epochs=15))
+    history = fit_head(head, problem(30), data, HeadConfig(recipe="paper", lr=5.0, epochs=15))
     assert history.last["epoch"] == 15 and history.best["mAP"] >= history.last["mAP"]
     metrics = multilabel_metrics(*score(head, data))
     assert metrics["mAP"] == history.last["mAP"]  # the head that is left is the last epoch's

@@ -52,7 +52,13 @@ def heads_of(hidden, one_hot, learn, graphs, dtype):
 def configs(count, **shared):
     """A different recipe for each head."""
     varied = [
-        HeadConfig(lr=0.5 / (k + 1), weight_decay=0.01 * k, clip_norm=None if k == 1 else 0.02, momentum=0.9 - 0.3 * k)
+        HeadConfig(
+            recipe="paper",
+            lr=0.5 / (k + 1),
+            weight_decay=0.01 * k,
+            clip_norm=None if k == 1 else 0.02,
+            momentum=0.9 - 0.3 * k,
+        )
         for k in range(3)
     ]
     return [dataclasses.replace(varied[k % 3], **shared) for k in range(count)]
@@ -145,7 +151,7 @@ def test_heads_are_up_to_date_during_training_and_own_their_storage_afterwards(a
     fit_heads(
         heads,
         problem(),
-        config=HeadConfig(epochs=2),
+        config=HeadConfig(recipe="paper", epochs=2),
         progress=lambda k, r: seen.update({(k, r["epoch"]): state(heads[k])}),
     )
     assert all(same(seen[k, 2], state(head)) and not same(seen[k, 1], seen[k, 2]) for k, head in enumerate(heads))
@@ -168,7 +174,7 @@ def test_an_error_leaves_heads_with_storage_of_their_own(arrangement, monkeypatc
 def test_five_heads_on_any_number_of_cores_restore_the_number_of_threads(cores, monkeypatch):
     data, before = (problem(40)[0].double(), problem(40)[1]), torch.get_num_threads()
     together, alone = ([fresh(seed=k).double() for k in range(5)] for _ in range(2))
-    config, taken, real = HeadConfig(batch_size=1, epochs=2), [], engine._take_turn
+    config, taken, real = HeadConfig(recipe="paper", batch_size=1, epochs=2), [], engine._take_turn
     monkeypatch.setattr(engine, "_take_turn", lambda step, batches, n: taken.append(n) or real(step, batches, n))
     torch.set_num_threads(cores)
     try:
@@ -190,7 +196,7 @@ def test_five_heads_on_any_number_of_cores_restore_the_number_of_threads(cores, 
 def test_large_batches_side_by_side_do_not_fill_the_memory():
     few, many = (ResidentRows(torch.zeros(n, 1024), torch.zeros(n, 5, dtype=torch.int8)) for n in (32, 100_000))
     for source, batch_size, turn in ((few, 32, 16), (many, 2048, 4), (many, 100_000, 1)):
-        step = Step(SingleHead(fresh()), source, [], [HeadConfig()])
+        step = Step(SingleHead(fresh()), source, [], [HeadConfig(recipe="paper")])
         assert engine.SideBySide([step] * 2, source, batch_size).turn == turn
 
 
@@ -215,8 +221,8 @@ def test_clipping_is_torchs_for_each_head():
 def test_bf16_keeps_master_weights_and_learns_the_same_to_its_precision(arrangement, count):
     heads, twins = ([fresh(seed=k, learn_edges=True) for k in range(count)] for _ in range(2))
     recipe = {"lr": 0.1, "epochs": 3}
-    history = fit_heads(heads, problem(), problem(40, seed=1), HeadConfig(precision="bf16", **recipe))
-    plain = fit_heads(twins, problem(), problem(40, seed=1), HeadConfig(**recipe))
+    history = fit_heads(heads, problem(), problem(40, seed=1), HeadConfig(recipe="paper", precision="bf16", **recipe))
+    plain = fit_heads(twins, problem(), problem(40, seed=1), HeadConfig(recipe="paper", **recipe))
     for head, twin, own, other in zip(heads, twins, history, plain, strict=True):
         assert all(p.dtype == torch.float32 for p in head.parameters())
         assert 0 < relative(head.classifiers(), twin.classifiers()) < 0.03
@@ -246,13 +252,21 @@ def test_invalid_input():
         ([fresh()] * 2, None, "heads: expected different heads, found the same head twice"),
         ([fresh(), partly_frozen()], None, "heads without frozen parameters"),
         ([fresh().requires_grad_(False)], None, "heads: expected heads with trainable parameters"),
-        ([fresh(), fresh()], [HeadConfig()], r"config: expected one config, or 2 configs \(one per head\), found 1"),
         (
             [fresh(), fresh()],
-            [HeadConfig(), HeadConfig(seed=1)],
+            [HeadConfig(recipe="paper")],
+            r"config: expected one config, or 2 configs \(one per head\), found 1",
+        ),
+        (
+            [fresh(), fresh()],
+            [HeadConfig(recipe="paper"), HeadConfig(recipe="paper", seed=1)],
             "the same seed for all heads, found 0 for head 0 and 1",
         ),
-        ([fresh(), fresh()], [HeadConfig(), HeadConfig(batch_size=8)], "the same batch_size for all heads"),
+        (
+            [fresh(), fresh()],
+            [HeadConfig(recipe="paper"), HeadConfig(recipe="paper", batch_size=8)],
+            "the same batch_size for all heads",
+        ),
     ]
     for heads, config, message in table:
         with pytest.raises(InputError, match=message):
@@ -261,14 +275,14 @@ def test_invalid_input():
         with pytest.raises(InputError, match="names: expected 2 different file names"):
             fit_heads([fresh(), fresh()], data, names=names)
     with pytest.raises(InputError, match="precision: expected float32 or bf16 on this device, found 'tf32'"):
-        fit_head(fresh(), data, config=HeadConfig(precision="tf32"))
+        fit_head(fresh(), data, config=HeadConfig(recipe="paper", precision="tf32"))
     for name, value in (("precision", "float16"), ("val_every", 0), ("patience", 0), ("views", "all")):
         with pytest.raises(InputError, match=name):
-            HeadConfig(**{name: value})
+            HeadConfig(recipe="paper", **{name: value})
 
 
 def test_one_head_diverging_is_named(arrangement):
-    configs = [HeadConfig(epochs=2), HeadConfig(lr=1e25, epochs=2, clip_norm=None)]
+    configs = [HeadConfig(recipe="paper", epochs=2), HeadConfig(recipe="paper", lr=1e25, epochs=2, clip_norm=None)]
     with pytest.raises(InputError, match=r"found loss \w+ in epoch 1, step \d+ \(wild\) at lr 1e\+25"):
         fit_heads([fresh(), fresh()], problem(), config=configs, names=["tame", "wild"])
 
@@ -278,7 +292,7 @@ def test_frozen_and_unused_parameters_of_one_head_stay_as_they_are():
     head.convs[0].requires_grad_(False)
     head.idle = torch.nn.Parameter(torch.ones(3))
     before = state(head)
-    fit_head(head, problem(), config=HeadConfig(epochs=2))
+    fit_head(head, problem(), config=HeadConfig(recipe="paper", epochs=2))
     after = state(head)
     moved = {name for name in after if not torch.equal(after[name], before[name])}
     assert moved == {"convs.1.weight"}

@@ -22,7 +22,7 @@ from mlgcn_pyg.training.heads import engines as engine
 from mlgcn_pyg.training.interruption import ECHO, Interruption
 from tests.training.heads.problems import fresh, graph, problem, same, state
 
-CONFIG = HeadConfig(lr=0.3, epochs=4, batch_size=16, lr_step=2, clip_norm=0.05, weight_decay=0.01)
+CONFIG = HeadConfig(recipe="paper", lr=0.3, epochs=4, batch_size=16, lr_step=2, clip_norm=0.05, weight_decay=0.01)
 STEPS = 7  # of 100 images
 
 
@@ -87,7 +87,7 @@ def test_many_heads_resume_too(tmp_path, monkeypatch, together):
     def heads():
         return [fresh(seed=s, graph_of=graph(tau=t), learn_edges=True, learn_p=True) for s, t in ((0, 0.3), (1, 0.5))]
 
-    configs = [CONFIG, HeadConfig(lr=0.1, epochs=4, batch_size=16, momentum=0.0)]
+    configs = [CONFIG, HeadConfig(recipe="paper", lr=0.1, epochs=4, batch_size=16, momentum=0.0)]
     whole, half = heads(), heads()
     expected = fit_heads(whole, problem(), problem(40, seed=1), configs)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
@@ -149,11 +149,11 @@ def test_a_finished_run_is_not_run_again(tmp_path, monkeypatch):
 
 def test_best_and_last_are_kept(tmp_path):
     head, data = fresh("linear"), unrelated()
-    history = fit_head(head, problem(30), data, HeadConfig(lr=5.0, epochs=15), folder=tmp_path)
+    history = fit_head(head, problem(30), data, HeadConfig(recipe="paper", lr=5.0, epochs=15), folder=tmp_path)
     best = torch.load(tmp_path / "head-best.pt", weights_only=True)
     assert best["config"]["epoch"] == history.best["epoch"] < 15
     twin = fresh("linear")
-    fit_head(twin, problem(30), data, HeadConfig(lr=5.0, epochs=history.best["epoch"]))
+    fit_head(twin, problem(30), data, HeadConfig(recipe="paper", lr=5.0, epochs=history.best["epoch"]))
     assert same(state(load_head(tmp_path / "head-best.pt")), state(twin))
     assert same(state(load_head(tmp_path / "head-last.pt")), state(head))
 
@@ -170,7 +170,7 @@ def test_a_folder_belongs_to_one_run(tmp_path):
             fresh(),
             data,
             val,
-            HeadConfig(lr=0.1, epochs=4, batch_size=16),
+            HeadConfig(recipe="paper", lr=0.1, epochs=4, batch_size=16),
             "a different heads.head.config.lr: 0.3 stored, 0.1",
         ),
         (fresh(), (changed, data[1]), val, CONFIG, "a different train.digest"),
@@ -215,7 +215,7 @@ def test_foreign_and_damaged_states_are_refused(tmp_path):
     torch.save({"format": "mlgcn_pyg.training", "version": 1, "setup": {}}, tmp_path / "state.pt")
     found = f"{tmp_path / 'state.pt'} without epoch, histories, losses, step, tensors"
     assert f"a complete state, found {found}" in refusal()
-    torch.save(HeadConfig(), tmp_path / "state.pt")  # a pickle that would run code
+    torch.save(HeadConfig(recipe="paper"), tmp_path / "state.pt")  # a pickle that would run code
     assert "folder: expected a file of plain tensors" in refusal()
     with pytest.raises(InputError, match="folder: expected a folder, found the file"):
         fit_head(fresh(), problem(), config=CONFIG, folder=tmp_path / "state.pt")
@@ -258,7 +258,7 @@ def test_in_a_different_thread_signals_are_left_alone(tmp_path):
 
 
 def test_divergence_names_the_step_the_rate_and_the_last_saved_state(tmp_path):
-    wild = HeadConfig(lr=1e25, epochs=5, batch_size=16, clip_norm=None)
+    wild = HeadConfig(recipe="paper", lr=1e25, epochs=5, batch_size=16, clip_norm=None)
     with pytest.raises(InputError) as caught:
         fit_head(fresh(), problem(), config=wild)
     assert (
@@ -273,14 +273,14 @@ def test_divergence_names_the_step_the_rate_and_the_last_saved_state(tmp_path):
 
 def test_early_stopping_keeps_each_head_as_it_was_then(tmp_path):
     data, val = problem(30), unrelated()
-    config = HeadConfig(lr=2.0, epochs=40, patience=3, val_every=2)
+    config = HeadConfig(recipe="paper", lr=2.0, epochs=40, patience=3, val_every=2)
     heads, alone = ([fresh("linear", seed=s) for s in range(3)] for _ in range(2))
     histories = fit_heads(heads, data, val, config, folder=tmp_path)
     for head, history, twin in zip(heads, histories, alone, strict=True):
         last, best = history.last["epoch"], history.best["epoch"]
         assert last - best == 6 and last < 40  # three validations without a better one
         assert all(("mAP" in record) == (record["epoch"] % 2 == 0) for record in history.epochs)
-        plain = fit_head(twin, data, val, HeadConfig(lr=2.0, epochs=last, val_every=2))
+        plain = fit_head(twin, data, val, HeadConfig(recipe="paper", lr=2.0, epochs=last, val_every=2))
         assert [r["epoch"] for r in plain.epochs] == [r["epoch"] for r in history.epochs]
         assert torch.allclose(head.classifiers(), twin.classifiers(), rtol=1e-4, atol=1e-6)
     assert len({len(history.epochs) for history in histories}) > 1
@@ -290,7 +290,7 @@ def test_early_stopping_keeps_each_head_as_it_was_then(tmp_path):
 
 def test_early_stopping_needs_a_validation_set():
     with pytest.raises(InputError, match="patience: expected a validation set"):
-        fit_head(fresh(), problem(), config=HeadConfig(patience=2))
+        fit_head(fresh(), problem(), config=HeadConfig(recipe="paper", patience=2))
 
 
 def test_ctrl_c_in_the_last_step_stops_what_comes_next(tmp_path, monkeypatch):
@@ -302,5 +302,5 @@ def test_ctrl_c_in_the_last_step_stops_what_comes_next(tmp_path, monkeypatch):
 
 
 def test_the_last_epoch_is_always_validated():
-    history = fit_head(fresh(), problem(), problem(40, seed=1), HeadConfig(epochs=5, val_every=3))
+    history = fit_head(fresh(), problem(), problem(40, seed=1), HeadConfig(recipe="paper", epochs=5, val_every=3))
     assert [record["epoch"] for record in history.epochs if "mAP" in record] == [3, 5]
