@@ -148,7 +148,8 @@ def _setting_option(setting: Setting) -> Parameter:
     elif NoneType in get_args(kind):
         plain, *sequence = (option for option in get_args(kind) if option is not NoneType)
         parse = _or_none(_numbers if sequence else plain, setting.none)
-        attributes = {"parser": parse, "metavar": f"<{plain.__name__}>"}
+        attributes = {"parser": parse, "metavar": f"<{plain.__name__}{',…' if sequence else ''}>"}
+        kind = plain | None  # typer does not support other unions
         if default is None:
             default = setting.none
     if setting.choices:

@@ -1,12 +1,12 @@
 """Training recipes. The command line takes defaults and help texts from them."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from mlgcn_pyg.checks import check_count, check_positive
 from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.training.schedules import SCHEDULE_HELP, SCHEDULES, lr_factor, warmup_factor
 from mlgcn_pyg.training.settings import (
     by_recipe,
     choice,
@@ -30,11 +30,6 @@ LOSSES = ("multilabel_soft_margin", "asymmetric")  # the names in mlgcn_pyg.nn.L
 VIEWS = ("first", "mean")  # as in mlgcn_pyg.features.batches
 RECIPES = ("auto", "paper")
 OPTIMIZERS = ("sgd", "adamw")
-SCHEDULES = ("step", "cosine", "one_cycle")
-SCHEDULE_HELP = (
-    "Schedule of the learning rate. step multiplies it by lr_gamma every lr_step epochs. cosine lowers it to 0 at the "
-    "end. one_cycle raises it for 30 % of the steps and then lowers it to nearly 0."
-)
 HEAD_PRECISIONS = ("float32", "tf32", "bf16")
 MODEL_PRECISIONS = ("float32", "bf16", "fp16")
 OLD_PRECISIONS = {"bfloat16": "bf16", "no": "float32"}  # names in files of earlier versions
@@ -135,8 +130,8 @@ class HeadConfig(SGDConfig, _RecipeConfig):
     def filled(self, values: Mapping[str, Any]) -> "HeadSettings":
         """Returns complete settings: those of this config, and the given values of those that are not given.
 
-        >>> HeadConfig(lr=0.1).filled({"lr": 1.0, "epochs": 3}).lr
-        0.1
+        >>> HeadConfig(lr=0.1).filled(PAPER).lr, HeadConfig().filled(PAPER).lr
+        (0.1, 0.01)
         """
         own = {f.name: getattr(self, f.name) for f in fields(self)}
         return HeadSettings(**own | {name: values[name] for name in values if own[name] is None})
@@ -172,9 +167,8 @@ class HeadSettings(HeadConfig):
         return factor * warmup_factor(step, round(self.warmup_epochs * steps))
 
 
-BY_RECIPE = ("lr", "weight_decay", "epochs", "batch_size", "optimizer", "schedule")
-# the values of these settings in the recipe "paper"
-PAPER = {name: getattr(HeadSettings(), name) for name in BY_RECIPE}
+# the settings that a recipe determines, with their values in the recipe "paper"
+PAPER = {f.name: getattr(HeadSettings(), f.name) for f in fields(HeadConfig) if f.metadata["none"] == "recipe"}
 
 
 @documented
@@ -241,44 +235,6 @@ class ModelConfig(SGDConfig):
         [1.0, 0.5, 0.002]
         """
         return lr_factor(self.schedule, step, steps, self.epochs, self.lr_step, self.lr_gamma)
-
-
-def lr_factor(schedule: str, step: int, steps: int, epochs: int, lr_step: int, lr_gamma: float) -> float:
-    """Returns the factor that multiplies the learning rate in one step.
-
-    Args:
-        schedule: ``"step"``, ``"cosine"`` or ``"one_cycle"``.
-        step: the number of the step in the run, from 0.
-        steps: the number of steps per epoch.
-        epochs: the number of epochs.
-        lr_step: the number of epochs between reductions of the schedule ``"step"``.
-        lr_gamma: the factor of each reduction.
-
-    >>> [round(lr_factor("one_cycle", step, 10, 1, 1, 1.0), 3) for step in (0, 3, 9)]
-    [0.04, 1.0, 0.05]
-    """
-    if schedule == "step":
-        return lr_gamma ** (step // steps // lr_step)
-    progress = step / (epochs * steps)
-    if schedule == "cosine":
-        return _half_cosine(1.0, 0.0, progress)
-    if progress < 0.3:
-        return _half_cosine(1 / 25, 1.0, progress / 0.3)
-    return _half_cosine(1.0, 1e-4, (progress - 0.3) / 0.7)
-
-
-def warmup_factor(step: int, warmup_steps: int) -> float:
-    """Returns the additional factor of a linear warm-up.
-
-    >>> [warmup_factor(step, 4) for step in (0, 3, 4)]
-    [0.25, 1.0, 1.0]
-    """
-    return 1.0 if step >= warmup_steps else (step + 1) / warmup_steps
-
-
-def _half_cosine(start: float, end: float, progress: float) -> float:
-    """Interpolates from ``start`` (``progress`` 0) to ``end`` (``progress`` 1) along half a cosine."""
-    return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2
 
 
 def current_names(stored: dict) -> dict:

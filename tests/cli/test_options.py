@@ -25,7 +25,7 @@ def test_every_setting_is_an_option_with_its_default_and_help(command, config, w
             continue
         parameter = parameters[setting.name]
         assert parameter.opts == ["--" + setting.name.replace("_", "-")]
-        assert parameter.default == ("none" if setting.default is None else setting.default)
+        assert parameter.default == (setting.none if setting.default is None else setting.default)
         assert parameter.help.startswith(setting.help)
         assert all(value in parameter.help for value in setting.choices)
 
@@ -59,6 +59,19 @@ def test_options_reach_the_recipe():
 @pytest.mark.parametrize("word", ["none", "None", "0"])
 def test_none_is_a_word_and_so_is_zero_for_clipping(word):
     assert configured("--clip-norm", word).clip_norm is None
+
+
+@pytest.mark.parametrize("word", ["recipe", "none"])
+def test_a_word_stands_for_the_value_of_the_recipe(word):
+    words = ["--lr", word, "--schedule", word, "--epochs", word]
+    assert configured(*words, config=HeadConfig) == HeadConfig()
+    chosen = configured("--schedule", "cosine", "--optimizer", "adamw", "--recipe", "paper", config=HeadConfig)
+    assert chosen == HeadConfig(schedule="cosine", optimizer="adamw", recipe="paper")
+
+
+def test_weights_of_labels_are_one_number_or_several():
+    assert configured("--pos-weight", "2", config=HeadConfig).pos_weight == 2.0
+    assert configured("--pos-weight", "2,0.5,1", config=HeadConfig).pos_weight == (2.0, 0.5, 1.0)
 
 
 def test_none_for_other_settings():

@@ -169,8 +169,9 @@ def fit_heads(
     with matmul_precision(configs[0], device):
         source = _open_source("train", train, heads[0], device, stream)
         validation = None if val is None else _open_source("val", val, heads[0], device, stream)
-        settings = prepare_heads([head.to(device).train() for head in heads], configs, source)
-        check_alike(heads)
+        check_alike([head.to(device).train() for head in heads])
+        settings = prepare_heads(heads, configs, source)
+        check_alike(heads)  # again, since only heads with the recipe "auto" have changed
         _check_shared(settings)
         run = HeadsRun(heads, names, settings, make_optimizers(heads, settings, device), source)
         setup = None if folder is None else describe_heads_run(heads, names, settings, source, validation)
