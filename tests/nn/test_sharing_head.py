@@ -241,6 +241,6 @@ def test_training_by_sgd_lowers_the_loss():
     features, targets = torch.randn(32, D, generator=generator), torch.randint(-1, 2, (32, 4), generator=generator)
     head = SharingHead(graph, D, learn_edges=True)
     before = multilabel_soft_margin(head(features), targets)
-    fit_head(head, (features, targets), config=HeadConfig(epochs=20, lr=0.1))
+    fit_head(head, (features, targets), config=HeadConfig(epochs=20, lr=1.0))
     assert multilabel_soft_margin(head(features), targets) < before - 0.05
     assert head.learned.edge_offsets.any()

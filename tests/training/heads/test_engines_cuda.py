@@ -7,6 +7,7 @@ import torch
 
 from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.features.batches import ResidentRows, StreamedRows
+from mlgcn_pyg.nn import SharingHead
 from mlgcn_pyg.training import HeadConfig, fit_head, fit_heads
 from mlgcn_pyg.training.heads import engines as engine
 from mlgcn_pyg.training.heads import steps as steps_module
@@ -74,6 +75,20 @@ def test_many_heads_at_once(learn):
     fit_heads(together, data, config=configs, device="cuda")
     for head, twin, config in zip(together, alone, configs, strict=True):
         fit_head(twin, data, config=config)
+        close(head, twin, 1e-6)
+
+
+@pytest.mark.parametrize("learn", [{}, {"learn_edges": True}])
+def test_many_sharing_heads_at_once(learn):
+    def heads():
+        graphs = [graph(weighting="kernel", alpha=alpha) for alpha in (0.3, 0.9)]
+        return [SharingHead(g, 12, **learn).double() for g in graphs]
+
+    together, alone = heads(), heads()
+    data = problem()[0].double(), problem()[1]
+    fit_heads(together, data, config=CONFIG, device="cuda")
+    for head, twin in zip(together, alone, strict=True):
+        fit_head(twin, data, config=CONFIG)
         close(head, twin, 1e-6)
 
 
