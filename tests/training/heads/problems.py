@@ -3,7 +3,7 @@
 import torch
 
 from mlgcn_pyg import LabelGraph, MLGCNHead
-from mlgcn_pyg.nn import LinearHead
+from mlgcn_pyg.nn import LinearHead, SharingHead
 
 
 def problem(num_images=100, num_features=12, num_labels=5, seed=0):
@@ -24,6 +24,9 @@ def fresh(kind="mlgcn", seed=0, hidden=(16,), graph_of=None, **options):
     torch.manual_seed(seed)
     if kind == "linear":
         return LinearHead(5, 12, **options)
+    if kind == "sharing":
+        options = {"learn_edges": True} | options
+        return SharingHead(graph(weighting="kernel") if graph_of is None else graph_of, 12, **options)
     return MLGCNHead(graph() if graph_of is None else graph_of, 12, hidden, **options)
 
 

@@ -8,7 +8,7 @@ import torch
 
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features.batches import ResidentRows
-from mlgcn_pyg.nn import SharingHead, gcn
+from mlgcn_pyg.nn import gcn
 from mlgcn_pyg.training import HeadConfig, fit_head, fit_heads
 from mlgcn_pyg.training.heads import engines as engine
 from mlgcn_pyg.training.heads.stacked import SingleHead, stack_heads
@@ -45,7 +45,7 @@ def arrangement(request, monkeypatch):
 def heads_of(hidden, one_hot, learn, graphs, dtype):
     graphs = [graph(one_hot=one_hot, **settings) for settings in graphs]
     if hidden == "sharing":
-        return [SharingHead(g, 12, **learn).to(dtype) for g in graphs]
+        return [fresh("sharing", graph_of=g, **({"learn_edges": False} | learn)).to(dtype) for g in graphs]
     return [fresh(seed=k, hidden=hidden, graph_of=g, **learn).to(dtype) for k, g in enumerate(graphs)]
 
 

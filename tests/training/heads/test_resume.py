@@ -48,7 +48,7 @@ def lines(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-@pytest.mark.parametrize("kind", ["mlgcn", "linear"])
+@pytest.mark.parametrize("kind", ["mlgcn", "linear", "sharing"])
 @pytest.mark.parametrize("call", [0, 6, 7, 27, *random.Random(0).sample(range(1, 27), 4)])
 def test_interrupted_at_any_step_equals_uninterrupted(tmp_path, monkeypatch, kind, call):
     whole, half = fresh(kind), fresh(kind)
