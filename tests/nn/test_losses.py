@@ -47,6 +47,36 @@ def test_asymmetric_without_asymmetry_is_the_soft_margin():
     assert torch.allclose(flat, multilabel_soft_margin(logits, targets))
 
 
+@pytest.mark.parametrize("weights", [2.5, [0.1, 1.0, 3.0, 10.0, 0.5]])
+def test_weights_of_present_labels_are_those_of_torch(weights):
+    logits, targets = 3 * torch.randn(6, 5, dtype=torch.float64), torch.randint(-1, 2, (6, 5))
+    tensor = torch.tensor(weights, dtype=torch.float64)
+    terms = torch.nn.functional.binary_cross_entropy_with_logits(
+        logits, targets.clamp(min=0).double(), pos_weight=tensor.expand(5), reduction="none"
+    )
+    expected = float(terms[targets >= 0].sum()) / targets.numel()
+    given = weights if isinstance(weights, float) else tensor
+    assert float(multilabel_soft_margin(logits, targets, pos_weight=given)) == pytest.approx(expected, rel=1e-12)
+    assert float(make_loss("multilabel_soft_margin", pos_weight=given)(logits, targets)) == pytest.approx(expected)
+    half = multilabel_soft_margin(logits.bfloat16(), targets, pos_weight=given)
+    assert half.dtype == torch.float32 and float(half) == pytest.approx(expected, rel=0.05)
+    of_heads = torch.stack([torch.ones(5), tensor.expand(5)]).unsqueeze(1)  # heads with weights of their own
+    both = multilabel_soft_margin(logits.expand(2, 6, 5), targets, pos_weight=of_heads)
+    assert both[0] == multilabel_soft_margin(logits, targets) and float(both[1]) == pytest.approx(expected, rel=1e-12)
+
+
+def test_refused_weights():
+    z, y = torch.zeros(2, 3), torch.ones(2, 3)
+    for weight, message in [
+        (0.0, "a number > 0|a number in"), ("2", "a number"), (torch.ones(2), r"shape \(3,\), found shape \(2,\)"),
+        (torch.tensor([1.0, -1.0, 1.0]), "positive, finite"), (float("inf"), "a number"),
+    ]:  # fmt: skip
+        with pytest.raises(InputError, match=f"pos_weight: expected .*{message}"):
+            multilabel_soft_margin(z, y, pos_weight=weight)
+    with pytest.raises(InputError, match="pos_weight: expected None for the loss asymmetric"):
+        make_loss("asymmetric", pos_weight=2.0)
+
+
 @pytest.mark.parametrize("name, options", ALL)
 def test_gradients_by_finite_differences(name, options):
     loss = make_loss(name, **options)

@@ -9,16 +9,20 @@ from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.features.batches import ResidentRows, StreamedRows
 from mlgcn_pyg.nn import SharingHead
 from mlgcn_pyg.training import HeadConfig, fit_head, fit_heads
+from mlgcn_pyg.training.config import PAPER
 from mlgcn_pyg.training.heads import engines as engine
 from mlgcn_pyg.training.heads import steps as steps_module
 from mlgcn_pyg.training.heads.engines import GraphedStep
 from mlgcn_pyg.training.heads.stacked import SingleHead
 from tests.training.heads.problems import fresh, graph, problem, same, state
+from tests.training.heads.test_optimizers import ADAMW, COSINE, FOCAL
 from tests.training.heads.test_resume import interrupt_at
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
 CONFIG = HeadConfig(recipe="paper", lr=0.3, epochs=4, batch_size=16, lr_step=2, clip_norm=0.05, weight_decay=0.01)
+CONFIGS = [ADAMW, COSINE, FOCAL]
+AUTO = HeadConfig(epochs=4, batch_size=16)
 
 
 def close(a, b, tolerance):
@@ -27,30 +31,35 @@ def close(a, b, tolerance):
         assert (value - other).abs().max() <= tolerance * other.abs().max().clamp(min=1e-6)
 
 
+@pytest.mark.parametrize("config", [CONFIG, *CONFIGS, AUTO])
 @pytest.mark.parametrize("kind", ["mlgcn", "linear"])
-def test_a_run_on_cuda_is_the_run_on_the_cpu(kind, monkeypatch):
+def test_a_run_on_cuda_is_the_run_on_the_cpu(kind, config, monkeypatch):
     captured = []
     monkeypatch.setattr(engine, "GraphedStep", lambda *a: captured.append(GraphedStep(*a)) or captured[-1])
     head, twin = fresh(kind).double(), fresh(kind).double()
     data, val = (problem()[0].double(), problem()[1]), (problem(40, seed=1)[0].double(), problem(40, seed=1)[1])
-    on_cuda = fit_head(head, data, val, CONFIG, device="cuda")  # 100 images: six captured steps and one of four images
-    on_cpu = fit_head(twin, data, val, CONFIG)
+    on_cuda = fit_head(head, data, val, config, device="cuda")  # 100 images: six captured steps and one of four images
+    on_cpu = fit_head(twin, data, val, config)
     close(head, twin, 1e-6)
     assert len(captured) == 1
     for record, expected in zip(on_cuda.epochs, on_cpu.epochs, strict=True):
         assert record == pytest.approx(expected, rel=1e-6)
 
 
-def test_capturing_changes_nothing():
+@pytest.mark.parametrize("settings", [CONFIG.filled(PAPER), ADAMW.filled(PAPER)], ids=["sgd", "adamw"])
+def test_capturing_changes_nothing(settings):
     head, twin = fresh().cuda(), fresh().cuda()
     source = ResidentRows(problem()[0].cuda(), problem()[1].cuda())
     found = []
     for module in (head, twin):
-        optimizer = steps_module.make_optimizers([module], [CONFIG], torch.device("cuda"))
-        step = steps_module.Step(SingleHead(module), source, optimizer, [CONFIG])
-        before = state(module)
+        optimizer = steps_module.make_optimizers([module], [settings], torch.device("cuda"))
+        step = steps_module.Step(SingleHead(module), source, optimizer, [settings])
+        step.set_rates(torch.tensor([settings.lr]))
+        before, moments = state(module), [t.clone() for t in steps_module.trained_tensors(optimizer)[0].values()]
         step = step if module is twin else GraphedStep(step, 16)
         assert same(state(module), before)
+        after = steps_module.trained_tensors(optimizer)[0].values()
+        assert all(torch.equal(a, b) for a, b in zip(after, moments, strict=True))
         found.append([float(step(rows)) for rows in source.row_batches(16, 0, 1)])
     assert found[0] == pytest.approx(found[1], rel=1e-5)
     close(head, twin, 1e-4)
@@ -64,14 +73,17 @@ def test_the_learning_rate_of_a_captured_step_follows_the_schedule():
     close(head, twin, 1e-4)
 
 
+@pytest.mark.parametrize("different", [False, True])
 @pytest.mark.parametrize("learn", [{}, {"learn_edges": True, "learn_p": True}])
-def test_many_heads_at_once(learn):
+def test_many_heads_at_once(learn, different):
     def heads():
         return [fresh(seed=k, graph_of=graph(tau=t), **learn).double() for k, t in enumerate((0.3, 0.5, 1.0))]
 
     together, alone = heads(), heads()
     data = problem()[0].double(), problem()[1]
     configs = [dataclasses.replace(CONFIG, lr=0.1 * (k + 1), weight_decay=0.01 * k) for k in range(3)]
+    if different:
+        configs = [dataclasses.replace(config, epochs=4) for config in (ADAMW, COSINE, CONFIG)]
     fit_heads(together, data, config=configs, device="cuda")
     for head, twin, config in zip(together, alone, configs, strict=True):
         fit_head(twin, data, config=config)
@@ -117,12 +129,13 @@ def test_streamed_through_pinned_memory(tmp_path):
     close(head, twin, 1e-5)
 
 
-def test_resuming_with_a_captured_step(tmp_path, monkeypatch):
+@pytest.mark.parametrize("config", [CONFIG, ADAMW, AUTO])
+def test_resuming_with_a_captured_step(tmp_path, monkeypatch, config):
     whole, again = fresh(), fresh()
-    expected = fit_head(whole, problem(), problem(40, seed=1), CONFIG, device="cuda")
+    expected = fit_head(whole, problem(), problem(40, seed=1), config, device="cuda")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         interrupt_at(patch, 6)  # gathers are called while capturing and for the short batches only
-        fit_head(fresh(), problem(), problem(40, seed=1), CONFIG, device="cuda", folder=tmp_path)
-    history = fit_head(again, problem(), problem(40, seed=1), CONFIG, device="cuda", folder=tmp_path)
+        fit_head(fresh(), problem(), problem(40, seed=1), config, device="cuda", folder=tmp_path)
+    history = fit_head(again, problem(), problem(40, seed=1), config, device="cuda", folder=tmp_path)
     close(again, whole, 1e-5)
     assert [r["epoch"] for r in history.epochs] == [r["epoch"] for r in expected.epochs]
