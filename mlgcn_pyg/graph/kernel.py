@@ -101,10 +101,11 @@ def label_kernel(pair_counts: SparseMatrix | Tensor | None, x: Tensor | None = N
     tensor([[1., 0.],
             [0., 1.]], dtype=torch.float64)
     """
-    known = [source for source in (pair_counts, x) if source is not None]
-    if not known:
+    if pair_counts is None and x is None:
         raise InputError("pair_counts", "pair counts or label embeddings", "neither")
-    check_kernel_labels(known[0].shape[0])
+    for argument, source in (("pair_counts", pair_counts), ("x", x)):
+        if source is not None:
+            check_kernel_labels(source.shape[0], argument)
     kernels = [] if pair_counts is None else [count_kernel(_dense(pair_counts))]
     if x is not None:
         kernels.append(embedding_kernel(x))
@@ -112,8 +113,12 @@ def label_kernel(pair_counts: SparseMatrix | Tensor | None, x: Tensor | None = N
     return (kernel + kernel.t()) / 2  # products are symmetric up to rounding only
 
 
-def check_kernel_labels(num_labels: int) -> None:
+def check_kernel_labels(num_labels: int, argument: str = "weighting") -> None:
     """Checks that a dense matrix over labels and its eigenvectors are small enough.
+
+    Args:
+        num_labels: C.
+        argument: the name of the argument, for the error message.
 
     Raises:
         InputError: if there are more than 4,096 labels.
@@ -121,7 +126,7 @@ def check_kernel_labels(num_labels: int) -> None:
     if num_labels > MAX_LABELS:
         fix: list[str | Argument] = ["use a sparse weighting, such as ", Argument("weighting", "paper")]
         expected = f"at most {MAX_LABELS:,} labels for weighting 'kernel', whose Â is dense"
-        raise InputError("weighting", expected, f"{num_labels:,} labels", fix)
+        raise InputError(argument, expected, f"{num_labels:,} labels", fix)
 
 
 def kernel_edges(s: Tensor, edge_index: Tensor, edge_prob: Tensor) -> tuple[Tensor, Tensor]:
