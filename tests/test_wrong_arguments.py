@@ -15,6 +15,7 @@ from mlgcn_pyg.checkpoints import Checkpoint
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.graph import LabelGraph
+from mlgcn_pyg.graph.kernel import kernel_operator, label_kernel
 from mlgcn_pyg.nn import kernels
 from mlgcn_pyg.training import HeadConfig, ModelConfig
 
@@ -130,6 +131,15 @@ CALLS = {
         {"features": torch.ones(2, D), "k": 2, "label_chunk": 2},
     ),
     "MLGCNHead.with_graph": (lambda **values: nn.MLGCNHead(GRAPH, D, (2,)).with_graph(**values), {"graph": GRAPH}),
+    "SharingHead": (nn.SharingHead, {"graph": GRAPH, "num_features": D, "learn_edges": False, "learn_p": False}),
+    "SharingHead.forward": (lambda **values: nn.SharingHead(GRAPH, D)(**values), {"features": torch.ones(2, D)}),
+    "SharingHead.topk": (
+        lambda **values: nn.SharingHead(GRAPH, D).topk(**values),
+        {"features": torch.ones(2, D), "k": 2, "label_chunk": 2},
+    ),
+    "SharingHead.with_graph": (lambda **values: nn.SharingHead(GRAPH, D).with_graph(**values), {"graph": GRAPH}),
+    "label_kernel": (label_kernel, {"pair_counts": torch.ones(C, C), "x": torch.ones(C, 2)}),
+    "kernel_operator": (kernel_operator, {"pair_counts": torch.ones(C, C), "x": torch.ones(C, 2), "alpha": 0.5}),
     "LinearHead": (nn.LinearHead, {"num_labels": C, "num_features": D, "label_names": ["a", "b", "c"], "bias": True}),
     "LinearHead.forward": (lambda **values: nn.LinearHead(C, D)(**values), {"features": torch.ones(2, D)}),
     "MLGCN": (nn.MLGCN, {"backbone": Flat(), "head": nn.LinearHead(C, D), "num_features": D}),

@@ -18,9 +18,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checks import check_number
+from mlgcn_pyg.checks import check_finite, check_number, check_tensor
 from mlgcn_pyg.errors import Argument, InputError
-from mlgcn_pyg.graph.fields import SparseMatrix
+from mlgcn_pyg.graph.fields import Array, SparseMatrix
+from mlgcn_pyg.graph.sparse import is_sparse
 
 KERNEL = "kernel"
 DEFAULT_ALPHA = 0.5
@@ -66,7 +67,7 @@ def kernel_spectrum(kernel: Tensor) -> KernelSpectrum:
     return KernelSpectrum(torch.where(values > rounding, values, 0), vectors)
 
 
-def kernel_operator(pair_counts: SparseMatrix | Tensor | None, x: Tensor | None, alpha: float) -> Tensor:
+def kernel_operator(pair_counts: Array | SparseMatrix | None, x: Array | None, alpha: float) -> Tensor:
     r"""Returns S = ((1 − α)I + αK)^½ (C, C) in float64, with K of :func:`label_kernel`.
 
     Args:
@@ -75,7 +76,7 @@ def kernel_operator(pair_counts: SparseMatrix | Tensor | None, x: Tensor | None,
         alpha: α in [0, 1], the share of K.
 
     Raises:
-        InputError: if ``alpha`` is not in [0, 1], there are more than 4,096 labels, or both sources of K are None.
+        InputError: if ``alpha`` is not in [0, 1], there are more than 4,096 labels, or a source of K is not valid.
 
     >>> kernel_operator(torch.tensor([[0, 3], [3, 0]]), None, alpha=0.6).round(decimals=3)
     tensor([[0.9790, 0.2040],
@@ -84,7 +85,7 @@ def kernel_operator(pair_counts: SparseMatrix | Tensor | None, x: Tensor | None,
     return kernel_spectrum(label_kernel(pair_counts, x)).operator(alpha)
 
 
-def label_kernel(pair_counts: SparseMatrix | Tensor | None, x: Tensor | None = None) -> Tensor:
+def label_kernel(pair_counts: Array | SparseMatrix | None, x: Array | None = None) -> Tensor:
     r"""Returns the similarities K (C, C) of labels in float64: positive semidefinite, with a diagonal of ones.
 
     K is the mean of :func:`count_kernel` and :func:`embedding_kernel`, or the one whose source is given.
@@ -95,7 +96,7 @@ def label_kernel(pair_counts: SparseMatrix | Tensor | None, x: Tensor | None = N
         x: (C, F) label embeddings. None if there are none.
 
     Raises:
-        InputError: if there are more than 4,096 labels, or both sources are None.
+        InputError: if there are more than 4,096 labels, both sources are None, or a source is not valid.
 
     >>> label_kernel(torch.zeros(2, 2))  # labels that never occur together are not similar
     tensor([[1., 0.],
@@ -103,12 +104,13 @@ def label_kernel(pair_counts: SparseMatrix | Tensor | None, x: Tensor | None = N
     """
     if pair_counts is None and x is None:
         raise InputError("pair_counts", "pair counts or label embeddings", "neither")
-    for argument, source in (("pair_counts", pair_counts), ("x", x)):
-        if source is not None:
-            check_kernel_labels(source.shape[0], argument)
-    kernels = [] if pair_counts is None else [count_kernel(_dense(pair_counts))]
+    kernels = []
+    if pair_counts is not None:
+        kernels.append(count_kernel(_checked_counts(pair_counts)))
     if x is not None:
-        kernels.append(embedding_kernel(x))
+        kernels.append(embedding_kernel(_checked_embeddings(x)))
+    if len({len(kernel) for kernel in kernels}) > 1:
+        raise InputError("x", f"{len(kernels[0])} rows, one per label", f"{len(kernels[1])} rows")
     kernel = torch.stack(kernels).mean(dim=0)
     return (kernel + kernel.t()) / 2  # products are symmetric up to rounding only
 
@@ -183,5 +185,29 @@ def embedding_kernel(x: Tensor) -> Tensor:
     return (unit @ unit.t()).fill_diagonal_(1)
 
 
-def _dense(matrix: SparseMatrix | Tensor) -> Tensor:
-    return matrix.double() if isinstance(matrix, Tensor) else torch.from_numpy(matrix.tocsr().toarray()).double()
+def _checked_counts(pair_counts: Array | SparseMatrix) -> Tensor:
+    """Returns pair counts as a dense symmetric matrix (C, C)."""
+    expected = "a symmetric matrix (C, C) of finite numbers ≥ 0"
+    if is_sparse(pair_counts):
+        check_kernel_labels(max(pair_counts.shape), "pair_counts")
+        pair_counts = pair_counts.tocsr().toarray()
+    dense = check_tensor("pair_counts", pair_counts, expected)
+    shape = tuple(dense.shape)
+    if len(shape) != 2 or shape[0] != shape[1] or not shape[0] or dense.is_complex() or dense.layout != torch.strided:
+        raise InputError("pair_counts", expected, f"shape {shape}, {dense.dtype}, {dense.layout}")
+    check_kernel_labels(shape[0], "pair_counts")
+    dense = dense.detach().double()
+    if not bool(dense.isfinite().all()) or bool((dense < 0).any()) or not torch.equal(dense, dense.t()):
+        raise InputError("pair_counts", expected, "other entries, or an asymmetric matrix")
+    return dense
+
+
+def _checked_embeddings(x: Array) -> Tensor:
+    """Returns label embeddings as a dense matrix (C, F)."""
+    expected = "label embeddings (C, F), finite numbers"
+    rows = check_tensor("x", x, expected)
+    if rows.dim() != 2 or not len(rows) or rows.is_complex() or rows.layout != torch.strided:
+        raise InputError("x", expected, f"shape {tuple(rows.shape)}, {rows.dtype}, {rows.layout}")
+    check_kernel_labels(len(rows), "x")
+    check_finite("x", rows)
+    return rows.detach().double()

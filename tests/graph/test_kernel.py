@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.sparse import coo_array, csr_array
 from torch_geometric.utils import to_networkx
 
 from mlgcn_pyg import LabelGraph
@@ -265,3 +266,25 @@ def test_a_zero_embedding_is_accepted_since_it_is_not_propagated():
 def test_networkx_has_every_edge():
     graph = LabelGraph.from_targets(TARGETS, weighting="kernel", x=embeddings(4))
     assert to_networkx(graph).number_of_edges() == 12
+
+
+@pytest.mark.parametrize("form", [lambda m: m.tolist(), csr_array, coo_array, lambda m: m, torch.from_numpy])
+def test_pair_counts_of_any_form(form):
+    assert torch.equal(label_kernel(form(PAIRS)), label_kernel(torch.from_numpy(PAIRS)))
+
+
+@pytest.mark.parametrize(
+    "pairs, x, message",
+    [
+        (np.ones((2, 3)), None, r"pair_counts: expected a symmetric matrix .*shape \(2, 3\)"),
+        ([[0, 1], [2, 0]], None, "pair_counts: expected a symmetric matrix"),
+        ([[0, -1], [-1, 0]], None, "pair_counts: expected a symmetric matrix"),
+        ([[0, np.nan], [np.nan, 0]], None, "pair_counts: expected a symmetric matrix"),
+        (None, [[np.inf]], "x: expected finite numbers"),
+        (None, [1.0], r"x: expected label embeddings .*shape \(1,\)"),
+        (PAIRS, np.ones((3, 2)), "x: expected 4 rows, one per label, found 3 rows"),
+    ],
+)
+def test_sources_that_are_not_valid(pairs, x, message):
+    with pytest.raises(InputError, match=f"^{message}"):
+        label_kernel(pairs, x)
