@@ -21,13 +21,14 @@ from mlgcn_pyg.features.batches import ResidentRows, StreamedRows
 from mlgcn_pyg.features.epochs import epoch_order
 from mlgcn_pyg.nn import Backbone, multilabel_soft_margin
 from mlgcn_pyg.training import HeadConfig, fit_head
+from mlgcn_pyg.training.config import HeadSettings
 from mlgcn_pyg.training.heads.engines import make_step
 from mlgcn_pyg.training.heads.steps import make_optimizers
 from mlgcn_pyg.typing import TrainingStep
 
 IMAGES, FEATURES, LABELS, BATCH, HEADS = 82_081, 2048, 80, 32, 8
 USUAL = "h5py + DataLoader + released order"
-CONFIG = HeadConfig(recipe="paper", batch_size=BATCH)
+CONFIG = HeadSettings(recipe="paper", batch_size=BATCH)
 
 
 class H5Rows(Dataset):
@@ -84,11 +85,11 @@ def take(steps: int, batches: Iterator, step: Callable) -> None:
         step(batch)
 
 
-def drive(steps: int, rows: Iterator, engine: TrainingStep) -> None:
+def drive(steps: int, rows: Iterator, engine: TrainingStep, heads: int = 1) -> None:
     """Runs a number of steps of the engine."""
-    rows = itertools.islice(rows, steps)
+    rows, lrs = itertools.islice(rows, steps), torch.full((steps, heads), CONFIG.lr, dtype=torch.float64)
     while steps:
-        steps -= len(engine.advance(rows))
+        steps -= len(engine.advance(rows, lrs))
 
 
 def usual_step(head: MLGCNHead, device: str) -> tuple[torch.nn.Module, Callable]:
@@ -126,8 +127,8 @@ def prove(data: Data, width: int, device: str) -> None:
     module, step = usual_step(alone, device)
     engine, many = new_step([alone], few), new_step(heads, few)
     for epoch in (1, 2):
-        for own in (engine, many):
-            drive(-(-100 // BATCH), few.row_batches(BATCH, CONFIG.seed, epoch), own)
+        for own, count in ((engine, 1), (many, 3)):
+            drive(-(-100 // BATCH), few.row_batches(BATCH, CONFIG.seed, epoch), own, count)
         for batch in usual_loader(data, 100)(epoch):
             step(batch)
     weights = {"engine": [p.detach() for p in alone.parameters()], USUAL: [p.detach() for p in module.parameters()]}
@@ -192,7 +193,7 @@ def many_heads(args, data: Data, width: int, steps: int, path: Path) -> None:
     at_once = new_step([new_head(width, seed, args.device) for seed in range(HEADS)], source)
     rows = list(itertools.islice(source.row_batches(BATCH, CONFIG.seed, 1), steps))
     contenders = {
-        f"{HEADS} heads at once": lambda: drive(steps, iter(rows), at_once),
+        f"{HEADS} heads at once": lambda: drive(steps, iter(rows), at_once, HEADS),
         f"{HEADS} heads one after another": lambda: [drive(steps, iter(rows), step) for step in one_by_one],
     }
     seconds, status = harness.interleave(contenders, args.device, args.budget)

@@ -64,7 +64,8 @@ class Step:
         """Returns the learning rates (H,) on CUDA, whose entries all optimizers and captured graphs read; else None."""
         if self.source.device.type != "cuda":
             return None
-        rates = torch.zeros(len(self.optimizers), device=self.source.device)
+        # float32, as which fused optimizers read it
+        rates = torch.zeros(len(self.optimizers), dtype=torch.float32, device=self.source.device)
         for k, optimizer in enumerate(self.optimizers):
             optimizer.param_groups[0]["lr"] = rates[k]
         return rates
@@ -108,7 +109,7 @@ def make_optimizers(
 
 def _make_optimizer(params: list[Parameter], config: HeadSettings, device: torch.device) -> torch.optim.Optimizer:
     on_cuda = device.type == "cuda"
-    lr = torch.tensor(config.lr, device=device) if on_cuda else config.lr
+    lr = torch.tensor(config.lr, dtype=torch.float32, device=device) if on_cuda else config.lr
     fused = device.type in ("cpu", "cuda")
     optimizer: torch.optim.Optimizer
     if config.optimizer == "adamw":
