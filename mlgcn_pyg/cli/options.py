@@ -170,7 +170,8 @@ def _or_none(kind: Callable[[str], object], word: str = "none") -> Callable[[str
         try:
             return kind(str(text))
         except ValueError:
-            raise typer.BadParameter(f"{text!r} is not a number or {word}") from None
+            expected = "a valid int" if kind is int else "a number"
+            raise typer.BadParameter(f"{text!r} is not {expected} or {word}") from None
 
     parse.__name__ = getattr(kind, "__name__", "value")
     return parse
