@@ -1,7 +1,7 @@
 """L-BFGS for many convex problems at a time, each with its own step lengths and its own end."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -24,11 +24,14 @@ class Solution:
         theta: (K, D + 1).
         gradient: (K,) the norm of the gradient of each column's unit, divided by that at V = 0.
         iterations: (K,) the number of iterations of each column's unit.
+        trace: if it was requested, (2, K) for each iteration: the relative norm of the gradient of each column's unit,
+            and the part of each column in the loss.
     """
 
     theta: Tensor
     gradient: Tensor
     iterations: Tensor
+    trace: list[Tensor] = field(default_factory=list)
 
 
 def minimise(
@@ -37,6 +40,8 @@ def minimise(
     theta: Tensor,
     tolerance: float,
     report: Callable[[int, float], None] | None = None,
+    *,
+    traced: bool = False,
 ) -> Solution:
     """Minimises from ``theta`` until the gradient of each unit is at most ``tolerance`` times that at V = 0.
 
@@ -49,7 +54,9 @@ def minimise(
         tolerance: the relative norm of the gradient at which a unit ends.
         report: a function that is called in each iteration with its number and the largest relative norm of a
             gradient.
+        traced: whether to record the trace.
     """
+    loss = torch.zeros_like(theta[:, 0])
     solution = Solution(theta.clone(), torch.full_like(theta[:, 0], torch.inf), torch.zeros_like(theta[:, 0]))
     numbers = torch.arange(len(theta), device=theta.device)
     search = Search(problem, features, theta)
@@ -58,6 +65,9 @@ def minimise(
         solution.theta[numbers], solution.gradient[numbers] = search.theta, relative
         running = (relative > tolerance) & ~search.stuck
         solution.iterations[numbers[running]] = iteration + 1.0
+        if traced:
+            loss[numbers] = losses(search.problem, search.logits, search.theta)
+            solution.trace.append(torch.stack([solution.gradient, loss]))
         if report:
             report(iteration, float(solution.gradient.max()))
         if not running.any() or iteration == MOST_ITERATIONS:
@@ -194,9 +204,9 @@ def gradient_at(problem: Problem, theta: Tensor) -> Tensor:
     return problem.gradient(residuals(problem, problem.logits(theta))[0], theta)
 
 
-def losses(problem: Problem, theta: Tensor) -> Tensor:
-    """Returns (K,) the part of each column in the value of its problem."""
-    logits, columns = problem.logits(theta), problem.columns
+def losses(problem: Problem, logits: Tensor, theta: Tensor) -> Tensor:
+    """Returns (K,) the part of each column in the value of its problem, for the logits (K, R) of ``theta``."""
+    columns = problem.columns
     out = columns.l2 * theta[:, :-1].square().sum(1) / 2
     for piece in problem.pieces:
         omega, present = problem.row_weights(piece)

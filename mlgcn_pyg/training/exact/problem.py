@@ -15,7 +15,7 @@ place. The labels of all tasks are called *columns*, as they are the columns of 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -51,6 +51,7 @@ class Columns:
         label: the number of the label.
         unit: the number of the unit.
         l2: λ.
+        num_images: the number n of images that the task trains on.
         active: 1 if the label has a known positive and a known negative, else 0. Such a label leaves the data term.
         positive: the weight of positives.
         start: the bias at the start, the log odds of the label.
@@ -61,6 +62,7 @@ class Columns:
     label: Tensor
     unit: Tensor
     l2: Tensor
+    num_images: Tensor
     active: Tensor
     positive: Tensor
     start: Tensor
@@ -105,6 +107,10 @@ class Problem:
         self.pieces = list(columns.split(size))
         self.all_known = bool((self.table.targets >= 0).all())
         self.all_ones = bool((self.columns.positive == 1).all())
+
+    def at(self, strength: Tensor) -> "Problem":
+        """Returns the problem with other products λ·n (K,)."""
+        return replace(self, columns=replace(self.columns, l2=strength / self.columns.num_images))
 
     def restricted(self, kept: Tensor) -> "Problem":
         """Returns the problem for the columns with the numbers ``kept``, which are whole units."""
@@ -189,6 +195,7 @@ def _columns(table: FeatureTable, tasks: Sequence[Task], weights: Tensor, counts
     separable = torch.tensor([t.operator is None for t in tasks], device=device).unsqueeze(1)
     floats = {
         "l2": torch.stack([t.strength.to(ones) for t in tasks]) / counts,
+        "num_images": counts.expand(-1, num_labels),
         "active": (positives > 0) & (negatives > 0),
         "positive": positive,
         "start": start,

@@ -1,0 +1,132 @@
+"""Fits heads whose problem is convex: linear heads, and sharing heads with fixed edges."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from mlgcn_pyg.checkpoints import save_head
+from mlgcn_pyg.evaluation import multilabel_metrics
+from mlgcn_pyg.nn import SharingHead
+from mlgcn_pyg.training.exact.config import ExactConfig
+from mlgcn_pyg.training.exact.path import FoldScorer, Scorer, ValidationScorer
+from mlgcn_pyg.training.exact.run import ExactRun
+from mlgcn_pyg.training.exact.selection import Choice, left_out
+from mlgcn_pyg.training.exact.table import FeatureTable
+from mlgcn_pyg.training.heads.scoring import source_logits
+from mlgcn_pyg.training.heads.statistics import feature_statistics
+from mlgcn_pyg.training.history import History, Record
+from mlgcn_pyg.training.interruption import Interruption
+from mlgcn_pyg.training.run_folder import RunFolder
+from mlgcn_pyg.typing import Head, RowSource
+
+SMALL = 1 << 22  # features; below it, float64 costs little time
+
+
+def fit_exactly(
+    heads: Sequence[Head],
+    names: Sequence[str],
+    config: ExactConfig,
+    source: RowSource,
+    validation: RowSource | None,
+    folder: RunFolder,
+    progress: Callable[[int, Record], None] | None,
+) -> list[History]:
+    """Fits heads in place; see :func:`~mlgcn_pyg.training.fit_heads`.
+
+    The state is saved after each λ. An interrupted fit is resumed from there, with the same result bit for bit.
+    """
+    run = _open_run(heads, config, source, validation)
+    folder.restore(run.load_state)
+    with Interruption(wanted=folder.path is not None) as stop:
+
+        def save() -> None:
+            if folder.path is not None:
+                folder.save_state(saved)
+
+        def report(iteration: int, gradient: float) -> None:
+            folder.end_if_interrupted(stop, save)
+            if progress:
+                progress(0, _position(run, iteration, gradient))
+
+        saved = run.state()
+        while not run.selected:
+            run.path.advance(report)
+            saved = run.state()
+            folder.save_or_end(stop, save)
+        if run.solution is None:
+            run.solve(report)
+            saved = run.state()
+            save()
+    histories = [History([dict(record) for record in records]) for records in run.records]
+    _write_parameters(run)
+    _score(heads, histories, validation, config.views)
+    for k, (name, head, history) in enumerate(zip(names, heads, histories, strict=True)):
+        folder.write_history(name, history.epochs)
+        folder.keep(f"{name}-last", partial(save_head, head=head, config=describe_fit(config, run.choices()[k])))
+        if progress:
+            progress(k, history.last)
+    return histories
+
+
+def _open_run(
+    heads: Sequence[Head], config: ExactConfig, source: RowSource, validation: RowSource | None
+) -> ExactRun:
+    statistics = feature_statistics(source)
+    for head in heads:
+        head.set_statistics(statistics.mean, statistics.std)
+    standardize = heads[0].standardize
+    mean, scale = standardize.mean.double(), standardize.scale.double()
+    size = source.num_images * source.num_views * source.num_features
+    double = size <= SMALL or next(heads[0].parameters()).dtype == torch.float64
+    dtype = torch.float64 if double and source.device.type != "mps" else torch.float32
+    table = FeatureTable(source, mean, scale, dtype)
+    images: list[Tensor | None] = [None]
+    scorer: Scorer = FoldScorer(config.views)
+    if config.select == "val" and validation is not None:
+        scorer = ValidationScorer(FeatureTable(validation, mean, scale, dtype), config.views)
+    elif source.num_images > 1 and config.folds > 1:
+        images = [mask.to(source.device) for mask in left_out(source.targets, config.folds, config.seed)]
+    return ExactRun(heads, config, table, images, scorer)
+
+
+def _position(run: ExactRun, iteration: int, gradient: float) -> Record:
+    """Returns the record that reports progress: stages are the values of λ, and the final fit."""
+    stages = len(run.path.strengths) + 1
+    stage = stages if run.selected else len(run.path.scores) + 1
+    return {"stage": stage, "stages": stages, "iteration": iteration, "gradient": gradient}
+
+
+@torch.no_grad()
+def _write_parameters(run: ExactRun) -> None:
+    """Copies the solution to the heads, whose statistics are those of the table."""
+    problem = run.final_problem()
+    if run.solution is None:
+        raise RuntimeError("the heads have not been fitted")
+    linear = problem.classifiers(run.solution)
+    for k, (task, span) in enumerate(problem.spans):
+        head, choice = run.heads[k], run.choices()[k]
+        weight = run.solution[span, :-1] * problem.scale[task]
+        if isinstance(head, SharingHead):
+            if (alpha := run.operators[k].alphas[choice.number]) is not None:
+                head.set_alpha(alpha)
+            head.weight.copy_(weight)
+        else:
+            head.linear.weight.copy_(weight)
+        head.set_bias(linear[span, -1])
+
+
+def _score(heads: Sequence[Head], histories: Sequence[History], validation: RowSource | None, views: str) -> None:
+    """Adds the mAP on the validation images to the last record of each head."""
+    if validation is None:
+        return
+    logits, targets = source_logits(heads, validation, views)
+    for history, values in zip(histories, logits, strict=True):
+        history.last["mAP"] = multilabel_metrics(values, targets)["mAP"]
+
+
+def describe_fit(config: ExactConfig, choice: Choice) -> dict:
+    """Returns the settings and what was selected, as plain values."""
+    return asdict(config) | {"solver": "exact", "strength": choice.strength.tolist(), "selection_mAP": choice.score}

@@ -1,0 +1,156 @@
+"""Fits for a path of decreasing λ, and their scores on images that were left out."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from mlgcn_pyg.evaluation import average_precision
+from mlgcn_pyg.training.exact.lbfgs import MEMORY, minimise
+from mlgcn_pyg.training.exact.preconditioner import Spectrum
+from mlgcn_pyg.training.exact.problem import Problem
+from mlgcn_pyg.training.exact.table import FeatureTable
+from mlgcn_pyg.training.history import Record
+
+# λ·n, whose best value depends little on n; measured best values lie between 10 and 1,000
+STRENGTHS = tuple(10 ** (k / 2) for k in range(8, -3, -1))
+USUAL = 300.0  # if no image can be left out
+MEASURED = 1e-3  # tolerance of fits that are only scored: at 1e-5, the mAP differs by less than 0.0005
+MEMORY_BYTES = 1 << 31  # of logits and L-BFGS pairs at a time
+
+
+class Scorer(Protocol):
+    """Scores fits on images that they were not fitted to."""
+
+    def __call__(self, problem: Problem, theta: Tensor) -> Tensor:
+        """Returns (K,) the AP of each column; NaN without a known positive."""
+
+
+@dataclass
+class FoldScorer:
+    """Scores each task on the images that it leaves out.
+
+    Attributes:
+        views: ``"first"`` or ``"mean"``.
+    """
+
+    views: str
+
+    def __call__(self, problem: Problem, theta: Tensor) -> Tensor:
+        logits = by_image(problem.logits(theta), problem.table, self.views)
+        targets = by_image(problem.table.targets, problem.table, "first")
+        out = torch.full_like(problem.columns.l2, torch.nan, dtype=torch.float64)
+        for task, span in problem.spans:
+            images = problem.tasks[task].images
+            if images is not None:
+                labels = problem.columns.label[span]
+                out[span] = average_precision(logits[span][:, ~images].t(), targets[labels][:, ~images].t()).to(out)
+        return out
+
+
+@dataclass
+class ValidationScorer:
+    """Scores all tasks on the images of another table, which is standardised like that of the tasks.
+
+    Attributes:
+        table: the validation images.
+        views: ``"first"`` or ``"mean"``.
+    """
+
+    table: FeatureTable
+    views: str
+
+    def __call__(self, problem: Problem, theta: Tensor) -> Tensor:
+        linear = problem.classifiers(theta)
+        logits = by_image(self.table.times(linear[:, :-1]).add_(linear[:, -1:]), self.table, self.views)
+        targets = by_image(self.table.targets, self.table, "first")
+        return average_precision(logits.t(), targets[problem.columns.label].t()).to(logits.device)
+
+
+def by_image(values: Tensor, table: FeatureTable, views: str) -> Tensor:
+    """Returns values (K, N) of the images from values (K, R) of the rows."""
+    values = values.unflatten(1, (table.num_images, table.num_views))
+    return values[:, :, 0] if views == "first" or table.num_views == 1 else values.mean(2)
+
+
+class StrengthPath:
+    """Fits of the same tasks for a sequence of λ·n. Each starts at the result of the last.
+
+    Args:
+        problem: the tasks.
+        features: the spectrum of E[x xᵀ].
+        scorer: scores the fits.
+        strengths: the values of λ·n, largest first.
+
+    Attributes:
+        theta: (K, D + 1) the last fit.
+        scores: for each strength so far, (K,) the AP of each column.
+    """
+
+    def __init__(self, problem: Problem, features: Spectrum, scorer: Scorer, strengths: Sequence[float]):
+        self.problem, self.features, self.scorer, self.strengths = problem, features, scorer, strengths
+        self.theta = problem.start()
+        self.scores: list[Tensor] = []
+
+    def advance(self, report: Callable[[int, float], None] | None = None) -> None:
+        """Fits and scores the tasks for the next strength; ``report`` is that of :func:`minimise`."""
+        problem = self.problem.at(torch.full_like(self.problem.columns.l2, self.strengths[len(self.scores)]))
+        theta, scores = self.theta.clone(), torch.empty_like(problem.columns.l2, dtype=torch.float64)
+        for kept in groups(problem):
+            part = problem.restricted(kept)
+            theta[kept] = minimise(part, self.features, theta[kept], MEASURED, report).theta
+            scores[kept] = self.scorer(part, theta[kept])
+        self.theta = theta
+        self.scores.append(scores)
+
+
+def groups(problem: Problem) -> list[Tensor]:
+    """Returns the numbers of the columns in groups of whole units whose fits need about :data:`MEMORY_BYTES`."""
+    table = problem.table
+    bytes_each = table.dtype.itemsize * (4 * table.num_rows + (2 * MEMORY + 6) * table.num_features)
+    size = max(1, MEMORY_BYTES // bytes_each)
+    _, unit = problem.columns.unit.unique(return_inverse=True)
+    first = torch.zeros(int(unit.max()) + 1 if len(unit) else 0, dtype=torch.int64, device=unit.device)
+    first.scatter_reduce_(0, unit, torch.arange(len(unit), device=unit.device), "amin", include_self=False)
+    group = first[unit] // size  # of the first column of each unit
+    return [(group == number).nonzero().squeeze(1) for number in group.unique()]
+
+
+def minimise_all(
+    problem: Problem, features: Spectrum, tolerance: float, report: Callable[[int, float], None] | None = None
+) -> tuple[Tensor, list[list[Record]]]:
+    """Minimises a problem from its start, group by group.
+
+    Returns:
+        θ (K, D + 1), and for each task a record per iteration: ``iteration``, ``loss``, the mean over the labels, and
+        ``gradient``, the largest norm of the gradient of a unit, relative to that at V = 0.
+    """
+    theta, traces = problem.start(), []
+    for kept in groups(problem):
+        solution = minimise(problem.restricted(kept), features, theta[kept], tolerance, report, traced=True)
+        theta[kept] = solution.theta
+        traces.append(torch.stack(solution.trace))  # (iterations, 2, columns)
+    longest = max(map(len, traces), default=0)
+    trace = torch.cat([torch.cat([t, t[-1:].expand(longest - len(t), -1, -1)]) for t in traces], dim=2)
+    order = torch.cat(groups(problem)).argsort()
+    return theta, [_records(trace[:, :, order][:, :, span]) for _, span in problem.spans]
+
+
+def _records(trace: Tensor) -> list[Record]:
+    """Returns the records of a task from (iterations, 2, C) the gradients and losses of its columns."""
+    gradients, loss = trace[:, 0].amax(1).tolist(), trace[:, 1].mean(1).tolist()
+    return [
+        {"iteration": n, "loss": value, "gradient": gradient}
+        for n, (value, gradient) in enumerate(zip(loss, gradients, strict=True))
+    ]
+
+
+def has_ended(means: Sequence[float]) -> bool:
+    """Returns whether a path has passed its best score: it has decreased twice in a row.
+
+    >>> has_ended([0.5, 0.6, 0.59]), has_ended([0.5, 0.6, 0.59, 0.58])
+    (False, True)
+    """
+    return len(means) > 2 and means[-3] > means[-2] > means[-1]
