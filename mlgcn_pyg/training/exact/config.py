@@ -26,8 +26,8 @@ class ExactConfig:
     alpha: float | None = setting(
         None,
         optional(fraction),
-        "Share α of the similarities in a sharing head whose graph has the weighting 'kernel'. None selects it together "
-        "with λ. Other heads have no α.",
+        "Share α of the similarities in a sharing head whose graph has the weighting 'kernel'. None selects it "
+        "together with λ. Other heads have no α.",
     )
     select: str = choice(
         "folds",
@@ -40,12 +40,15 @@ class ExactConfig:
         None, optional(positive), "Weight of the loss of positives, relative to that of negatives. None: 1."
     )
     tolerance: float = setting(
-        1e-5, positive, "Norm of the gradient at which the solver ends, relative to that of a head that predicts no image."
+        1e-5,
+        positive,
+        "Norm of the gradient at which the solver ends, relative to that of a head that predicts no image.",
     )
     views: str = choice(
         "first",
         VIEWS,
-        "Views that are scored if images have several: the first view, or the mean of all views. Training uses all views.",
+        "Views that are scored if images have several: the first view, or the mean of all views. Training uses all "
+        "views.",
     )
     seed: int = setting(0, check_count, "Seed for the folds.")
 

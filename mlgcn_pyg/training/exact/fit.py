@@ -71,9 +71,7 @@ def fit_exactly(
     return histories
 
 
-def _open_run(
-    heads: Sequence[Head], config: ExactConfig, source: RowSource, validation: RowSource | None
-) -> ExactRun:
+def _open_run(heads: Sequence[Head], config: ExactConfig, source: RowSource, validation: RowSource | None) -> ExactRun:
     statistics = feature_statistics(source)
     for head in heads:
         head.set_statistics(statistics.mean, statistics.std)

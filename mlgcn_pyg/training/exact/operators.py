@@ -48,7 +48,9 @@ def label_operators(head: Head, targets: Tensor, alpha: float | None) -> Operato
         return Operators((None,), lambda _: [None])
     if not isinstance(head, SharingHead):
         found = type(head).__name__
-        raise InputError("head", "a LinearHead or a SharingHead, whose problems are convex", found, "use the solver 'sgd'")
+        raise InputError(
+            "head", "a LinearHead or a SharingHead, whose problems are convex", found, "use the solver 'sgd'"
+        )
     graph = head.base_graph()
     if graph.kernel is None:
         operator = _fixed_operator(graph)

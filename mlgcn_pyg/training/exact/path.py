@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.evaluation import average_precision
+from mlgcn_pyg.evaluation.metrics import average_precision
 from mlgcn_pyg.training.exact.lbfgs import MEMORY, minimise
 from mlgcn_pyg.training.exact.preconditioner import Spectrum
 from mlgcn_pyg.training.exact.problem import Problem
