@@ -115,6 +115,16 @@ class GraphModule(StandardizedHead):
             return self.learned(self.edge_weight), self.self_weight
         return (self.edge_weight, self.self_weight) if self.learned is None else self.learned()
 
+    def _replace_weights(self, graph: LabelGraph) -> None:
+        """Replaces the edges and weights by those of a graph with the same labels and embeddings."""
+        graph = copy.copy(graph)
+        graph.x = None
+        self._graph = graph.clone().to("cpu")
+        for name in ("edge_index", "edge_weight", "self_weight"):
+            like, value = getattr(self, name), getattr(graph, name)
+            setattr(self, name, value.detach().to(like, copy=True))
+        self._derive()
+
     def _operator(self) -> LabelOperator:
         return LabelOperator(self.adjacency, *self.weights())
 

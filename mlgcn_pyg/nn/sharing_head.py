@@ -120,6 +120,19 @@ class SharingHead(GraphModule):
         """Returns the labels whose classifiers are equal, or 0, whatever V is: those with equal rows of S, or zeros."""
         return replace(indistinct_labels(self._graph, num_layers=1), of_rows=True)
 
+    def set_alpha(self, alpha: float) -> None:
+        """Sets α of the weighting ``"kernel"``, in place. V and b keep their values.
+
+        Args:
+            alpha: the share of the similarities, in [0, 1]; 0 gives S = I.
+
+        Raises:
+            InputError: if the graph has another weighting, the edges are learned, or ``alpha`` is not in [0, 1].
+        """
+        if self.learned is not None:
+            raise InputError("alpha", "a head with fixed edges", "a head that learns them")
+        self._replace_weights(self.base_graph().reweighted(alpha=alpha))
+
     @torch.no_grad()
     def with_graph(self, graph: LabelGraph) -> "SharingHead":
         """Returns a head on a different label graph, with the rows of V and the biases of its labels.
