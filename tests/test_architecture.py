@@ -44,7 +44,7 @@ ALLOWED = {
     "checkpoints": {"graph", "nn"},
     "released": {"released.pickles", "graph", "nn"},
     "prediction": {"datasets", "nn", "checkpoints"},
-    "training": {"nn", "checkpoints", "features", "evaluation"},
+    "training": {"graph", "nn", "checkpoints", "features", "evaluation"},
     "experiments": {"graph", "nn", "features", "training", "evaluation"},
     "report": {"graph", "evaluation"},
     "cli": {

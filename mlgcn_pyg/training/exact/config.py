@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 
 from mlgcn_pyg.checks import check_count, check_positive
 from mlgcn_pyg.training.config import VIEWS
-from mlgcn_pyg.training.settings import choice, documented, flag, fraction, optional, positive, setting
+from mlgcn_pyg.training.settings import choice, documented, flag, fraction, label_weights, optional, positive, setting
 
 SELECTIONS = ("folds", "val")
 
@@ -36,8 +36,10 @@ class ExactConfig:
         "not measure the result.",
     )
     folds: int = setting(3, check_positive, "Number of stratified folds of the training images.")
-    pos_weight: float | None = setting(
-        None, optional(positive), "Weight of the loss of positives, relative to that of negatives. None: 1."
+    pos_weight: float | tuple[float, ...] | None = setting(
+        None,
+        optional(label_weights),
+        "Weight of present labels in the loss: a number, or one number per label. None is 1.",
     )
     tolerance: float = setting(
         1e-5,

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.training.exact.config import ExactConfig
 from mlgcn_pyg.training.exact.operators import label_operators
 from mlgcn_pyg.training.exact.path import STRENGTHS, Scorer, StrengthPath, has_ended, minimise_all
@@ -47,7 +48,7 @@ class ExactRun:
         self.heads, self.config, self.table, self.images = list(heads), config, table, images
         self.targets = table.targets[:, :: table.num_views].t()
         self.operators = [label_operators(head, self.targets, config.alpha) for head in heads]
-        self.pos_weight = None if config.pos_weight is None else torch.full((len(table.targets),), config.pos_weight)
+        self.pos_weight = _pos_weight(config, len(table.targets))
         self.features = feature_spectrum(table)
         n = table.num_images
         self.strengths = STRENGTHS if config.l2 is None else (config.l2 * n,)
@@ -123,3 +124,13 @@ class ExactRun:
         self.path.theta = tensors["theta"].view(self.path.theta.shape)
         self.path.scores = [tensors[f"scores{k}"] for k in range(state["epoch"] - 1)]
         self.solution, self.records = tensors.get("solution"), state["records"]
+
+
+def _pos_weight(config: ExactConfig, num_labels: int) -> Tensor | None:
+    """Returns the weights of positives (C,), or None."""
+    weights = config.pos_weight
+    if not isinstance(weights, tuple):
+        return None if weights is None else torch.full((num_labels,), weights, dtype=torch.float64)
+    if len(weights) != num_labels:
+        raise InputError("pos_weight", f"a number, or {num_labels} numbers, one per label", f"{len(weights)} numbers")
+    return torch.tensor(weights, dtype=torch.float64)

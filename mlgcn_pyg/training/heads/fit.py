@@ -9,6 +9,10 @@ from mlgcn_pyg.checks import check_callable
 from mlgcn_pyg.errors import Argument, InputError, renamed_arguments
 from mlgcn_pyg.tensor_checks import check_device, check_module
 from mlgcn_pyg.training.config import HeadConfig, HeadSettings
+from mlgcn_pyg.training.exact.config import ExactConfig
+from mlgcn_pyg.training.exact.fit import fit_exactly
+from mlgcn_pyg.training.exact.run import EXACT_STATE
+from mlgcn_pyg.training.exact.solver import exact_config
 from mlgcn_pyg.training.heads.engines import make_step
 from mlgcn_pyg.training.heads.loop import train_heads
 from mlgcn_pyg.training.heads.preparation import prepare_heads
@@ -30,8 +34,9 @@ def fit_head(
     head: Head,
     train: Data,
     val: Data | None = None,
-    config: HeadConfig | None = None,
+    config: HeadConfig | ExactConfig | None = None,
     *,
+    solver: str = "auto",
     device: str | torch.device = "cpu",
     progress: Callable[[Record], None] | None = None,
     stream: bool | None = None,
@@ -39,6 +44,10 @@ def fit_head(
     save_seconds: float = 30.0,
 ) -> History:
     r"""Trains a head in place on cached features, without a data loader.
+
+    Without a config, the problem of a linear head, or of a sharing head with fixed edges, is solved exactly
+    (:mod:`mlgcn_pyg.training.exact`). There is no learning rate, and the strength of the penalty is selected on folds
+    of the training images. All other heads are trained by SGD or AdamW.
 
     The optimizer minimises, for each batch of B images,
 
@@ -59,9 +68,13 @@ def fit_head(
         head: an :class:`~mlgcn_pyg.nn.MLGCNHead` or a :class:`~mlgcn_pyg.nn.LinearHead`.
         train: a :class:`~mlgcn_pyg.features.FeatureCache`, or features (N, D) or (N, V, D) and targets (N, C).
         val: the validation data, in the same form; None disables validation.
-        config: the settings; default: ``HeadConfig()``, the recipe ``"auto"``.
+        config: the settings of the solver, a :class:`~mlgcn_pyg.training.HeadConfig` or a
+            :class:`~mlgcn_pyg.training.ExactConfig`; default: those of the solver, with the recipe ``"auto"``.
+        solver: ``"exact"``, ``"sgd"`` (SGD or AdamW), or ``"auto"``: exact if ``config`` is None or an ``ExactConfig``
+            and the head supports it.
         device: the device of the head and of the batches.
-        progress: a function that is called with the record of each epoch.
+        progress: a function that is called with the record of each epoch. The exact solver calls it in each iteration
+            with ``stage``, ``stages``, ``iteration`` and ``gradient``, and with the last record at the end.
         stream: True streams a cache in windows, False loads it into memory. Both give the same result. Default: depends
             on free memory.
         folder: the folder for ``state.pt``, the history ``head.jsonl`` and the checkpoints ``head-last.pt`` and
@@ -70,12 +83,15 @@ def fit_head(
             when the run is interrupted.
 
     Returns:
-        The :class:`History`; ``history.last`` is the result.
+        The :class:`History`; ``history.last`` is the result. Its records are epochs, or iterations of the exact solver
+        with ``iteration``, ``loss`` (with the penalty) and ``gradient``, the norm of the gradient relative to that of a
+        head with a bias only.
 
     Raises:
         InputError: if labels or widths do not match.
         InputError: if there is no image, or features are not finite.
-        InputError: if ``config.patience`` is set without ``val``.
+        InputError: if the solver does not support the head or a setting of ``config``.
+        InputError: if ``config.patience`` is set, or validation images select the settings, without ``val``.
         InputError: if ``config.pos_weight`` is not one number per label.
         InputError: if ``config.precision`` is ``"tf32"`` and ``device`` is not a CUDA device.
         InputError: if ``folder`` holds a run with different data, a different head or a different config.
@@ -94,6 +110,7 @@ def fit_head(
             train,
             val,
             config,
+            solver=solver,
             names=["head"],
             device=device,
             progress=None if progress is None else lambda _, record: progress(record),
@@ -108,8 +125,9 @@ def fit_heads(
     heads: Sequence[Head],
     train: Data,
     val: Data | None = None,
-    config: HeadConfig | Sequence[HeadConfig] | None = None,
+    config: HeadConfig | ExactConfig | Sequence[HeadConfig] | None = None,
     *,
+    solver: str = "auto",
     names: Sequence[str] | None = None,
     device: str | torch.device = "cpu",
     progress: Callable[[int, Record], None] | None = None,
@@ -134,10 +152,12 @@ def fit_heads(
         heads: heads of equal type and shape.
         train: as in :func:`fit_head`.
         val: as in :func:`fit_head`.
-        config: one recipe for all heads, or one per head.
+        config: the settings of all heads, or one ``HeadConfig`` per head.
+        solver: as in :func:`fit_head`. The exact solver takes heads of any kinds that have the same labels.
         names: names of the heads in messages and files; default: ``head0``, ``head1``, …
         device: as in :func:`fit_head`.
-        progress: a function that is called with the number of a head and the record of its epoch.
+        progress: a function that is called with the number of a head and its record; see :func:`fit_head`. Iterations
+            of the exact solver are reported for head 0.
         stream: as in :func:`fit_head`.
         folder: as in :func:`fit_head`, with the names of the heads in place of ``head``.
         save_seconds: as in :func:`fit_head`.
@@ -159,31 +179,67 @@ def fit_heads(
     """
     _check_heads(heads)
     check_callable("progress", progress)
-    configs, names = _config_per_head(config, len(heads)), _checked_names(names, len(heads))
-    if val is None and any(config.patience is not None for config in configs):
-        raise InputError(
-            "patience", "a validation set, which early stopping requires", "none", fix=["pass ", Argument("val")]
-        )
+    names, device = _checked_names(names, len(heads)), check_device("device", device)
+    exact = exact_config(solver, config, heads)
+    configs = [] if isinstance(config, ExactConfig) else _config_per_head(config, len(heads))
+    selects_on_val = exact is not None and exact.select == "val"
+    if val is None and (selects_on_val or (exact is None and any(c.patience is not None for c in configs))):
+        argument = "select" if selects_on_val else "patience"
+        raise InputError(argument, "a validation set, which it requires", "none", fix=["pass ", Argument("val")])
     warn_of_labels(heads)
-    device = check_device("device", device)
+    source = _open_source("train", train, heads[0], device, stream)
+    validation = None if val is None else _open_source("val", val, heads[0], device, stream)
+    for head in heads:
+        head.to(device).train()
+    if exact is not None:
+        return _fit_exactly(heads, names, exact, source, validation, folder, save_seconds, progress)
     with matmul_precision(configs[0], device):
-        source = _open_source("train", train, heads[0], device, stream)
-        validation = None if val is None else _open_source("val", val, heads[0], device, stream)
-        check_alike([head.to(device).train() for head in heads])
-        settings = prepare_heads(heads, configs, source)
-        check_alike(heads)  # again, since only heads with the recipe "auto" have changed
-        _check_shared(settings)
-        run = HeadsRun(heads, names, settings, make_optimizers(heads, settings, device), source)
-        setup = None if folder is None else describe_heads_run(heads, names, settings, source, validation)
-        run_folder = RunFolder(folder, HEADS_STATE, setup, save_seconds)
-        with run_folder.lock():
-            _resume(run, run_folder)
-            if not run.finished:
-                step = make_step(heads, source, run.optimizers, settings)
-                try:
-                    train_heads(run, step, source, validation, run_folder, progress)
-                finally:
-                    step.release()
+        return _train(heads, names, configs, source, validation, folder, save_seconds, progress)
+
+
+def _fit_exactly(
+    heads: Sequence[Head],
+    names: Sequence[str],
+    config: ExactConfig,
+    source: RowSource,
+    validation: RowSource | None,
+    folder: str | Path | None,
+    save_seconds: float,
+    progress: Callable[[int, Record], None] | None,
+) -> list[History]:
+    """Fits heads with the exact solver, in ``folder`` if it is given."""
+    setup = None if folder is None else describe_heads_run(heads, names, [config] * len(heads), source, validation)
+    run_folder = RunFolder(folder, EXACT_STATE, setup, save_seconds)
+    with run_folder.lock():
+        return fit_exactly(heads, names, config, source, validation, run_folder, progress)
+
+
+def _train(
+    heads: Sequence[Head],
+    names: Sequence[str],
+    configs: Sequence[HeadConfig],
+    source: RowSource,
+    validation: RowSource | None,
+    folder: str | Path | None,
+    save_seconds: float,
+    progress: Callable[[int, Record], None] | None,
+) -> list[History]:
+    """Trains heads by SGD or AdamW, in ``folder`` if it is given."""
+    check_alike(heads)
+    settings = prepare_heads(heads, configs, source)
+    check_alike(heads)  # again, since only heads with the recipe "auto" have changed
+    _check_shared(settings)
+    run = HeadsRun(heads, names, settings, make_optimizers(heads, settings, source.device), source)
+    setup = None if folder is None else describe_heads_run(heads, names, settings, source, validation)
+    run_folder = RunFolder(folder, HEADS_STATE, setup, save_seconds)
+    with run_folder.lock():
+        _resume(run, run_folder)
+        if not run.finished:
+            step = make_step(heads, source, run.optimizers, settings)
+            try:
+                train_heads(run, step, source, validation, run_folder, progress)
+            finally:
+                step.release()
     return run.histories
 
 
