@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from mlgcn_pyg.lazy import lazy_names
 from mlgcn_pyg.training.config import HeadConfig, ModelConfig
-from mlgcn_pyg.training.exact.config import ExactConfig
+from mlgcn_pyg.training.exact_config import ExactConfig
 from mlgcn_pyg.training.history import History
 
 if TYPE_CHECKING:

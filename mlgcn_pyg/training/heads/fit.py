@@ -9,11 +9,11 @@ from mlgcn_pyg.checks import check_callable
 from mlgcn_pyg.errors import Argument, InputError, renamed_arguments
 from mlgcn_pyg.tensor_checks import check_device, check_module
 from mlgcn_pyg.training.config import HeadConfig, HeadSettings
-from mlgcn_pyg.training.exact.config import ExactConfig
-from mlgcn_pyg.training.exact.fit import fit_exactly
-from mlgcn_pyg.training.exact.run import EXACT_STATE
-from mlgcn_pyg.training.exact.solver import exact_config
+from mlgcn_pyg.training.exact_config import ExactConfig
 from mlgcn_pyg.training.heads.engines import make_step
+from mlgcn_pyg.training.heads.exact.fit import fit_exactly
+from mlgcn_pyg.training.heads.exact.run import EXACT_STATE
+from mlgcn_pyg.training.heads.exact.solver import exact_config
 from mlgcn_pyg.training.heads.loop import train_heads
 from mlgcn_pyg.training.heads.preparation import prepare_heads
 from mlgcn_pyg.training.heads.run import HEADS_STATE, HeadsRun
@@ -46,7 +46,7 @@ def fit_head(
     r"""Trains a head in place on cached features, without a data loader.
 
     Without a config, the problem of a linear head, or of a sharing head with fixed edges, is solved exactly
-    (:mod:`mlgcn_pyg.training.exact`). There is no learning rate, and the strength of the penalty is selected on folds
+    (:mod:`mlgcn_pyg.training.heads.exact`). There is no learning rate, and the strength of the penalty is selected on folds
     of the training images. All other heads are trained by SGD or AdamW.
 
     The optimizer minimises, for each batch of B images,

@@ -12,7 +12,7 @@ SELECTIONS = ("folds", "val")
 @documented
 @dataclass(frozen=True)
 class ExactConfig:
-    """The settings of the exact solver of linear and sharing heads (:mod:`mlgcn_pyg.training.exact`)."""
+    """The settings of the exact solver of linear and sharing heads (:mod:`mlgcn_pyg.training.heads.exact`)."""
 
     l2: float | None = setting(
         None,

@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.training.exact.config import ExactConfig
-from mlgcn_pyg.training.exact.operators import label_operators
-from mlgcn_pyg.training.exact.path import STRENGTHS, Scorer, StrengthPath, has_ended, minimise_all
-from mlgcn_pyg.training.exact.preconditioner import feature_spectrum
-from mlgcn_pyg.training.exact.problem import Problem, Task, make_problem
-from mlgcn_pyg.training.exact.selection import Choice, candidate_tasks, choose, path_length
-from mlgcn_pyg.training.exact.table import FeatureTable
+from mlgcn_pyg.training.exact_config import ExactConfig
+from mlgcn_pyg.training.heads.exact.operators import label_operators
+from mlgcn_pyg.training.heads.exact.path import STRENGTHS, Scorer, StrengthPath, has_ended, minimise_all
+from mlgcn_pyg.training.heads.exact.preconditioner import feature_spectrum
+from mlgcn_pyg.training.heads.exact.problem import Problem, Task, make_problem
+from mlgcn_pyg.training.heads.exact.selection import Choice, candidate_tasks, choose, path_length
+from mlgcn_pyg.training.heads.exact.table import FeatureTable
 from mlgcn_pyg.training.history import Record
 from mlgcn_pyg.training.run_folder import StateFormat, plain_copy
 from mlgcn_pyg.typing import Head

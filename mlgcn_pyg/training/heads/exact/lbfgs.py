@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.training.exact.preconditioner import Preconditioner, Spectrum
-from mlgcn_pyg.training.exact.problem import Problem
+from mlgcn_pyg.training.heads.exact.preconditioner import Preconditioner, Spectrum
+from mlgcn_pyg.training.heads.exact.problem import Problem
 
 MEMORY = 10  # pairs of steps and changes of the gradient
 MOST_ITERATIONS = 1000

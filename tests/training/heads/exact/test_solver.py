@@ -7,10 +7,10 @@ from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
 from mlgcn_pyg.features.batches import ResidentRows
-from mlgcn_pyg.training.exact.lbfgs import gradient_at, losses, minimise
-from mlgcn_pyg.training.exact.preconditioner import feature_spectrum
-from mlgcn_pyg.training.exact.problem import Task, make_problem
-from mlgcn_pyg.training.exact.table import FeatureTable
+from mlgcn_pyg.training.heads.exact.lbfgs import gradient_at, losses, minimise
+from mlgcn_pyg.training.heads.exact.preconditioner import feature_spectrum
+from mlgcn_pyg.training.heads.exact.problem import Task, make_problem
+from mlgcn_pyg.training.heads.exact.table import FeatureTable
 
 
 def data(num_images=60, num_features=7, num_labels=4, unknown=0.0, seed=0, views=None):
@@ -39,6 +39,10 @@ def strength(value, num_labels=4):
 def solve(table, tasks, tolerance=1e-9, problem=None):
     problem = problem or make_problem(table, tasks)
     return problem, minimise(problem, feature_spectrum(table), problem.start(), tolerance)
+
+
+def value(problem, theta):
+    return losses(problem, problem.logits(theta), theta).sum()
 
 
 def operator(num_labels, seed=1):
@@ -88,7 +92,7 @@ def test_any_head_is_that_of_a_general_optimiser(unknown, sharing):
     ours = objective(solution.theta.numpy().ravel(), *arguments)
     assert ours <= peer.fun + 1e-9
     assert np.abs(solution.theta.numpy().ravel() - peer.x).max() < 2e-3
-    assert float(losses(problem, solution.theta).sum()) == pytest.approx(ours, rel=1e-9)
+    assert float(value(problem, solution.theta)) == pytest.approx(ours, rel=1e-9)
     # the gradient is 0 in the objective as stated
     for k in range(0, len(start), 5):
         step = np.zeros_like(start)
@@ -110,7 +114,7 @@ def test_the_gradient_is_that_of_finite_differences():
         for column in range(8):
             step = torch.zeros_like(theta)
             step[row, column] = 1e-6
-            slope = (losses(problem, theta + step).sum() - losses(problem, theta - step).sum()) / 2e-6
+            slope = (value(problem, theta + step) - value(problem, theta - step)) / 2e-6
             assert float(slope) == pytest.approx(float(gradient[row, column]), abs=1e-7)
 
 
@@ -180,5 +184,5 @@ def test_one_image_and_one_label():
 def test_wide_features_are_solved_without_their_spectrum(monkeypatch):
     x, y = data()
     expected = solve(table_of(x, y), [Task(None, strength(1.0))])[1].theta
-    monkeypatch.setattr("mlgcn_pyg.training.exact.preconditioner.LARGEST", 3)
+    monkeypatch.setattr("mlgcn_pyg.training.heads.exact.preconditioner.LARGEST", 3)
     assert (solve(table_of(x, y), [Task(None, strength(1.0))])[1].theta - expected).abs().max() < 1e-7

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.training.exact.table import FeatureTable
+from mlgcn_pyg.training.heads.exact.table import FeatureTable
 
 CACHED = 1 << 18  # logits that are processed at a time on a CPU, so that they stay in its cache
 

@@ -10,11 +10,11 @@ from torch import Tensor
 from mlgcn_pyg.checkpoints import save_head
 from mlgcn_pyg.evaluation import multilabel_metrics
 from mlgcn_pyg.nn import SharingHead
-from mlgcn_pyg.training.exact.config import ExactConfig
-from mlgcn_pyg.training.exact.path import FoldScorer, Scorer, ValidationScorer
-from mlgcn_pyg.training.exact.run import ExactRun
-from mlgcn_pyg.training.exact.selection import Choice, left_out
-from mlgcn_pyg.training.exact.table import FeatureTable
+from mlgcn_pyg.training.exact_config import ExactConfig
+from mlgcn_pyg.training.heads.exact.path import FoldScorer, Scorer, ValidationScorer
+from mlgcn_pyg.training.heads.exact.run import ExactRun
+from mlgcn_pyg.training.heads.exact.selection import Choice, left_out
+from mlgcn_pyg.training.heads.exact.table import FeatureTable
 from mlgcn_pyg.training.heads.scoring import source_logits
 from mlgcn_pyg.training.heads.statistics import feature_statistics
 from mlgcn_pyg.training.history import History, Record

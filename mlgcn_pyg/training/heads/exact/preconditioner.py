@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.training.exact.problem import Problem
-from mlgcn_pyg.training.exact.table import FeatureTable
+from mlgcn_pyg.training.heads.exact.problem import Problem
+from mlgcn_pyg.training.heads.exact.table import FeatureTable
 
 GRAM_ROWS = 20_000  # rows for E[x xᵀ]; more would not change the number of iterations
 LARGEST = 4096  # a larger matrix is approximated by its diagonal

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from mlgcn_pyg.evaluation.metrics import average_precision
-from mlgcn_pyg.training.exact.lbfgs import MEMORY, minimise
-from mlgcn_pyg.training.exact.preconditioner import Spectrum
-from mlgcn_pyg.training.exact.problem import Problem
-from mlgcn_pyg.training.exact.table import FeatureTable
+from mlgcn_pyg.training.heads.exact.lbfgs import MEMORY, minimise
+from mlgcn_pyg.training.heads.exact.preconditioner import Spectrum
+from mlgcn_pyg.training.heads.exact.problem import Problem
+from mlgcn_pyg.training.heads.exact.table import FeatureTable
 from mlgcn_pyg.training.history import Record
 
 # λ·n, whose best value depends little on n; measured best values lie between 10 and 1,000

@@ -7,7 +7,7 @@ from mlgcn_pyg.checks import check_choice
 from mlgcn_pyg.errors import Argument, InputError
 from mlgcn_pyg.nn import LinearHead, SharingHead
 from mlgcn_pyg.training.config import HeadConfig
-from mlgcn_pyg.training.exact.config import ExactConfig
+from mlgcn_pyg.training.exact_config import ExactConfig
 from mlgcn_pyg.typing import Head
 from mlgcn_pyg.values import shown
 

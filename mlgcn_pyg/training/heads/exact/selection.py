@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from mlgcn_pyg.stratification import stratified_folds
-from mlgcn_pyg.training.exact.operators import Operators
-from mlgcn_pyg.training.exact.path import USUAL, has_ended
-from mlgcn_pyg.training.exact.problem import Task
+from mlgcn_pyg.training.heads.exact.operators import Operators
+from mlgcn_pyg.training.heads.exact.path import USUAL, has_ended
+from mlgcn_pyg.training.heads.exact.problem import Task
 
 CLEAR = 1e-9  # a score must be higher by more than rounding
 
