@@ -46,8 +46,8 @@ def fit_head(
     r"""Trains a head in place on cached features, without a data loader.
 
     Without a config, the problem of a linear head, or of a sharing head with fixed edges, is solved exactly
-    (:mod:`mlgcn_pyg.training.heads.exact`). There is no learning rate, and the strength of the penalty is selected on folds
-    of the training images. All other heads are trained by SGD or AdamW.
+    (:mod:`mlgcn_pyg.training.heads.exact`). There is no learning rate, and the strength of the penalty is selected on
+    folds of the training images. All other heads are trained by SGD or AdamW.
 
     The optimizer minimises, for each batch of B images,
 

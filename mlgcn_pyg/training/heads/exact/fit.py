@@ -11,7 +11,6 @@ from mlgcn_pyg.checkpoints import save_head
 from mlgcn_pyg.evaluation import multilabel_metrics
 from mlgcn_pyg.nn import SharingHead
 from mlgcn_pyg.training.exact_config import ExactConfig
-from mlgcn_pyg.training.heads.exact.path import FoldScorer, Scorer, ValidationScorer
 from mlgcn_pyg.training.heads.exact.run import ExactRun
 from mlgcn_pyg.training.heads.exact.selection import Choice, left_out
 from mlgcn_pyg.training.heads.exact.table import FeatureTable
@@ -82,12 +81,12 @@ def _open_run(heads: Sequence[Head], config: ExactConfig, source: RowSource, val
     dtype = torch.float64 if double and source.device.type != "mps" else torch.float32
     table = FeatureTable(source, mean, scale, dtype)
     images: list[Tensor | None] = [None]
-    scorer: Scorer = FoldScorer(config.views)
+    selecting = None
     if config.select == "val" and validation is not None:
-        scorer = ValidationScorer(FeatureTable(validation, mean, scale, dtype), config.views)
+        selecting = FeatureTable(validation, mean, scale, dtype)
     elif source.num_images > 1 and config.folds > 1:
         images = [mask.to(source.device) for mask in left_out(source.targets, config.folds, config.seed)]
-    return ExactRun(heads, config, table, images, scorer)
+    return ExactRun(heads, config, table, images, selecting)
 
 
 def _position(run: ExactRun, iteration: int, gradient: float) -> Record:

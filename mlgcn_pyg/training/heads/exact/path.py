@@ -1,17 +1,14 @@
 """Fits for a path of decreasing λ, and their scores on images that were left out."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.evaluation.metrics import average_precision
 from mlgcn_pyg.training.heads.exact.lbfgs import MEMORY, minimise
 from mlgcn_pyg.training.heads.exact.preconditioner import Spectrum
 from mlgcn_pyg.training.heads.exact.problem import Problem
-from mlgcn_pyg.training.heads.exact.table import FeatureTable
+from mlgcn_pyg.training.heads.exact.scoring import Scorer, Scores
 from mlgcn_pyg.training.history import Record
 
 # λ·n, whose best value depends little on n; measured best values lie between 10 and 1,000
@@ -21,87 +18,33 @@ MEASURED = 1e-3  # tolerance of fits that are only scored: at 1e-5, the mAP diff
 MEMORY_BYTES = 1 << 31  # of logits and L-BFGS pairs at a time
 
 
-class Scorer(Protocol):
-    """Scores fits on images that they were not fitted to."""
-
-    def __call__(self, problem: Problem, theta: Tensor) -> Tensor:
-        """Returns (K,) the AP of each column; NaN without a known positive."""
-
-
-@dataclass
-class FoldScorer:
-    """Scores each task on the images that it leaves out.
-
-    Attributes:
-        views: ``"first"`` or ``"mean"``.
-    """
-
-    views: str
-
-    def __call__(self, problem: Problem, theta: Tensor) -> Tensor:
-        logits = by_image(problem.logits(theta), problem.table, self.views)
-        targets = by_image(problem.table.targets, problem.table, "first")
-        out = torch.full_like(problem.columns.l2, torch.nan, dtype=torch.float64)
-        for task, span in problem.spans:
-            images = problem.tasks[task].images
-            if images is not None:
-                labels = problem.columns.label[span]
-                out[span] = average_precision(logits[span][:, ~images].t(), targets[labels][:, ~images].t()).to(out)
-        return out
-
-
-@dataclass
-class ValidationScorer:
-    """Scores all tasks on the images of another table, which is standardised like that of the tasks.
-
-    Attributes:
-        table: the validation images.
-        views: ``"first"`` or ``"mean"``.
-    """
-
-    table: FeatureTable
-    views: str
-
-    def __call__(self, problem: Problem, theta: Tensor) -> Tensor:
-        linear = problem.classifiers(theta)
-        logits = by_image(self.table.times(linear[:, :-1]).add_(linear[:, -1:]), self.table, self.views)
-        targets = by_image(self.table.targets, self.table, "first")
-        return average_precision(logits.t(), targets[problem.columns.label].t()).to(logits.device)
-
-
-def by_image(values: Tensor, table: FeatureTable, views: str) -> Tensor:
-    """Returns values (K, N) of the images from values (K, R) of the rows."""
-    values = values.unflatten(1, (table.num_images, table.num_views))
-    return values[:, :, 0] if views == "first" or table.num_views == 1 else values.mean(2)
-
-
 class StrengthPath:
     """Fits of the same tasks for a sequence of λ·n. Each starts at the result of the last.
 
     Args:
         problem: the tasks.
         features: the spectrum of E[x xᵀ].
-        scorer: scores the fits.
+        scorer: scores the fits on images that were left out.
         strengths: the values of λ·n, largest first.
 
     Attributes:
         theta: (K, D + 1) the last fit.
-        scores: for each strength so far, (K,) the AP of each column.
+        scores: the scores for each strength so far.
     """
 
     def __init__(self, problem: Problem, features: Spectrum, scorer: Scorer, strengths: Sequence[float]):
         self.problem, self.features, self.scorer, self.strengths = problem, features, scorer, strengths
         self.theta = problem.start()
-        self.scores: list[Tensor] = []
+        self.scores: list[Scores] = []
 
     def advance(self, report: Callable[[int, float], None] | None = None) -> None:
         """Fits and scores the tasks for the next strength; ``report`` is that of :func:`minimise`."""
         problem = self.problem.at(torch.full_like(self.problem.columns.l2, self.strengths[len(self.scores)]))
-        theta, scores = self.theta.clone(), torch.empty_like(problem.columns.l2, dtype=torch.float64)
+        theta, scores = self.theta.clone(), self.scorer.empty_scores()
         for kept in groups(problem):
             part = problem.restricted(kept)
             theta[kept] = minimise(part, self.features, theta[kept], MEASURED, report).theta
-            scores[kept] = self.scorer(part, theta[kept])
+            self.scorer.add(scores, part, theta[kept], kept)
         self.theta = theta
         self.scores.append(scores)
 
@@ -145,12 +88,3 @@ def _records(trace: Tensor) -> list[Record]:
         {"iteration": n, "loss": value, "gradient": gradient}
         for n, (value, gradient) in enumerate(zip(loss, gradients, strict=True))
     ]
-
-
-def has_ended(means: Sequence[float]) -> bool:
-    """Returns whether a path has passed its best score: it has decreased twice in a row.
-
-    >>> has_ended([0.5, 0.6, 0.59]), has_ended([0.5, 0.6, 0.59, 0.58])
-    (False, True)
-    """
-    return len(means) > 2 and means[-3] > means[-2] > means[-1]

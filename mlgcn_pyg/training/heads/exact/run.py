@@ -8,10 +8,11 @@ from torch import Tensor
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.training.exact_config import ExactConfig
 from mlgcn_pyg.training.heads.exact.operators import label_operators
-from mlgcn_pyg.training.heads.exact.path import STRENGTHS, Scorer, StrengthPath, has_ended, minimise_all
+from mlgcn_pyg.training.heads.exact.path import STRENGTHS, StrengthPath, minimise_all
 from mlgcn_pyg.training.heads.exact.preconditioner import feature_spectrum
 from mlgcn_pyg.training.heads.exact.problem import Problem, Task, make_problem
-from mlgcn_pyg.training.heads.exact.selection import Choice, candidate_tasks, choose, path_length
+from mlgcn_pyg.training.heads.exact.scoring import Scorer, Scores
+from mlgcn_pyg.training.heads.exact.selection import Choice, PathScores, candidate_tasks, choose
 from mlgcn_pyg.training.heads.exact.table import FeatureTable
 from mlgcn_pyg.training.history import Record
 from mlgcn_pyg.training.run_folder import StateFormat, plain_copy
@@ -29,7 +30,7 @@ class ExactRun:
         config: the settings.
         table: the training data.
         images: for each fold, (N,) bool, the images to train on; None for all, if validation images are scored.
-        scorer: scores the fits of the folds.
+        validation: the images that λ and α are selected on; None for those that each fold leaves out.
 
     Attributes:
         path: the fits for decreasing λ.
@@ -43,7 +44,7 @@ class ExactRun:
         config: ExactConfig,
         table: FeatureTable,
         images: Sequence[Tensor | None],
-        scorer: Scorer,
+        validation: FeatureTable | None = None,
     ):
         self.heads, self.config, self.table, self.images = list(heads), config, table, images
         self.targets = table.targets[:, :: table.num_views].t()
@@ -53,7 +54,9 @@ class ExactRun:
         n = table.num_images
         self.strengths = STRENGTHS if config.l2 is None else (config.l2 * n,)
         tasks = [task for k in range(len(heads)) for task in self._candidates(k)]
-        self.path = StrengthPath(self._problem(tasks), self.features, scorer, self.strengths)
+        problem = self._problem(tasks)
+        scorer = Scorer(problem, config.views, validation)
+        self.path = StrengthPath(problem, self.features, scorer, self.strengths)
         self.solution: Tensor | None = None
         self.records: list[list[Record]] = [[] for _ in heads]
 
@@ -66,38 +69,34 @@ class ExactRun:
                 task.operator = task.operator.to(self.table.device, self.table.dtype)
         return make_problem(self.table, tasks)
 
-    def scores_of(self, k: int) -> list[Tensor]:
-        """Returns for each strength so far the AP (F·A·C,) of the candidates of a head."""
-        sizes = [len(self.images) * len(operators.alphas) * len(self.table.targets) for operators in self.operators]
-        return [scores.split(sizes)[k] for scores in self.path.scores]
-
-    def _shape(self, k: int) -> tuple[int, int, int]:
-        return len(self.images), len(self.operators[k].alphas), len(self.table.targets)
+    def scores_of(self, k: int) -> PathScores:
+        """Returns the scores of a head for each strength so far."""
+        folds, alphas = len(self.images), [len(operators.alphas) for operators in self.operators]
+        tasks = [folds * number for number in alphas]
+        columns = [number * len(self.table.targets) for number in tasks]
+        shape = (folds, alphas[k], -1)
+        return PathScores(
+            torch.stack([scores.ap.split(columns)[k].view(shape) for scores in self.path.scores]),
+            torch.stack([scores.loss.split(columns)[k].view(shape) for scores in self.path.scores]),
+            torch.stack([scores.image_loss.split(tasks)[k].view(shape) for scores in self.path.scores]),
+        )
 
     @property
     def selected(self) -> bool:
         """Whether λ and α of all heads are selected."""
         if len(self.path.scores) == len(self.strengths) or not self._has_choice():
             return True
-        return bool(self.path.scores) and all(self._has_ended(k) for k in range(len(self.heads)))
+        return bool(self.path.scores) and all(self.scores_of(k).has_ended() for k in range(len(self.heads)))
 
     def _has_choice(self) -> bool:
         return len(self.strengths) > 1 or any(len(operators.alphas) > 1 for operators in self.operators)
-
-    def _has_ended(self, k: int) -> bool:
-        ap = torch.stack(self.scores_of(k)).unflatten(1, self._shape(k))
-        best = ap.nanmean(3).nanmean(1).nan_to_num(-1.0).amax(1).tolist()
-        return path_length(ap) < len(ap) or has_ended(best)
 
     def choices(self) -> list[Choice]:
         """Returns what was selected for each head."""
         if not self.path.scores:  # nothing to select
             strength = torch.full((len(self.table.targets),), self.strengths[0], dtype=torch.float64)
             return [Choice(0, strength, float("nan")) for _ in self.heads]
-        return [
-            choose(self.scores_of(k), self.strengths, *self._shape(k)[:2], self.config.per_label)
-            for k in range(len(self.heads))
-        ]
+        return [choose(self.scores_of(k), self.strengths, self.config.per_label) for k in range(len(self.heads))]
 
     def final_problem(self) -> Problem:
         """Returns the problem of all heads on all images, with what was selected."""
@@ -113,17 +112,24 @@ class ExactRun:
 
     def state(self) -> dict:
         """Returns everything that resuming needs, as plain values."""
-        tensors = {"theta": self.path.theta} | {f"scores{k}": scores for k, scores in enumerate(self.path.scores)}
+        tensors = {"theta": self.path.theta}
+        for k, scores in enumerate(self.path.scores):
+            tensors |= {f"{name}{k}": value for name, value in vars(scores).items()}
         if self.solution is not None:
             tensors["solution"] = self.solution
         return {"epoch": len(self.path.scores) + 1, "step": 0, "tensors": plain_copy(tensors), "records": self.records}
 
     def load_state(self, state: dict) -> None:
         """Restores what :meth:`state` returned."""
-        tensors = {name: value.to(self.table.device) for name, value in state["tensors"].items()}
-        self.path.theta = tensors["theta"].view(self.path.theta.shape)
-        self.path.scores = [tensors[f"scores{k}"] for k in range(state["epoch"] - 1)]
-        self.solution, self.records = tensors.get("solution"), state["records"]
+        tensors, empty = state["tensors"], self.path.scorer.empty_scores()
+        self.path.theta = tensors["theta"].to(self.path.theta).view(self.path.theta.shape)
+        self.path.scores = [
+            Scores(**{name: tensors[f"{name}{k}"].view(value.shape) for name, value in vars(empty).items()})
+            for k in range(state["epoch"] - 1)
+        ]
+        solution = tensors.get("solution")
+        self.solution = None if solution is None else solution.to(self.path.theta)
+        self.records = state["records"]
 
 
 def _pos_weight(config: ExactConfig, num_labels: int) -> Tensor | None:

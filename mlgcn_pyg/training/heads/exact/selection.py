@@ -1,4 +1,9 @@
-"""Selects λ and α on images that are left out."""
+"""Selects λ and α from scores on images that were left out.
+
+AP is what counts, but a label with a few positives has a noisy AP. λ is therefore that with the smallest loss among
+those whose AP is within one standard error of the best. An α above 0 must have a smaller loss than α = 0 by more than
+one standard error, since S = I is the simpler head.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,10 +13,8 @@ from torch import Tensor
 
 from mlgcn_pyg.stratification import stratified_folds
 from mlgcn_pyg.training.heads.exact.operators import Operators
-from mlgcn_pyg.training.heads.exact.path import USUAL, has_ended
+from mlgcn_pyg.training.heads.exact.path import USUAL
 from mlgcn_pyg.training.heads.exact.problem import Task
-
-CLEAR = 1e-9  # a score must be higher by more than rounding
 
 
 @dataclass
@@ -27,6 +30,73 @@ class Choice:
     number: int
     strength: Tensor
     score: float
+
+
+@dataclass
+class PathScores:
+    """The scores of one head for each strength (S), fold (F), α (A) and label (C) or image (N).
+
+    Attributes:
+        ap: (S, F, A, C).
+        loss: (S, F, A, C).
+        image_loss: (S, F, A, N).
+    """
+
+    ap: Tensor
+    loss: Tensor
+    image_loss: Tensor
+
+    def length(self, number: int) -> int:
+        """Returns the number of strengths until AP and loss of α ``number`` have both become worse twice in a row."""
+        ap = self.mean_ap(number).nan_to_num(-1.0).tolist()
+        gain = (-self.loss[:, :, number].sum((1, 2))).tolist()
+        lengths = range(1, len(ap) + 1)
+        return next((n for n in lengths if has_passed(ap[:n]) and has_passed(gain[:n])), len(ap))
+
+    def has_ended(self) -> bool:
+        """Returns whether smaller strengths need not be tried for any α."""
+        numbers = range(self.ap.size(2))
+        return all(self.length(k) < len(self.ap) or self._passed_at_end(k) for k in numbers)
+
+    def _passed_at_end(self, number: int) -> bool:
+        ap = self.mean_ap(number).nan_to_num(-1.0).tolist()
+        return has_passed(ap) and has_passed((-self.loss[:, :, number].sum((1, 2))).tolist())
+
+    def mean_ap(self, number: int) -> Tensor:
+        """Returns (S,) the mAP of α ``number``: the mean over the folds of the mean over the fold's labels."""
+        return self.ap[:, :, number].nanmean(2).nanmean(1)
+
+    def best_loss(self, number: int) -> int:
+        """Returns the row of the strength with the smallest loss."""
+        return int(self.loss[: self.length(number), :, number].sum((1, 2)).argmin())
+
+    def best_row(self, number: int) -> int:
+        """Returns the row of the selected strength of α ``number``."""
+        length = self.length(number)
+        means, losses = self.mean_ap(number)[:length], self.loss[:length, :, number].sum((1, 2))
+        if means.isnan().all():
+            return int(losses.argmin())
+        of_label = self.ap[:length, :, number].nanmean(1)  # (S, C)
+        behind = of_label[int(means.nan_to_num(-1.0).argmax())] - of_label
+        behind = behind[:, ~behind.isnan().any(0)]
+        error = behind.std(1) / behind.size(1) ** 0.5 if behind.size(1) > 1 else torch.full_like(losses, torch.inf)
+        return int(torch.where(behind.mean(1) <= error, losses, torch.inf).argmin())
+
+    def best_alpha(self) -> int:
+        """Returns the number of the selected α; the first is the simplest."""
+        images = [self.image_loss[self.best_loss(k), :, k].sum(0) for k in range(self.ap.size(2))]
+        best = min(range(len(images)), key=lambda k: float(images[k].sum()))
+        gain = images[0] - images[best]
+        return best if float(gain.sum()) > float(gain.std() * len(gain) ** 0.5) else 0
+
+
+def has_passed(values: Sequence[float]) -> bool:
+    """Returns whether values have passed their maximum: they have decreased twice in a row.
+
+    >>> has_passed([0.5, 0.6, 0.59]), has_passed([0.5, 0.6, 0.59, 0.58])
+    (False, True)
+    """
+    return len(values) > 2 and values[-3] > values[-2] > values[-1]
 
 
 def left_out(targets: Tensor, num_folds: int, seed: int) -> list[Tensor]:
@@ -58,43 +128,22 @@ def candidate_tasks(
     return tasks
 
 
-def choose(
-    scores: Sequence[Tensor], strengths: Sequence[float], num_folds: int, num_alphas: int, per_label: bool
-) -> Choice:
-    """Selects λ·n and α.
-
-    The score of a fold is its mAP, the mean over the labels with a positive image in the fold; the score of a candidate
-    is the mean over the folds. Of equal scores, the larger λ and the smaller α win.
+def choose(scores: PathScores, strengths: Sequence[float], per_label: bool) -> Choice:
+    """Selects λ·n and α of one head.
 
     Args:
-        scores: for each strength so far, the AP (F·A·C,) of a head's columns, fold by fold and α by α.
+        scores: its scores.
         strengths: the values of λ·n.
-        num_folds: F.
-        num_alphas: A.
-        per_label: whether λ is selected for each label by its mean AP over the folds.
+        per_label: whether λ is that with the smallest loss for each label.
     """
-    ap = torch.stack(list(scores)).unflatten(1, (num_folds, num_alphas, -1))  # (strengths, folds, α, labels)
-    ap = ap[: path_length(ap)].cpu()
-    means = ap.nanmean(3).nanmean(1)  # (strengths, α)
-    if means.isnan().all():
+    number = scores.best_alpha()
+    row = scores.best_row(number)
+    strength = torch.full((scores.ap.size(3),), strengths[row], dtype=torch.float64)
+    if not bool(scores.loss.any()):  # no label has positives and negatives: nothing can be selected
         usual = USUAL if len(strengths) > 1 else strengths[0]
-        return Choice(0, torch.full((ap.size(3),), usual, dtype=torch.float64), float("nan"))
-    row, number = divmod(int(first_best(means.flatten())), num_alphas)
-    strength = torch.full((ap.size(3),), strengths[row], dtype=torch.float64)
+        return Choice(0, torch.full_like(strength, usual), float("nan"))
     if per_label:
-        of_label = ap[:, :, number].nanmean(1)  # (strengths, labels)
-        selected = torch.tensor(strengths, dtype=torch.float64)[first_best(of_label)]
-        strength = torch.where(of_label.isnan().all(0), strength, selected)
-    return Choice(number, strength, float(means[row, number]))
-
-
-def first_best(scores: Tensor) -> Tensor:
-    """Returns the number of the first score, along dimension 0, that is not clearly lower than another one."""
-    known = scores.nan_to_num(-1.0)
-    return (known >= known.amax(0) - CLEAR).int().argmax(0)
-
-
-def path_length(ap: Tensor) -> int:
-    """Returns the number of strengths until the path has ended, for the AP (strengths, folds, α, labels)."""
-    best = ap.nanmean(3).nanmean(1).nan_to_num(-1.0).amax(1).tolist()  # of the best α
-    return next((n for n in range(1, len(best)) if has_ended(best[:n])), len(best))
+        of_label = scores.loss[: scores.length(number), :, number].sum(1)  # (S, C)
+        selected = torch.tensor(strengths, dtype=torch.float64)[of_label.argmin(0)]
+        strength = torch.where(of_label.any(0), selected, strength)
+    return Choice(number, strength, float(scores.mean_ap(number)[row]))
