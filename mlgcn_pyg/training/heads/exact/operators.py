@@ -81,7 +81,8 @@ class _KernelOperators:
 
     def _kernel(self, targets: Tensor) -> Tensor:
         counter = CooccurrenceCounter(targets.size(1)).update(targets.cpu())
-        return label_kernel(counter.pair_counts, self.x)
+        counted = bool((targets > 0).any()) or self.x is None  # as when the graph was built
+        return label_kernel(counter.pair_counts if counted else None, self.x)
 
     def _operators(self, kernel: Tensor | None) -> list[Tensor]:
         spectrum = kernel_spectrum(kernel)

@@ -87,7 +87,8 @@ class PathScores:
         images = [self.image_loss[self.best_loss(k), :, k].sum(0) for k in range(self.ap.size(2))]
         best = min(range(len(images)), key=lambda k: float(images[k].sum()))
         gain = images[0] - images[best]
-        return best if float(gain.sum()) > float(gain.std() * len(gain) ** 0.5) else 0
+        error = float(gain.std(correction=0)) * len(gain) ** 0.5
+        return best if float(gain.sum()) > error else 0
 
 
 def has_passed(values: Sequence[float]) -> bool:
