@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.nn import LinearHead
 from mlgcn_pyg.nn.standardize import StandardizedHead
 from mlgcn_pyg.training.config import HeadConfig, HeadSettings
 from mlgcn_pyg.training.heads.recipe import complete
@@ -18,7 +19,9 @@ SAMPLE_IMAGES = 4096  # of which the spectrum of the features is computed
 def standardize_heads(heads: Sequence[Head], source: RowSource) -> None:
     """Gives each head without statistics those of the training data, and the log-odds of its labels as bias.
 
-    Heads that have statistics keep them and their bias. Heads of other types receive the features as they are.
+    The classifiers of such a linear head start at 0: the objective is convex, and random classifiers would keep their
+    part in directions of small variance, which training leaves as they are. Heads that have statistics keep them, their
+    bias and their classifiers. Heads of other types receive the features as they are.
 
     Args:
         heads: heads on the device of the source.
@@ -31,6 +34,8 @@ def standardize_heads(heads: Sequence[Head], source: RowSource) -> None:
     for head in new:
         head.set_statistics(statistics.mean, statistics.std)
         head.set_bias(bias)
+        if isinstance(head, LinearHead):
+            torch.nn.init.zeros_(head.linear.weight)
 
 
 def prepare_heads(heads: Sequence[Head], configs: Sequence[HeadConfig], source: RowSource) -> list[HeadSettings]:

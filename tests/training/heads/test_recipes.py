@@ -37,6 +37,8 @@ def test_a_head_gets_the_statistics_and_log_odds_of_its_training_data(kind):
     assert np.allclose(head.standardize.scale[1:], 1 / x.std(0)[1:], rtol=1e-5) and head.standardize.scale[0] == 0
     present, absent = (y == 1).sum(0), (y == 0).sum(0)
     assert np.allclose(head.bias.detach(), np.log((present + 0.5) / (absent + 0.5)), rtol=1e-5)
+    if kind == "linear":
+        assert head.linear.weight.abs().max() < 1e-20, "the classifiers of a linear head start at 0"
 
 
 def test_statistics_cover_all_views_resident_or_streamed(tmp_path):
@@ -55,8 +57,10 @@ def test_a_head_with_statistics_keeps_them_and_its_bias(kind):
     head = fresh(kind)
     head.set_statistics(torch.zeros(12), torch.ones(12))
     head.set_bias(torch.arange(5.0))
+    before = head.classifiers().detach().clone()
     fit_head(head, shifted(), config=HeadConfig(lr=1e-30, weight_decay=0, epochs=1))
     assert head.standardize.scale.eq(1).all() and torch.allclose(head.bias, torch.arange(5.0))
+    assert torch.allclose(head.classifiers(), before)
     first = fresh(kind)
     fit_head(first, shifted(), config=FAST)
     mean = first.standardize.mean.clone()
