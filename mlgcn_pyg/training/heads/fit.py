@@ -7,9 +7,10 @@ import torch
 
 from mlgcn_pyg.checks import check_callable
 from mlgcn_pyg.errors import Argument, InputError, renamed_arguments
-from mlgcn_pyg.tensor_checks import check_device, check_module
-from mlgcn_pyg.training.config import HeadConfig, HeadSettings
+from mlgcn_pyg.tensor_checks import check_device
+from mlgcn_pyg.training.config import HeadConfig
 from mlgcn_pyg.training.exact_config import ExactConfig
+from mlgcn_pyg.training.heads.arguments import check_heads, check_shared, checked_names, config_per_head, open_images
 from mlgcn_pyg.training.heads.engines import make_step
 from mlgcn_pyg.training.heads.exact.fit import fit_exactly
 from mlgcn_pyg.training.heads.exact.run import EXACT_STATE
@@ -17,7 +18,7 @@ from mlgcn_pyg.training.heads.exact.solver import exact_config
 from mlgcn_pyg.training.heads.loop import train_heads
 from mlgcn_pyg.training.heads.preparation import prepare_heads
 from mlgcn_pyg.training.heads.run import HEADS_STATE, HeadsRun
-from mlgcn_pyg.training.heads.scoring import HEAD, Data, open_source
+from mlgcn_pyg.training.heads.scoring import Data
 from mlgcn_pyg.training.heads.setup import describe_heads_run
 from mlgcn_pyg.training.heads.stacked import check_alike
 from mlgcn_pyg.training.heads.steps import make_optimizers, matmul_precision
@@ -25,9 +26,6 @@ from mlgcn_pyg.training.history import History, Record
 from mlgcn_pyg.training.label_warnings import warn_of_labels
 from mlgcn_pyg.training.run_folder import RunFolder
 from mlgcn_pyg.typing import Head, RowSource
-from mlgcn_pyg.values import shown
-
-SHARED_SETTINGS = ("epochs", "batch_size", "loss", "seed", "precision", "val_every", "views")
 
 
 def fit_head(
@@ -178,18 +176,18 @@ def fit_heads(
     >>> [len(history.epochs) for history in histories]
     [3, 3]
     """
-    _check_heads(heads)
+    check_heads(heads)
     check_callable("progress", progress)
-    names, device = _checked_names(names, len(heads)), check_device("device", device)
+    names, device = checked_names(names, len(heads)), check_device("device", device)
     exact = exact_config(solver, config, heads)
-    configs = [] if isinstance(config, ExactConfig) else _config_per_head(config, len(heads))
+    configs = [] if isinstance(config, ExactConfig) else config_per_head(config, len(heads))
     selects_on_val = exact is not None and exact.select == "val"
     if val is None and (selects_on_val or (exact is None and any(c.patience is not None for c in configs))):
         argument = "select" if selects_on_val else "patience"
         raise InputError(argument, "a validation set, which it requires", "none", fix=["pass ", Argument("val")])
     warn_of_labels(heads)
-    source = _open_source("train", train, heads[0], device, stream)
-    validation = None if val is None else _open_source("val", val, heads[0], device, stream)
+    source = open_images("train", train, heads[0], device, stream)
+    validation = None if val is None else open_images("val", val, heads[0], device, stream)
     for head in heads:
         head.to(device).train()
     if exact is not None:
@@ -229,7 +227,7 @@ def _train(
     check_alike(heads)
     settings = prepare_heads(heads, configs, source)
     check_alike(heads)  # again, since only heads with the recipe "auto" have changed
-    _check_shared(settings)
+    check_shared(settings)
     run = HeadsRun(heads, names, settings, make_optimizers(heads, settings, source.device), source)
     setup = None if folder is None else describe_heads_run(heads, names, settings, source, validation)
     run_folder = RunFolder(folder, HEADS_STATE, setup, save_seconds)
@@ -244,52 +242,8 @@ def _train(
     return run.histories
 
 
-def _check_heads(heads: Sequence[Head]) -> None:
-    if not isinstance(heads, Sequence) or not heads:
-        raise InputError("heads", "a sequence of at least one head", shown(heads))
-    for head in heads:
-        check_module("heads", head, *HEAD)
-
-
-def _open_source(argument: str, data: Data, head: Head, device: torch.device, stream: bool | None) -> RowSource:
-    with renamed_arguments(data=argument):
-        source = open_source(data, head, device, stream)
-    if not source.num_images:
-        raise InputError(argument, "at least one image", "none")
-    return source
-
-
 def _resume(run: HeadsRun, folder: RunFolder) -> None:
     """Moves to the saved position, if there is one, and makes the histories in the folder agree with it."""
     folder.restore(run.load_state)
     for name, history in zip(run.names, run.histories, strict=True):
         folder.write_history(name, history.epochs)
-
-
-def _config_per_head(config: HeadConfig | Sequence[HeadConfig] | None, count: int) -> list[HeadConfig]:
-    if config is None or isinstance(config, HeadConfig):
-        return [config or HeadConfig()] * count
-    if not isinstance(config, Sequence) or not all(isinstance(one, HeadConfig) for one in config):
-        raise InputError("config", "a HeadConfig, or a sequence of them", shown(config))
-    configs = list(config)
-    if len(configs) != count:
-        raise InputError("config", f"one config, or {count} configs (one per head)", f"{len(configs)}")
-    return configs
-
-
-def _check_shared(settings: Sequence[HeadSettings]) -> None:
-    for k, other in enumerate(settings):
-        for name in SHARED_SETTINGS:
-            first, value = getattr(settings[0], name), getattr(other, name)
-            if first != value:
-                found = f"{first} for head 0 and {value} for head {k}"
-                raise InputError("config", f"the same {name} for all heads", found, "train them one after another")
-
-
-def _checked_names(names: Sequence[str] | None, count: int) -> list[str]:
-    if names is not None and (not isinstance(names, Sequence) or isinstance(names, str | bytes)):
-        raise InputError("names", f"{count} different file names", shown(names))
-    names = [f"head{k}" for k in range(count)] if names is None else [str(name) for name in names]
-    if len(names) != count or len(set(names)) != count or any(not name or set(name) & set("/\\\0") for name in names):
-        raise InputError("names", f"{count} different file names", names)
-    return names

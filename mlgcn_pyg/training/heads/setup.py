@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 from mlgcn_pyg.files.atomic import tensor_digest
 from mlgcn_pyg.training.config import HeadSettings
+from mlgcn_pyg.training.exact_config import ExactConfig
 from mlgcn_pyg.training.heads.stacked import head_shape
 from mlgcn_pyg.typing import Head, RowSource
 
@@ -14,7 +15,7 @@ DIGEST_BYTES = 2**30  # the digest of a larger cache covers evenly spaced images
 def describe_heads_run(
     heads: Sequence[Head],
     names: Sequence[str],
-    configs: Sequence[HeadSettings],
+    configs: Sequence[HeadSettings | ExactConfig],
     train: RowSource,
     val: RowSource | None,
 ) -> dict:

@@ -270,7 +270,7 @@ def test_invalid_input():
     ]
     for heads, config, message in table:
         with pytest.raises(InputError, match=message):
-            fit_heads(heads, data, config=config)
+            fit_heads(heads, data, config=config, solver="sgd")
     for names in (["a"], ["a", "a"], ["a", ""], ["a", "b/c"]):
         with pytest.raises(InputError, match="names: expected 2 different file names"):
             fit_heads([fresh(), fresh()], data, names=names)
