@@ -139,6 +139,25 @@ def test_a_killed_run_resumes_and_writes_no_line_twice(tmp_path, name, code):
     assert same(state(head), state(whole)) and lines(tmp_path / "head.jsonl") == expected.epochs
 
 
+@pytest.mark.parametrize("kind", ["linear", "mlgcn"])
+def test_a_run_of_a_version_without_recipes_is_resumed(tmp_path, monkeypatch, kind):
+    """The config in such a state lacks the settings that have been added since."""
+    whole, again = fresh(kind), fresh(kind, seed=5)
+    expected = fit_head(whole, problem(), problem(40, seed=1), CONFIG)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt_at(patch, 10)
+        fit_head(fresh(kind), problem(), problem(40, seed=1), CONFIG, folder=tmp_path)
+    content = torch.load(tmp_path / "state.pt", weights_only=True)
+    config = content["setup"]["heads"]["head"]["config"]
+    for name in ("recipe", "optimizer", "schedule", "warmup_epochs", "loss", "pos_weight"):
+        del config[name]
+    torch.save(content, tmp_path / "state.pt")
+    with pytest.raises(InputError, match="folder: .*a different heads.head.config.recipe: paper stored, auto given"):
+        fit_head(fresh(kind), problem(), problem(40, seed=1), HeadConfig(), folder=tmp_path)
+    assert fit_head(again, problem(), problem(40, seed=1), CONFIG, folder=tmp_path) == expected
+    assert same(state(again), state(whole))
+
+
 def test_a_finished_run_is_not_run_again(tmp_path, monkeypatch):
     first, again = fresh(), fresh(seed=3)
     expected = fit_head(first, problem(), problem(40, seed=1), CONFIG, folder=tmp_path)
