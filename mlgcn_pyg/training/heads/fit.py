@@ -13,8 +13,10 @@ from mlgcn_pyg.training.exact_config import ExactConfig
 from mlgcn_pyg.training.heads.arguments import check_heads, check_shared, checked_names, config_per_head, open_images
 from mlgcn_pyg.training.heads.engines import make_step
 from mlgcn_pyg.training.heads.exact.fit import fit_exactly
+from mlgcn_pyg.training.heads.exact.operators import ConvexHead
 from mlgcn_pyg.training.heads.exact.run import EXACT_STATE
-from mlgcn_pyg.training.heads.exact.solver import exact_config
+from mlgcn_pyg.training.heads.exact.solver import convex_heads, exact_config
+from mlgcn_pyg.training.heads.exact.start import started_at_solution
 from mlgcn_pyg.training.heads.loop import train_heads
 from mlgcn_pyg.training.heads.preparation import prepare_heads
 from mlgcn_pyg.training.heads.run import HEADS_STATE, HeadsRun
@@ -45,7 +47,8 @@ def fit_head(
 
     Without a config, the problem of a linear head, or of a sharing head with fixed edges, is solved exactly
     (:mod:`mlgcn_pyg.training.heads.exact`). There is no learning rate, and the strength of the penalty is selected on
-    folds of the training images. All other heads are trained by SGD or AdamW.
+    folds of the training images. All other heads are trained by SGD or AdamW. A sharing head that learns its edges is
+    trained from the exact solution for the edges of its graph.
 
     The optimizer minimises, for each batch of B images,
 
@@ -84,7 +87,8 @@ def fit_head(
     Returns:
         The :class:`History`; ``history.last`` is the result. Its records are epochs, or iterations of the exact solver
         with ``iteration``, ``loss`` (with the penalty) and ``gradient``, the norm of the gradient relative to that of a
-        head with a bias only.
+        head with a bias only. The last of these also has ``l2``, ``alpha`` and the mAP ``selection_mAP`` that selected
+        them.
 
     Raises:
         InputError: if labels or widths do not match.
@@ -191,13 +195,13 @@ def fit_heads(
     for head in heads:
         head.to(device).train()
     if exact is not None:
-        return _fit_exactly(heads, names, exact, source, validation, folder, save_seconds, progress)
+        return _fit_exactly(convex_heads(heads), names, exact, source, validation, folder, save_seconds, progress)
     with matmul_precision(configs[0], device):
         return _train(heads, names, configs, source, validation, folder, save_seconds, progress)
 
 
 def _fit_exactly(
-    heads: Sequence[Head],
+    heads: Sequence[ConvexHead],
     names: Sequence[str],
     config: ExactConfig,
     source: RowSource,
@@ -225,7 +229,7 @@ def _train(
 ) -> list[History]:
     """Trains heads by SGD or AdamW, in ``folder`` if it is given."""
     check_alike(heads)
-    settings = prepare_heads(heads, configs, source)
+    settings = prepare_heads(heads, started_at_solution(heads, configs, source), source)
     check_alike(heads)  # again, since only heads with the recipe "auto" have changed
     check_shared(settings)
     run = HeadsRun(heads, names, settings, make_optimizers(heads, settings, source.device), source)

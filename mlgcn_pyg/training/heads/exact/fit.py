@@ -11,6 +11,7 @@ from mlgcn_pyg.checkpoints import save_head
 from mlgcn_pyg.evaluation import multilabel_metrics
 from mlgcn_pyg.nn import SharingHead
 from mlgcn_pyg.training.exact_config import ExactConfig
+from mlgcn_pyg.training.heads.exact.operators import ConvexHead
 from mlgcn_pyg.training.heads.exact.run import ExactRun
 from mlgcn_pyg.training.heads.exact.selection import Choice, left_out
 from mlgcn_pyg.training.heads.exact.table import FeatureTable
@@ -19,13 +20,13 @@ from mlgcn_pyg.training.heads.statistics import feature_statistics
 from mlgcn_pyg.training.history import History, Record
 from mlgcn_pyg.training.interruption import Interruption
 from mlgcn_pyg.training.run_folder import RunFolder
-from mlgcn_pyg.typing import Head, RowSource
+from mlgcn_pyg.typing import RowSource
 
 SMALL = 1 << 22  # features; below it, float64 costs little time
 
 
 def fit_exactly(
-    heads: Sequence[Head],
+    heads: Sequence[ConvexHead],
     names: Sequence[str],
     config: ExactConfig,
     source: RowSource,
@@ -62,6 +63,8 @@ def fit_exactly(
     histories = [History([dict(record) for record in records]) for records in run.records]
     _write_parameters(run)
     _score(heads, histories, validation, config.views)
+    for k, history in enumerate(histories):
+        history.last.update(run.selected_values(k))
     for k, (name, head, history) in enumerate(zip(names, heads, histories, strict=True)):
         folder.write_history(name, history.epochs)
         folder.keep(f"{name}-last", partial(save_head, head=head, config=describe_fit(config, run.choices()[k])))
@@ -70,23 +73,29 @@ def fit_exactly(
     return histories
 
 
-def _open_run(heads: Sequence[Head], config: ExactConfig, source: RowSource, validation: RowSource | None) -> ExactRun:
+def _open_run(
+    heads: Sequence[ConvexHead], config: ExactConfig, source: RowSource, validation: RowSource | None
+) -> ExactRun:
     statistics = feature_statistics(source)
     for head in heads:
         head.set_statistics(statistics.mean, statistics.std)
     standardize = heads[0].standardize
+    assert standardize is not None, "the heads have statistics"
     mean, scale = standardize.mean.double(), standardize.scale.double()
     size = source.num_images * source.num_views * source.num_features
     double = size <= SMALL or next(heads[0].parameters()).dtype == torch.float64
     dtype = torch.float64 if double and source.device.type != "mps" else torch.float32
     table = FeatureTable(source, mean, scale, dtype)
-    images: list[Tensor | None] = [None]
     selecting = None
     if config.select == "val" and validation is not None:
         selecting = FeatureTable(validation, mean, scale, dtype)
-    elif source.num_images > 1 and config.folds > 1:
-        images = [mask.to(source.device) for mask in left_out(source.targets, config.folds, config.seed)]
-    return ExactRun(heads, config, table, images, selecting)
+
+    def folds() -> list[Tensor | None]:
+        if selecting is not None or source.num_images < 2 or config.folds < 2:
+            return [None]
+        return [mask.to(source.device) for mask in left_out(source.targets, config.folds, config.seed)]
+
+    return ExactRun(heads, config, table, folds, selecting)
 
 
 def _position(run: ExactRun, iteration: int, gradient: float) -> Record:
@@ -115,7 +124,7 @@ def _write_parameters(run: ExactRun) -> None:
         head.set_bias(linear[span, -1])
 
 
-def _score(heads: Sequence[Head], histories: Sequence[History], validation: RowSource | None, views: str) -> None:
+def _score(heads: Sequence[ConvexHead], histories: Sequence[History], validation: RowSource | None, views: str) -> None:
     """Adds the mAP on the validation images to the last record of each head."""
     if validation is None:
         return

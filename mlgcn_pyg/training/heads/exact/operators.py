@@ -6,14 +6,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.graph import CooccurrenceCounter, LabelGraph
 from mlgcn_pyg.graph.kernel import MAX_LABELS, kernel_spectrum, label_kernel
 from mlgcn_pyg.nn import LinearHead, SharingHead
-from mlgcn_pyg.typing import Head
 
 ALPHAS = (0.0, 0.3, 0.6, 0.9)
 SAME = 1e-9  # the largest difference between kernels of the same counts
+ConvexHead = LinearHead | SharingHead
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Operators:
     at: Callable[[Tensor], list[Tensor | None]]
 
 
-def label_operators(head: Head, targets: Tensor, alpha: float | None) -> Operators:
+def label_operators(head: ConvexHead, targets: Tensor, alpha: float | None) -> Operators:
     """Returns the operators of a head with a convex problem.
 
     If the graph of a sharing head was mined from ``targets`` with the weighting ``"kernel"``, its similarities are
@@ -40,37 +39,30 @@ def label_operators(head: Head, targets: Tensor, alpha: float | None) -> Operato
         head: a linear or a sharing head.
         targets: (N, C) all training targets.
         alpha: the α of a sharing head with the weighting ``"kernel"``; None for all of :data:`ALPHAS`.
-
-    Raises:
-        InputError: if the head is of another kind, or learns its edges.
     """
     if isinstance(head, LinearHead):
         return Operators((None,), lambda _: [None])
-    if not isinstance(head, SharingHead):
-        found = type(head).__name__
-        raise InputError(
-            "head", "a LinearHead or a SharingHead, whose problems are convex", found, "use the solver 'sgd'"
-        )
     graph = head.base_graph()
     if graph.kernel is None:
         operator = _fixed_operator(graph)
         return Operators((None,), lambda _: [operator])
     alphas = ALPHAS if alpha is None else (alpha,)
-    return Operators(alphas, _KernelOperators(graph, targets, alphas))
+    return Operators(alphas, _KernelOperators(graph.kernel, graph.x, targets, alphas))
 
 
 class _KernelOperators:
     """Returns the operators of a kernel graph for some training targets.
 
     Args:
-        graph: the label graph.
+        kernel: the similarities K (C, C) of the graph.
+        x: (C, F) its embeddings, or None.
         targets: (N, C) all training targets.
         alphas: the values of α.
     """
 
-    def __init__(self, graph: LabelGraph, targets: Tensor, alphas: Sequence[float]):
-        self.x, self.alphas, self.kernel = graph.x, alphas, graph.kernel
-        self.of_graph = [_unless_identity(s) for s in self._operators(graph.kernel)]
+    def __init__(self, kernel: Tensor, x: Tensor | None, targets: Tensor, alphas: Sequence[float]):
+        self.x, self.alphas, self.kernel = x, alphas, kernel
+        self.of_graph = [_unless_identity(s) for s in self._operators(kernel)]
         self.mined_here = bool((self._kernel(targets) - self.kernel).abs().max() <= SAME)
         self.num_images = len(targets)
 
@@ -84,7 +76,7 @@ class _KernelOperators:
         counted = bool((targets > 0).any()) or self.x is None  # as when the graph was built
         return label_kernel(counter.pair_counts if counted else None, self.x)
 
-    def _operators(self, kernel: Tensor | None) -> list[Tensor]:
+    def _operators(self, kernel: Tensor) -> list[Tensor]:
         spectrum = kernel_spectrum(kernel)
         return [spectrum.operator(alpha) for alpha in self.alphas]
 

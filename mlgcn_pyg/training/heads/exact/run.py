@@ -1,5 +1,6 @@
 """An exact fit of heads: the selection of λ and α, and the state from which it resumes."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -7,7 +8,7 @@ from torch import Tensor
 
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.training.exact_config import ExactConfig
-from mlgcn_pyg.training.heads.exact.operators import label_operators
+from mlgcn_pyg.training.heads.exact.operators import ConvexHead, label_operators
 from mlgcn_pyg.training.heads.exact.path import STRENGTHS, StrengthPath, minimise_all
 from mlgcn_pyg.training.heads.exact.preconditioner import feature_spectrum
 from mlgcn_pyg.training.heads.exact.problem import Problem, Task, make_problem
@@ -16,7 +17,6 @@ from mlgcn_pyg.training.heads.exact.selection import Choice, PathScores, candida
 from mlgcn_pyg.training.heads.exact.table import FeatureTable
 from mlgcn_pyg.training.history import Record
 from mlgcn_pyg.training.run_folder import StateFormat, plain_copy
-from mlgcn_pyg.typing import Head
 
 EXACT_STATE = StateFormat("mlgcn_pyg.exact", "an exact fit", frozenset({"epoch", "step", "tensors", "records"}))
 Report = Callable[[int, float], None]
@@ -29,7 +29,7 @@ class ExactRun:
         heads: H heads of C labels.
         config: the settings.
         table: the training data.
-        images: for each fold, (N,) bool, the images to train on; None for all, if validation images are scored.
+        folds: for each fold, (N,) bool, the images to train on; called if λ or α is selected. None for all images.
         validation: the images that λ and α are selected on; None for those that each fold leaves out.
 
     Attributes:
@@ -40,19 +40,20 @@ class ExactRun:
 
     def __init__(
         self,
-        heads: Sequence[Head],
+        heads: Sequence[ConvexHead],
         config: ExactConfig,
         table: FeatureTable,
-        images: Sequence[Tensor | None],
+        folds: Callable[[], Sequence[Tensor | None]],
         validation: FeatureTable | None = None,
     ):
-        self.heads, self.config, self.table, self.images = list(heads), config, table, images
+        self.heads, self.config, self.table = list(heads), config, table
         self.targets = table.targets[:, :: table.num_views].t()
         self.operators = [label_operators(head, self.targets, config.alpha) for head in heads]
         self.pos_weight = _pos_weight(config, len(table.targets))
         self.features = feature_spectrum(table)
         n = table.num_images
         self.strengths = STRENGTHS if config.l2 is None else (config.l2 * n,)
+        self.images = folds() if self._has_choice() else [None]
         tasks = [task for k in range(len(heads)) for task in self._candidates(k)]
         problem = self._problem(tasks)
         scorer = Scorer(problem, config.views, validation)
@@ -97,6 +98,14 @@ class ExactRun:
             strength = torch.full((len(self.table.targets),), self.strengths[0], dtype=torch.float64)
             return [Choice(0, strength, float("nan")) for _ in self.heads]
         return [choose(self.scores_of(k), self.strengths, self.config.per_label) for k in range(len(self.heads))]
+
+    def selected_values(self, k: int) -> Record:
+        """Returns λ, the mean over the labels, α, if the head has one, and the mAP that selected them, if measured."""
+        choice = self.choices()[k]
+        values = {"l2": float(choice.strength.mean()) / self.table.num_images}
+        if (alpha := self.operators[k].alphas[choice.number]) is not None:
+            values["alpha"] = alpha
+        return values if math.isnan(choice.score) else values | {"selection_mAP": choice.score}
 
     def final_problem(self) -> Problem:
         """Returns the problem of all heads on all images, with what was selected."""

@@ -250,3 +250,17 @@ def test_alpha_must_be_clearly_better():
     close[:, :, 1] += (close[:, :, 0].sum() - close[:, :, 1].sum() - 0.001) / 50
     assert PathScores(ap, clear[..., :3], clear).best_alpha() == 1
     assert PathScores(ap, close[..., :3], close).best_alpha() == 0
+
+
+@pytest.mark.parametrize("weighting", ["paper", "kernel"])
+def test_learned_edges_are_trained_from_the_exact_solution(weighting):
+    x, y, embeddings = data(unknown=0.2)
+    graph = LabelGraph.from_targets(y, x=embeddings, weighting=weighting, tau=0.3)
+    fixed, learned = SharingHead(graph, 12), SharingHead(graph, 12, learn_edges=True)
+    fit_head(fixed, (x, y), config=ExactConfig(alpha=graph.alpha))
+    still = SharingHead(graph, 12, learn_edges=True)
+    fit_head(still, (x, y), config=HeadConfig(lr=1e-12, epochs=1))
+    assert torch.allclose(still.to_linear().weight, fixed.to_linear().weight, atol=1e-6)
+    history = fit_head(learned, (x, y), (x, y))
+    assert history.last["loss"] <= history.epochs[0]["loss"] * 1.01
+    assert not torch.equal(learned.label_graph().edge_weight, fixed.label_graph().edge_weight)
