@@ -49,7 +49,7 @@ class HeadRuns:
         from mlgcn_pyg.experiments import compare_heads
         from mlgcn_pyg.training.heads.recipe import num_epochs
 
-        epochs = [num_epochs(self.config, kind, len(self.train)) for kind in self.kinds]
+        epochs = [num_epochs(self.config, len(self.train)) for _ in self.kinds]
         with console.progress_bar("training heads", sum(epochs) * self.seeds) as update:
 
             def report(kind: str, seed: int, record: dict[str, Any]) -> None:

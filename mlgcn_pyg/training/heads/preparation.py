@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import torch
 
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.nn import LinearHead
 from mlgcn_pyg.nn.standardize import StandardizedHead
 from mlgcn_pyg.training.config import HeadConfig, HeadSettings
 from mlgcn_pyg.training.heads.recipe import complete
-from mlgcn_pyg.training.heads.spectra import Spectra, feature_spectrum, label_spectrum
+from mlgcn_pyg.training.heads.spectra import Spectra, Spectrum, feature_spectrum, label_spectrum
+from mlgcn_pyg.training.heads.start import start_weights
 from mlgcn_pyg.training.heads.statistics import feature_statistics, log_odds
 from mlgcn_pyg.typing import Head, RowSource
 
@@ -17,11 +17,10 @@ SAMPLE_IMAGES = 4096  # of which the spectrum of the features is computed
 
 
 def standardize_heads(heads: Sequence[Head], source: RowSource) -> None:
-    """Gives each head without statistics those of the training data, and the log-odds of its labels as bias.
+    """Gives each head without statistics those of the training data, the log-odds of its labels as bias, and its start.
 
-    The classifiers of such a linear head start at 0: the objective is convex, and random classifiers would keep their
-    part in directions of small variance, which training leaves as they are. Heads that have statistics keep them, their
-    bias and their classifiers. Heads of other types receive the features as they are.
+    Heads that have statistics keep them, their bias and their weights. Heads of other types receive the features as
+    they are.
 
     Args:
         heads: heads on the device of the source.
@@ -34,8 +33,7 @@ def standardize_heads(heads: Sequence[Head], source: RowSource) -> None:
     for head in new:
         head.set_statistics(statistics.mean, statistics.std)
         head.set_bias(bias)
-        if isinstance(head, LinearHead):
-            torch.nn.init.zeros_(head.linear.weight)
+        start_weights(head)
 
 
 def prepare_heads(heads: Sequence[Head], configs: Sequence[HeadConfig], source: RowSource) -> list[HeadSettings]:
@@ -51,19 +49,19 @@ def prepare_heads(heads: Sequence[Head], configs: Sequence[HeadConfig], source: 
             expected = f"a number, or {head.num_labels} numbers, one per label"
             raise InputError("pos_weight", expected, f"{len(weights)} numbers")
     standardize_heads([head for head, config in pairs if config.recipe == "auto"], source)
-    rates = [config.recipe == "auto" and config.lr is None for config in configs]
-    spectra = _spectra(heads, source, rates)
+    depends = [config.recipe == "auto" and None in (config.lr, config.weight_decay) for config in configs]
+    spectra = _spectra(heads, source, depends)
     return [complete(config, head, source.num_images, own) for (head, config), own in zip(pairs, spectra, strict=True)]
 
 
 def _spectra(heads: Sequence[Head], source: RowSource, wanted: Sequence[bool]) -> list[Spectra]:
-    """Returns the spectra of the heads whose learning rate depends on them; 0 for all others."""
+    """Returns the spectra of the heads whose settings depend on them; 0 for all others."""
     spectra: list[Spectra] = []
     sample = source.sample(SAMPLE_IMAGES) if any(wanted) else torch.empty(0)
-    known: list[tuple[Head, float]] = []
+    known: list[tuple[Head, Spectrum]] = []
     for head, compute in zip(heads, wanted, strict=True):
         if not compute:
-            spectra.append(Spectra(0.0, 0.0))
+            spectra.append(Spectra(Spectrum(0.0, 0.0), Spectrum(0.0, 0.0)))
             continue
         # heads of one call usually have the same statistics
         of_features = next((value for other, value in known if _same_statistics(head, other)), None)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch.nn import Parameter
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.nn import make_loss
 from mlgcn_pyg.training.config import HeadConfig, HeadSettings
+from mlgcn_pyg.training.heads.groups import LR_FACTOR, parameter_groups
 from mlgcn_pyg.training.heads.stacked import HeadStack
 from mlgcn_pyg.typing import Head, RowSource
 
@@ -40,6 +42,9 @@ class Step:
         weights = _pos_weights(configs, source.targets.size(1))
         weights = None if weights is None else weights.to(self.clip_norms)
         self.loss = make_loss(configs[0].loss, check=False, pos_weight=weights)
+        self.groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+        self.owners = torch.tensor([k for k, optimizer in enumerate(optimizers) for _ in optimizer.param_groups])
+        self.factors = torch.tensor([group[LR_FACTOR] for group in self.groups], dtype=torch.float64)
         self.rates = self._shared_rates()
 
     def __call__(self, rows: Tensor) -> Tensor:
@@ -55,28 +60,29 @@ class Step:
         losses = self.loss(logits.to(self.dtype), targets)
         self.heads.set_gradients(torch.autograd.grad(losses.sum(), self.heads.leaves, allow_unused=True))
         if self.clips:
-            clip_each([optimizer.param_groups[0]["params"] for optimizer in self.optimizers], self.clip_norms)
+            clip_each([trained_parameters(optimizer) for optimizer in self.optimizers], self.clip_norms)
         for optimizer in self.optimizers:
             optimizer.step()
         return losses.detach()
 
     def _shared_rates(self) -> Tensor | None:
-        """Returns the learning rates (H,) on CUDA, whose entries all optimizers and captured graphs read; else None."""
+        """Returns the learning rates (G,) of all groups on CUDA, which all optimizers and captured graphs read."""
         if self.source.device.type != "cuda":
             return None
         # float32, as which fused optimizers read it
-        rates = torch.zeros(len(self.optimizers), dtype=torch.float32, device=self.source.device)
-        for k, optimizer in enumerate(self.optimizers):
-            optimizer.param_groups[0]["lr"] = rates[k]
+        rates = torch.zeros(len(self.groups), dtype=torch.float32, device=self.source.device)
+        for k, group in enumerate(self.groups):
+            group["lr"] = rates[k]
         return rates
 
     def set_rates(self, lrs: Tensor) -> None:
         """Sets the learning rates (H,) of the next step."""
+        of_groups = lrs[self.owners] * self.factors
         if self.rates is not None:
-            self.rates.copy_(lrs)
+            self.rates.copy_(of_groups)
             return
-        for optimizer, lr in zip(self.optimizers, lrs.tolist(), strict=True):
-            optimizer.param_groups[0]["lr"] = lr
+        for group, lr in zip(self.groups, of_groups.tolist(), strict=True):
+            group["lr"] = lr
 
     def advance(self, rows: Iterator[Tensor], lrs: Tensor) -> Tensor:
         """Takes one step on the next batch of ``rows``; returns the losses (1, H)."""
@@ -102,27 +108,32 @@ def make_optimizers(
 ) -> list[torch.optim.Optimizer]:
     """Returns one fused optimizer per head. Its state exists from the start, so that a CUDA graph can refer to it."""
     return [
-        _make_optimizer([p for p in head.parameters() if p.requires_grad], config, device)
+        _make_optimizer(parameter_groups(head, config), config, device)
         for head, config in zip(heads, configs, strict=True)
     ]
 
 
-def _make_optimizer(params: list[Parameter], config: HeadSettings, device: torch.device) -> torch.optim.Optimizer:
+def _make_optimizer(groups: list[dict[str, Any]], config: HeadSettings, device: torch.device) -> torch.optim.Optimizer:
     on_cuda = device.type == "cuda"
     lr = torch.tensor(config.lr, dtype=torch.float32, device=device) if on_cuda else config.lr
     fused = device.type in ("cpu", "cuda")
     optimizer: torch.optim.Optimizer
     if config.optimizer == "adamw":
-        optimizer = torch.optim.AdamW(params, lr=lr, weight_decay=config.weight_decay, fused=fused, capturable=on_cuda)
-        for p in params:
+        optimizer = torch.optim.AdamW(groups, lr=lr, fused=fused, capturable=on_cuda)
+        for p in trained_parameters(optimizer):
             step = torch.zeros((), dtype=torch.float32, device=p.device)
             optimizer.state[p] = {"step": step, "exp_avg": torch.zeros_like(p), "exp_avg_sq": torch.zeros_like(p)}
         return optimizer
-    optimizer = torch.optim.SGD(params, lr=lr, momentum=config.momentum, weight_decay=config.weight_decay, fused=fused)
+    optimizer = torch.optim.SGD(groups, lr=lr, momentum=config.momentum, fused=fused)
     if config.momentum:
-        for p in params:
+        for p in trained_parameters(optimizer):
             optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)
     return optimizer
+
+
+def trained_parameters(optimizer: torch.optim.Optimizer) -> list[Parameter]:
+    """Returns the parameters of all groups of an optimizer."""
+    return [p for group in optimizer.param_groups for p in group["params"]]
 
 
 # names in saved states of what an optimizer keeps for each parameter
@@ -138,7 +149,7 @@ def trained_tensors(optimizers: Sequence[torch.optim.Optimizer]) -> list[dict[st
     """
     of_each_head = []
     for optimizer in optimizers:
-        params = optimizer.param_groups[0]["params"]
+        params = trained_parameters(optimizer)
         tensors = {f"p{k}": p for k, p in enumerate(params)}
         for k, p in enumerate(params):
             tensors |= {f"{STATE_NAMES[name]}{k}": value for name, value in optimizer.state[p].items()}
