@@ -41,7 +41,7 @@ class SGDConfig:
 
     lr: float | None = by_recipe(positive, "Learning rate. The paper's is 0.01.")
     momentum: float = setting(0.9, fraction, "Momentum of SGD; the paper's value.")
-    weight_decay: float | None = by_recipe(non_negative, "Weight decay on all parameters. The paper's is 1e-4.")
+    weight_decay: float | None = by_recipe(non_negative, "Weight decay. The paper's is 1e-4.")
     lr_step: int = setting(40, check_positive, "Epochs between reductions of the learning rate; the paper's value.")
     lr_gamma: float = setting(
         0.1, positive_fraction, "Factor that multiplies the learning rate at each reduction; the paper's value."
@@ -73,8 +73,8 @@ class _RecipeConfig:
         "auto",
         RECIPES,
         "Values of settings that are not given. auto standardises the features, starts the bias at the log-odds of the "
-        "labels, and derives the learning rate from the spectra of features and labels. paper trains on the features "
-        "as they are, with the settings of the paper.",
+        "labels, and derives the learning rate from the spectra of features and labels; weight decay applies to the "
+        "classifiers only. paper trains on the features as they are, with the settings of the paper.",
     )
 
 
@@ -147,7 +147,7 @@ class HeadSettings(HeadConfig):
     """A :class:`HeadConfig` with all settings. The defaults are the paper's."""
 
     lr: float = setting(0.01, positive, "Learning rate.")
-    weight_decay: float = setting(1e-4, non_negative, "Weight decay on all parameters.")
+    weight_decay: float = setting(1e-4, non_negative, "Weight decay.")
     epochs: int = setting(100, check_positive, "Number of epochs.")
     batch_size: int = setting(32, check_positive, "Images per step.")
     optimizer: str = choice("sgd", OPTIMIZERS, "The optimizer.")

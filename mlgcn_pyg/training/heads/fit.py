@@ -58,9 +58,9 @@ def fit_head(
     The order of the images and the view of each image are functions of (seed, epoch).
 
     With ``config.recipe="auto"``, a head without statistics first gets the mean and standard deviation of each feature
-    over all views of the training images, and the log-odds of each label as its bias; the classifiers of a linear head
-    start at 0. A head that has statistics keeps them, its bias and its classifiers. With ``"paper"``, heads are trained
-    as they are.
+    over all views of the training images, the log-odds of each label as its bias, and new weights
+    (:func:`~mlgcn_pyg.training.heads.start.start_weights`). A head that has statistics keeps them, its bias and its
+    weights. With ``"paper"``, heads are trained as they are; use it to train a head without statistics further.
 
     With ``folder``, an interrupted run can be resumed: call this function again with the same data, head and config
     after Ctrl-C, SIGTERM or a crash. The run resumes from its last saved state. On a CPU, the result equals that of an

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from torch.nn import Parameter
+from torch import Tensor
 
 from mlgcn_pyg.nn import LinearHead, MLGCNHead, SharingHead
 from mlgcn_pyg.training.config import HeadSettings
@@ -19,12 +19,12 @@ def parameter_groups(head: Head, settings: HeadSettings) -> list[dict[str, Any]]
     With ``"auto"``, the weight decay applies only to the classifiers: the weight of a linear or sharing head, and that
     of the last layer of ML-GCN. The inner layers of ML-GCN learn at 0.001 of the learning rate.
     """
-    parameters = [p for p in head.parameters() if p.requires_grad]
+    parameters: list[Tensor] = [p for p in head.parameters() if p.requires_grad]
     decay = settings.weight_decay
     classifiers = _classifiers(head)
     if settings.recipe == "paper" or classifiers is None:
         return [{"params": parameters, LR_FACTOR: 1.0, "weight_decay": decay}]
-    inner = [layer.weight for layer in head.layers[:-1]] if isinstance(head, MLGCNHead) else []
+    inner: list[Tensor] = [layer.weight for layer in head.layers[:-1]] if isinstance(head, MLGCNHead) else []
     groups = [
         {"params": _those(parameters, [classifiers]), LR_FACTOR: 1.0, "weight_decay": decay},
         {"params": _those(parameters, inner), LR_FACTOR: INNER_LR, "weight_decay": 0.0},
@@ -33,7 +33,7 @@ def parameter_groups(head: Head, settings: HeadSettings) -> list[dict[str, Any]]
     return [group for group in groups if group["params"]]
 
 
-def _classifiers(head: Head) -> Parameter | None:
+def _classifiers(head: Head) -> Tensor | None:
     if isinstance(head, MLGCNHead):
         return head.layers[-1].weight
     if isinstance(head, SharingHead):
@@ -41,7 +41,7 @@ def _classifiers(head: Head) -> Parameter | None:
     return head.linear.weight if isinstance(head, LinearHead) else None
 
 
-def _those(parameters: list[Parameter], chosen: list[Parameter], others: bool = False) -> list[Parameter]:
+def _those(parameters: list[Tensor], chosen: list[Tensor], others: bool = False) -> list[Tensor]:
     """Returns the parameters that are among the chosen ones, or the others."""
     ids = set(map(id, chosen))
     return [p for p in parameters if (id(p) in ids) != others]

@@ -150,7 +150,7 @@ def trained_tensors(optimizers: Sequence[torch.optim.Optimizer]) -> list[dict[st
     of_each_head = []
     for optimizer in optimizers:
         params = trained_parameters(optimizer)
-        tensors = {f"p{k}": p for k, p in enumerate(params)}
+        tensors: dict[str, Tensor] = {f"p{k}": p for k, p in enumerate(params)}
         for k, p in enumerate(params):
             tensors |= {f"{STATE_NAMES[name]}{k}": value for name, value in optimizer.state[p].items()}
         of_each_head.append(tensors)

@@ -17,18 +17,16 @@ HEADS = {
     "linear": lambda: fresh("linear"),
     "sharing": lambda: SharingHead(graph(), 12),
     "one layer": lambda: fresh(hidden=()),
-    "two layers": lambda: fresh(hidden=(64,)),
-    "three layers": lambda: fresh(hidden=(64, 64)),
-    "one-hot": lambda: fresh(hidden=(64,), graph_of=graph(one_hot=True)),
-    "learned edges": lambda: fresh(hidden=(64,), learn_edges=True, learn_p=True),
+    "two layers": lambda: fresh(hidden=(32,)),
+    "three layers": lambda: fresh(hidden=(32, 32)),
+    "one-hot": lambda: fresh(hidden=(32,), graph_of=graph(one_hot=True)),
+    "learned edges": lambda: fresh(hidden=(32,), learn_edges=True, learn_p=True),
 }
 UNIT = torch.nn.functional.normalize
 FEATURES = {
     "as they are": lambda x: x,
     "times 100": lambda x: x * 100,
-    "times 1e-4": lambda x: x * 1e-4,
     "shifted": lambda x: x + 50,
-    "with a large mean": lambda x: (x + 3).relu(),
     "L2-normalised": UNIT,
     "unequal scales": lambda x: x * torch.logspace(-3, 3, 12),
 }
@@ -87,7 +85,7 @@ AWKWARD = {
 
 
 @pytest.mark.parametrize("data", AWKWARD)
-@pytest.mark.parametrize("kind", ["linear", "sharing", "two layers", "one-hot"])
+@pytest.mark.parametrize("kind", ["linear", "two layers"])
 def test_awkward_data_do_not_raise_the_loss(kind, data):
     features, truth = AWKWARD[data]
     head = HEADS[kind]()
@@ -106,20 +104,20 @@ def test_one_label():
 @pytest.mark.parametrize("pos_weight", [None, 20.0])
 def test_other_momenta_and_weights_of_present_labels_are_stable_too(momentum, pos_weight):
     x, truth = problem()
-    found = losses(fresh(hidden=(64,)), x, truth, momentum=momentum, pos_weight=pos_weight)
+    found = losses(fresh(hidden=(32,)), x, truth, momentum=momentum, pos_weight=pos_weight)
     assert max(found[1:]) <= found[0]
 
 
 def test_a_head_that_has_statistics_continues_from_its_weights():
     x, truth = problem()
-    head = fresh(hidden=(64,))
+    head = fresh(hidden=(32,))
     first = losses(head, x, truth)
     assert losses(head, x, truth, epochs=1)[0] < 0.8 * first[0]
 
 
 def test_heads_of_one_call_equal_heads_alone():
     data = problem()
-    together, alone = [fresh(seed=seed, hidden=(64,)) for seed in (0, 1)], [fresh(seed=s, hidden=(64,)) for s in (0, 1)]
+    together, alone = [fresh(seed=seed, hidden=(32,)) for seed in (0, 1)], [fresh(seed=s, hidden=(32,)) for s in (0, 1)]
     fit_heads(together, data)
     for one, other in zip(together, alone, strict=True):
         fit_head(other, data)
