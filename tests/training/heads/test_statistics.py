@@ -20,9 +20,9 @@ def sources(tmp_path, features, dtype="float32"):
 
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 @pytest.mark.parametrize("shape", [(1, 1, 3), (101, 1, 7), (50, 4, 7)])
-@pytest.mark.parametrize("numbers", [1 << 23, 1, 40])
+@pytest.mark.parametrize("numbers", [1 << 19, 1, 40])
 def test_they_are_numpys_over_all_views_resident_or_streamed(tmp_path, monkeypatch, dtype, shape, numbers):
-    monkeypatch.setattr(statistics, "BLOCK_NUMBERS", numbers)
+    monkeypatch.setattr(statistics, "PIECE_NUMBERS", numbers)
     features = np.random.default_rng(0).gamma(1.0, 3.0, shape) * np.logspace(-2, 3, shape[-1])
     resident, streamed, stored = sources(tmp_path, features, dtype)
     found, same = feature_statistics(resident), feature_statistics(streamed)
