@@ -6,6 +6,7 @@ Windows also refuses to open a folder, and to rename, replace or remove a file t
 
 import multiprocessing
 import os
+import shutil
 import signal
 import stat
 import sys
@@ -42,6 +43,7 @@ def become(system: str) -> None:
         for name in lacks[module.__name__]:
             vars(module).pop(name, None)
     multiprocessing.set_start_method("spawn", force=True)
+    shutil._use_fd_functions = shutil._use_fd_functions and system != "windows"
     resource_tracker._HAVE_SIGMASK = hasattr(signal, "pthread_sigmask")  # the tracker is this system's own
     if system == "windows":
         _refuse_folders()

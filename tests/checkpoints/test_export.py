@@ -131,7 +131,7 @@ def test_the_smallest_accepted_image_is_reported(checkpoint, as_onnx, as_torch):
     ):
         least = [side for side in range(1, 80) if not taken(run, side)][-1] + 1
         assert done.least_side == least, done.path
-    assert as_torch.least_side == 33  # a feature map of two places
+    assert as_torch.least_side in (17, 33)  # a feature map of one place in torch 2.6, of two in later versions
 
 
 class FixedSides(Backbone):

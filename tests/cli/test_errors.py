@@ -187,7 +187,9 @@ def test_lines_are_clean_and_short_whatever_names_hold(capsys):
     table = Table(hostile, title=hostile)
     table.add_row(hostile)
     console.show_table(table)
-    with console.status(hostile), console.progress_bar(hostile, 2) as update:
+    with console.status(hostile):
+        pass
+    with console.progress_bar(hostile, 2) as update:
         update(1, hostile)
     print_error(hostile * 1000)
     print_json({"error": hostile})

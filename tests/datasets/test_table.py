@@ -402,7 +402,10 @@ def test_texts_in_any_layout_of_parquet(photos, kind):
     cells = ["x;y", ""] if kind == pa.string_view() else [["x", "y"], []]
     columns = {"image": pa.array(["a.png", "b.png"], pa.large_string()), "labels": pa.array(cells, kind)}
     other = pa.array([[("k", "v")], []], pa.map_(pa.string(), pa.string()))
-    pq.write_table(pa.table(columns | {"other.column": other}), photos / "t.parquet")
+    try:
+        pq.write_table(pa.table(columns | {"other.column": other}), photos / "t.parquet")
+    except pa.ArrowNotImplementedError:
+        pytest.skip("this pyarrow reads views of texts, but cannot write them")
     assert TableDataset(photos / "t.parquet", photos).targets.tolist() == [[1, 1], [0, 0]]
 
 

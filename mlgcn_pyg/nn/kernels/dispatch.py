@@ -85,8 +85,7 @@ def propagate(
     _check_types(x, adjacency, edge_weight, self_weight)
     if self_weight is None:
         self_weight = edge_weight.new_zeros(adjacency.num_nodes)
-    device_type = x.device.type
-    if torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type):
+    if {edge_weight.dtype, self_weight.dtype} != {x.dtype} and _autocasts(x.device.type):
         # under autocast, features are in half precision, but weights are not
         edge_weight, self_weight = edge_weight.to(x.dtype), self_weight.to(x.dtype)
     if not torch.compiler.is_compiling():
@@ -94,6 +93,10 @@ def propagate(
     if kernel == "auto":
         kernel = choose_kernel(x, adjacency, edge_weight, self_weight).kernel
     return KERNELS[kernel](x, adjacency, edge_weight, self_weight)
+
+
+def _autocasts(device_type: str) -> bool:
+    return torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type)
 
 
 def _check_types(x: object, adjacency: object, edge_weight: object, self_weight: object) -> None:

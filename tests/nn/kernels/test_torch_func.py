@@ -90,7 +90,8 @@ def test_the_features_are_kept_only_for_gradients_of_weights(problem):
     adjacency, (x, w, s) = problem
     out = propagate(x.clone().requires_grad_(), adjacency, w, s, "bag")
     assert out.grad_fn.saved_tensors[0] is None
-    assert propagate(x, adjacency, w.clone().requires_grad_(), s, "bag").grad_fn.saved_tensors[0] is not None
+    out = propagate(x, adjacency, w.clone().requires_grad_(), s, "bag")
+    assert out.grad_fn.saved_tensors[0] is not None
 
 
 def test_a_repeated_pattern_is_that_of_the_block_diagonal_matrix():
