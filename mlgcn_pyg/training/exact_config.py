@@ -7,6 +7,7 @@ from mlgcn_pyg.training.config import VIEWS
 from mlgcn_pyg.training.settings import choice, documented, flag, fraction, label_weights, optional, positive, setting
 
 SELECTIONS = ("folds", "val")
+FEW_IMAGES = 5000
 
 
 @documented
@@ -35,7 +36,12 @@ class ExactConfig:
         "Images that λ and α are selected on: folds of the training images, or the validation images, which then do "
         "not measure the result.",
     )
-    folds: int = setting(3, check_positive, "Number of stratified folds of the training images.")
+    folds: int | None = setting(
+        None,
+        optional(check_positive),
+        "Number of stratified folds of the training images. None is 5 for up to 5,000 images, which few images require "
+        "for a stable selection, and 3 for more.",
+    )
     pos_weight: float | tuple[float, ...] | None = setting(
         None,
         optional(label_weights),
@@ -53,6 +59,16 @@ class ExactConfig:
         "views.",
     )
     seed: int = setting(0, check_count, "Seed for the folds.")
+
+    def num_folds(self, num_images: int) -> int:
+        """Returns the number of folds of so many training images.
+
+        >>> ExactConfig().num_folds(300), ExactConfig().num_folds(20_000), ExactConfig(folds=4).num_folds(300)
+        (5, 3, 4)
+        """
+        if self.folds is not None:
+            return self.folds
+        return 5 if num_images <= FEW_IMAGES else 3
 
     def __post_init__(self) -> None:
         for f in fields(self):

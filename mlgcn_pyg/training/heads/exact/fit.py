@@ -91,9 +91,10 @@ def _open_run(
         selecting = FeatureTable(validation, mean, scale, dtype)
 
     def folds() -> list[Tensor | None]:
-        if selecting is not None or source.num_images < 2 or config.folds < 2:
+        number = config.num_folds(source.num_images)
+        if selecting is not None or min(source.num_images, number) < 2:
             return [None]
-        return [mask.to(source.device) for mask in left_out(source.targets, config.folds, config.seed)]
+        return [mask.to(source.device) for mask in left_out(source.targets, number, config.seed)]
 
     return ExactRun(heads, config, table, folds, selecting)
 
