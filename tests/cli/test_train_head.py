@@ -127,7 +127,7 @@ def test_options_of_the_recipe_are_in_the_setup_and_act(made, tmp_path):
     assert recipe.items() <= content["setup"]["config"].items()
     history = [json.loads(line) for line in (tmp_path / "a/linear-seed1.jsonl").read_text().splitlines()]
     assert [record["epoch"] for record in history if "mAP" in record] == [3, 5]
-    run(*words(made, tmp_path / "b", "--lr", 1e-9, "--patience", 1, "--head", "linear"))
+    run(*words(made, tmp_path / "b", "--recipe", "paper", "--lr", 1e-9, "--patience", 1, "--head", "linear"))
     assert len((tmp_path / "b/linear-seed0.jsonl").read_text().splitlines()) == 2  # no gain: stopped at once
 
 
