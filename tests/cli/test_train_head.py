@@ -154,7 +154,7 @@ def test_refused_options(made, tmp_path):
         (("--views", "last"), "--views: expected one of first, mean"),
         (("--patience", 0), "--patience: expected an integer ≥ 1"),
         (("--val-every", 0), "--val-every: expected an integer ≥ 1"),
-        (("--lr", 1e25), "--lr: expected a learning rate at which training converges"),
+        (("--recipe", "paper", "--lr", 1e25), "--lr: expected a learning rate at which training converges"),
     ):
         output = run(*words(made, tmp_path / "r", *more), code=2)
         assert told in output and "Traceback" not in output
