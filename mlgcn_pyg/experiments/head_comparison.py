@@ -1,25 +1,29 @@
-"""Compares ML-GCN with a linear baseline on the same features and with several seeds, as in Table 1."""
+"""Compares heads on the same features: linear and sharing heads, and ML-GCN with several seeds, as in Table 1."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from mlgcn_pyg.checks import check_choice, check_positive
-from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.evaluation import mean_and_std, table1_row
+from mlgcn_pyg.checks import check_callable, check_choice, check_positive
+from mlgcn_pyg.errors import Argument, InputError
+from mlgcn_pyg.evaluation import MetricDifferences, MetricIntervals, table1_row
 from mlgcn_pyg.evaluation.table1 import Row
+from mlgcn_pyg.experiments.kinds import HEADS, PAPER_HEADS, HeadDesign, default_kinds
+from mlgcn_pyg.experiments.recommendation import (
+    SELECTION_REPLICATES,
+    Recommendation,
+    recommend,
+    replicates_over_seeds,
+)
+from mlgcn_pyg.experiments.selection import selection_scores
+from mlgcn_pyg.experiments.setup import Progress, Setup
 from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.graph import LabelGraph
-from mlgcn_pyg.nn import LinearHead, MLGCNHead
-from mlgcn_pyg.training import HeadConfig, History, fit_heads
-from mlgcn_pyg.training.heads.scoring import open_source, source_logits
-from mlgcn_pyg.training.history import Record
-
-HEADS = ("mlgcn", "linear")
-CACHE_FIELDS = ("backbone", "weights_sha256", "pool", "image_size", "dtype", "split", "created")
+from mlgcn_pyg.training import ExactConfig, HeadConfig, History
+from mlgcn_pyg.typing import Head
 
 
 @dataclass
@@ -27,18 +31,46 @@ class FittedHead:
     """A trained head.
 
     Attributes:
-        kind: ``"mlgcn"`` or ``"linear"``.
-        seed: the seed of the initial weights.
-        head: the head after the last epoch.
-        history: the record of each epoch.
-        row: the metrics after the last epoch; see :func:`~mlgcn_pyg.evaluation.table1_row`.
+        kind: ``"linear"``, ``"sharing"`` or ``"mlgcn"``.
+        seed: the seed of the initial weights; 0 for a head that is fitted exactly.
+        head: the head.
+        history: the record of each epoch, or of each iteration of the exact solver.
+        row: the metrics on the reported images; see :func:`~mlgcn_pyg.evaluation.table1_row`.
+        config: the settings that it was trained with.
     """
 
     kind: str
     seed: int
-    head: MLGCNHead | LinearHead
+    head: Head
     history: History
     row: Row
+    config: HeadConfig | ExactConfig
+
+
+@dataclass
+class HeadComparison:
+    """The result of :func:`compare_heads`.
+
+    Attributes:
+        heads: the trained heads, kind by kind, in the order of the seeds.
+        recommendation: which kind of head to use, and why.
+        intervals: for each kind, its metrics on the reported images with 95 % intervals, over images and seeds.
+        differences: for each kind but the first, its metrics minus those of the first, paired over images and seeds.
+        replicates: the number of samples of the intervals.
+        positives: (C,) the number of positive images of each label among the reported images.
+    """
+
+    heads: list[FittedHead]
+    recommendation: Recommendation
+    intervals: dict[str, MetricIntervals]
+    differences: dict[str, MetricDifferences]
+    replicates: int
+    positives: list[int]
+
+    @property
+    def recommended(self) -> FittedHead:
+        """The recommended head. Of several seeds it is the first: the best one would be selected by chance."""
+        return next(head for head in self.heads if head.kind == self.recommendation.kind)
 
 
 def compare_heads(
@@ -46,113 +78,131 @@ def compare_heads(
     val: FeatureCache,
     graph: LabelGraph | None = None,
     *,
-    kinds: Sequence[str] = HEADS,
+    test: FeatureCache | None = None,
+    kinds: Sequence[str] | None = None,
     seeds: int = 3,
     config: HeadConfig | None = None,
+    exact: ExactConfig | None = None,
+    sharing_graph: LabelGraph | None = None,
     hidden_channels: Sequence[int] = (1024,),
     learn_edges: bool = False,
     learn_p: bool = False,
+    replicates: int = 1000,
     device: str | torch.device = "cpu",
     stream: bool | None = None,
     folder: str | Path | None = None,
-    progress: Callable[[str, int, Record], None] | None = None,
-) -> list[FittedHead]:
-    """Trains heads of each kind with several seeds on ``train``, and scores them on ``val`` after the last epoch.
+    progress: Progress | None = None,
+) -> HeadComparison:
+    """Trains heads of several kinds on ``train``, compares them, and recommends one.
 
-    All heads of a kind are trained together. The seed of a head determines its initial weights. The order of the images
-    and their views are those of ``config.seed`` for all heads.
+    Linear and sharing heads are fitted by the exact solver, once. ML-GCN heads are trained with several seeds,
+    together. The seed of a head determines its initial weights. The order of the images and their views are those of
+    ``config.seed`` for all heads. With the recipe ``"paper"``, linear heads are trained like ML-GCN heads, and there is
+    no sharing head.
+
+    With ``test``, ``val`` selects λ, α and the recommended head, and the results are reported on ``test``. Without it,
+    folds of the training images select, and the results are reported on ``val``. See
+    :func:`~mlgcn_pyg.experiments.recommendation.recommend` for the rule, and
+    :func:`~mlgcn_pyg.experiments.selection.selection_scores` for the cases in which ``val`` also selects.
 
     Args:
         train: the training features.
         val: the validation features, with the same labels.
-        graph: the label graph; required for ``"mlgcn"``.
-        kinds: the kinds of heads to train: ``"mlgcn"``, ``"linear"`` or both.
-        seeds: the number of heads of each kind, with the seeds 0, 1, …; at least 2 for a standard deviation.
-        config: the settings; default: ``HeadConfig()``, the recipe ``"auto"``.
+        graph: the label graph of the ML-GCN head; default: mined from the training targets, with one-hot labels.
+        test: the test features, with the same labels.
+        kinds: the kinds of heads to train, of ``"linear"``, ``"sharing"`` and ``"mlgcn"``; default: all that the recipe
+            and the number of labels allow.
+        seeds: the number of ML-GCN heads, with the seeds 0, 1, …; at least 2 for a standard deviation.
+        config: the settings of the ML-GCN head; default: ``HeadConfig()``, the recipe ``"auto"``.
+        exact: the settings of linear and sharing heads; default: ``ExactConfig()``, with the views and ``pos_weight`` of
+            ``config``. ``exact.select`` is ignored.
+        sharing_graph: the label graph of the sharing head, with any weighting. Default: ``graph`` if its weighting is
+            ``"kernel"``, else a kernel graph of the training targets and the embeddings of ``graph``, if it has any.
         hidden_channels: the widths between the layers of the ML-GCN head; (1024,) is the paper's.
         learn_edges: whether the ML-GCN head learns the weights of the edges.
         learn_p: whether the ML-GCN head learns one p per label.
+        replicates: the number of samples of the images for the intervals.
         device: the device to train on.
         stream: True streams the caches in windows, False loads them into memory. Default: depends on free memory.
-        folder: the folder for one run per kind. Interrupted runs are resumed. None writes no files.
-        progress: a function that is called with the kind and the seed of a head and the record of its epoch.
+        folder: the folder for one run per kind and fold. Interrupted runs are resumed. None writes no files.
+        progress: a function that is called with the kind and the seed of a head and a record, which is that of
+            :func:`~mlgcn_pyg.training.fit_head`. For fits to folds, the kind is followed by ``" folds"``, and the
+            number of the fold replaces the seed.
 
     Returns:
-        The trained heads, kind by kind, in the order of the seeds.
+        The trained heads, their intervals and differences, and the recommendation.
 
     Raises:
-        InputError: if a kind is unknown, or ``graph`` is missing for ``"mlgcn"``.
+        InputError: if a kind is unknown, or the recipe does not have it.
         InputError: if labels or widths do not match.
         InputError: if ``folder`` holds runs with a different setup.
     """
-    config, seeds = config or HeadConfig(), check_positive("seeds", seeds)
+    config = config or HeadConfig()
+    exact = exact or ExactConfig(views=config.views, pos_weight=config.pos_weight)
+    kinds = check_kinds(kinds, config.recipe, train.num_labels, sharing_graph)
+    check_positive("seeds", seeds), check_positive("replicates", replicates), check_callable("progress", progress)
+    design = HeadDesign(graph, sharing_graph, hidden_channels, learn_edges, learn_p)
+    folder = None if folder is None else Path(folder)
+    setup = Setup(train, val, test, design, config, exact, device, stream, folder, progress)
+    heads: dict[str, list[Head]] = {}
+    histories: dict[str, list[History]] = {}
     for kind in kinds:
-        check_choice("kinds", kind, HEADS)
-    fitted = []
-    for kind in kinds:
-        heads = []
-        for seed in range(seeds):
-            torch.manual_seed(seed)
-            heads.append(build_head(kind, train, graph, hidden_channels, learn_edges=learn_edges, learn_p=learn_p))
-        histories = fit_heads(
-            heads,
-            train,
-            val,
-            config,
-            names=[f"{kind}-seed{seed}" for seed in range(seeds)],
-            device=device,
-            progress=None if progress is None else partial(progress, kind),
-            stream=stream,
-            folder=None if folder is None else Path(folder) / kind,
-        )
-        logits, targets = source_logits(heads, open_source(val, heads[0], device, stream), config.views)
-        for seed, head in enumerate(heads):
-            row = table1_row(logits[seed].cpu(), targets.cpu(), head.label_names)
-            fitted.append(FittedHead(kind, seed, head, histories[seed], row))
-    return fitted
+        heads[kind], histories[kind] = setup.fit(kind, 1 if setup.is_exact(kind) else seeds)
+    return _compare(setup, heads, histories, replicates)
 
 
-def build_head(
-    kind: str,
-    train: FeatureCache,
-    graph: LabelGraph | None = None,
-    hidden_channels: Sequence[int] = (1024,),
-    *,
-    learn_edges: bool = False,
-    learn_p: bool = False,
-) -> MLGCNHead | LinearHead:
-    """Returns a new head for the features and labels of ``train``. The arguments are those of :func:`compare_heads`.
+def check_kinds(
+    kinds: Sequence[str] | None, recipe: str, num_labels: int, sharing_graph: LabelGraph | None = None
+) -> tuple[str, ...]:
+    """Returns kinds of heads without repetition, the simplest first.
 
     Raises:
-        InputError: if ``kind`` is unknown, or ``graph`` is missing for ``"mlgcn"``.
+        InputError: if there is none, a kind is unknown, or the recipe does not have it.
+
+    >>> check_kinds(["mlgcn", "linear"], "auto", 20)
+    ('linear', 'mlgcn')
     """
-    if check_choice("kind", kind, HEADS) == "linear":
-        return LinearHead(train.num_labels, train.num_features, train.label_names)
-    if graph is None:
-        raise InputError("graph", "a label graph for the ML-GCN head", None)
-    return MLGCNHead(graph, train.num_features, hidden_channels, learn_edges=learn_edges, learn_p=learn_p)
+    if kinds is None:
+        return default_kinds(recipe, num_labels, sharing_graph)
+    for kind in kinds:
+        check_choice("kinds", kind, HEADS)
+    if not kinds:
+        raise InputError("kinds", f"some of {', '.join(HEADS)}", "none")
+    if recipe == "paper" and "sharing" in kinds:
+        fix = ("pass ", Argument("recipe", "auto"))
+        raise InputError("kinds", f"{' or '.join(PAPER_HEADS)} for the recipe 'paper'", "'sharing'", fix)
+    return tuple(kind for kind in HEADS if kind in kinds)
 
 
-def summarize_heads(fitted: Sequence[FittedHead]) -> dict[str, dict]:
-    """Returns ``{kind: {"seeds": [...], "mean": row, "std": row}}`` with plain values, for JSON."""
-    summary = {}
-    for kind in dict.fromkeys(head.kind for head in fitted):
-        of_kind = [head for head in fitted if head.kind == kind]
-        mean, std = mean_and_std([head.row for head in of_kind])
-        seeds = [
-            {"seed": head.seed, **head.row, "last_epoch": head.history.last, "best_epoch": head.history.best}
-            for head in of_kind
-        ]
-        summary[kind] = {"seeds": seeds, "mean": mean, "std": std}
-    return summary
+def _compare(
+    setup: Setup, heads: dict[str, list[Head]], histories: dict[str, list[History]], replicates: int
+) -> HeadComparison:
+    """Scores the heads on the reported images, and recommends one of them by its scores on others."""
+    names, targets = setup.train.label_names, setup.reported.targets
+    fitted, samples = [], {}
+    for kind in heads:
+        logits = setup.logits(heads[kind], setup.reported)
+        samples[kind] = replicates_over_seeds(logits, targets, replicates)
+        for seed, head in enumerate(heads[kind]):
+            row = table1_row(logits[seed], targets, names)
+            fitted.append(FittedHead(kind, seed, head, histories[kind][seed], row, setup.config_of(kind)))
+    first = next(iter(samples))
+    return HeadComparison(
+        fitted,
+        _recommend(setup, heads, histories),
+        {kind: found.intervals() for kind, found in samples.items()},
+        {kind: found.difference(samples[first]) for kind, found in samples.items() if kind != first},
+        replicates,
+        samples[first].positives.tolist(),
+    )
 
 
-def describe_setup(train: FeatureCache, val: FeatureCache, config: HeadConfig, seeds: int) -> dict:
-    """Returns what all heads of a comparison share, as plain values, for JSON."""
-    recipe = {name: value for name, value in asdict(config.known()).items() if name != "seed"}
-    return {"config": recipe, "seeds": seeds, "train": _describe_cache(train), "val": _describe_cache(val)}
-
-
-def _describe_cache(cache: FeatureCache) -> dict:
-    file = {"file": cache.path.name, "images": len(cache), "sha256": cache.digest()}
-    return file | {name: cache.meta.get(name) for name in CACHE_FIELDS}
+def _recommend(setup: Setup, heads: dict[str, list[Head]], histories: dict[str, list[History]]) -> Recommendation:
+    if len(heads) == 1:  # nothing to select
+        return Recommendation(next(iter(heads)), "none", next(iter(heads)), {}, {})
+    found = selection_scores(setup, heads, histories)
+    scores = {
+        kind: replicates_over_seeds(logits, found.targets, SELECTION_REPLICATES)
+        for kind, logits in found.logits.items()
+    }
+    return recommend(scores, found.images)

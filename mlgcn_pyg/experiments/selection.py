@@ -1,0 +1,123 @@
+"""Scores of heads on the images that select one of them."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from mlgcn_pyg.errors import InputWarning
+from mlgcn_pyg.experiments.setup import Setup
+from mlgcn_pyg.features.batches import ResidentRows, open_rows
+from mlgcn_pyg.nn import SharingHead
+from mlgcn_pyg.stratification import stratified_folds
+from mlgcn_pyg.training import ExactConfig, HeadConfig, History, fit_head, score
+from mlgcn_pyg.typing import Head
+
+
+@dataclass(frozen=True)
+class SelectionScores:
+    """Logits for images that no head was fitted to.
+
+    Attributes:
+        images: ``"val"``, or ``"folds"`` of the training images.
+        logits: for each kind of head, the logits (N, C) of its runs.
+        targets: (N, C).
+    """
+
+    images: str
+    logits: dict[str, list[Tensor]]
+    targets: Tensor
+
+
+def selection_scores(setup: Setup, heads: dict[str, list[Head]], histories: dict[str, list[History]]) -> SelectionScores:
+    """Scores the heads of all kinds on the images that select one of them.
+
+    With a test set, these are the validation images. Otherwise, each kind of head is trained again on the training
+    images without those of one fold, for each of ``exact.folds`` folds, and scored on this fold. λ and α are those
+    that were selected for all training images, and other heads are trained with the seed 0.
+
+    Without a test set, the validation images are used in three cases, in which the same images select and report: the
+    recipe is ``"paper"``, the training features do not fit into memory, or there are no two folds.
+
+    Args:
+        setup: data and settings.
+        heads: the heads of each kind, fitted to all training images.
+        histories: their histories.
+    """
+    if setup.test is not None or not _has_folds(setup):
+        return SelectionScores("val", {k: setup.logits(heads[k], setup.val) for k in heads}, setup.val.targets)
+    rows = open_rows(setup.train, "cpu", setup.stream)
+    if not isinstance(rows, ResidentRows):
+        return SelectionScores("val", {k: setup.logits(heads[k], setup.val) for k in heads}, setup.val.targets)
+    features, targets = rows.features.unflatten(0, (rows.num_images, rows.num_views)), rows.targets
+    folds = [torch.from_numpy(f) for f in stratified_folds(targets, _num_folds(setup), seed=setup.exact.seed)]
+    logits = {}
+    for kind in heads:
+        config = fold_config(setup, kind, heads[kind][0], histories[kind][0])
+        logits[kind] = [out_of_fold_logits(setup, kind, config, features, targets, folds)]
+    return SelectionScores("folds", logits, targets)
+
+
+def _num_folds(setup: Setup) -> int:
+    return min(setup.exact.folds, len(setup.train))
+
+
+def _has_folds(setup: Setup) -> bool:
+    return setup.config.recipe != "paper" and _num_folds(setup) > 1
+
+
+def fold_config(setup: Setup, kind: str, head: Head, history: History) -> HeadConfig | ExactConfig:
+    """Returns the settings of a kind of head for the training images of a fold.
+
+    The best λ is proportional to 1/N. λ per label is selected again within the training images of each fold.
+    """
+    config = setup.config_of(kind)
+    if isinstance(config, HeadConfig):
+        return replace(config, patience=None)  # there is no validation set
+    if "l2" not in history.last:
+        return config
+    n = _num_folds(setup)
+    alpha = head.base_graph().alpha if isinstance(head, SharingHead) else None
+    return replace(config, l2=history.last["l2"] * n / (n - 1), alpha=alpha, per_label=False)
+
+
+def out_of_fold_logits(
+    setup: Setup,
+    kind: str,
+    config: HeadConfig | ExactConfig,
+    features: Tensor,
+    targets: Tensor,
+    folds: Sequence[Tensor],
+) -> Tensor:
+    """Returns logits (N, C), each of a head that was trained on the images of all other folds.
+
+    Args:
+        setup: data and settings.
+        kind: the kind of head.
+        config: the settings of its solver.
+        features: (N, V, D).
+        targets: (N, C).
+        folds: the numbers of the images of each fold.
+    """
+    names = setup.train.label_names
+    logits = torch.zeros(targets.shape)
+    for k, fold in enumerate(folds):
+        inside = torch.ones(len(targets), dtype=torch.bool)
+        inside[fold] = False
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", InputWarning)  # the head of all training images has warned
+            head = setup.design.build(kind, features.size(-1), targets[inside], names, whole=targets)
+            fit_head(
+                head,
+                (features[inside], targets[inside]),
+                config=config,
+                device=setup.device,
+                progress=None if setup.progress is None else partial(setup.progress, f"{kind} folds", k),
+                folder=setup.folder_of(f"{kind}-fold{k}"),
+            )
+        views = setup.config.views
+        logits[fold] = score(head, (features[fold], targets[fold]), setup.device, views=views)[0]
+    return logits
