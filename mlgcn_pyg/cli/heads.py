@@ -4,29 +4,33 @@ import contextlib
 import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlgcn_pyg.cli import console
+from mlgcn_pyg.cli.fit_progress import FitProgress
+from mlgcn_pyg.cli.inputs import RECOMMENDED
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.files.atomic import tensor_digest, write_text
 from mlgcn_pyg.training.config import HeadConfig
+from mlgcn_pyg.training.exact_config import ExactConfig
 
 if TYPE_CHECKING:  # these load torch
     from torch import Tensor, nn
 
-    from mlgcn_pyg.experiments.head_comparison import FittedHead
+    from mlgcn_pyg.experiments import FittedHead, HeadComparison
     from mlgcn_pyg.features import FeatureCache
     from mlgcn_pyg.graph import LabelGraph
 
 # fields of the features' provenance that the checkpoint of a head records
 PROVENANCE = ("backbone", "weights_sha256", "pool", "image_size", "transform")
+CHOSEN = ("l2", "alpha", "selection_mAP")  # what the exact solver selected, in the last record of a history
 
 
 @dataclass(frozen=True)
 class HeadRuns:
-    """The heads that one command fits: every kind once per seed, on the same features."""
+    """The heads that one command fits on the same features; see :func:`~mlgcn_pyg.experiments.compare_heads`."""
 
     train: "FeatureCache"
     val: "FeatureCache"
@@ -35,13 +39,29 @@ class HeadRuns:
     seeds: int
     config: HeadConfig
     device: str
+    test: "FeatureCache | None" = None
+    exact: ExactConfig = field(default_factory=ExactConfig)
+    sharing_graph: "LabelGraph | None" = None
     hidden_channels: tuple[int, ...] = (1024,)
     learn_edges: bool = False
     learn_p: bool = False
+    replicates: int = 1000
     stream: bool | None = None
 
-    def fit(self, folder: Path | None = None) -> "list[FittedHead]":
-        """Fits the heads under a progress bar, one tick per epoch.
+    @property
+    def reported(self) -> "FeatureCache":
+        """The images that the results are reported on."""
+        return self.val if self.test is None else self.test
+
+    @property
+    def exact_kinds(self) -> tuple[str, ...]:
+        """The kinds of heads that are fitted by the exact solver."""
+        from mlgcn_pyg.experiments.setup import solves_exactly
+
+        return tuple(kind for kind in self.kinds if solves_exactly(kind, self.config))
+
+    def fit(self, folder: Path | None = None) -> "HeadComparison":
+        """Fits and compares the heads under progress bars.
 
         Args:
             folder: the folder for the state of an interrupted run.
@@ -49,34 +69,26 @@ class HeadRuns:
         from mlgcn_pyg.experiments import compare_heads
         from mlgcn_pyg.training.heads.recipe import num_epochs
 
-        epochs = [num_epochs(self.config, len(self.train)) for _ in self.kinds]
-        with console.progress_bar("training heads", sum(epochs) * self.seeds) as update:
-
-            def report(kind: str, seed: int, record: dict[str, Any]) -> None:
-                # within an epoch the seeds run one after another; epochs of an interrupted run count as completed
-                epochs_before = sum(epochs[: self.kinds.index(kind)]) + record["epoch"] - 1
-                score = f" mAP {record['mAP']:.3f}" if "mAP" in record else ""
-                update(epochs_before * self.seeds + seed + 1, f"{kind} seed {seed} loss {record['loss']:.4f}{score}")
-
-            fitted = compare_heads(
-                self.train, self.val, self.graph, kinds=self.kinds, seeds=self.seeds, config=self.config,
+        epochs = {kind: num_epochs(self.config, len(self.train)) for kind in self.kinds}
+        with FitProgress(epochs, self.seeds, self.exact.folds) as progress:
+            return compare_heads(
+                self.train, self.val, self.graph, test=self.test, kinds=self.kinds, seeds=self.seeds,
+                config=self.config, exact=self.exact, sharing_graph=self.sharing_graph,
                 hidden_channels=self.hidden_channels, learn_edges=self.learn_edges, learn_p=self.learn_p,
-                device=self.device, stream=self.stream, folder=folder, progress=report,
+                replicates=self.replicates, device=self.device, stream=self.stream, folder=folder, progress=progress,
             )  # fmt: skip
-            update(sum(epochs) * self.seeds, "")
-            return fitted
 
 
 def head_files(out: Path) -> list[Path]:
     """Returns the checkpoints and histories of an earlier run in ``out``."""
-    name = re.compile(r"(mlgcn|linear)-seed\d+\.(pt|jsonl)")
+    name = re.compile(r"(mlgcn|linear|sharing)-seed\d+\.(pt|jsonl)")
     return [path for path in sorted(out.glob("*-seed*")) if name.fullmatch(path.name)]
 
 
 def remove_heads(out: Path) -> None:
     """Removes the files of an earlier run, so that they are not mistaken for results of this run."""
-    for path in head_files(out):
-        path.unlink()
+    for path in (*head_files(out), out / RECOMMENDED):
+        path.unlink(missing_ok=True)
 
 
 def unfinished_folder(out: Path) -> Path:
@@ -84,36 +96,65 @@ def unfinished_folder(out: Path) -> Path:
     return out / "unfinished"
 
 
-def unfinished_epochs(out: Path, kinds: Sequence[str]) -> dict[str, int]:
-    """Returns the last saved epoch of an interrupted run in ``out`` by kind of head; empty if there is no such run."""
-    from mlgcn_pyg.training.heads.run import saved_epoch
+def unfinished_positions(out: Path, kinds: Sequence[str], exact_kinds: Sequence[str]) -> dict[str, str]:
+    """Returns the last saved position of an interrupted run in ``out`` by kind of head; empty if there is none."""
+    from mlgcn_pyg.training.heads.exact.run import EXACT_STATE
+    from mlgcn_pyg.training.heads.run import HEADS_STATE
+    from mlgcn_pyg.training.run_folder import read_run_state
 
-    epochs = {kind: saved_epoch(unfinished_folder(out) / kind) for kind in kinds}
-    return {kind: epoch for kind, epoch in epochs.items() if epoch is not None}
+    positions = {}
+    for kind in kinds:
+        format, unit = (EXACT_STATE, "value of λ") if kind in exact_kinds else (HEADS_STATE, "epoch")
+        if (state := read_run_state(unfinished_folder(out) / kind, format)) is not None:
+            positions[kind] = f"{unit} {state['epoch']}"
+    return positions
 
 
 def remove_unfinished(out: Path, kinds: Sequence[str]) -> None:
     """Removes the state of interrupted runs of these kinds of heads."""
+    folder = unfinished_folder(out)
     for kind in kinds:
-        shutil.rmtree(unfinished_folder(out) / kind, ignore_errors=True)
+        for path in (folder / kind, *folder.glob(f"{kind}-fold*")):
+            shutil.rmtree(path, ignore_errors=True)
     with contextlib.suppress(OSError):  # absent, or it contains the state of a different kind
-        unfinished_folder(out).rmdir()
+        folder.rmdir()
 
 
-def save_heads(out: Path, fitted: "Sequence[FittedHead]", config: HeadConfig, train: "FeatureCache") -> None:
+def save_heads(out: Path, fitted: "Sequence[FittedHead]", train: "FeatureCache") -> None:
     """Writes one checkpoint and one history (JSON lines) per head. A checkpoint records the source of its features.
 
     Thresholds in an existing checkpoint are kept if the head is the same. Otherwise they are dropped with a warning.
     """
-    from mlgcn_pyg.checkpoints import save_head
     from mlgcn_pyg.training.history import history_line
 
-    features = {name: train.meta.get(name) for name in PROVENANCE}
     for run in fitted:
         checkpoint = out / f"{run.kind}-seed{run.seed}.pt"
-        record = asdict(config.known()) | {"seed": run.seed, "features": features}
-        save_head(checkpoint, run.head, config=record, thresholds=_kept_thresholds(checkpoint, run.head))
+        _save(checkpoint, run, train)
         write_text(checkpoint.with_suffix(".jsonl"), "".join(history_line(epoch) for epoch in run.history.epochs))
+
+
+def save_recommended(out: Path, run: "FittedHead | None", train: "FeatureCache") -> None:
+    """Writes the recommended head, or removes that of an earlier run if there is none."""
+    if run is None:
+        (out / RECOMMENDED).unlink(missing_ok=True)
+    else:
+        _save(out / RECOMMENDED, run, train)
+
+
+def _save(path: Path, run: "FittedHead", train: "FeatureCache") -> None:
+    from mlgcn_pyg.checkpoints import save_head
+
+    features = {name: train.meta.get(name) for name in PROVENANCE}
+    record = _settings(run) | {"seed": run.seed, "features": features}
+    save_head(path, run.head, config=record, thresholds=_kept_thresholds(path, run.head))  # type: ignore[arg-type]
+
+
+def _settings(run: "FittedHead") -> dict[str, Any]:
+    """Returns the settings of a head, and what the exact solver selected."""
+    if isinstance(run.config, HeadConfig):
+        return asdict(run.config.known())
+    chosen = {name: run.history.last[name] for name in CHOSEN if name in run.history.last}
+    return asdict(run.config) | {"solver": "exact"} | chosen
 
 
 def _kept_thresholds(path: Path, head: "nn.Module") -> "Tensor | None":

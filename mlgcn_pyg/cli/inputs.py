@@ -14,6 +14,8 @@ if TYPE_CHECKING:  # these load torch
     from mlgcn_pyg.features import FeatureCache
     from mlgcn_pyg.graph import LabelGraph
 
+RECOMMENDED = "recommended.pt"
+
 
 def open_graph(path: Path, option: str = "graph") -> "LabelGraph":
     from mlgcn_pyg.graph import LabelGraph
@@ -43,10 +45,10 @@ def check_dataset(data: "LabeledImages", root: Path) -> None:
 
 
 def checkpoint_file(path: Path) -> Path:
-    """Returns the checkpoint that a path names: a file, or in the folder of a run its last network or its only head.
+    """Returns the checkpoint that a path names: a file, or that of a folder, see :func:`checkpoints_in`.
 
     Raises:
-        InputError: if a folder has no checkpoint, or several heads.
+        InputError: if a folder has no checkpoint, or several heads of which none is recommended.
     """
     if not path.is_dir():
         return path
@@ -60,6 +62,11 @@ def checkpoint_file(path: Path) -> Path:
 
 
 def checkpoints_in(folder: Path) -> list[Path]:
-    """Returns the last network in the folder of ``mlgcn train``, or all heads in that of ``mlgcn train-head``."""
-    network = folder / "last.pt"
-    return [network] if network.is_file() else sorted(folder.glob("*-seed*.pt"))
+    """Returns the checkpoint of a folder: the last network of ``train``, or the recommended head of ``train-head``.
+
+    Without a recommended head, returns all heads in the folder.
+    """
+    for name in ("last.pt", RECOMMENDED):
+        if (folder / name).is_file():
+            return [folder / name]
+    return sorted(folder.glob("*-seed*.pt"))

@@ -14,6 +14,7 @@ from mlgcn_pyg.training.settings import Setting, settings
 
 # panels of the help
 DATA, MODEL, TRAINING, COMPUTATION, OUTPUT = "Data", "Model", "Training", "Computation", "Output"
+EXACT = "Linear and sharing heads"
 
 T = TypeVar("T")
 
@@ -117,7 +118,7 @@ def from_dataclass(cls: type[T]) -> OptionGroup[T]:
 
 
 def from_config(
-    cls: type[T], *, without: Collection[str] = (), none: Mapping[str, object] | None = None
+    cls: type[T], *, without: Collection[str] = (), none: Mapping[str, object] | None = None, panel: str = TRAINING
 ) -> OptionGroup[Callable[..., T]]:
     """Returns a group whose options are the fields of a config class.
 
@@ -125,9 +126,10 @@ def from_config(
     The word ``none`` stands for None.
 
     Args:
-        cls: :class:`HeadConfig` or :class:`ModelConfig`.
+        cls: a config class, such as :class:`HeadConfig`.
         without: fields that are not options; the command may pass them to the callable.
         none: additional values that stand for None, by name of the option.
+        panel: the panel of the help.
     """
     shown = [setting for setting in settings(cls) if setting.name not in without]
     special = none or {}
@@ -136,10 +138,10 @@ def from_config(
         chosen = {n: None if n in special and values[n] == special[n] else values[n] for n in values}
         return functools.partial(cls, **chosen)
 
-    return OptionGroup(tuple(map(_setting_option, shown)), build)
+    return OptionGroup(tuple(_setting_option(setting, panel) for setting in shown), build)
 
 
-def _setting_option(setting: Setting) -> Parameter:
+def _setting_option(setting: Setting, panel: str) -> Parameter:
     kind, default = setting.type, setting.default
     attributes: dict[str, Any] = {}
     names: tuple[str, ...] = ()
@@ -155,9 +157,9 @@ def _setting_option(setting: Setting) -> Parameter:
     if setting.choices:
         unnamed = any(name not in setting.help for name in setting.choices)
         more = f" One of {', '.join(setting.choices)}." if unnamed else ""
-        declaration = choice(setting.help + more, TRAINING, setting.choices, **attributes)
+        declaration = choice(setting.help + more, panel, setting.choices, **attributes)
     else:
-        declaration = option(setting.help, TRAINING, *names, **attributes)
+        declaration = option(setting.help, panel, *names, **attributes)
     return Parameter(setting.name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, declaration])
 
 

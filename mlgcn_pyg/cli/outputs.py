@@ -51,7 +51,9 @@ OUTPUTS: dict[str, dict[str, Output]] = {
     "embed": {"out": Output((".pt",))},
     "import-released": {"out": Output(files=("head.pt", "backbone.pth", "graph.pt"))},
     "extract": {"out": Output((".h5", ".hdf5"), beside=(".partial",))},
-    "train-head": {"out": Output(files=("metrics.json", "*-seed*.pt", "*-seed*.jsonl", "unfinished/*/*"))},
+    "train-head": {
+        "out": Output(files=("metrics.json", "*-seed*.pt", "*-seed*.jsonl", "recommended.pt", "unfinished/*/*"))
+    },
     "train": {"out": Output(files=("state.pt", "history.jsonl", "last.pt", "best.pt"))},
     "evaluate": {"out": Output((".json",))},
     "predict": {"out": Output(tuple(PREDICTIONS))},

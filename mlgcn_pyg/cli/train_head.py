@@ -1,40 +1,87 @@
-"""``mlgcn train-head``: trains heads on cached features with several seeds and prints one table."""
+"""``mlgcn train-head``: trains heads of several kinds on cached features, compares them, and recommends one.
+
+``metrics.json`` has these keys. Metrics are fractions, and undefined numbers are null.
+
+* ``setup``: ``config`` (the settings of the ML-GCN head, and of the linear head with the recipe ``"paper"``),
+  ``seeds``, ``train``, ``val``, with --test ``test``, and unless the recipe is ``"paper"`` ``exact``, the settings of
+  linear and sharing heads.
+* ``heads``: kind → ``{"setup", "seeds", "mean", "std"}``: the settings of this kind besides ``setup``, the metrics of
+  each seed, and their mean and standard deviation. A head that is fitted exactly has one entry, with the seed 0. Its
+  ``last_epoch`` is the last iteration, with the selected ``l2`` and ``alpha``.
+* ``intervals``: ``level``, ``replicates``, ``seed``, ``heads``, ``reference`` and ``differences``, as in ``mlgcn
+  evaluate``, with kinds of heads in place of files. Several seeds of a head are samples, too.
+* ``recommendation``: null if ``heads`` has kinds that earlier commands trained, else ``head`` and ``seed`` of
+  ``recommended.pt``, ``reference`` (the simplest kind), ``clearly_better`` (whether the interval of its difference to
+  the reference is above 0) and ``selection``: the images that selected it (``"val"``, or ``"folds"`` of the training
+  images; ``"none"`` if there was one kind), the ``mAP`` of each kind on them, and the standard error of its difference
+  to the reference.
+
+The rule is that of :func:`~mlgcn_pyg.experiments.recommendation.recommend`.
+"""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from mlgcn_pyg.checks import check_choice, check_positive
+from mlgcn_pyg.checks import check_positive
 from mlgcn_pyg.cli import console, heads, options
-from mlgcn_pyg.cli.inputs import open_cache, open_graph
+from mlgcn_pyg.cli.inputs import RECOMMENDED, open_cache, open_graph
 from mlgcn_pyg.cli.json_output import write_json
-from mlgcn_pyg.cli.options import COMPUTATION, DATA, MODEL, OUTPUT, TRAINING, choice, from_config, option, takes
+from mlgcn_pyg.cli.options import COMPUTATION, DATA, EXACT, MODEL, OUTPUT, TRAINING, choice, from_config, option, takes
 from mlgcn_pyg.cli.outputs import make_folder
 from mlgcn_pyg.cli.values import parse_widths, pick_device
-from mlgcn_pyg.errors import Argument, InputError
+from mlgcn_pyg.cli.verdict import commands, selected_on, verdict
+from mlgcn_pyg.errors import Argument, InputError, renamed_arguments
 from mlgcn_pyg.files.locks import locked_folder
 from mlgcn_pyg.training.config import HeadConfig, current_names
+from mlgcn_pyg.training.exact_config import ExactConfig
 
 if TYPE_CHECKING:  # these load torch
-    from mlgcn_pyg.experiments.head_comparison import FittedHead
+    from mlgcn_pyg.experiments import HeadComparison
 
-KINDS = ("mlgcn", "linear", "both")
+KINDS = ("all", "linear", "sharing", "mlgcn", "both")
 OVERWRITE = ("choose a different ", Argument("out"), " or pass ", Argument("overwrite", True))
+OF_ALL = ("recipe", "views", "pos_weight")  # settings that linear and sharing heads share with ML-GCN
 
 
-@takes(config=from_config(HeadConfig, without=("seed",), none={"clip_norm": 0}))
+@takes(
+    config=from_config(HeadConfig, without=("seed",), none={"clip_norm": 0}),
+    exact=from_config(ExactConfig, without=("select", "pos_weight", "views", "seed"), panel=EXACT),
+)
 def train_head(
     *,
     train: Annotated[Path, option("Feature file to train on.", DATA)],
-    val: Annotated[Path, option("Feature file to score on.", DATA)],
-    graph: Annotated[Path | None, option("Label graph of the ML-GCN head (mlgcn graph).", DATA)] = None,
-    head: Annotated[str, choice("mlgcn, linear (the baseline) or both.", MODEL, KINDS)] = "both",
+    val: Annotated[
+        Path, option("Feature file to report on; with --test, to select λ, α and the recommended head on.", DATA)
+    ],
+    test: Annotated[Path | None, option("Feature file to report on. Nothing is selected on it.", DATA)] = None,
+    graph: Annotated[
+        Path | None,
+        option("Label graph of the ML-GCN head (mlgcn graph). A graph with the weighting kernel is also that of the "
+               "sharing head.", DATA, show_default="mined from --train, one-hot labels"),
+    ] = None,
+    sharing_graph: Annotated[
+        Path | None,
+        option("Label graph of the sharing head, with any weighting.", DATA,
+               show_default="--graph if its weighting is kernel, else a kernel graph mined from --train with the "
+               "embeddings of --graph"),
+    ] = None,
+    head: Annotated[
+        list[str] | None,
+        choice("all, linear (the baseline), sharing (linear heads that labels share), mlgcn, or both (linear and "
+               "mlgcn); repeatable.", MODEL, KINDS, show_default="all"),
+    ] = None,
     hidden: options.Hidden = "1024",
-    learn_edges: Annotated[bool, option("Learn the weights of the graph's edges.", MODEL, "--learn-edges")] = False,
-    learn_p: Annotated[bool, option("Learn one p per label.", MODEL, "--learn-p")] = False,
+    learn_edges: Annotated[
+        bool, option("Learn the weights of the edges of the ML-GCN head.", MODEL, "--learn-edges")
+    ] = False,
+    learn_p: Annotated[bool, option("Learn one p per label of the ML-GCN head.", MODEL, "--learn-p")] = False,
+    exact: Callable[..., ExactConfig],
     config: Callable[..., HeadConfig],
-    seeds: Annotated[int, option("Number of runs of each head.", TRAINING)] = 1,
+    seeds: Annotated[int, option("Number of runs of each head; heads that are fitted exactly have one.", TRAINING)] = 1,
+    replicates: Annotated[int, option("Samples of the images for the 95 % intervals.", COMPUTATION)] = 1000,
     stream: Annotated[
         bool | None,
         option(
@@ -43,71 +90,150 @@ def train_head(
             "--stream/--no-stream",
             show_default="depends on free memory",
         ),
-    ] = None,  # fmt: skip
+    ] = None,
     device: options.Device = "auto",
     out: Annotated[Path, option("Folder for metrics.json, checkpoints and histories.", OUTPUT)],
     overwrite: options.Overwrite = False,
-) -> None:
-    """Train heads on cached features and print the paper's table for ML-GCN and the linear baseline.
+) -> None:  # fmt: skip
+    """Train linear, sharing and ML-GCN heads on cached features, compare them, and recommend one.
 
-    The same command resumes an interrupted run.
+    Linear and sharing heads are fitted exactly, with λ and α selected on folds of --train, or on --val if --test is
+    given. The options under "Training" apply to ML-GCN only, except --recipe, --pos-weight and --views. With --recipe
+    paper, the linear head is trained like ML-GCN, and there is no sharing head.
+
+    The recommended head is recommended.pt, which mlgcn evaluate, predict and export take from the folder. The same
+    command resumes an interrupted run.
     """
     recipe = config()
-    kinds = KINDS[:2] if check_choice("head", head, KINDS) == "both" else (head,)
-    if "mlgcn" in kinds and graph is None:
-        fix = ("give ", Argument("graph"), " or ", Argument("head", "linear"))
-        raise InputError("graph", "the label graph of the ML-GCN head", "none", fix)
+    shared = {"views": recipe.views, "pos_weight": recipe.pos_weight, "select": "val" if test else "folds"}
+    opened = open_cache(train, option="train")
+    graphs = {name: None if path is None else open_graph(path, option=name)
+              for name, path in (("graph", graph), ("sharing_graph", sharing_graph))}  # fmt: skip
     runs = heads.HeadRuns(
-        graph=open_graph(graph) if graph is not None and "mlgcn" in kinds else None,
+        **graphs,
         config=recipe,
-        train=open_cache(train, option="train"),
+        exact=exact(**shared),
+        train=opened,
         val=open_cache(val, option="val"),
-        kinds=kinds,
+        test=None if test is None else open_cache(test, option="test"),
+        kinds=_kinds(head or ["all"], recipe, opened.num_labels, sharing_graph),
         seeds=check_positive("seeds", seeds),
         hidden_channels=parse_widths(hidden),
         learn_edges=learn_edges,
         learn_p=learn_p,
+        replicates=check_positive("replicates", replicates),
         device=pick_device(device),
         stream=stream,
     )
     make_folder("out", out)
-    _show(runs, _run(runs, out, overwrite))
-    console.say(f"Wrote {out / 'metrics.json'}")
+    _note_unused(runs)
+    _run(runs, out, overwrite)
 
 
-def _run(runs: heads.HeadRuns, out: Path, overwrite: bool) -> dict[str, dict[str, Any]]:
-    """Fits and writes the heads. Returns their metrics and those of earlier heads in ``out`` with the same setup."""
-    from mlgcn_pyg.experiments.head_comparison import HEADS, describe_setup, summarize_heads
+def _kinds(chosen: Sequence[str], recipe: HeadConfig, num_labels: int, sharing_graph: Path | None) -> tuple[str, ...]:
+    """Returns the kinds of heads that --head names."""
+    from mlgcn_pyg.experiments.head_comparison import check_kinds
+    from mlgcn_pyg.experiments.kinds import HEADS, default_kinds
 
-    setup = describe_setup(runs.train, runs.val, runs.config, runs.seeds)
+    groups = {"both": ("linear", "mlgcn"), "all": default_kinds(recipe.recipe, num_labels, sharing_graph is not None)}
+    if "all" in chosen and recipe.recipe != "paper" and groups["all"] != HEADS:
+        console.note("The sharing head is omitted: a kernel graph has at most 4,096 labels. Give a --sharing-graph.")
+    with renamed_arguments(kinds="head"):
+        return check_kinds([kind for name in chosen for kind in groups.get(name, (name,))], recipe.recipe, num_labels)
+
+
+def _note_unused(runs: heads.HeadRuns) -> None:
+    """Tells which given options do not apply to heads that are fitted exactly."""
+    if not runs.exact_kinds:
+        return
+    given = [f.name for f in fields(HeadConfig) if getattr(runs.config, f.name) != f.default and f.name not in OF_ALL]
+    given += ["seeds"] if runs.seeds > 1 else []
+    if given:
+        flags = ", ".join("--" + name.replace("_", "-") for name in given)
+        verb = "applies" if len(given) == 1 else "apply"
+        console.note(f"{flags} {verb} to ML-GCN only. Fitted exactly: {', '.join(runs.exact_kinds)}")
+
+
+def _run(runs: heads.HeadRuns, out: Path, overwrite: bool) -> None:
+    """Fits, writes and shows the heads, and those of earlier commands in ``out`` with the same setup."""
+    from mlgcn_pyg.experiments.summary import (
+        describe_intervals,
+        describe_recommendation,
+        describe_setup,
+        summarize_heads,
+    )
+
+    setup = describe_setup(runs.train, runs.val, runs.config, runs.seeds, runs.test, runs.exact)
     own = {kind: _own_setup(kind, runs) for kind in runs.kinds}
     with locked_folder(out):  # locked until the results are written
         earlier = {} if overwrite else _earlier_results(out / "metrics.json", setup, own)
-        fitted = _fit(runs, out, overwrite)
+        found = _fit(runs, out, overwrite)
         if overwrite:
             heads.remove_heads(out)
-        heads.save_heads(out, fitted, runs.config, runs.train)
-        results = earlier | {kind: {"setup": own[kind], **row} for kind, row in summarize_heads(fitted).items()}
-        results = {kind: results[kind] for kind in HEADS if kind in results}
-        write_json(out / "metrics.json", {"setup": setup, "heads": results})
+        heads.save_heads(out, found.heads, runs.train)
+        results = earlier | {kind: {"setup": own[kind], **row} for kind, row in summarize_heads(found.heads).items()}
+        results = {kind: results[kind] for kind in KINDS if kind in results}
+        compared = results.keys() == own.keys()
+        heads.save_recommended(out, found.recommended if compared else None, runs.train)
+        intervals = describe_intervals(found, runs.train.label_names)
+        chosen = describe_recommendation(found) if compared else None
+        content = {"setup": setup, "heads": results, "intervals": intervals, "recommendation": chosen}
+        write_json(out / "metrics.json", content)
         heads.remove_unfinished(out, runs.kinds)
-    return results
+    show_comparison(runs, results, found, out, compared)
 
 
-def _show(runs: heads.HeadRuns, results: dict[str, dict[str, Any]]) -> None:
-    from mlgcn_pyg.report import table1
+def show_comparison(
+    runs: heads.HeadRuns, results: dict[str, dict[str, Any]], found: "HeadComparison", out: Path, compared: bool = True
+) -> None:
+    """Prints the metrics of all heads, their intervals, and the verdict.
 
-    title = f"{runs.val.path.name}, {len(runs.val)} images, last epoch, {runs.seeds} seed(s)"
-    console.show_table(table1(results, title))
+    Args:
+        runs: the heads that were fitted.
+        results: the metrics of these heads, and of those of earlier commands.
+        found: the comparison.
+        out: the folder.
+        compared: whether ``found`` has all heads of ``results``.
+    """
+    from mlgcn_pyg.report import interval_table, table1
+
+    trained = [kind for kind in results if kind not in runs.exact_kinds]
+    epochs = f"; {' and '.join(trained)}: last epoch, {runs.seeds} seed(s)" if trained else ""
+    console.show_table(table1(results, f"{runs.reported.path.name}, {len(runs.reported)} images{epochs}"))
+    console.say("")
+    console.show_table(interval_table(found.intervals, found.differences, 0.95))
+    console.say("")
+    for line in filter(None, (_strengths(found), selected_on(found, runs))):
+        console.say(line)
+    if compared:
+        for line in verdict(found, runs):
+            console.say(line)
+        console.say(f"Wrote {out / 'metrics.json'} and {out / RECOMMENDED}")
+        for line in commands(runs, out):
+            console.say(line)
+    else:
+        console.say(f"Wrote {out / 'metrics.json'}. No recommendation: earlier commands trained other heads in this "
+                    "folder. Give --head all to compare them.")  # fmt: skip
 
 
-def _fit(runs: heads.HeadRuns, out: Path, overwrite: bool) -> "list[FittedHead]":
+def _strengths(found: "HeadComparison") -> str:
+    """Returns what the exact solver used."""
+    texts = []
+    for head in found.heads:
+        last = head.history.last
+        values = [f"{letter} = {last[name]:.3g}" for letter, name in (("λ", "l2"), ("α", "alpha")) if name in last]
+        if "gradient" in last:
+            texts.append(f"{head.kind} {', '.join(values) or 'λ per label'}")
+    return f"Fitted exactly: {'; '.join(texts)}." if texts else ""
+
+
+def _fit(runs: heads.HeadRuns, out: Path, overwrite: bool) -> "HeadComparison":
     """Fits the heads, or resumes an interrupted run in ``out``. ``overwrite`` discards a run that does not match."""
     folder = heads.unfinished_folder(out)
     try:
-        if epochs := heads.unfinished_epochs(out, runs.kinds):
-            position = ", ".join(f"{kind}: epoch {epoch}" for kind, epoch in epochs.items())
-            console.note(f"Resuming from {folder} ({position})")
+        if positions := heads.unfinished_positions(out, runs.kinds, runs.exact_kinds):
+            text = ", ".join(f"{kind}: {position}" for kind, position in positions.items())
+            console.note(f"Resuming from {folder} ({text})")
         return runs.fit(folder)
     except (KeyboardInterrupt, SystemExit):
         console.note("Interrupted. Run the same command to resume.")
@@ -124,13 +250,18 @@ def _fit(runs: heads.HeadRuns, out: Path, overwrite: bool) -> "list[FittedHead]"
 
 def _own_setup(kind: str, runs: heads.HeadRuns) -> dict[str, Any]:
     """Returns the settings of one kind of head besides data and recipe, as JSON types."""
-    if kind == "linear" or runs.graph is None:
-        return {}
-    graph = runs.graph
-    settings = {name: graph[name] for name in ("tau", "p", "weighting")}
-    edges = {"edges": graph.edge_index.size(1), "embedding_dim": graph.embedding_dim, "one_hot": graph.x is None}
-    shape = {"hidden_channels": list(runs.hidden_channels), "learn_edges": runs.learn_edges, "learn_p": runs.learn_p}
-    return settings | edges | shape | {"graph_sha256": graph.digest()}
+    from mlgcn_pyg.experiments.kinds import HeadDesign
+
+    own: dict[str, Any] = {"solver": "exact"} if kind in runs.exact_kinds else {}
+    graph = HeadDesign(runs.graph, runs.sharing_graph).graph_of(kind, runs.train.targets, runs.train.label_names)
+    if graph is None:
+        return own
+    own |= {name: graph[name] for name in ("tau", "p", "weighting")}
+    own |= {"edges": graph.edge_index.size(1), "embedding_dim": graph.embedding_dim, "one_hot": graph.x is None}
+    if kind == "mlgcn":
+        shape = {"hidden_channels": list(runs.hidden_channels), "learn_edges": runs.learn_edges}
+        own |= shape | {"learn_p": runs.learn_p}
+    return own | {"graph_sha256": graph.digest()}
 
 
 def _earlier_results(path: Path, setup: dict[str, Any], own: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -145,7 +276,8 @@ def _earlier_results(path: Path, setup: dict[str, Any], own: dict[str, dict[str,
         content = json.loads(path.read_text(encoding="utf-8"))
         results = content["heads"]
         kinds = [kind for kind in own if kind in results]
-        differences = [first_difference(current_names(content["setup"]), setup)]
+        stored = dict.fromkeys(setup) | current_names(content["setup"])
+        differences = [first_difference(stored, dict.fromkeys(stored) | setup)]
         differences += [first_difference(results[kind]["setup"], own[kind], kind) for kind in kinds]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError("out", "a folder written by train-head", f"a different file {path}", OVERWRITE[:2]) from error

@@ -86,6 +86,7 @@ def check_values(command: Any, values: Mapping[str, Any]) -> None:
         if value is None:
             continue
         if choices := choices_of(annotation):
-            check_choice(name, value, choices)
+            for chosen in value if isinstance(value, list | tuple) else (value,):
+                check_choice(name, chosen, choices)
         elif name in CHECKS:
             CHECKS[name](name, value)

@@ -5,19 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from mlgcn_pyg.checks import check_callable, check_choice, check_positive
 from mlgcn_pyg.errors import Argument, InputError
 from mlgcn_pyg.evaluation import MetricDifferences, MetricIntervals, table1_row
 from mlgcn_pyg.evaluation.table1 import Row
 from mlgcn_pyg.experiments.kinds import HEADS, PAPER_HEADS, HeadDesign, default_kinds
-from mlgcn_pyg.experiments.recommendation import (
-    SELECTION_REPLICATES,
-    Recommendation,
-    recommend,
-    replicates_over_seeds,
-)
+from mlgcn_pyg.experiments.recommendation import SELECTION_REPLICATES, Recommendation, recommend, replicates_over_seeds
 from mlgcn_pyg.experiments.selection import selection_scores
 from mlgcn_pyg.experiments.setup import Progress, Setup
 from mlgcn_pyg.features import FeatureCache
@@ -114,8 +108,8 @@ def compare_heads(
             and the number of labels allow.
         seeds: the number of ML-GCN heads, with the seeds 0, 1, …; at least 2 for a standard deviation.
         config: the settings of the ML-GCN head; default: ``HeadConfig()``, the recipe ``"auto"``.
-        exact: the settings of linear and sharing heads; default: ``ExactConfig()``, with the views and ``pos_weight`` of
-            ``config``. ``exact.select`` is ignored.
+        exact: the settings of linear and sharing heads; default: ``ExactConfig()``, with the views and ``pos_weight``
+            of ``config``. ``exact.select`` is ignored.
         sharing_graph: the label graph of the sharing head, with any weighting. Default: ``graph`` if its weighting is
             ``"kernel"``, else a kernel graph of the training targets and the embeddings of ``graph``, if it has any.
         hidden_channels: the widths between the layers of the ML-GCN head; (1024,) is the paper's.
@@ -127,7 +121,8 @@ def compare_heads(
         folder: the folder for one run per kind and fold. Interrupted runs are resumed. None writes no files.
         progress: a function that is called with the kind and the seed of a head and a record, which is that of
             :func:`~mlgcn_pyg.training.fit_head`. For fits to folds, the kind is followed by ``" folds"``, and the
-            number of the fold replaces the seed.
+            number of the fold replaces the seed. For samples of the images, it is followed by ``" samples"``, and the
+            record has ``done`` and ``total``.
 
     Returns:
         The trained heads, their intervals and differences, and the recommendation.
@@ -182,7 +177,7 @@ def _compare(
     fitted, samples = [], {}
     for kind in heads:
         logits = setup.logits(heads[kind], setup.reported)
-        samples[kind] = replicates_over_seeds(logits, targets, replicates)
+        samples[kind] = replicates_over_seeds(logits, targets, replicates, setup.resampling(kind, targets, replicates))
         for seed, head in enumerate(heads[kind]):
             row = table1_row(logits[seed], targets, names)
             fitted.append(FittedHead(kind, seed, head, histories[kind][seed], row, setup.config_of(kind)))
@@ -202,7 +197,9 @@ def _recommend(setup: Setup, heads: dict[str, list[Head]], histories: dict[str, 
         return Recommendation(next(iter(heads)), "none", next(iter(heads)), {}, {})
     found = selection_scores(setup, heads, histories)
     scores = {
-        kind: replicates_over_seeds(logits, found.targets, SELECTION_REPLICATES)
+        kind: replicates_over_seeds(
+            logits, found.targets, SELECTION_REPLICATES, setup.resampling(kind, found.targets, SELECTION_REPLICATES)
+        )
         for kind, logits in found.logits.items()
     }
     return recommend(scores, found.images)

@@ -1,6 +1,6 @@
 """The recommendation of one head."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,9 +49,7 @@ def recommend(scores: Mapping[str, Replicates], images: str) -> Recommendation:
     reference = next(iter(scores))
     best = max(means, key=lambda kind: -1.0 if np.isnan(means[kind]) else means[kind])  # the first of equal ones
     kind = next(kind for kind in scores if not _clearly_above(scores[best], scores[kind]))
-    errors = {
-        other: standard_error(found, scores[reference]) for other, found in scores.items() if other != reference
-    }
+    errors = {other: standard_error(found, scores[reference]) for other, found in scores.items() if other != reference}
     return Recommendation(kind, images, reference, means, errors)
 
 
@@ -66,15 +64,18 @@ def standard_error(a: Replicates, b: Replicates) -> float:
     return float("inf") if np.isnan(width) else width / 2
 
 
-def replicates_over_seeds(logits: Sequence[Tensor], targets: Tensor, replicates: int) -> Replicates:
+def replicates_over_seeds(
+    logits: Sequence[Tensor], targets: Tensor, replicates: int, progress: Callable[[int], None] | None = None
+) -> Replicates:
     """Computes the mean metrics of the runs of a head on bootstrap samples of the images and of the runs.
 
     Args:
         logits: (N, C) of each run.
         targets: (N, C).
         replicates: the number of samples.
+        progress: a function that is called with the number of finished samples of one run.
     """
-    runs = [bootstrap_replicates(one, targets, replicates=replicates) for one in logits]
+    runs = [bootstrap_replicates(one, targets, replicates=replicates, progress=progress) for one in logits]
     counts = np.random.default_rng(0).multinomial(len(runs), [1 / len(runs)] * len(runs), size=replicates)
     counts = np.concatenate([np.ones((1, len(runs)), dtype=counts.dtype), counts])  # sample 0 are all runs
     shares = (counts / len(runs)).T

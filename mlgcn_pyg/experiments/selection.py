@@ -32,7 +32,9 @@ class SelectionScores:
     targets: Tensor
 
 
-def selection_scores(setup: Setup, heads: dict[str, list[Head]], histories: dict[str, list[History]]) -> SelectionScores:
+def selection_scores(
+    setup: Setup, heads: dict[str, list[Head]], histories: dict[str, list[History]]
+) -> SelectionScores:
     """Scores the heads of all kinds on the images that select one of them.
 
     With a test set, these are the validation images. Otherwise, each kind of head is trained again on the training

@@ -16,6 +16,7 @@ from mlgcn_pyg.training.history import Record
 from mlgcn_pyg.typing import Head
 
 Progress = Callable[[str, int, Record], None]
+LONG = 10**9  # logits to resample, about two seconds
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,13 @@ class Setup:
     def folder_of(self, name: str) -> Path | None:
         """Returns the folder of one run, or None."""
         return None if self.folder is None else self.folder / name
+
+    def resampling(self, kind: str, targets: Tensor, replicates: int) -> Callable[[int], None] | None:
+        """Returns a function that reports how many samples are done for a kind of head; None if they take no time."""
+        progress = self.progress
+        if progress is None or replicates * targets.numel() < LONG:
+            return None
+        return lambda done: progress(f"{kind} samples", 0, {"done": done, "total": replicates})
 
     def logits(self, heads: list[Head], cache: FeatureCache) -> list[Tensor]:
         """Returns the logits (N, C) of each head for the images of a cache, on the CPU."""
