@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from mlgcn_pyg.checks import check_choice, check_positive
 from mlgcn_pyg.cli import console
-from mlgcn_pyg.cli.heads import HeadRuns, head_files, remove_heads, save_heads
+from mlgcn_pyg.cli.heads import HeadRuns, head_files, remove_heads, save_heads, save_recommended
 from mlgcn_pyg.cli.json_output import write_json
 from mlgcn_pyg.cli.options import COMPUTATION, DATA, OUTPUT, TRAINING, choice, option
 from mlgcn_pyg.cli.outputs import make_folder
 from mlgcn_pyg.cli.values import pick_device
+from mlgcn_pyg.cli.verdict import show_comparison, verdict
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.training.config import HeadConfig, ModelConfig
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:  # these load torch
     from mlgcn_pyg.nn import Backbone
 
 DEVICES = ("auto", "cpu", "cuda")
+KINDS = ("linear", "sharing", "mlgcn")
 
 
 def demo(
@@ -29,11 +31,11 @@ def demo(
     num_test: Annotated[int, option("Number of test scenes.", DATA)] = 1000,
     image_size: Annotated[int, option("Side of a scene in pixels.", DATA)] = 64,
     epochs: Annotated[int, option("Epochs of backbone and head together.", TRAINING)] = 8,
-    head_epochs: Annotated[int, option("Epochs of the heads on cached features.", TRAINING)] = 30,
-    seeds: Annotated[int, option("Number of runs of each head.", TRAINING)] = 3,
+    head_epochs: Annotated[int, option("Epochs of the ML-GCN head on cached features.", TRAINING)] = 30,
+    seeds: Annotated[int, option("Number of ML-GCN heads on cached features.", TRAINING)] = 3,
     device: Annotated[str, choice("auto, cpu or cuda.", COMPUTATION, DEVICES)] = "auto",
 ) -> None:
-    """Run all steps on generated scenes: label graph, training, cached features, heads, and the paper's table."""
+    """Run all steps on generated scenes: label graph, training, cached features, and a comparison of heads."""
     started = time.perf_counter()
     from mlgcn_pyg.report.plots import plot_label_graph, plot_per_class_ap
 
@@ -42,18 +44,14 @@ def demo(
         check_positive(argument, value)
     if ((out / "metrics.json").is_file() or head_files(out)) and not (out / "scenes").is_dir():
         raise InputError("out", "a new folder or one of an earlier demo", f"other results in {out}")
-    head_config = HeadConfig(
-        recipe="paper", lr=0.05, epochs=check_positive("head_epochs", head_epochs),
-        lr_step=max(1, round(0.7 * head_epochs)),
-    )  # fmt: skip
+    head_config = HeadConfig(epochs=check_positive("head_epochs", head_epochs))
     make_folder("out", out)
     train_set, test_set = _draw(out / "scenes", num_train, num_test, image_size)
     graph = _build_graph(train_set, out)
     plot_label_graph(graph, out / "label_graph.png", title="Labels of the generated scenes: i → j where P(j | i) ≥ 0.4")
     backbone = _train(graph, train_set, test_set, epochs, device)
     train, test = (_extract(backbone, data, out / f"{data.split}.h5", device) for data in (train_set, test_set))
-    runs = HeadRuns(train, test, graph, ("mlgcn", "linear"), seeds, head_config, device)
-    metrics = _retrain(runs, out)
+    metrics = _retrain(HeadRuns(train, test, graph, KINDS, seeds, head_config, device), out)
     plot_per_class_ap({kind: metrics[kind]["mean"]["AP"] for kind in metrics}, out / "per_class_ap.png")
     console.say(
         f"Wrote to {out}: label_graph.png, per_class_ap.png, metrics.json, graph.pt, feature files and heads "
@@ -119,15 +117,18 @@ def _extract(backbone: "Backbone", data: "Scenes", path: Path, device: str) -> "
 
 
 def _retrain(runs: HeadRuns, out: Path) -> dict[str, dict[str, Any]]:
-    from mlgcn_pyg.experiments.head_comparison import describe_setup, summarize_heads
-    from mlgcn_pyg.report import table1
+    from mlgcn_pyg.experiments.summary import describe_comparison, describe_setup, summarize_heads
 
-    fitted = runs.fit()
+    found = runs.fit()
     remove_heads(out)
-    save_heads(out, fitted, runs.config, runs.train)
-    metrics = summarize_heads(fitted)
-    setup = describe_setup(runs.train, runs.val, runs.config, runs.seeds)
-    write_json(out / "metrics.json", {"setup": setup, "heads": metrics})
-    title = f"heads retrained on cached features, {len(runs.val)} test scenes, {runs.seeds} seed(s)"
-    console.show_table(table1(metrics, title))
+    save_heads(out, found.heads, runs.train)
+    save_recommended(out, found.recommended, runs.train)
+    metrics = summarize_heads(found.heads)
+    setup = describe_setup(runs.train, runs.val, runs.config, runs.seeds, exact=runs.exact)
+    write_json(
+        out / "metrics.json", {"setup": setup, "heads": metrics} | describe_comparison(found, runs.train.label_names)
+    )
+    show_comparison(runs, metrics, found)
+    for line in verdict(found, runs):
+        console.say(line)
     return metrics

@@ -19,30 +19,29 @@
 The rule is that of :func:`~mlgcn_pyg.experiments.recommendation.recommend`.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from mlgcn_pyg.checks import check_positive
 from mlgcn_pyg.cli import console, heads, options
+from mlgcn_pyg.cli.head_setup import OVERWRITE, earlier_results, own_setup
 from mlgcn_pyg.cli.inputs import RECOMMENDED, open_cache, open_graph
 from mlgcn_pyg.cli.json_output import write_json
 from mlgcn_pyg.cli.options import COMPUTATION, DATA, EXACT, MODEL, OUTPUT, TRAINING, choice, from_config, option, takes
 from mlgcn_pyg.cli.outputs import make_folder
 from mlgcn_pyg.cli.values import parse_widths, pick_device
-from mlgcn_pyg.cli.verdict import commands, selected_on, verdict
-from mlgcn_pyg.errors import Argument, InputError, renamed_arguments
+from mlgcn_pyg.cli.verdict import commands, show_comparison, verdict
+from mlgcn_pyg.errors import InputError, renamed_arguments
 from mlgcn_pyg.files.locks import locked_folder
-from mlgcn_pyg.training.config import HeadConfig, current_names
+from mlgcn_pyg.training.config import HeadConfig
 from mlgcn_pyg.training.exact_config import ExactConfig
 
 if TYPE_CHECKING:  # these load torch
     from mlgcn_pyg.experiments import HeadComparison
 
 KINDS = ("all", "linear", "sharing", "mlgcn", "both")
-OVERWRITE = ("choose a different ", Argument("out"), " or pass ", Argument("overwrite", True))
 OF_ALL = ("recipe", "views", "pos_weight")  # settings that linear and sharing heads share with ML-GCN
 
 
@@ -135,8 +134,9 @@ def _kinds(chosen: Sequence[str], recipe: HeadConfig, num_labels: int, sharing_g
     from mlgcn_pyg.experiments.head_comparison import check_kinds
     from mlgcn_pyg.experiments.kinds import HEADS, default_kinds
 
-    groups = {"both": ("linear", "mlgcn"), "all": default_kinds(recipe.recipe, num_labels, sharing_graph is not None)}
-    if "all" in chosen and recipe.recipe != "paper" and groups["all"] != HEADS:
+    every = default_kinds(recipe.recipe, num_labels, sharing_graph=sharing_graph is not None)
+    groups = {"both": ("linear", "mlgcn"), "all": every}
+    if "all" in chosen and recipe.recipe != "paper" and every != HEADS:
         console.note("The sharing head is omitted: a kernel graph has at most 4,096 labels. Give a --sharing-graph.")
     with renamed_arguments(kinds="head"):
         return check_kinds([kind for name in chosen for kind in groups.get(name, (name,))], recipe.recipe, num_labels)
@@ -156,17 +156,12 @@ def _note_unused(runs: heads.HeadRuns) -> None:
 
 def _run(runs: heads.HeadRuns, out: Path, overwrite: bool) -> None:
     """Fits, writes and shows the heads, and those of earlier commands in ``out`` with the same setup."""
-    from mlgcn_pyg.experiments.summary import (
-        describe_intervals,
-        describe_recommendation,
-        describe_setup,
-        summarize_heads,
-    )
+    from mlgcn_pyg.experiments.summary import describe_comparison, describe_setup, summarize_heads
 
     setup = describe_setup(runs.train, runs.val, runs.config, runs.seeds, runs.test, runs.exact)
-    own = {kind: _own_setup(kind, runs) for kind in runs.kinds}
+    own = {kind: own_setup(kind, runs) for kind in runs.kinds}
     with locked_folder(out):  # locked until the results are written
-        earlier = {} if overwrite else _earlier_results(out / "metrics.json", setup, own)
+        earlier = {} if overwrite else earlier_results(out / "metrics.json", setup, own)
         found = _fit(runs, out, overwrite)
         if overwrite:
             heads.remove_heads(out)
@@ -175,56 +170,22 @@ def _run(runs: heads.HeadRuns, out: Path, overwrite: bool) -> None:
         results = {kind: results[kind] for kind in KINDS if kind in results}
         compared = results.keys() == own.keys()
         heads.save_recommended(out, found.recommended if compared else None, runs.train)
-        intervals = describe_intervals(found, runs.train.label_names)
-        chosen = describe_recommendation(found) if compared else None
-        content = {"setup": setup, "heads": results, "intervals": intervals, "recommendation": chosen}
-        write_json(out / "metrics.json", content)
+        more = describe_comparison(found, runs.train.label_names, compared=compared)
+        write_json(out / "metrics.json", {"setup": setup, "heads": results} | more)
         heads.remove_unfinished(out, runs.kinds)
-    show_comparison(runs, results, found, out, compared)
+    show_comparison(runs, results, found)
+    _show_verdict(runs, found, out, compared)
 
 
-def show_comparison(
-    runs: heads.HeadRuns, results: dict[str, dict[str, Any]], found: "HeadComparison", out: Path, compared: bool = True
-) -> None:
-    """Prints the metrics of all heads, their intervals, and the verdict.
-
-    Args:
-        runs: the heads that were fitted.
-        results: the metrics of these heads, and of those of earlier commands.
-        found: the comparison.
-        out: the folder.
-        compared: whether ``found`` has all heads of ``results``.
-    """
-    from mlgcn_pyg.report import interval_table, table1
-
-    trained = [kind for kind in results if kind not in runs.exact_kinds]
-    epochs = f"; {' and '.join(trained)}: last epoch, {runs.seeds} seed(s)" if trained else ""
-    console.show_table(table1(results, f"{runs.reported.path.name}, {len(runs.reported)} images{epochs}"))
-    console.say("")
-    console.show_table(interval_table(found.intervals, found.differences, 0.95))
-    console.say("")
-    for line in filter(None, (_strengths(found), selected_on(found, runs))):
+def _show_verdict(runs: heads.HeadRuns, found: "HeadComparison", out: Path, compared: bool) -> None:
+    lines = [*verdict(found, runs), f"Wrote {out / 'metrics.json'} and {out / RECOMMENDED}", *commands(runs, out)]
+    if not compared:
+        lines = [
+            f"Wrote {out / 'metrics.json'}. No head is recommended, since earlier commands trained other heads in this "
+            "folder. Give --head all to compare them."
+        ]
+    for line in lines:
         console.say(line)
-    if compared:
-        for line in verdict(found, runs):
-            console.say(line)
-        console.say(f"Wrote {out / 'metrics.json'} and {out / RECOMMENDED}")
-        for line in commands(runs, out):
-            console.say(line)
-    else:
-        console.say(f"Wrote {out / 'metrics.json'}. No recommendation: earlier commands trained other heads in this "
-                    "folder. Give --head all to compare them.")  # fmt: skip
-
-
-def _strengths(found: "HeadComparison") -> str:
-    """Returns what the exact solver used."""
-    texts = []
-    for head in found.heads:
-        last = head.history.last
-        values = [f"{letter} = {last[name]:.3g}" for letter, name in (("λ", "l2"), ("α", "alpha")) if name in last]
-        if "gradient" in last:
-            texts.append(f"{head.kind} {', '.join(values) or 'λ per label'}")
-    return f"Fitted exactly: {'; '.join(texts)}." if texts else ""
 
 
 def _fit(runs: heads.HeadRuns, out: Path, overwrite: bool) -> "HeadComparison":
@@ -246,42 +207,3 @@ def _fit(runs: heads.HeadRuns, out: Path, overwrite: bool) -> "HeadComparison":
             raise InputError("out", error.expected, error.found, fix) from error
     heads.remove_unfinished(out, runs.kinds)
     return _fit(runs, out, overwrite=False)
-
-
-def _own_setup(kind: str, runs: heads.HeadRuns) -> dict[str, Any]:
-    """Returns the settings of one kind of head besides data and recipe, as JSON types."""
-    from mlgcn_pyg.experiments.kinds import HeadDesign
-
-    own: dict[str, Any] = {"solver": "exact"} if kind in runs.exact_kinds else {}
-    graph = HeadDesign(runs.graph, runs.sharing_graph).graph_of(kind, runs.train.targets, runs.train.label_names)
-    if graph is None:
-        return own
-    own |= {name: graph[name] for name in ("tau", "p", "weighting")}
-    own |= {"edges": graph.edge_index.size(1), "embedding_dim": graph.embedding_dim, "one_hot": graph.x is None}
-    if kind == "mlgcn":
-        shape = {"hidden_channels": list(runs.hidden_channels), "learn_edges": runs.learn_edges}
-        own |= shape | {"learn_p": runs.learn_p}
-    return own | {"graph_sha256": graph.digest()}
-
-
-def _earlier_results(path: Path, setup: dict[str, Any], own: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Returns the results in ``path``. Raises an InputError if they have a different setup and would be lost."""
-    from mlgcn_pyg.training.run_folder import first_difference
-
-    if not path.is_file():
-        if stray := heads.head_files(path.parent):
-            raise InputError("out", "a new folder", f"heads without a metrics.json, such as {stray[0]}", OVERWRITE)
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        results = content["heads"]
-        kinds = [kind for kind in own if kind in results]
-        stored = dict.fromkeys(setup) | current_names(content["setup"])
-        differences = [first_difference(stored, dict.fromkeys(stored) | setup)]
-        differences += [first_difference(results[kind]["setup"], own[kind], kind) for kind in kinds]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise InputError("out", "a folder written by train-head", f"a different file {path}", OVERWRITE[:2]) from error
-    if difference := next(filter(None, differences), ""):
-        expected = "a new folder, or one of the same data, recipe and graph"
-        raise InputError("out", expected, f"results of a different setup in {path}: {difference}", OVERWRITE)
-    return results

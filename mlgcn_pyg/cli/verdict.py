@@ -1,18 +1,51 @@
-"""The last sentences of ``mlgcn train-head``: which head to use, how much better it is, and how to use it."""
+"""The output of ``mlgcn train-head``: tables, which head to use, how much better it is, and how to use it."""
 
 import math
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from mlgcn_pyg.cli import console
 from mlgcn_pyg.cli.heads import HeadRuns
 
 if TYPE_CHECKING:  # these load torch
     from mlgcn_pyg.evaluation import Difference
     from mlgcn_pyg.experiments import HeadComparison
 
+LEVEL = 0.95  # of the intervals
 MOST = 5  # labels that a sentence names
+
+
+def show_comparison(runs: HeadRuns, results: dict[str, dict[str, Any]], found: "HeadComparison") -> None:
+    """Prints the metrics of all heads, their intervals, and what selected λ, α and the recommended head.
+
+    Args:
+        runs: the heads that were fitted.
+        results: the metrics of these heads, and of those of earlier commands.
+        found: the comparison.
+    """
+    from mlgcn_pyg.report import interval_table, table1
+
+    trained = [kind for kind in results if kind not in runs.exact_kinds]
+    epochs = f"; {' and '.join(trained)}: last epoch, {runs.seeds} seed(s)" if trained else ""
+    console.show_table(table1(results, f"{runs.reported.path.name}, {len(runs.reported)} images{epochs}"))
+    console.say("")
+    console.show_table(interval_table(found.intervals, found.differences, LEVEL))
+    console.say("")
+    for line in filter(None, (_fitted_exactly(found), selected_on(found, runs))):
+        console.say(line)
+
+
+def _fitted_exactly(found: "HeadComparison") -> str:
+    """Returns the heads that the exact solver fitted, with their λ and α; empty if there are none."""
+    texts = []
+    for head in found.heads:
+        last = head.history.last
+        values = [f"{letter} = {last[name]:.3g}" for letter, name in (("λ", "l2"), ("α", "alpha")) if name in last]
+        if "gradient" in last:
+            texts.append(f"{head.kind} ({', '.join(values) or 'λ per label'})")
+    return f"Fitted exactly: {', '.join(texts)}." if texts else ""
 
 
 def verdict(comparison: "HeadComparison", runs: HeadRuns) -> list[str]:

@@ -11,11 +11,12 @@ from mlgcn_pyg.errors import Argument, InputError
 from mlgcn_pyg.evaluation import MetricDifferences, MetricIntervals, table1_row
 from mlgcn_pyg.evaluation.table1 import Row
 from mlgcn_pyg.experiments.kinds import HEADS, PAPER_HEADS, HeadDesign, default_kinds
-from mlgcn_pyg.experiments.recommendation import SELECTION_REPLICATES, Recommendation, recommend, replicates_over_seeds
-from mlgcn_pyg.experiments.selection import selection_scores
+from mlgcn_pyg.experiments.recommendation import Recommendation, recommend, replicates_over_seeds
+from mlgcn_pyg.experiments.selection import REPLICATES, selection_scores
 from mlgcn_pyg.experiments.setup import Progress, Setup
 from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.graph import LabelGraph
+from mlgcn_pyg.labels import check_same_labels
 from mlgcn_pyg.training import ExactConfig, HeadConfig, History
 from mlgcn_pyg.typing import Head
 
@@ -134,8 +135,12 @@ def compare_heads(
     """
     config = config or HeadConfig()
     exact = exact or ExactConfig(views=config.views, pos_weight=config.pos_weight)
-    kinds = check_kinds(kinds, config.recipe, train.num_labels, sharing_graph)
-    check_positive("seeds", seeds), check_positive("replicates", replicates), check_callable("progress", progress)
+    kinds = check_kinds(kinds, config.recipe, train.num_labels, sharing_graph=sharing_graph is not None)
+    check_callable("progress", progress)
+    for name, number in (("seeds", seeds), ("replicates", replicates)):
+        check_positive(name, number)
+    if test is not None:
+        _check_test(train, test)
     design = HeadDesign(graph, sharing_graph, hidden_channels, learn_edges, learn_p)
     folder = None if folder is None else Path(folder)
     setup = Setup(train, val, test, design, config, exact, device, stream, folder, progress)
@@ -147,7 +152,7 @@ def compare_heads(
 
 
 def check_kinds(
-    kinds: Sequence[str] | None, recipe: str, num_labels: int, sharing_graph: LabelGraph | None = None
+    kinds: Sequence[str] | None, recipe: str, num_labels: int, *, sharing_graph: bool = False
 ) -> tuple[str, ...]:
     """Returns kinds of heads without repetition, the simplest first.
 
@@ -158,7 +163,7 @@ def check_kinds(
     ('linear', 'mlgcn')
     """
     if kinds is None:
-        return default_kinds(recipe, num_labels, sharing_graph)
+        return default_kinds(recipe, num_labels, sharing_graph=sharing_graph)
     for kind in kinds:
         check_choice("kinds", kind, HEADS)
     if not kinds:
@@ -169,6 +174,16 @@ def check_kinds(
     return tuple(kind for kind in HEADS if kind in kinds)
 
 
+def _check_test(train: FeatureCache, test: FeatureCache) -> None:
+    """Checks the test features before any training; the validation features are checked by it."""
+    check_same_labels("test", test.label_names, train.label_names, "the training features")
+    if not len(test):
+        raise InputError("test", "at least one image", "none")
+    if test.num_features != train.num_features:
+        expected = f"features of width {train.num_features}, as in the training features"
+        raise InputError("test", expected, f"width {test.num_features}")
+
+
 def _compare(
     setup: Setup, heads: dict[str, list[Head]], histories: dict[str, list[History]], replicates: int
 ) -> HeadComparison:
@@ -177,7 +192,9 @@ def _compare(
     fitted, samples = [], {}
     for kind in heads:
         logits = setup.logits(heads[kind], setup.reported)
-        samples[kind] = replicates_over_seeds(logits, targets, replicates, setup.resampling(kind, targets, replicates))
+        samples[kind] = replicates_over_seeds(
+            logits, targets, replicates, progress=setup.resampling(kind, targets, replicates)
+        )
         for seed, head in enumerate(heads[kind]):
             row = table1_row(logits[seed], targets, names)
             fitted.append(FittedHead(kind, seed, head, histories[kind][seed], row, setup.config_of(kind)))
@@ -196,10 +213,5 @@ def _recommend(setup: Setup, heads: dict[str, list[Head]], histories: dict[str, 
     if len(heads) == 1:  # nothing to select
         return Recommendation(next(iter(heads)), "none", next(iter(heads)), {}, {})
     found = selection_scores(setup, heads, histories)
-    scores = {
-        kind: replicates_over_seeds(
-            logits, found.targets, SELECTION_REPLICATES, setup.resampling(kind, found.targets, SELECTION_REPLICATES)
-        )
-        for kind, logits in found.logits.items()
-    }
-    return recommend(scores, found.images)
+    reports = {kind: setup.resampling(kind, found.targets, REPLICATES) for kind in heads}
+    return recommend({kind: found.samples(kind, reports[kind]) for kind in heads}, found.images)

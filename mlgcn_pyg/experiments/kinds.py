@@ -16,16 +16,21 @@ PAPER_HEADS = ("linear", "mlgcn")
 SAME = 1e-9  # the largest difference between kernels of the same counts
 
 
-def default_kinds(recipe: str, num_labels: int, sharing_graph: LabelGraph | None = None) -> tuple[str, ...]:
+def default_kinds(recipe: str, num_labels: int, *, sharing_graph: bool = False) -> tuple[str, ...]:
     """Returns the kinds of heads that are compared if none are chosen.
 
     These are all kinds, except that the recipe ``"paper"`` has no sharing head, and that a kernel graph has at most
     4,096 labels.
 
+    Args:
+        recipe: the recipe of the ML-GCN head.
+        num_labels: C.
+        sharing_graph: whether the graph of the sharing head is given.
+
     >>> default_kinds("auto", 80), default_kinds("paper", 80), default_kinds("auto", 10_000)
     (('linear', 'sharing', 'mlgcn'), ('linear', 'mlgcn'), ('linear', 'mlgcn'))
     """
-    shares = recipe != "paper" and (num_labels <= MAX_LABELS or sharing_graph is not None)
+    shares = recipe != "paper" and (num_labels <= MAX_LABELS or sharing_graph)
     return HEADS if shares else PAPER_HEADS
 
 
@@ -111,4 +116,4 @@ def _is_mined_from(graph: LabelGraph, targets: Tensor) -> bool:
     if graph.kernel is None or graph.num_labels != targets.size(1):
         return False
     mined = LabelGraph.from_targets(targets, label_names=graph.label_names, x=graph.x, weighting="kernel")
-    return bool((mined.kernel - graph.kernel.cpu()).abs().max() <= SAME)
+    return mined.kernel is not None and bool((mined.kernel - graph.kernel.cpu()).abs().max() <= SAME)

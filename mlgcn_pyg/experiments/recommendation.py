@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
-from mlgcn_pyg.evaluation import MetricDifferences, Replicates, bootstrap_replicates
+from mlgcn_pyg.evaluation import Replicates, bootstrap_replicates
 
-ONE_ERROR = 0.6827  # the probability of an interval of one standard error to each side
-SELECTION_REPLICATES = 200  # enough for a standard error
+Samples = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,10 @@ class Recommendation:
 
     Attributes:
         kind: the recommended kind of head.
-        images: the images that selected it: ``"val"``, or ``"folds"`` of the training images.
+        images: the images that selected it: ``"val"``, or ``"folds"`` of the training images; ``"none"`` if there was
+            one kind.
         reference: the kind that the others are compared with, which is the simplest one.
-        mAP: for each kind, the mAP on these images; NaN if it is not defined.
+        mAP: for each kind, the mAP on these images, which is a mean over folds; NaN if it is not defined.
         errors: for each other kind, the standard error of its difference in mAP to the reference.
     """
 
@@ -31,7 +32,7 @@ class Recommendation:
     errors: dict[str, float]
 
 
-def recommend(scores: Mapping[str, Replicates], images: str) -> Recommendation:
+def recommend(scores: Mapping[str, Samples], images: str) -> Recommendation:
     """Recommends the simplest head that is within one standard error of the best one.
 
     The best head is the one with the highest mAP on the images that select. A simpler head is recommended instead if
@@ -42,30 +43,41 @@ def recommend(scores: Mapping[str, Replicates], images: str) -> Recommendation:
     Source of the rule: Breiman, Friedman, Olshen and Stone, Classification and Regression Trees, 1984, section 3.4.3.
 
     Args:
-        scores: for each kind of head, the simplest first, its metrics on samples of the images.
+        scores: for each kind of head, the simplest first, the mAP (1 + R,) on the images (entry 0) and on bootstrap
+            samples, which are the same for all kinds.
         images: ``"val"`` or ``"folds"``.
     """
-    means = {kind: float(found.mAP[0]) for kind, found in scores.items()}
+    means = {kind: float(found[0]) for kind, found in scores.items()}
     reference = next(iter(scores))
     best = max(means, key=lambda kind: -1.0 if np.isnan(means[kind]) else means[kind])  # the first of equal ones
-    kind = next(kind for kind in scores if not _clearly_above(scores[best], scores[kind]))
-    errors = {other: standard_error(found, scores[reference]) for other, found in scores.items() if other != reference}
-    return Recommendation(kind, images, reference, means, errors)
+    kind = next(k for k in scores if not means[best] - means[k] > standard_error(scores[best], scores[k]))
+    others = (other for other in scores if other != reference)
+    return Recommendation(
+        kind, images, reference, means, {k: standard_error(scores[k], scores[reference]) for k in others}
+    )
 
 
-def _clearly_above(best: Replicates, other: Replicates) -> bool:
-    return float(best.mAP[0] - other.mAP[0]) > standard_error(best, other)
+def standard_error(a: Samples, b: Samples) -> float:
+    """Returns the standard error of the difference in mAP between two heads; infinity if it cannot be estimated.
 
+    It cannot be if no sample has a defined mAP, or if different heads differ equally in all samples, which is the case
+    for a single image.
 
-def standard_error(a: Replicates, b: Replicates) -> float:
-    """Returns the standard error of the difference in mAP between two heads; infinity if it cannot be estimated."""
-    limits: MetricDifferences = a.difference(b, ONE_ERROR)
-    width = limits.mAP.high - limits.mAP.low
-    return float("inf") if np.isnan(width) else width / 2
+    >>> standard_error(np.array([0.5, 0.25, 0.75]), np.array([0.0, 0.0, 0.0])), standard_error(np.ones(3), np.zeros(3))
+    (0.25, inf)
+    """
+    difference = (a - b)[1:]
+    defined = difference[~np.isnan(difference)]
+    error = float(defined.std()) if len(defined) else 0.0
+    return error if error > 0 or a[0] == b[0] else float("inf")
 
 
 def replicates_over_seeds(
-    logits: Sequence[Tensor], targets: Tensor, replicates: int, progress: Callable[[int], None] | None = None
+    logits: Sequence[Tensor],
+    targets: Tensor,
+    replicates: int,
+    seed: int = 0,
+    progress: Callable[[int], None] | None = None,
 ) -> Replicates:
     """Computes the mean metrics of the runs of a head on bootstrap samples of the images and of the runs.
 
@@ -73,10 +85,11 @@ def replicates_over_seeds(
         logits: (N, C) of each run.
         targets: (N, C).
         replicates: the number of samples.
+        seed: the seed of the samples.
         progress: a function that is called with the number of finished samples of one run.
     """
-    runs = [bootstrap_replicates(one, targets, replicates=replicates, progress=progress) for one in logits]
-    counts = np.random.default_rng(0).multinomial(len(runs), [1 / len(runs)] * len(runs), size=replicates)
+    runs = [bootstrap_replicates(one, targets, replicates=replicates, seed=seed, progress=progress) for one in logits]
+    counts = np.random.default_rng(seed).multinomial(len(runs), [1 / len(runs)] * len(runs), size=replicates)
     counts = np.concatenate([np.ones((1, len(runs)), dtype=counts.dtype), counts])  # sample 0 are all runs
     shares = (counts / len(runs)).T
     ap = sum(share[:, None] * run.AP for share, run in zip(shares, runs, strict=True))

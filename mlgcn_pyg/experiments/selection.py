@@ -1,20 +1,25 @@
 """Scores of heads on the images that select one of them."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from mlgcn_pyg.errors import InputWarning
+from mlgcn_pyg.evaluation.intervals import mean_of_defined
+from mlgcn_pyg.experiments.recommendation import Samples, replicates_over_seeds
 from mlgcn_pyg.experiments.setup import Setup
 from mlgcn_pyg.features.batches import ResidentRows, open_rows
 from mlgcn_pyg.nn import SharingHead
 from mlgcn_pyg.stratification import stratified_folds
 from mlgcn_pyg.training import ExactConfig, HeadConfig, History, fit_head, score
 from mlgcn_pyg.typing import Head
+
+REPLICATES = 200  # enough for a standard error
 
 
 @dataclass(frozen=True)
@@ -25,11 +30,23 @@ class SelectionScores:
         images: ``"val"``, or ``"folds"`` of the training images.
         logits: for each kind of head, the logits (N, C) of its runs.
         targets: (N, C).
+        folds: the numbers of the images of each fold. Logits of different folds are not compared, since they are of
+            different heads: their biases are low for a label that is frequent in the fold, since it is then rare in
+            the other folds.
     """
 
     images: str
     logits: dict[str, list[Tensor]]
     targets: Tensor
+    folds: list[Tensor]
+
+    def samples(self, kind: str, progress: Callable[[int], None] | None = None) -> Samples:
+        """Returns the mAP (1 + R,) of a kind of head, the mean over the folds, on the images and on samples of them."""
+        found = [
+            replicates_over_seeds([one[fold] for one in self.logits[kind]], self.targets[fold], REPLICATES, k, progress)
+            for k, fold in enumerate(self.folds)
+        ]
+        return mean_of_defined(np.stack([one.mAP for one in found]), axis=0)
 
 
 def selection_scores(
@@ -49,18 +66,17 @@ def selection_scores(
         heads: the heads of each kind, fitted to all training images.
         histories: their histories.
     """
-    if setup.test is not None or not _has_folds(setup):
-        return SelectionScores("val", {k: setup.logits(heads[k], setup.val) for k in heads}, setup.val.targets)
-    rows = open_rows(setup.train, "cpu", setup.stream)
+    rows = open_rows(setup.train, "cpu", setup.stream) if setup.test is None and _has_folds(setup) else None
     if not isinstance(rows, ResidentRows):
-        return SelectionScores("val", {k: setup.logits(heads[k], setup.val) for k in heads}, setup.val.targets)
+        logits = {kind: setup.logits(of_kind, setup.val) for kind, of_kind in heads.items()}
+        return SelectionScores("val", logits, setup.val.targets, [torch.arange(len(setup.val))])
     features, targets = rows.features.unflatten(0, (rows.num_images, rows.num_views)), rows.targets
     folds = [torch.from_numpy(f) for f in stratified_folds(targets, _num_folds(setup), seed=setup.exact.seed)]
     logits = {}
     for kind in heads:
         config = fold_config(setup, kind, heads[kind][0], histories[kind][0])
         logits[kind] = [out_of_fold_logits(setup, kind, config, features, targets, folds)]
-    return SelectionScores("folds", logits, targets)
+    return SelectionScores("folds", logits, targets, folds)
 
 
 def _num_folds(setup: Setup) -> int:

@@ -51,6 +51,20 @@ def _describe_cache(cache: FeatureCache) -> dict[str, Any]:
     return file | {name: cache.meta.get(name) for name in CACHE_FIELDS}
 
 
+def describe_comparison(
+    comparison: HeadComparison, label_names: Sequence[str], *, compared: bool = True
+) -> dict[str, Any]:
+    """Returns the intervals and the recommendation as plain values, for JSON.
+
+    Args:
+        comparison: the comparison.
+        label_names: the C names.
+        compared: False omits the recommendation.
+    """
+    recommendation = describe_recommendation(comparison) if compared else None
+    return {"intervals": describe_intervals(comparison, label_names), "recommendation": recommendation}
+
+
 def describe_intervals(comparison: HeadComparison, label_names: Sequence[str]) -> dict[str, Any]:
     """Returns the intervals of all kinds, and their differences to the first, as plain values, for JSON.
 

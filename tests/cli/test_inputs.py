@@ -3,9 +3,9 @@
 import pytest
 
 from mlgcn_pyg.checkpoints import save_head
+from mlgcn_pyg.cli.head_setup import earlier_results
 from mlgcn_pyg.cli.inputs import checkpoint_file, checkpoints_in
 from mlgcn_pyg.cli.json_output import write_json
-from mlgcn_pyg.cli.train_head import _earlier_results
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.nn import Backbone, LinearHead
 from mlgcn_pyg.prediction.opening import open_model
@@ -42,13 +42,13 @@ def test_results_of_another_setup_name_what_differs(tmp_path):
     setup, own = {"config": {"lr": 0.1}}, {"linear": {}, "mlgcn": {"tau": 0.4, "p": 0.2}}
     content = {"setup": setup, "heads": {kind: {"setup": own[kind]} for kind in own}}
     write_json(tmp_path / "metrics.json", content)
-    assert _earlier_results(tmp_path / "metrics.json", setup, own) == content["heads"]
+    assert earlier_results(tmp_path / "metrics.json", setup, own) == content["heads"]
     for other_setup, other_own, expected in [
         ({"config": {"lr": 0.2}}, own, "a different config.lr: 0.1 stored, 0.2 given"),
         (setup, own | {"mlgcn": {"tau": 0.5, "p": 0.2}}, "a different mlgcn.tau: 0.4 stored, 0.5 given"),
     ]:
         with pytest.raises(InputError) as refused:
-            _earlier_results(tmp_path / "metrics.json", other_setup, other_own)
+            earlier_results(tmp_path / "metrics.json", other_setup, other_own)
         assert expected in refused.value.found
 
 

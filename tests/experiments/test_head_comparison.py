@@ -9,7 +9,8 @@ from mlgcn_pyg import LabelGraph, MLGCNHead
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.evaluation import table1_row
 from mlgcn_pyg.experiments import compare_heads
-from mlgcn_pyg.experiments.head_comparison import build_head, describe_setup, summarize_heads
+from mlgcn_pyg.experiments.kinds import HeadDesign
+from mlgcn_pyg.experiments.summary import describe_setup, summarize_heads
 from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.features.batches import ResidentRows
 from mlgcn_pyg.nn import LinearHead
@@ -38,14 +39,15 @@ def graph(caches):
 
 
 def compared(caches, graph, **options):
-    return compare_heads(*caches, graph, config=CONFIG, hidden_channels=(6,), **options)
+    options = {"config": CONFIG, "hidden_channels": (6,), "replicates": 20} | options
+    return compare_heads(*caches, graph, **options).heads
 
 
 def test_each_kind_and_seed_has_the_row_of_its_head(caches, graph):
     records = []
     fitted = compared(caches, graph, seeds=2, progress=lambda *record: records.append(record))
-    assert [(head.kind, head.seed) for head in fitted] == [("mlgcn", 0), ("mlgcn", 1), ("linear", 0), ("linear", 1)]
-    assert [type(head.head) for head in fitted] == [MLGCNHead] * 2 + [LinearHead] * 2
+    assert [(head.kind, head.seed) for head in fitted] == [("linear", 0), ("linear", 1), ("mlgcn", 0), ("mlgcn", 1)]
+    assert [type(head.head) for head in fitted] == [LinearHead] * 2 + [MLGCNHead] * 2
     for head in fitted:
         assert head.row == table1_row(*score(head.head, caches[1]), NAMES)
         assert head.row["all"]["mAP"] == head.history.last["mAP"] and list(head.row["AP"]) == list(NAMES)
@@ -58,11 +60,10 @@ def test_a_seed_draws_the_initial_weights_and_is_repeatable(caches, graph):
     for head, other in zip(first, again, strict=True):
         assert torch.equal(head.head.classifiers(), other.head.classifiers())
     assert not torch.equal(first[0].head.classifiers(), first[1].head.classifiers())
-    torch.manual_seed(1)
-    fresh = build_head("linear", caches[0])
+    fresh = HeadDesign().build("linear", 8, caches[0].targets, NAMES, seed=1)
     alone = compared(caches, None, kinds=["linear"], seeds=2)[1]
     assert not torch.equal(alone.head.classifiers(), fresh.classifiers())
-    assert torch.equal(alone.head.classifiers(), first[3].head.classifiers())  # other kinds change nothing
+    assert torch.equal(alone.head.classifiers(), first[1].head.classifiers())  # other kinds change nothing
 
 
 def test_options_reach_the_heads(caches, graph):
@@ -82,10 +83,10 @@ def test_an_interrupted_comparison_resumes_in_its_folder(caches, graph, tmp_path
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(ResidentRows, "gather", interrupting)
         compared(caches, graph, seeds=2, folder=tmp_path)
-    assert (tmp_path / "mlgcn" / "state.pt").exists() and not (tmp_path / "linear").exists()
+    assert (tmp_path / "linear" / "state.pt").exists() and not (tmp_path / "mlgcn").exists()
     resumed = compared(caches, graph, seeds=2, folder=tmp_path)
     assert [head.row for head in resumed] == [head.row for head in expected]
-    assert (tmp_path / "linear" / "linear-seed1.jsonl").exists()
+    assert (tmp_path / "mlgcn" / "mlgcn-seed1.jsonl").exists()
     monkeypatch.setattr(ResidentRows, "gather", None)  # complete runs are not trained again
     assert [head.row for head in compared(caches, graph, seeds=2, folder=tmp_path)] == [h.row for h in expected]
     with pytest.raises(InputError, match="folder: expected a run with the same setup, found a different heads"):
@@ -93,10 +94,12 @@ def test_an_interrupted_comparison_resumes_in_its_folder(caches, graph, tmp_path
 
 
 def test_refusals(caches, graph, tmp_path):
-    with pytest.raises(InputError, match="kinds: expected one of mlgcn, linear, found 'tree'"):
+    with pytest.raises(InputError, match="kinds: expected one of linear, sharing, mlgcn, found 'tree'"):
         compared(caches, graph, kinds=["linear", "tree"])
-    with pytest.raises(InputError, match="graph: expected a label graph for the ML-GCN head, found None"):
-        compared(caches, None)
+    with pytest.raises(InputError, match="kinds: expected some of linear, sharing, mlgcn, found none"):
+        compared(caches, graph, kinds=[])
+    with pytest.raises(InputError, match="linear or mlgcn for the recipe 'paper', found 'sharing'; pass recipe='auto'"):
+        compared(caches, graph, kinds=["sharing"])
     with pytest.raises(InputError, match="seeds: expected an integer ≥ 1"):
         compared(caches, graph, seeds=0)
     other = cache(tmp_path / "other.h5", 20, seed=3, names=("sky", "sea", "moon", "sand"))
@@ -104,18 +107,26 @@ def test_refusals(caches, graph, tmp_path):
         compared((caches[0], other), None, kinds=["linear"])
     with pytest.raises(InputError, match="'moon'"):
         compared((other, other), graph, kinds=["mlgcn"])
+    with pytest.raises(InputError, match="test: expected the 4 labels of the training features, found 'moon'"):
+        compared(caches, None, kinds=["linear"], test=other)
+    wide = FeatureCache.from_arrays(tmp_path / "wide.h5", torch.zeros(2, 9), torch.ones(2, 4), NAMES)
+    with pytest.raises(InputError, match="test: expected features of width 8, as in the training features, found"):
+        compared(caches, None, kinds=["linear"], test=wide)
+    none = FeatureCache.from_arrays(tmp_path / "none.h5", torch.zeros(0, 8), torch.ones(0, 4), NAMES)
+    with pytest.raises(InputError, match="test: expected at least one image, found none"):
+        compared(caches, None, kinds=["linear"], test=none)
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_summary(caches, graph, seeds):
     fitted = compared(caches, graph, seeds=seeds)
     summary = summarize_heads(fitted)
-    assert list(summary) == ["mlgcn", "linear"]
+    assert list(summary) == ["linear", "mlgcn"]
     for kind, result in summary.items():
         rows = [head.row for head in fitted if head.kind == kind]
         values = [row["top3"]["CF1"] for row in rows]
         assert [seed["seed"] for seed in result["seeds"]] == list(range(seeds))
-        assert result["seeds"][0]["last_epoch"] == fitted[0 if kind == "mlgcn" else seeds].history.last
+        assert result["seeds"][0]["last_epoch"] == fitted[0 if kind == "linear" else seeds].history.last
         assert result["mean"]["top3"]["CF1"] == pytest.approx(sum(values) / seeds)
         std = None if seeds == 1 else pytest.approx(abs(values[0] - values[1]) / 2**0.5)
         assert result["std"]["top3"]["CF1"] == std
@@ -126,3 +137,36 @@ def test_the_setup_describes_recipe_and_data(caches):
     assert setup["config"]["epochs"] == 3 and "seed" not in setup["config"] and setup["seeds"] == 2
     assert setup["val"]["file"] == "val.h5" and setup["val"]["images"] == 40
     assert setup["train"]["sha256"] == caches[0].digest() != setup["val"]["sha256"]
+
+
+def test_exact_heads_have_one_row_and_what_they_selected(caches, graph):
+    """λ is selected on folds; without a graph, ML-GCN and sharing heads have graphs of the training targets."""
+    config = HeadConfig(epochs=2, batch_size=16)
+    fitted = compared(caches, None, config=config, seeds=2)
+    assert [(head.kind, head.seed) for head in fitted] == [
+        ("linear", 0), ("sharing", 0), ("mlgcn", 0), ("mlgcn", 1),
+    ]  # fmt: skip
+    linear, sharing, mlgcn, _ = (head.head for head in fitted)
+    assert {"l2", "selection_mAP", "gradient"} <= fitted[0].history.last.keys() and linear.has_statistics
+    assert sharing.base_graph().alpha == fitted[1].history.last["alpha"]
+    counts = LabelGraph.from_targets(caches[0].targets, weighting="kernel")
+    assert torch.equal(sharing.base_graph().kernel, counts.kernel)
+    assert mlgcn.x is None and torch.equal(mlgcn.edge_index, graph.edge_index)
+
+
+def test_a_given_graph_and_its_embeddings(caches):
+    targets, x = caches[0].targets, torch.randn(4, 5, generator=torch.Generator().manual_seed(0))
+    sparse = LabelGraph.from_targets(targets, label_names=NAMES, x=x)
+    kernel = LabelGraph.from_targets(targets, label_names=NAMES, x=x, weighting="kernel")
+    other = LabelGraph.from_targets(targets[:9], label_names=NAMES, weighting="kernel")
+
+    def kernel_of(design, part=targets, whole=None):
+        return design.graph_of("sharing", part, NAMES, whole).kernel
+
+    assert torch.equal(kernel_of(HeadDesign(sparse)), kernel.kernel)  # its embeddings, not its weighting
+    assert HeadDesign(kernel).graph_of("sharing", targets, NAMES) is kernel
+    assert HeadDesign(kernel).graph_of("mlgcn", targets, NAMES) is kernel
+    assert HeadDesign(kernel, sparse).graph_of("sharing", targets, NAMES) is sparse
+    part = LabelGraph.from_targets(targets[:20], label_names=NAMES, x=x, weighting="kernel")
+    assert torch.equal(kernel_of(HeadDesign(kernel), targets[:20], targets), part.kernel)  # no label of other images
+    assert torch.equal(kernel_of(HeadDesign(other), targets[:20], targets), other.kernel)  # counts of other data stay
