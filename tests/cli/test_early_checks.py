@@ -30,7 +30,8 @@ extract --dataset table --root . --labels t.csv --out f.h5 --views 0 -> --views:
 train-head --train no.h5 --val t.csv --out runs -> --train: expected a file that exists
 train-head --train t.csv --val t.csv --out runs --lr -1 -> --lr: expected
 train-head --train t.csv --val t.csv --out runs --hidden wide --head linear -> --hidden: expected widths
-train-head --train t.csv --val t.csv --out runs -> give --graph or --head linear
+train-head --train t.csv --val t.csv --out runs --head linear --head tree -> --head: expected one of all, linear
+train-head --train t.csv --val t.csv --test no.h5 --out runs -> --test: expected a file that exists
 train --dataset table --root . --labels t.csv --out runs --epochs 0 -> --epochs: expected
 train --dataset table --root . --labels t.csv --out runs --precision x -> --precision: expected one of
 evaluate --checkpoint no.pt --cache t.csv -> --checkpoint: expected a file that exists

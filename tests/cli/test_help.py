@@ -45,12 +45,15 @@ def panels(*words):
 
 def test_options_are_grouped():
     assert panels("train") == ["Options", "Data", "Model", "Training", "Output"]
-    assert panels("train-head") == ["Options", "Data", "Model", "Training", "Computation", "Output"]
+    assert panels("train-head") == [
+        "Options", "Data", "Model", "Linear and sharing heads", "Training", "Computation", "Output",
+    ]  # fmt: skip
     assert panels("extract") == ["Options", "Data", "Model", "Computation", "Output"]
     for words in COMMANDS:
         if len(words) == 1 and words[0] not in GROUPS:
             assert set(panels(*words)) <= {
-                "Arguments", "Options", "Data", "Model", "Training", "Computation", "Output",
+                "Arguments", "Options", "Data", "Model", "Linear and sharing heads", "Training", "Computation",
+                "Output",
             }  # fmt: skip
 
 

@@ -21,6 +21,8 @@ def test_the_folder_of_a_run_is_its_only_head_or_its_last_network(tmp_path, caps
     with pytest.raises(InputError, match="found 2 in the folder .*choose one of linear-seed0.pt, mlgcn-seed0.pt"):
         checkpoint_file(tmp_path)
     assert len(checkpoints_in(tmp_path)) == 2
+    (tmp_path / "recommended.pt").touch()
+    assert checkpoints_in(tmp_path) == [tmp_path / "recommended.pt"] == [checkpoint_file(tmp_path)]
     for name in ("best.pt", "last.pt"):
         (tmp_path / name).touch()
     assert checkpoint_file(tmp_path) == tmp_path / "last.pt" and checkpoint_file(tmp_path / "x") == tmp_path / "x"
@@ -45,6 +47,7 @@ def test_results_of_another_setup_name_what_differs(tmp_path):
     assert earlier_results(tmp_path / "metrics.json", setup, own) == content["heads"]
     for other_setup, other_own, expected in [
         ({"config": {"lr": 0.2}}, own, "a different config.lr: 0.1 stored, 0.2 given"),
+        (setup | {"exact": {"l2": 0.2}}, own, "a different exact: None stored, {'l2': 0.2} given"),
         (setup, own | {"mlgcn": {"tau": 0.5, "p": 0.2}}, "a different mlgcn.tau: 0.4 stored, 0.5 given"),
     ]:
         with pytest.raises(InputError) as refused:

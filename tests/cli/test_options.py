@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from mlgcn_pyg.cli.main import app
 from mlgcn_pyg.cli.options import from_config, takes
-from mlgcn_pyg.training import HeadConfig, ModelConfig
+from mlgcn_pyg.training import ExactConfig, HeadConfig, ModelConfig
 from mlgcn_pyg.training.settings import settings
 
 ROOT = typer.main.get_command(app)
@@ -28,6 +28,15 @@ def test_every_setting_is_an_option_with_its_default_and_help(command, config, w
         assert parameter.default == (setting.none if setting.default is None else setting.default)
         assert parameter.help.startswith(setting.help)
         assert all(value in parameter.help for value in setting.choices)
+
+
+def test_settings_of_the_exact_solver_are_options():
+    parameters = {parameter.name: parameter for parameter in ROOT.commands["train-head"].params}
+    for setting in settings(ExactConfig):
+        if setting.name in ("l2", "per_label", "alpha", "folds", "tolerance"):
+            assert parameters[setting.name].help == setting.help
+            assert parameters[setting.name].default == (setting.none if setting.default is None else setting.default)
+    assert "select" not in parameters  # --test decides
 
 
 def configured(*words, config=ModelConfig, **more):

@@ -12,6 +12,7 @@ from mlgcn_pyg.cli.main import app
 from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.features.batches import ResidentRows
 from mlgcn_pyg.files.locks import locked_folder
+from mlgcn_pyg.training.heads.exact.path import StrengthPath
 from tests.training.heads.problems import graph, problem
 
 
@@ -35,7 +36,13 @@ def made(tmp_path_factory):
 
 def words(made, out, *more):
     caches = ("--graph", made / "g.pt", "--train", made / "train.h5", "--val", made / "val.h5")
-    return (*caches, "--epochs", 5, "--lr", 0.1, "--hidden", 16, "--seeds", 2, "--out", out, *more)
+    recipe = ("--recipe", "paper", "--epochs", 5, "--lr", 0.1, "--hidden", 16, "--seeds", 2, "--replicates", 20)
+    return (*caches, *recipe, "--out", out, *more)
+
+
+def auto(made, out, *more):
+    caches = ("--train", made / "train.h5", "--val", made / "val.h5")
+    return (*caches, "--epochs", 3, "--hidden", 8, "--replicates", 20, "--out", out, *more)
 
 
 def interrupt(patch, call):
@@ -69,7 +76,7 @@ def test_ctrl_c_and_the_same_command_again_equal_one_run(made, tmp_path, monkeyp
     assert "Resuming from" in output and "unfinished" in output
     assert files(tmp_path / "run") == files(tmp_path / "whole")
     ours, theirs = weights(tmp_path / "run"), weights(tmp_path / "whole")
-    assert ours.keys() == theirs.keys() and len(ours) == 4
+    assert ours.keys() == theirs.keys() and len(ours) == 5
     assert all(torch.equal(ours[f][name], value) for f in ours for name, value in theirs[f].items())
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
         path.name for path in (tmp_path / "whole").iterdir()
@@ -81,7 +88,7 @@ def test_an_interrupted_run_of_other_arguments_is_refused_and_kept(made, tmp_pat
     with monkeypatch.context() as patch:
         interrupt(patch, 3)
         run(*words(made, tmp_path), code=130)
-    state = (tmp_path / "unfinished/mlgcn/state.pt").read_bytes()
+    state = (tmp_path / "unfinished/linear/state.pt").read_bytes()
     for more, told in (
         (("--weight-decay", 0.5), "weight_decay"),
         (("--seeds", 3), "a different heads"),
@@ -89,7 +96,7 @@ def test_an_interrupted_run_of_other_arguments_is_refused_and_kept(made, tmp_pat
     ):
         output = run(*words(made, tmp_path, *more), code=2)
         assert "error: --out: expected a run with the same setup" in output and told in output
-        assert "--overwrite" in output and (tmp_path / "unfinished/mlgcn/state.pt").read_bytes() == state
+        assert "--overwrite" in output and (tmp_path / "unfinished/linear/state.pt").read_bytes() == state
     run(*words(made, tmp_path, "--weight-decay", 0.5, "--overwrite"))
     assert json.loads((tmp_path / "metrics.json").read_text())["setup"]["config"]["weight_decay"] == 0.5
     assert not (tmp_path / "unfinished").exists()
@@ -102,7 +109,7 @@ def test_an_interrupted_overwrite_resumes(made, tmp_path, monkeypatch):
         interrupt(patch, 8)
         run(*words(made, tmp_path, "--overwrite"), code=130)
     assert files(tmp_path) == before  # nothing is lost before something takes its place
-    assert "(mlgcn: epoch 5)" in run(*words(made, tmp_path, "--overwrite"))
+    assert "(linear: epoch 5)" in run(*words(made, tmp_path, "--overwrite"))
     run(*words(made, tmp_path / "whole"))
     assert files(tmp_path) == files(tmp_path / "whole")
 
@@ -195,3 +202,99 @@ def test_thresholds_of_the_same_head_outlive_the_same_command_given_again(made, 
         f"Warning: the thresholds in {second} were fitted to a different head and are dropped." in said
         and str(first) not in said
     )
+
+
+def comparison(folder):
+    return json.loads((folder / "metrics.json").read_text())
+
+
+def test_all_heads_and_a_recommendation_without_a_graph(made, tmp_path):
+    output = run(*auto(made, tmp_path, "--seeds", 2))
+    content = comparison(tmp_path)
+    assert [(kind, len(found["seeds"])) for kind, found in content["heads"].items()] == [
+        ("linear", 1), ("sharing", 1), ("mlgcn", 2),
+    ]  # fmt: skip
+    assert "--epochs, --seeds apply to ML-GCN only. Fitted exactly: linear, sharing" in output
+    assert "selected on 3 folds of the training images; val.h5 only reports" in output
+    chosen = content["recommendation"]
+    assert chosen["selection"]["images"] == "folds" and chosen["selection"]["mAP"].keys() == content["heads"].keys()
+    assert f"Recommended: the {chosen['head']} head" in output and chosen["reference"] == "linear"
+    assert content["intervals"]["reference"] == "linear"
+    assert content["intervals"]["differences"].keys() == {"sharing", "mlgcn"}
+    head, other = (load_checkpoint(tmp_path / name) for name in ("recommended.pt", f"{chosen['head']}-seed0.pt"))
+    assert head.config == other.config and torch.equal(head.head.classifiers(), other.head.classifiers())
+    linear = load_checkpoint(tmp_path / "linear-seed0.pt").config
+    assert linear["solver"] == "exact" and linear["l2"] == content["heads"]["linear"]["seeds"][0]["last_epoch"]["l2"]
+
+
+def test_test_images_report_and_validation_images_select(made, tmp_path):
+    FeatureCache.from_arrays(tmp_path / "test.h5", *FeatureCache(made / "train.h5").load(), list("01234"))
+    heads = ("--head", "linear", "--head", "sharing", "--l2", 0.1)
+    output = run(*auto(made, tmp_path / "a", *heads, "--test", tmp_path / "test.h5"))
+    assert "selected on val.h5; test.h5 only reports" in output and "test.h5, 64 images" in output
+    content = comparison(tmp_path / "a")
+    assert list(content["heads"]) == ["linear", "sharing"] and content["setup"]["test"]["file"] == "test.h5"
+    assert content["recommendation"]["selection"]["images"] == "val"
+    row = content["heads"]["linear"]["seeds"][0]
+    assert row["last_epoch"]["l2"] == pytest.approx(0.1) and row["last_epoch"]["mAP"] != row["all"]["mAP"]
+
+
+def test_one_head_is_the_recommended_one(made, tmp_path):
+    output = run(*auto(made, tmp_path, "--head", "sharing", "--alpha", 0.3))
+    assert "Recommended: the sharing head, the only one, " in output and (tmp_path / "recommended.pt").exists()
+    assert load_checkpoint(tmp_path / "recommended.pt").config["alpha"] == 0.3
+    assert comparison(tmp_path)["recommendation"]["selection"]["images"] == "none"
+
+
+def test_the_sharing_head_of_a_given_graph(made, tmp_path):
+    words = auto(made, tmp_path, "--head", "sharing", "--graph", made / "g.pt")
+    run(*words)
+    setup = comparison(tmp_path)["heads"]["sharing"]["setup"]
+    assert setup["weighting"] == "kernel" and setup["embedding_dim"] == 6  # the embeddings of --graph
+    run(*words, "--sharing-graph", made / "g.pt", "--overwrite")
+    assert comparison(tmp_path)["heads"]["sharing"]["setup"]["weighting"] == "paper"
+
+
+def test_both_is_linear_and_mlgcn_and_the_paper_has_no_sharing_head(made, tmp_path):
+    run(*auto(made, tmp_path / "a", "--head", "both"))
+    assert list(comparison(tmp_path / "a")["heads"]) == ["linear", "mlgcn"]
+    output = run(*auto(made, tmp_path / "b", "--head", "sharing", "--recipe", "paper"), code=2)
+    assert "--head: expected linear or mlgcn for the recipe 'paper', found 'sharing'; pass --recipe auto" in output
+
+
+def test_the_paper_s_recipe_says_that_validation_images_select_and_report(made, tmp_path):
+    output = run(*words(made, tmp_path))
+    assert "val.h5 both selected this head and reports its metrics" in output and "Fitted exactly" not in output
+
+
+def test_an_interrupted_exact_fit_resumes(made, tmp_path, monkeypatch):
+    heads = ("--head", "linear", "--head", "sharing")
+    run(*auto(made, tmp_path / "whole", *heads))
+    advance, calls = StrengthPath.advance, iter(range(10**9))
+
+    def interrupting(self, *arguments):
+        if next(calls) == 2:
+            signal.raise_signal(signal.SIGINT)
+        return advance(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StrengthPath, "advance", interrupting)
+        run(*auto(made, tmp_path / "run", *heads), code=130)
+    output = run(*auto(made, tmp_path / "run", *heads))
+    assert "Resuming from" in output and "(linear: value of λ 3)" in output
+    assert files(tmp_path / "run") == files(tmp_path / "whole")
+    assert {p.name for p in (tmp_path / "run").iterdir()} == {p.name for p in (tmp_path / "whole").iterdir()}
+
+
+def test_a_folder_is_its_recommended_head(made, tmp_path):
+    run(*auto(made, tmp_path / "run", "--head", "linear", "--head", "sharing"))
+    for words in (
+        ("evaluate", "--checkpoint", tmp_path / "run", "--cache", made / "val.h5", "--json"),
+        ("export", "--checkpoint", tmp_path / "run", "--out", tmp_path / "x.safetensors"),
+    ):
+        result = CliRunner().invoke(app, list(map(str, words)))
+        assert result.exit_code == 0 and "recommended" in result.output
+    (tmp_path / "run/recommended.pt").unlink()
+    words = ("export", "--checkpoint", tmp_path / "run", "--out", tmp_path / "x.safetensors")
+    result = CliRunner().invoke(app, list(map(str, words)))
+    assert result.exit_code == 2 and "--checkpoint: expected one checkpoint, found 2 in the folder" in result.output
