@@ -241,7 +241,7 @@ def test_refusals_are_one_line_each(made, tmp_path):
         ((*extract, *SMALL, "--device", "tpu"), "--device: expected"),
         (("evaluate", "--checkpoint", tmp_path / "other.pt", "--cache", made / "test.h5"), "checkpoint written by"),
         (("evaluate", "--checkpoint", tmp_path / "none", "--cache", made / "test.h5"), "a file that exists"),
-        (train_words(made, tmp_path / "r", "--head", "gcn"), "--head: expected one of mlgcn, linear, both"),
+        (train_words(made, tmp_path / "r", "--head", "gcn"), "--head: expected one of all, linear, sharing, mlgcn, both"),
         (train_words(made, tmp_path / "r", "--hidden", "wide"), "--hidden: expected widths"),
         (train_words(made, tmp_path / "r", "--seeds", 0), "--seeds: expected an integer ≥ 1"),
         (train_words(made, tmp_path / "r", "--train", small.path), "labels"),
@@ -336,7 +336,7 @@ def test_checkpoints_hold_their_recipe_and_old_ones_do_not_linger(made, tmp_path
     content = torch.load(tmp_path / "mlgcn-seed1.pt", weights_only=True)
     assert content["config"]["seed"] == 1 and content["config"]["lr"] == 0.05 and content["config"]["epochs"] == 2
     run(*train_words(made, tmp_path, "--head", "linear", "--overwrite"))
-    assert [path.name for path in tmp_path.glob("*.pt")] == ["linear-seed0.pt"]
+    assert sorted(path.name for path in tmp_path.glob("*.pt")) == ["linear-seed0.pt", "recommended.pt"]
 
 
 def test_evaluate_shows_every_checkpoint_of_several_runs(made, tmp_path):

@@ -134,7 +134,7 @@ def test_options_of_the_recipe_are_in_the_setup_and_act(made, tmp_path):
     assert recipe.items() <= content["setup"]["config"].items()
     history = [json.loads(line) for line in (tmp_path / "a/linear-seed1.jsonl").read_text().splitlines()]
     assert [record["epoch"] for record in history if "mAP" in record] == [3, 5]
-    run(*words(made, tmp_path / "b", "--recipe", "paper", "--lr", 1e-9, "--patience", 1, "--head", "linear"))
+    run(*words(made, tmp_path / "b", "--lr", 1e-9, "--patience", 1, "--head", "linear"))
     assert len((tmp_path / "b/linear-seed0.jsonl").read_text().splitlines()) == 2  # no gain: stopped at once
 
 
@@ -161,7 +161,7 @@ def test_refused_options(made, tmp_path):
         (("--views", "last"), "--views: expected one of first, mean"),
         (("--patience", 0), "--patience: expected an integer ≥ 1"),
         (("--val-every", 0), "--val-every: expected an integer ≥ 1"),
-        (("--recipe", "paper", "--lr", 1e25), "--lr: expected a learning rate at which training converges"),
+        (("--lr", 1e25, "--head", "mlgcn"), "--lr: expected a learning rate at which training converges"),
     ):
         output = run(*words(made, tmp_path / "r", *more), code=2)
         assert told in output and "Traceback" not in output
