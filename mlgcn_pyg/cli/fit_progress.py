@@ -62,7 +62,7 @@ class FitProgress:
         note = f"loss {record['loss']:.4f}{score}"
         epochs, epoch = self.epochs[kind], record["epoch"]
         if task == "folds":
-            return Position(f"{kind} on folds", epochs * self.folds, number * epochs + epoch, note)
+            return Position(f"{kind} on folds", self.folds, number, f"epoch {epoch} {note}")
         # within an epoch the seeds run one after another; epochs of an interrupted run count as completed
         done = (epoch - 1) * self.seeds + number + 1
         return Position(f"training {kind}", epochs * self.seeds, done, f"seed {number} {note}")

@@ -42,9 +42,10 @@ def _fitted_exactly(found: "HeadComparison") -> str:
     texts = []
     for head in found.heads:
         last = head.history.last
-        values = [f"{letter} = {last[name]:.3g}" for letter, name in (("λ", "l2"), ("α", "alpha")) if name in last]
         if "gradient" in last:
-            texts.append(f"{head.kind} ({', '.join(values) or 'λ per label'})")
+            mean = "mean λ" if getattr(head.config, "per_label", False) else "λ"
+            values = [f"{letter} = {last[name]:.3g}" for letter, name in ((mean, "l2"), ("α", "alpha")) if name in last]
+            texts.append(f"{head.kind} ({', '.join(values)})")
     return f"Fitted exactly: {', '.join(texts)}." if texts else ""
 
 

@@ -95,11 +95,11 @@ def fold_config(setup: Setup, kind: str, head: Head, history: History) -> HeadCo
     config = setup.config_of(kind)
     if isinstance(config, HeadConfig):
         return replace(config, patience=None)  # there is no validation set
-    if "l2" not in history.last:
+    if config.per_label:
         return config
     n = _num_folds(setup)
     alpha = head.base_graph().alpha if isinstance(head, SharingHead) else None
-    return replace(config, l2=history.last["l2"] * n / (n - 1), alpha=alpha, per_label=False)
+    return replace(config, l2=history.last["l2"] * n / (n - 1), alpha=alpha)
 
 
 def out_of_fold_logits(

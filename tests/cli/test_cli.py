@@ -241,7 +241,10 @@ def test_refusals_are_one_line_each(made, tmp_path):
         ((*extract, *SMALL, "--device", "tpu"), "--device: expected"),
         (("evaluate", "--checkpoint", tmp_path / "other.pt", "--cache", made / "test.h5"), "checkpoint written by"),
         (("evaluate", "--checkpoint", tmp_path / "none", "--cache", made / "test.h5"), "a file that exists"),
-        (train_words(made, tmp_path / "r", "--head", "gcn"), "--head: expected one of all, linear, sharing, mlgcn, both"),
+        (
+            train_words(made, tmp_path / "r", "--head", "gcn"),
+            "--head: expected one of all, linear, sharing, mlgcn, both",
+        ),
         (train_words(made, tmp_path / "r", "--hidden", "wide"), "--hidden: expected widths"),
         (train_words(made, tmp_path / "r", "--seeds", 0), "--seeds: expected an integer ≥ 1"),
         (train_words(made, tmp_path / "r", "--train", small.path), "labels"),

@@ -1,5 +1,7 @@
 """The recommended head: what selects it, and the rule."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -119,11 +121,11 @@ def test_every_image_is_scored_by_a_head_of_the_other_folds(tmp_path):
 def test_folds_use_the_strength_that_was_selected(tmp_path):
     """λ is proportional to 1/N; λ per label is selected again."""
     train = related(tmp_path / "train.h5", 30, 0)
-    exact = ExactConfig(folds=3, per_label=True)
-    setup = Setup(train, train, None, None, HeadConfig(patience=3), exact)
-    config = fold_config(setup, "linear", LinearHead(24, 40), History([{"iteration": 3, "l2": 0.2}]))
-    assert config.l2 == pytest.approx(0.3) and not config.per_label
-    assert fold_config(setup, "linear", LinearHead(24, 40), History([{"iteration": 3}])) == exact
+    setup = Setup(train, train, None, None, HeadConfig(patience=3), ExactConfig(folds=3))
+    history = History([{"iteration": 3, "l2": 0.2}])
+    assert fold_config(setup, "linear", LinearHead(24, 40), history).l2 == pytest.approx(0.3)
+    per_label = replace(setup, exact=ExactConfig(folds=3, per_label=True))
+    assert fold_config(per_label, "linear", LinearHead(24, 40), history) == per_label.exact
     assert fold_config(setup, "mlgcn", LinearHead(24, 40), History()).patience is None
 
 
