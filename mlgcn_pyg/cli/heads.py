@@ -54,6 +54,11 @@ class HeadRuns:
         return self.val if self.test is None else self.test
 
     @property
+    def num_folds(self) -> int:
+        """The number of folds of the training images."""
+        return min(self.exact.num_folds(len(self.train)), len(self.train))
+
+    @property
     def exact_kinds(self) -> tuple[str, ...]:
         """The kinds of heads that are fitted by the exact solver."""
         from mlgcn_pyg.experiments.setup import solves_exactly
@@ -70,7 +75,7 @@ class HeadRuns:
         from mlgcn_pyg.training.heads.recipe import num_epochs
 
         epochs = {kind: num_epochs(self.config, len(self.train)) for kind in self.kinds}
-        with FitProgress(epochs, self.seeds, self.exact.folds) as progress:
+        with FitProgress(epochs, self.seeds, self.num_folds) as progress:
             return compare_heads(
                 self.train, self.val, self.graph, test=self.test, kinds=self.kinds, seeds=self.seeds,
                 config=self.config, exact=self.exact, sharing_graph=self.sharing_graph,

@@ -85,7 +85,7 @@ def selected_on(comparison: "HeadComparison", runs: HeadRuns) -> str:
 
 
 def _folds(runs: HeadRuns) -> str:
-    return f"{min(runs.exact.folds, len(runs.train))} folds of the training images"
+    return f"{runs.num_folds} folds of the training images"
 
 
 def _recommended(comparison: "HeadComparison", runs: HeadRuns) -> str:

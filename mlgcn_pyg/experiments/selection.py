@@ -55,7 +55,7 @@ def selection_scores(
     """Scores the heads of all kinds on the images that select one of them.
 
     With a test set, these are the validation images. Otherwise, each kind of head is trained again on the training
-    images without those of one fold, for each of ``exact.folds`` folds, and scored on this fold. λ and α are those
+    images without those of one fold, for each fold, and scored on this fold. λ and α are those
     that were selected for all training images, and other heads are trained with the seed 0.
 
     Without a test set, the validation images are used in three cases, in which the same images select and report: the
@@ -80,7 +80,7 @@ def selection_scores(
 
 
 def _num_folds(setup: Setup) -> int:
-    return min(setup.exact.folds, len(setup.train))
+    return min(setup.exact.num_folds(len(setup.train)), len(setup.train))
 
 
 def _has_folds(setup: Setup) -> bool:

@@ -83,7 +83,7 @@ def embeddings():
 def test_sharing_is_recommended_where_labels_are_related(tmp_path, shared, with_test):
     train, val, test = (
         related(tmp_path / f"{name}.h5", size, seed, shared)
-        for seed, (name, size) in enumerate((("train", 90), ("val", 300), ("test", 600)))
+        for seed, (name, size) in enumerate((("train", 180), ("val", 300), ("test", 600)))
     )
     graph = LabelGraph.from_targets(train.targets, label_names=train.label_names, x=embeddings(), weighting="kernel")
     result = compare_heads(
