@@ -31,7 +31,9 @@ class Exported:
 
     Attributes:
         path: the file.
-        dynamic: the dynamic axes of ``images``: the batch, and height and width if the backbone supports them.
+        dynamic: the dynamic axes of ``images``: the batch, and height and width if the backbone supports them. Programs
+            that ``torch.export`` of torch 2.11 writes require the height and width of the checkpoint's ``image_size``
+            where the backbone has a pooling layer.
         difference: the largest difference from PyTorch's logits over several input sizes.
         least_side: the smallest side of an image if height and width are dynamic, else None. Exporters treat a size of
             one as a constant, so programs of ``torch.export`` require a feature map of at least 2 × 2 positions: 33
