@@ -183,10 +183,10 @@ import resource, sys, time
 import numpy as np
 from mlgcn_pyg.datasets import COCO2014
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-before, start = peak(), time.perf_counter()
+before, start = peak(), time.process_time()
 data = COCO2014(sys.argv[1], "train", keep_empty=True)
 assert (data.targets.numpy() == np.load(sys.argv[1] + "/targets.npy")).all()
-print(time.perf_counter() - start, peak() - before, peak())
+print(time.process_time() - start, peak() - before, peak())
 """
 
 
