@@ -9,7 +9,7 @@ from torch import Tensor
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.training.exact_config import ExactConfig
 from mlgcn_pyg.training.heads.exact.operators import ConvexHead, label_operators
-from mlgcn_pyg.training.heads.exact.path import STRENGTHS, StrengthPath, minimise_all
+from mlgcn_pyg.training.heads.exact.path import STRENGTHS, USUAL, StrengthPath, minimise_all
 from mlgcn_pyg.training.heads.exact.preconditioner import feature_spectrum
 from mlgcn_pyg.training.heads.exact.problem import Problem, Task, make_problem
 from mlgcn_pyg.training.heads.exact.scoring import Scorer, Scores
@@ -52,7 +52,8 @@ class ExactRun:
         self.pos_weight = _pos_weight(config, len(table.targets))
         self.features = feature_spectrum(table)
         n = table.num_images
-        self.strengths = STRENGTHS if config.l2 is None else (config.l2 * n,)
+        self.unit = max(1, int((table.scale > 0).sum())) / 4  # of the strengths
+        self.strengths = tuple(self.unit * s for s in STRENGTHS) if config.l2 is None else (config.l2 * n,)
         self.images = folds() if self._has_choice() else [None]
         tasks = [task for k in range(len(heads)) for task in self._candidates(k)]
         problem = self._problem(tasks)
@@ -62,7 +63,7 @@ class ExactRun:
         self.records: list[list[Record]] = [[] for _ in heads]
 
     def _candidates(self, k: int) -> list[Task]:
-        return candidate_tasks(self.operators[k], self.targets, self.images, self.pos_weight)
+        return candidate_tasks(self.operators[k], self.targets, self.images, self.unit * USUAL, self.pos_weight)
 
     def _problem(self, tasks: Sequence[Task]) -> Problem:
         for task in tasks:
@@ -97,7 +98,10 @@ class ExactRun:
         if not self.path.scores:  # nothing to select
             strength = torch.full((len(self.table.targets),), self.strengths[0], dtype=torch.float64)
             return [Choice(0, strength, float("nan")) for _ in self.heads]
-        return [choose(self.scores_of(k), self.strengths, self.config.per_label) for k in range(len(self.heads))]
+        return [
+            choose(self.scores_of(k), self.strengths, self.unit * USUAL, self.config.per_label)
+            for k in range(len(self.heads))
+        ]
 
     def selected_values(self, k: int) -> Record:
         """Returns λ, the mean over the labels, α, if the head has one, and the mAP that selected them, if measured."""

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from mlgcn_pyg.stratification import stratified_folds
 from mlgcn_pyg.training.heads.exact.operators import Operators
-from mlgcn_pyg.training.heads.exact.path import USUAL
 from mlgcn_pyg.training.heads.exact.problem import Task
 
 
@@ -111,7 +110,7 @@ def left_out(targets: Tensor, num_folds: int, seed: int) -> list[Tensor]:
 
 
 def candidate_tasks(
-    operators: Operators, targets: Tensor, images: Sequence[Tensor | None], pos_weight: Tensor | None
+    operators: Operators, targets: Tensor, images: Sequence[Tensor | None], strength: float, pos_weight: Tensor | None
 ) -> list[Task]:
     """Returns a task for each set of training images and each α, fold by fold.
 
@@ -119,30 +118,32 @@ def candidate_tasks(
         operators: the operators of the head.
         targets: (N, C).
         images: for each fold, (N,) bool, the images to train on; None for all.
+        strength: λ·n of the tasks.
         pos_weight: (C,) the weights of positives, or None.
     """
-    usual = torch.full((targets.size(1),), USUAL, dtype=torch.float64)
+    strengths = torch.full((targets.size(1),), strength, dtype=torch.float64)
     tasks = []
     for mask in images:
         for operator in operators.at(targets if mask is None else targets[mask]):
-            tasks.append(Task(operator, usual, mask, pos_weight))
+            tasks.append(Task(operator, strengths, mask, pos_weight))
     return tasks
 
 
-def choose(scores: PathScores, strengths: Sequence[float], per_label: bool) -> Choice:
+def choose(scores: PathScores, strengths: Sequence[float], usual: float, per_label: bool) -> Choice:
     """Selects λ·n and α of one head.
 
     Args:
         scores: its scores.
         strengths: the values of λ·n.
+        usual: λ·n if nothing can be selected.
         per_label: whether λ is that with the smallest loss for each label.
     """
     number = scores.best_alpha()
     row = scores.best_row(number)
     strength = torch.full((scores.ap.size(3),), strengths[row], dtype=torch.float64)
     if not bool(scores.loss.any()):  # no label has positives and negatives: nothing can be selected
-        usual = USUAL if len(strengths) > 1 else strengths[0]
-        return Choice(0, torch.full_like(strength, usual), float("nan"))
+        value = usual if len(strengths) > 1 else strengths[0]
+        return Choice(0, torch.full_like(strength, value), float("nan"))
     if per_label:
         of_label = scores.loss[: scores.length(number), :, number].sum(1)  # (S, C)
         selected = torch.tensor(strengths, dtype=torch.float64)[of_label.argmin(0)]

@@ -197,7 +197,7 @@ def test_one_lambda_per_label():
     assert torch.isfinite(head.linear.weight).all()
     loss = torch.tensor([[0.5, 0.1], [0.4, 0.2], [0.3, 0.3]]).view(3, 1, 1, 2).double()
     scores = PathScores(1 - loss, loss, loss)
-    assert choose(scores, (100.0, 10.0, 1.0), per_label=True).strength.tolist() == [1.0, 100.0]
+    assert choose(scores, (100.0, 10.0, 1.0), 10.0, per_label=True).strength.tolist() == [1.0, 100.0]
 
 
 def test_awkward_labels_and_few_images():
