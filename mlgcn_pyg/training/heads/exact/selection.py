@@ -1,8 +1,8 @@
 """Selects λ and α from scores on images that were left out.
 
 AP is what counts, but a label with a few positives has a noisy AP. λ is therefore that with the smallest loss among
-those whose AP is within one standard error of the best. An α above 0 must have a smaller loss than α = 0 by more than
-one standard error, since S = I is the simpler head.
+those whose mAP is within one standard error over the folds of the best one. An α above 0 must have a smaller loss than
+α = 0 by more than one standard error over the images, since S = I is the simpler head.
 """
 
 from collections.abc import Sequence
@@ -75,10 +75,11 @@ class PathScores:
         means, losses = self.mean_ap(number)[:length], self.loss[:length, :, number].sum((1, 2))
         if means.isnan().all():
             return int(losses.argmin())
-        of_label = self.ap[:length, :, number].nanmean(1)  # (S, C)
-        behind = of_label[int(means.nan_to_num(-1.0).argmax())] - of_label
+        of_fold = self.ap[:length, :, number].nanmean(2)  # (S, F)
+        behind = of_fold[int(means.nan_to_num(-1.0).argmax())] - of_fold
         behind = behind[:, ~behind.isnan().any(0)]
-        error = behind.std(1) / behind.size(1) ** 0.5 if behind.size(1) > 1 else torch.full_like(losses, torch.inf)
+        folds = behind.size(1)
+        error = behind.std(1) / folds**0.5 if folds > 1 else torch.zeros_like(losses)
         return int(torch.where(behind.mean(1) <= error, losses, torch.inf).argmin())
 
     def best_alpha(self) -> int:

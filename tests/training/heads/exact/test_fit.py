@@ -234,12 +234,13 @@ def test_settings_that_the_solver_does_not_use_are_refused():
 
 
 def test_the_loss_decides_where_ap_is_noisy():
-    """Row 0 has the best AP, by chance in one label; row 1 is within its standard error and has the smaller loss."""
-    ap = torch.tensor([[0.9, 0.5, 0.5], [0.5, 0.6, 0.5], [0.1, 0.1, 0.1]]).view(3, 1, 1, 3).double()
-    loss = torch.tensor([[0.4] * 3, [0.3] * 3, [0.1] * 3]).view(3, 1, 1, 3).double()
+    """Row 0 has the best mAP, by chance in one fold; row 1 is within its standard error and has the smaller loss."""
+    ap = torch.tensor([[0.9, 0.5, 0.5], [0.5, 0.6, 0.5], [0.1, 0.1, 0.1]]).view(3, 3, 1, 1).double()
+    loss = torch.tensor([[0.4] * 3, [0.3] * 3, [0.1] * 3]).view(3, 3, 1, 1).double()
     assert PathScores(ap, loss, loss).best_row(0) == 1
-    certain = torch.tensor([0.9, 0.5, 0.1]).view(3, 1, 1, 1).expand(3, 1, 1, 3).double()
+    certain = torch.tensor([0.9, 0.5, 0.1]).view(3, 1, 1, 1).expand(3, 3, 1, 1).double()
     assert PathScores(certain, loss, loss).best_row(0) == 0
+    assert PathScores(ap[:, :1], loss[:, :1], loss[:, :1]).best_row(0) == 0  # one set of validation images
 
 
 def test_alpha_must_be_clearly_better():
