@@ -82,6 +82,18 @@ class PathScores:
         error = behind.std(1) / folds**0.5 if folds > 1 else torch.zeros_like(losses)
         return int(torch.where(behind.mean(1) <= error, losses, torch.inf).argmin())
 
+    def refined(self, number: int, row: int, strengths: Sequence[float]) -> float:
+        """Returns the strength at the minimum of the parabola, over log λ, through the losses around a row.
+
+        A row that is at the end of the path, or does not have a smaller loss than both of its neighbours, is kept.
+        """
+        losses = self.loss[: self.length(number), :, number].sum((1, 2)).tolist()
+        if not 0 < row < len(losses) - 1 or losses[row] >= min(losses[row - 1], losses[row + 1]):
+            return strengths[row]
+        larger, here, smaller = losses[row - 1 : row + 2]
+        step = 0.5 * (larger - smaller) / (larger - 2 * here + smaller)
+        return strengths[row] * (strengths[row + 1] / strengths[row]) ** step
+
     def best_alpha(self) -> int:
         """Returns the number of the selected α; the first is the simplest."""
         images = [self.image_loss[self.best_loss(k), :, k].sum(0) for k in range(self.ap.size(2))]
@@ -141,7 +153,7 @@ def choose(scores: PathScores, strengths: Sequence[float], usual: float, per_lab
     """
     number = scores.best_alpha()
     row = scores.best_row(number)
-    strength = torch.full((scores.ap.size(3),), strengths[row], dtype=torch.float64)
+    strength = torch.full((scores.ap.size(3),), scores.refined(number, row, strengths), dtype=torch.float64)
     if not bool(scores.loss.any()):  # no label has positives and negatives: nothing can be selected
         value = usual if len(strengths) > 1 else strengths[0]
         return Choice(0, torch.full_like(strength, value), float("nan"))

@@ -243,6 +243,16 @@ def test_the_loss_decides_where_ap_is_noisy():
     assert PathScores(ap[:, :1], loss[:, :1], loss[:, :1]).best_row(0) == 0  # one set of validation images
 
 
+def test_lambda_is_refined_between_the_strengths_of_the_path():
+    strengths = [1000.0, 100.0, 10.0, 1.0]
+    log = torch.tensor(strengths).double().log10()
+    loss = ((log - 1.7) ** 2 + 1).view(4, 1, 1, 1).expand(4, 2, 1, 3)  # the smallest at 10^1.7
+    scores = PathScores(1 - loss, loss, loss)
+    assert choose(scores, strengths, 30.0, per_label=False).strength.tolist() == pytest.approx([10**1.7] * 3)
+    increasing = loss.sort(0).values
+    assert PathScores(1 - increasing, increasing, increasing).refined(0, 0, strengths) == 1000.0
+
+
 def test_alpha_must_be_clearly_better():
     noise = torch.rand(1, 1, 2, 50, generator=torch.Generator().manual_seed(0)).double() / 50
     ap = torch.full((1, 1, 2, 3), 0.5).double()
