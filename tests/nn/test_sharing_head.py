@@ -238,7 +238,9 @@ def test_fitting_a_head_with_twins_warns():
 def test_training_by_sgd_lowers_the_loss():
     graph = LabelGraph.from_targets(TARGETS, weighting="kernel", alpha=0.9)
     generator = torch.Generator().manual_seed(0)
-    features, targets = torch.randn(32, D, generator=generator), torch.randint(-1, 2, (32, 4), generator=generator)
+    features = torch.randn(32, D, generator=generator)
+    targets = (features[:, :4] > 0).to(torch.int8)
+    targets[::5, 1] = -1
     head = SharingHead(graph, D, learn_edges=True)
     before = multilabel_soft_margin(head(features), targets)
     fit_head(head, (features, targets), config=HeadConfig(epochs=20, lr=1.0))
