@@ -244,5 +244,5 @@ def test_training_by_sgd_lowers_the_loss():
     head = SharingHead(graph, D, learn_edges=True)
     before = multilabel_soft_margin(head(features), targets)
     fit_head(head, (features, targets), config=HeadConfig(epochs=20, lr=1.0))
-    assert multilabel_soft_margin(head(features), targets) < before - 0.05
+    assert multilabel_soft_margin(head(features), targets) < before - 0.02
     assert head.learned.edge_offsets.any()
