@@ -40,7 +40,7 @@ class ExactConfig:
         None,
         optional(check_positive),
         "Number of stratified folds of the training images. None is 5 for up to 5,000 images, which few images require "
-        "for a stable selection, and 3 for more.",
+        "for a stable selection, and 3 for more. With 1 fold nothing is selected: λ is D/(4N), and α is 0.",
     )
     pos_weight: float | tuple[float, ...] | None = setting(
         None,

@@ -86,17 +86,21 @@ class ExactRun:
     @property
     def selected(self) -> bool:
         """Whether λ and α of all heads are selected."""
-        if len(self.path.scores) == len(self.strengths) or not self._has_choice():
+        if len(self.path.scores) == len(self.strengths) or not self._can_select():
             return True
         return bool(self.path.scores) and all(self.scores_of(k).has_ended() for k in range(len(self.heads)))
 
     def _has_choice(self) -> bool:
         return len(self.strengths) > 1 or any(len(operators.alphas) > 1 for operators in self.operators)
 
+    def _can_select(self) -> bool:
+        return self._has_choice() and bool(self.path.scorer.scored.any())
+
     def choices(self) -> list[Choice]:
         """Returns what was selected for each head."""
         if not self.path.scores:  # nothing to select
-            strength = torch.full((len(self.table.targets),), self.strengths[0], dtype=torch.float64)
+            value = self.unit * USUAL if self.config.l2 is None else self.strengths[0]
+            strength = torch.full((len(self.table.targets),), value, dtype=torch.float64)
             return [Choice(0, strength, float("nan")) for _ in self.heads]
         return [
             choose(self.scores_of(k), self.strengths, self.unit * USUAL, self.config.per_label)

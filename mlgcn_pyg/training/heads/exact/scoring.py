@@ -43,8 +43,8 @@ class Scorer:
         table = problem.table if validation is None else validation
         self.targets = by_image(table.targets, table, "first")  # (C, N)
         self.weight = _label_weights(self.targets)
-        whole = torch.ones(table.num_images, dtype=torch.bool, device=table.device)
-        scored = [whole if validation is not None or t.images is None else ~t.images for t in problem.tasks]
+        every = torch.full((table.num_images,), validation is not None, device=table.device)
+        scored = [every if validation is not None or t.images is None else ~t.images for t in problem.tasks]
         self.scored = torch.stack(scored)  # (T, N)
         self.num_columns = len(problem.columns)
 

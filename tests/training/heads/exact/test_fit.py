@@ -190,6 +190,13 @@ def test_validation_images_can_select():
         fit_head(head, (x[:90], y[:90]), config=ExactConfig(select="val"))
 
 
+def test_one_fold_or_one_image_selects_nothing():
+    x, y, _ = data()
+    last = fit_head(linear(y, x), (x, y), config=ExactConfig(folds=1)).last
+    assert last["l2"] == pytest.approx(12 / 4 / 90) and "selection_mAP" not in last
+    assert fit_head(linear(y, x), (x[:1], y[:1])).last["l2"] > 0
+
+
 def test_one_lambda_per_label():
     x, y, _ = data()
     head = linear(y, x)
