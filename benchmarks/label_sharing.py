@@ -63,10 +63,32 @@ def measure(case: str, data: Data, unknown: float, seed: int) -> dict:
     heads = [SharingHead(graph, x.size(1)), LinearHead(y.size(1), x.size(1), names)]
     sharing, linear = (history.last for history in fit_heads(heads, (x[:IMAGES], train), (x[IMAGES:], y[IMAGES:])))
     return {
-        "case": case, "unknown": unknown, "split": seed, "images": IMAGES, "labels": y.size(1),
+        "case": case, "status": "ok", "unknown": unknown, "split": seed, "images": IMAGES, "labels": y.size(1),
         "linear": f"{100 * linear['mAP']:.2f}", "sharing": f"{100 * sharing['mAP']:.2f}",
         "difference": f"{100 * (sharing['mAP'] - linear['mAP']):+.2f}", "alpha": sharing["alpha"],
     }  # fmt: skip
+
+
+def plot(path: Path) -> None:
+    """Plots the differences of all splits of the last run in the CSV file."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    last = {(r["case"], r["unknown"], r["split"]): float(r["difference"]) for r in harness.read(path)}
+    cases = list(dict.fromkeys((case, unknown) for case, unknown, _ in last))
+    figure, axes = plt.subplots(figsize=(7, 3.5), layout="constrained")
+    for place, key in enumerate(cases):
+        values = [value for (case, unknown, _), value in last.items() if (case, unknown) == key]
+        axes.scatter([place] * len(values), values, color="#2a7fb8", alpha=0.6)
+        axes.scatter([place], [np.mean(values)], marker="_", s=600, color="#e08a2e")
+    axes.axhline(0, color="#888888", linewidth=0.8)
+    ticks = [f"{case}\n{float(unknown):.0%} unknown" for case, unknown in cases]
+    axes.set(ylabel="mAP of sharing − linear, in per cent", xticks=range(len(cases)), xticklabels=ticks)
+    axes.margins(x=0.2)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path.with_suffix(".png"), dpi=130)
 
 
 def main() -> None:
@@ -81,6 +103,7 @@ def main() -> None:
     if args.data is not None:
         for unknown in (0.9, 0.0):
             run(path, "photographs", unknown, SPLITS, lambda seed: photographs(args.data, seed))
+    plot(path)
     print(f"wrote {path}")
 
 
