@@ -1,10 +1,11 @@
 """Measures the recipe "auto" of HeadConfig: mAP of ML-GCN and linear heads, stability of the loss, and time.
 
-python benchmarks/recipe.py --coco30k FOLDER --glove FILE [--quick]
-                            [--voc-train CACHE --voc-test CACHE --voc-embeddings FILE]
+    python benchmarks/recipe.py [--quick] [--coco30k FOLDER --glove FILE]
+                                [--voc-train CACHE --voc-test CACHE --voc-embeddings FILE]
 
-FOLDER holds `labels.csv` and `max_mobilenetv2_224.npy`. The first n training images are used, and the test images are
-scored. The caches of VOC hold average-pooled features of its sample splits.
+Without ``--coco30k``, features of one small size are generated. FOLDER holds `labels.csv` and
+`max_mobilenetv2_224.npy`. The first n training images are used, and the test images are scored. The caches of VOC hold
+average-pooled features of its sample splits.
 """
 
 import itertools
@@ -118,7 +119,8 @@ def measure(kind: str, task: Task, setting: str, options: dict, seeds: int) -> d
         scores.append(mean_ap(head, task))
     losses = [epoch["loss"] for epoch in epochs]
     row = {
-        "data": task.name, "images": len(task.train), "head": kind, "setting": setting, "seeds": seeds,
+        "data": task.name, "images": len(task.train), "head": kind, "setting": setting, "status": "ok",
+        "seeds": seeds,
         "mAP": f"{statistics.mean(scores):.2f}", "std": f"{statistics.stdev(scores) if seeds > 1 else 0:.2f}",
         "epochs": len(epochs), "lr": epochs[0]["lr"], "first_loss": f"{losses[0]:.4f}",
         "largest_later_loss": f"{max(losses[1:], default=losses[0]):.4f}", "last_loss": f"{losses[-1]:.4f}",
@@ -126,6 +128,15 @@ def measure(kind: str, task: Task, setting: str, options: dict, seeds: int) -> d
     }  # fmt: skip
     print(row, flush=True)
     return row
+
+
+def generated() -> Task:
+    """Returns generated data of 300 training images, 64 features and 10 labels."""
+    g = torch.Generator().manual_seed(0)
+    features, w = torch.randn(1300, 64, generator=g).abs(), torch.randn(10, 64, generator=g)
+    targets = (features @ w.t() > 4).to(torch.int8)
+    x = torch.randn(10, 20, generator=g)
+    return Task("generated", features[:300], targets[:300], features[300:], targets[300:], x)
 
 
 def main_cases(tasks: Sequence[Task]) -> Iterator[tuple]:
@@ -147,15 +158,13 @@ def other_cases(tasks: Sequence[Task]) -> Iterator[tuple]:
 
 def main() -> None:
     parser = harness.options(__doc__)
-    parser.add_argument("--coco30k", type=Path, required=True)
-    parser.add_argument("--glove", type=Path, required=True)
-    for name in ("--voc-train", "--voc-test", "--voc-embeddings"):
+    for name in ("--coco30k", "--glove", "--voc-train", "--voc-test", "--voc-embeddings"):
         parser.add_argument(name, type=Path)
     args = parser.parse_args()
     path = Path(args.out) if args.out else harness.results_file("recipe", "cpu", args.quick)
-    coco = coco30k(args.coco30k, args.glove)
-    sizes = SIZES[:1] if args.quick else SIZES
-    tasks = [replace(coco, train=coco.train[:size], truth=coco.truth[:size]) for size in sizes]
+    data = coco30k(args.coco30k, args.glove) if args.coco30k else generated()
+    sizes = SIZES[:1] if args.quick or not args.coco30k else SIZES
+    tasks = [replace(data, train=data.train[:size], truth=data.truth[:size]) for size in sizes]
     if args.voc_train:
         tasks.append(voc(args.voc_train, args.voc_test, args.voc_embeddings))
     few = [task for task in tasks if len(task.train) <= 2_000]
@@ -163,6 +172,36 @@ def main() -> None:
         harness.append(path, [measure(*case, seeds=1 if args.quick else 3)])
     for case in other_cases([task for task in tasks if task not in few]):
         harness.append(path, [measure(*case, seeds=1)])
+    plot(path)
+
+
+def plot(path: Path) -> None:
+    """Plots the mAP of all rows in the CSV file, by data and number of images."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    rows = harness.read(path)
+    groups = list(dict.fromkeys((row["data"].partition(",")[0], row["images"]) for row in rows))
+    settings = list(dict.fromkeys(_label(row) for row in rows))
+    figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
+    for place, (data, images) in enumerate(groups):
+        own = [row for row in rows if (row["data"].partition(",")[0], row["images"]) == (data, images)]
+        for row in own:
+            k = settings.index(_label(row))
+            label = settings[k] if place == 0 else None
+            axes.scatter(place + 0.06 * (k - len(settings) / 2), float(row["mAP"]), color=f"C{k % 10}", label=label)
+    names = [f"{data}\n{images} images" for data, images in groups]
+    axes.set(ylabel="test mAP in per cent", xticks=range(len(groups)), xticklabels=names)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside right center", frameon=False, fontsize=8)
+    figure.savefig(path.with_suffix(".png"), dpi=130)
+
+
+def _label(row: dict) -> str:
+    """Returns the head and what differs from the first row of its data."""
+    return ", ".join(filter(None, (row["head"], row["data"].partition(", ")[2], row["setting"])))
 
 
 if __name__ == "__main__":

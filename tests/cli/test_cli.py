@@ -347,7 +347,7 @@ def test_evaluate_shows_every_checkpoint_of_several_runs(made, tmp_path):
         run(*train_words(made, tmp_path / name, "--head", "linear"))
     words = ("--checkpoint", tmp_path / "a", "--checkpoint", tmp_path / "b", "--cache", made / "test.h5")
     output = run("evaluate", *words)
-    assert "a/linear-seed0.pt" in output and "b/linear-seed0.pt" in output
+    assert "a/recommended.pt" in output and "b/recommended.pt" in output
 
 
 def test_label_names_with_brackets_are_shown_as_they_are(tmp_path):
