@@ -183,11 +183,11 @@ def plot(path: Path) -> None:
     import matplotlib.pyplot as plt
 
     rows = harness.read(path)
-    groups = list(dict.fromkeys((row["data"].partition(",")[0], row["images"]) for row in rows))
+    groups = list(dict.fromkeys((_data(row), row["images"]) for row in rows))
     settings = list(dict.fromkeys(_label(row) for row in rows))
     figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
     for place, (data, images) in enumerate(groups):
-        own = [row for row in rows if (row["data"].partition(",")[0], row["images"]) == (data, images)]
+        own = [row for row in rows if (_data(row), row["images"]) == (data, images)]
         for row in own:
             k = settings.index(_label(row))
             label = settings[k] if place == 0 else None
@@ -199,9 +199,15 @@ def plot(path: Path) -> None:
     figure.savefig(path.with_suffix(".png"), dpi=130)
 
 
+def _data(row: dict) -> str:
+    """Returns the name of the data without that of a scaling."""
+    return row["data"].removesuffix(", × 100").removesuffix(", L2-normalised")
+
+
 def _label(row: dict) -> str:
-    """Returns the head and what differs from the first row of its data."""
-    return ", ".join(filter(None, (row["head"], row["data"].partition(", ")[2], row["setting"])))
+    """Returns the head, the scaling of the features and the setting."""
+    scaling = row["data"].removeprefix(_data(row)).removeprefix(", ")
+    return ", ".join(filter(None, (row["head"], scaling, row["setting"])))
 
 
 if __name__ == "__main__":
