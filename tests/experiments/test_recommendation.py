@@ -26,7 +26,7 @@ def found(shift, error):
 
 @pytest.mark.parametrize(
     "shift, error, chosen",
-    [(0.02, 0.01, "sharing"), (0.02, 0.03, "sharing"), (0.0005, 0.0, "linear"), (-0.1, 0.01, "linear")],
+    [(0.02, 0.01, "sharing"), (0.02, 0.03, "sharing"), (0.0005, 0.01, "linear"), (-0.1, 0.01, "linear")],
 )
 def test_the_head_with_the_highest_score_is_recommended(shift, error, chosen):
     scores = {"linear": found(0, 0), "sharing": found(shift, error)}
