@@ -50,9 +50,7 @@ class GraphModule(StandardizedHead):
         check_graph(graph)
         self.label_names = tuple(graph.label_names)
         self.learn_edges, self.learn_p = check_flag("learn_edges", learn_edges), check_flag("learn_p", learn_p)
-        self._graph = copy.copy(graph)  # without the embeddings, which may be large and are already a buffer
-        self._graph.x = None
-        self._graph = self._graph.clone().to("cpu")
+        self._graph = _without_embeddings(graph)
         for name in GRAPH_BUFFERS:
             value = getattr(graph, name)  # x is None for one-hot labels
             self.register_buffer(name, None if value is None else value.detach().clone())
@@ -117,9 +115,7 @@ class GraphModule(StandardizedHead):
 
     def _replace_weights(self, graph: LabelGraph) -> None:
         """Replaces the edges and weights by those of a graph with the same labels and embeddings."""
-        graph = copy.copy(graph)
-        graph.x = None
-        self._graph = graph.clone().to("cpu")
+        self._graph = _without_embeddings(graph)
         for name in ("edge_index", "edge_weight", "self_weight"):
             like, value = getattr(self, name), getattr(graph, name)
             setattr(self, name, value.detach().to(like, copy=True))
@@ -148,3 +144,10 @@ class GraphModule(StandardizedHead):
         graph = self.base_graph()
         graph.edge_weight, graph.self_weight = (w.detach().to(graph.edge_weight, copy=True) for w in self.weights())
         return graph
+
+
+def _without_embeddings(graph: LabelGraph) -> LabelGraph:
+    """Returns a copy of a graph on the CPU without its embeddings, which may be large and are a buffer of the head."""
+    graph = copy.copy(graph)
+    graph.x = None
+    return graph.clone().to("cpu")

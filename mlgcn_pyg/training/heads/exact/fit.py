@@ -109,12 +109,12 @@ def _position(run: ExactRun, iteration: int, gradient: float) -> Record:
 @torch.no_grad()
 def _write_parameters(run: ExactRun) -> None:
     """Copies the solution to the heads, whose statistics are those of the table."""
-    problem = run.final_problem()
+    problem, choices = run.final_problem, run.choices()
     if run.solution is None:
         raise RuntimeError("the heads have not been fitted")
     linear = problem.classifiers(run.solution)
     for k, (task, span) in enumerate(problem.spans):
-        head, choice = run.heads[k], run.choices()[k]
+        head, choice = run.heads[k], choices[k]
         weight = run.solution[span, :-1] * problem.scale[task]
         if isinstance(head, SharingHead):
             if (alpha := run.operators[k].alphas[choice.number]) is not None:

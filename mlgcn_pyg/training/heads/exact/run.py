@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -115,8 +116,9 @@ class ExactRun:
             values["alpha"] = alpha
         return values if math.isnan(choice.score) else values | {"selection_mAP": choice.score}
 
+    @cached_property
     def final_problem(self) -> Problem:
-        """Returns the problem of all heads on all images, with what was selected."""
+        """The problem of all heads on all images, with what was selected. It must not be used before the selection."""
         tasks = []
         for choice, operators in zip(self.choices(), self.operators, strict=True):
             operator = operators.at(self.targets)[choice.number]
@@ -125,7 +127,7 @@ class ExactRun:
 
     def solve(self, report: Report | None) -> None:
         """Fits all heads to all images with what was selected."""
-        self.solution, self.records = minimise_all(self.final_problem(), self.features, self.config.tolerance, report)
+        self.solution, self.records = minimise_all(self.final_problem, self.features, self.config.tolerance, report)
 
     def state(self) -> dict:
         """Returns everything that resuming needs, as plain values."""

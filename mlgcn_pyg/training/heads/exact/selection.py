@@ -47,19 +47,20 @@ class PathScores:
 
     def length(self, number: int) -> int:
         """Returns the number of strengths until AP and loss of α ``number`` have both become worse twice in a row."""
-        ap = self.mean_ap(number).nan_to_num(-1.0).tolist()
-        gain = (-self.loss[:, :, number].sum((1, 2))).tolist()
-        lengths = range(1, len(ap) + 1)
-        return next((n for n in lengths if has_passed(ap[:n]) and has_passed(gain[:n])), len(ap))
+        lengths = range(1, len(self.ap) + 1)
+        return next((n for n in lengths if self._has_passed(number, n)), len(self.ap))
 
     def has_ended(self) -> bool:
         """Returns whether smaller strengths need not be tried for any α."""
-        numbers = range(self.ap.size(2))
-        return all(self.length(k) < len(self.ap) or self._passed_at_end(k) for k in numbers)
+        return all(self._has_passed(k, self.length(k)) for k in range(self.ap.size(2)))
 
-    def _passed_at_end(self, number: int) -> bool:
-        ap = self.mean_ap(number).nan_to_num(-1.0).tolist()
-        return has_passed(ap) and has_passed((-self.loss[:, :, number].sum((1, 2))).tolist())
+    def _has_passed(self, number: int, length: int) -> bool:
+        ap, gain = self.mean_ap(number).nan_to_num(-1.0), -self.total_loss(number)
+        return has_passed(ap[:length].tolist()) and has_passed(gain[:length].tolist())
+
+    def total_loss(self, number: int) -> Tensor:
+        """Returns (S,) the loss of α ``number``, summed over folds and labels."""
+        return self.loss[:, :, number].sum((1, 2))
 
     def mean_ap(self, number: int) -> Tensor:
         """Returns (S,) the mAP of α ``number``: the mean over the folds of the mean over the fold's labels."""
@@ -67,12 +68,12 @@ class PathScores:
 
     def best_loss(self, number: int) -> int:
         """Returns the row of the strength with the smallest loss."""
-        return int(self.loss[: self.length(number), :, number].sum((1, 2)).argmin())
+        return int(self.total_loss(number)[: self.length(number)].argmin())
 
     def best_row(self, number: int) -> int:
         """Returns the row of the selected strength of α ``number``."""
         length = self.length(number)
-        means, losses = self.mean_ap(number)[:length], self.loss[:length, :, number].sum((1, 2))
+        means, losses = self.mean_ap(number)[:length], self.total_loss(number)[:length]
         if means.isnan().all():
             return int(losses.argmin())
         of_fold = self.ap[:length, :, number].nanmean(2)  # (S, F)
@@ -87,7 +88,7 @@ class PathScores:
 
         A row that is at the end of the path, or does not have a smaller loss than both of its neighbours, is kept.
         """
-        losses = self.loss[: self.length(number), :, number].sum((1, 2)).tolist()
+        losses = self.total_loss(number)[: self.length(number)].tolist()
         if not 0 < row < len(losses) - 1 or losses[row] >= min(losses[row - 1], losses[row + 1]):
             return strengths[row]
         larger, here, smaller = losses[row - 1 : row + 2]
