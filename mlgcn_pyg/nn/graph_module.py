@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.checks import check_flag
+from mlgcn_pyg.checks import check_flag, check_positive
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.graph import LabelGraph
 from mlgcn_pyg.graph.kernel import KERNEL
@@ -17,6 +17,8 @@ from mlgcn_pyg.nn.kernels import Adjacency
 from mlgcn_pyg.nn.learned_edges import LearnedEdges
 from mlgcn_pyg.nn.learned_entries import LearnedEntries
 from mlgcn_pyg.nn.standardize import StandardizedHead
+from mlgcn_pyg.nn.topk import highest
+from mlgcn_pyg.tensor_checks import check_floats
 
 GRAPH_BUFFERS = ("x", "edge_index", "edge_weight", "self_weight")
 
@@ -123,6 +125,31 @@ class GraphModule(StandardizedHead):
 
     def _operator(self) -> LabelOperator:
         return LabelOperator(self.adjacency, *self.weights())
+
+    def factors(self) -> tuple[Tensor, Tensor | None]:
+        """Returns H and W with W_cls = HW, or W_cls and None."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def topk(self, features: Tensor, k: int, label_chunk: int = 65_536) -> tuple[Tensor, Tensor]:
+        """Returns the k highest logits (B, k) of each image and their labels (B, k), without storing all B · C logits.
+
+        Args:
+            features: image features (B, D).
+            k: number of labels per image, at most C.
+            label_chunk: number of labels scored at a time. Logits (B, label_chunk) are stored.
+
+        Raises:
+            InputError: if a shape does not match, a number is below 1, or k is above C.
+        """
+        check_floats("features", features, ("batch", self.num_features), next(self.parameters()))
+        if check_positive("k", k) > self.num_labels:
+            raise InputError("k", f"at most {self.num_labels}, the number of labels", k)
+        check_positive("label_chunk", label_chunk)
+        h, weight = self.factors()
+        features = self.standardized(features)
+        projected = features if weight is None else features @ weight.t()
+        return highest(projected, h, k, label_chunk, self.bias)
 
     def base_graph(self) -> LabelGraph:
         """Returns a copy of the label graph that the head was built from, on the CPU.

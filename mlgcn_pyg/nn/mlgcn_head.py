@@ -16,7 +16,6 @@ from mlgcn_pyg.nn.conv import ReweightedConv
 from mlgcn_pyg.nn.gcn import gcn_factors, gcn_logits
 from mlgcn_pyg.nn.graph_buffers import check_graph
 from mlgcn_pyg.nn.graph_module import GraphModule
-from mlgcn_pyg.nn.topk import highest
 from mlgcn_pyg.tensor_checks import check_floats
 from mlgcn_pyg.values import shown
 
@@ -130,27 +129,6 @@ class MLGCNHead(GraphModule):
         features = self.standardized(features)
         logits = gcn_logits(features, h, weight, train_head=train_head, train_features=train_features)
         return logits if self.bias is None else logits + self.bias
-
-    @torch.no_grad()
-    def topk(self, features: Tensor, k: int, label_chunk: int = 65_536) -> tuple[Tensor, Tensor]:
-        """Returns the k highest logits (B, k) of each image and their labels (B, k), without storing all B · C logits.
-
-        Args:
-            features: image features (B, D).
-            k: number of labels per image, at most C.
-            label_chunk: number of labels scored at a time. Logits (B, label_chunk) are stored.
-
-        Raises:
-            InputError: if a shape does not match, a number is below 1, or k is above C.
-        """
-        check_floats("features", features, ("batch", self.num_features), self.layers[-1].weight)
-        if check_positive("k", k) > self.num_labels:
-            raise InputError("k", f"at most {self.num_labels}, the number of labels", k)
-        check_positive("label_chunk", label_chunk)
-        h, weight = self.factors()
-        features = self.standardized(features)
-        projected = features if weight is None else features @ weight.t()
-        return highest(projected, h, k, label_chunk, self.bias)
 
     def indistinct_labels(self) -> IndistinctLabels:
         """Returns the labels whose classifiers are equal, or 0, whatever the GCN weights of this head are."""

@@ -14,7 +14,6 @@ from mlgcn_pyg.graph.twins import IndistinctLabels, indistinct_labels
 from mlgcn_pyg.nn.gcn import exporting
 from mlgcn_pyg.nn.graph_buffers import check_graph
 from mlgcn_pyg.nn.graph_module import GraphModule
-from mlgcn_pyg.nn.topk import highest
 from mlgcn_pyg.tensor_checks import check_floats
 from mlgcn_pyg.text import described_groups
 
@@ -80,6 +79,10 @@ class SharingHead(GraphModule):
         if self.learned is not None:
             self.learned.reset_parameters()
 
+    def factors(self) -> tuple[Tensor, None]:
+        """Returns W_cls (C, D) and None: the classifiers are not a product of smaller matrices."""
+        return self.classifiers(), None
+
     def classifiers(self) -> Tensor:
         """Returns W_cls = SV (C, D), which applies to standardised features if the head has statistics."""
         return self._operator()(self.weight)
@@ -97,24 +100,6 @@ class SharingHead(GraphModule):
         else:
             logits = torch.nn.functional.linear(features, self.classifiers())
         return logits if self.bias is None else logits + self.bias
-
-    @torch.no_grad()
-    def topk(self, features: Tensor, k: int, label_chunk: int = 65_536) -> tuple[Tensor, Tensor]:
-        """Returns the k highest logits (B, k) of each image and their labels (B, k), without storing all B · C logits.
-
-        Args:
-            features: image features (B, D).
-            k: number of labels per image, at most C.
-            label_chunk: number of labels scored at a time. Logits (B, label_chunk) are stored.
-
-        Raises:
-            InputError: if a shape does not match, a number is below 1, or k is above C.
-        """
-        check_floats("features", features, ("batch", self.num_features), self.weight)
-        if check_positive("k", k) > self.num_labels:
-            raise InputError("k", f"at most {self.num_labels}, the number of labels", k)
-        check_positive("label_chunk", label_chunk)
-        return highest(self.standardized(features), self.classifiers(), k, label_chunk, self.bias)
 
     def indistinct_labels(self) -> IndistinctLabels:
         """Returns the labels whose classifiers are equal, or 0, whatever V is: those with equal rows of S, or zeros."""
