@@ -210,7 +210,7 @@ def main() -> None:
     if args.memory_of:
         name, *sizes = args.memory_of
         return print_memory(name, *map(int, sizes))
-    harness.limit_memory()
+    harness.limit_memory(args.device)
     path = harness.Path(args.out or harness.results_file("head_step", args.device, args.quick))
     print(harness.device_name(args.device))
     training(args, path)

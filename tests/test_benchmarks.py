@@ -57,3 +57,49 @@ def test_no_memory_and_no_support_are_results(monkeypatch):
     assert status == {"a": "ok", "b": "out of memory", "c": "unsupported"} and set(seconds) == {"a"}
     with pytest.raises(RuntimeError, match="shapes differ"):
         harness.attempt(a_bug)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CUDA error: an illegal memory access was encountered",
+        "CUDA error: misaligned address; allocation of a stream failed",
+    ],
+)
+def test_a_bug_that_speaks_of_memory_is_not_a_lack_of_memory(monkeypatch, text):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import harness
+
+    def illegal_access():
+        raise RuntimeError(text)
+
+    with pytest.raises(RuntimeError, match=text):
+        harness.attempt(illegal_access)
+
+
+@pytest.mark.parametrize("error, status", [
+    ("OutOfMemoryError", "out of memory"), ("MemoryError", "out of memory"), ("NotImplementedError", "unsupported"),
+])  # fmt: skip
+def test_errors_with_a_class_of_their_own_need_no_text(monkeypatch, error, status):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import builtins
+
+    import harness
+    import torch
+
+    def fail():
+        raise (getattr(builtins, error, None) or getattr(torch, error))("full")
+
+    assert harness.attempt(fail) == (None, status)
+
+
+def test_no_limit_of_addresses_on_a_gpu(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import harness
+
+    limits = []
+    monkeypatch.setattr(harness.resource, "setrlimit", lambda *limit: limits.append(limit))
+    harness.limit_memory("cuda")
+    assert not limits
+    harness.limit_memory("cpu")
+    assert len(limits) == 1
