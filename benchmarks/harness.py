@@ -216,11 +216,13 @@ def results_file(script: str, device: str, quick: bool) -> Path:
 
 
 def append(path: Path, rows: list[dict]) -> None:
-    """Appends rows with the current time to a CSV file. The columns of a new file are those of the first row."""
+    """Appends rows with the current time to a CSV file. Exits if the file has other columns than the first row."""
     path.parent.mkdir(parents=True, exist_ok=True)
     now = datetime.datetime.now().isoformat(timespec="seconds")
     rows = [{"when": now} | row for row in rows]
     new = not path.exists()
+    if not new and next(csv.reader(path.open(encoding="utf-8"))) != list(rows[0]):
+        raise SystemExit(f"{path} has other columns; --out names another file")
     with path.open("a", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         if new:

@@ -12,7 +12,7 @@ from pathlib import Path
 import h5py
 import harness
 import torch
-from head_step import HIDDEN, ReleasedOrder, floor_seconds, make_graph
+from head_step import HIDDEN, ReleasedOrder, floor_seconds, make_graph, speeds
 from torch.utils.data import DataLoader, Dataset
 
 from mlgcn_pyg import MLGCNHead
@@ -50,10 +50,11 @@ class H5Rows(Dataset):
 class Data:
     """Generated features, non-negative and of order 1 like those of a max-pooled ResNet."""
 
-    def __init__(self, folder: Path, images: int, width: int):
-        generator = torch.Generator().manual_seed(0)
-        self.features = torch.randn(images, width, generator=generator).abs_().half()
-        self.targets = (torch.rand(images, LABELS, generator=generator) < 0.037).to(torch.int8)
+    def __init__(self, folder: Path, images: int, width: int, device: str):
+        generator = torch.Generator(device).manual_seed(0)
+        random = {"generator": generator, "device": device}
+        self.features = torch.randn(images, width, **random).abs_().half().cpu()
+        self.targets = (torch.rand(images, LABELS, **random) < 0.037).to(torch.int8).cpu()
         self.rows = folder / "rows.h5"
         with h5py.File(self.rows, "w") as file:
             file["features"], file["targets"] = self.features.numpy(), self.targets.numpy()
@@ -133,7 +134,8 @@ def prove(data: Data, width: int, device: str) -> None:
             step(batch)
     weights = {"engine": [p.detach() for p in alone.parameters()], USUAL: [p.detach() for p in module.parameters()]}
     weights["first of three heads"] = [p.detach() for p in heads[0].parameters()]
-    harness.agree(weights, 1e-8, USUAL)
+    # on CUDA the engine's learning rates are in float32
+    harness.agree(weights, 1e-6 if harness.on_gpu(device) else 1e-8, USUAL)
     torch.set_default_dtype(torch.float32)
 
 
@@ -159,7 +161,7 @@ def rows_of(what: str, seconds: dict, status: dict, own: str, scale: float, floo
     return [row(what, n, status[n], seconds.get(n, nan) * scale, best, floor, note) for n in status]
 
 
-def epoch(args, data: Data, width: int, steps: int, path: Path) -> float:
+def epoch(args, data: Data, width: int, steps: int, floor: float, path: Path) -> float:
     """Returns the seconds of an epoch at batch 32, extrapolated from some of its steps."""
     images = len(data.features)
     source, count = data.resident(args.device), -(-images // BATCH)
@@ -168,26 +170,33 @@ def epoch(args, data: Data, width: int, steps: int, path: Path) -> float:
     step, batches = usual_step(new_head(width, 0, args.device), args.device)[1], endless(usual_loader(data, images))
     contenders = {"engine": lambda: drive(steps, rows, engine), USUAL: lambda: take(steps, batches, step)}
     seconds, status = harness.interleave(contenders, args.device, args.budget)
-    floor = floor_seconds(LABELS, BATCH, width, harness.matmul_rate(args.device)) * count
     note = f"{steps} of {count} steps measured"
-    report(path, rows_of("epoch", seconds, status, "engine", count / steps, floor, note))
+    report(path, rows_of("epoch", seconds, status, "engine", count / steps, floor * count, note))
     return seconds["engine"] * count / steps
 
 
 @torch.inference_mode()
 def no_cache(args, engine: float, path: Path) -> None:
     """Measures the forward passes that an epoch without cached features requires."""
-    size, few = (64, 2) if args.quick else (448, 4)
-    backbone = Backbone("resnet101").to(args.device).eval()
-    images = torch.randn(few, 3, size, size, device=args.device)
-    seconds, status = harness.interleave({"ResNet-101 again": lambda: backbone(images)}, args.device, args.budget)
-    note = f"forward only, {few} random images of {size} px measured, times {args.images} images"
+    gpu = harness.on_gpu(args.device)
+    size, few = (64, 2) if args.quick else (448, 32 if gpu else 4)
+    layout = torch.channels_last if gpu else torch.contiguous_format
+    backbone = Backbone("resnet101").to(args.device, memory_format=layout).eval()
+    images = torch.randn(few, 3, size, size, device=args.device).to(memory_format=layout)
+
+    def forward() -> torch.Tensor:
+        with torch.autocast("cuda", torch.bfloat16, enabled=gpu):
+            return backbone(images)
+
+    seconds, status = harness.interleave({"ResNet-101 again": forward}, args.device, args.budget)
+    precision = "bf16" if gpu else "float32"
+    note = f"forward only, {few} random images of {size} px in {precision} measured, times {args.images} images"
     rows = rows_of("epoch", seconds, status, "", args.images / few, 0, note)
     rows[0]["rival_over_this"] = f"{engine / float(rows[0]['seconds']):.6f}"
     report(path, rows)
 
 
-def many_heads(args, data: Data, width: int, steps: int, path: Path) -> None:
+def many_heads(args, data: Data, width: int, steps: int, floor: float, path: Path) -> None:
     source = data.resident(args.device)
     one_by_one = [new_step([new_head(width, seed, args.device)], source) for seed in range(HEADS)]
     at_once = new_step([new_head(width, seed, args.device) for seed in range(HEADS)], source)
@@ -198,9 +207,8 @@ def many_heads(args, data: Data, width: int, steps: int, path: Path) -> None:
     }
     seconds, status = harness.interleave(contenders, args.device, args.budget)
     count = -(-len(data.features) // BATCH)
-    floor = HEADS * floor_seconds(LABELS, BATCH, width, harness.matmul_rate(args.device)) * count
-    note = f"{steps} of {count} steps measured"
-    report(path, rows_of("epoch of 8 heads", seconds, status, f"{HEADS} heads at once", count / steps, floor, note))
+    note, total = f"{steps} of {count} steps measured", HEADS * floor * count
+    report(path, rows_of("epoch of 8 heads", seconds, status, f"{HEADS} heads at once", count / steps, total, note))
 
 
 def batches(args, data: Data, path: Path) -> None:
@@ -232,17 +240,18 @@ def batches(args, data: Data, path: Path) -> None:
     report(path, [row("pass at 256", n, status[n], t, best, floor, note) for n, t in seconds.items()])
 
 
-def hundred_epochs(args, data: Data, width: int, path: Path) -> None:
+def whole_recipe(args, data: Data, width: int, path: Path) -> None:
     """Measures the whole recipe in ``fit_head``, on a GPU."""
     if not args.device.startswith("cuda"):
         return
     pair = data.features.to(args.device), data.targets.to(args.device)
     head = new_head(width, 0, args.device)
-    config = HeadConfig(recipe="paper", epochs=2 if args.quick else 100)
+    epochs = 2 if args.quick else args.epochs
+    config = HeadConfig(recipe="paper", epochs=epochs)
     run = lambda: fit_head(head, pair, config=config, device=args.device)  # noqa: E731
     seconds = harness.synchronized(run, args.device)
     note = f"{len(data.features)} images, batch {BATCH}, without validation"
-    report(path, [row("100 epochs", "fit_head", "ok", seconds, float("nan"), 0, note)])
+    report(path, [row(f"{epochs} epochs", "fit_head", "ok", seconds, float("nan"), 0, note)])
 
 
 def plot(path: Path) -> None:
@@ -267,20 +276,22 @@ def main() -> None:
     parser = harness.options(__doc__)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--budget", type=float, default=None, help="seconds of rounds per cell")
+    parser.add_argument("--epochs", type=int, default=100, help="epochs of the whole recipe, on a GPU")
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
-    args.budget = args.budget or (0.2 if args.quick else 30.0)
+    args.budget = args.budget or (0.2 if args.quick else 3.0 if harness.on_gpu(args.device) else 30.0)
     args.images, width, steps = (2_000, 128, 10) if args.quick else (IMAGES, FEATURES, 200)
     path = Path(args.out or harness.results_file("retraining", args.device, args.quick))
     print(harness.device_name(args.device))
     with tempfile.TemporaryDirectory() as folder:
-        data = Data(Path(folder), args.images, width)
+        data = Data(Path(folder), args.images, width, args.device)
         prove(data, width, args.device)
-        engine = epoch(args, data, width, steps, path)
+        floor = floor_seconds(LABELS, BATCH, width, *speeds(args.device))
+        engine = epoch(args, data, width, steps, floor, path)
         no_cache(args, engine, path)
-        many_heads(args, data, width, steps // 5, path)
+        many_heads(args, data, width, steps // 5, floor, path)
         batches(args, data, path)
-        hundred_epochs(args, data, width, path)
+        whole_recipe(args, data, width, path)
     plot(path)
     print(f"wrote {path}")
 

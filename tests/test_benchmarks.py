@@ -103,3 +103,25 @@ def test_no_limit_of_addresses_on_a_gpu(monkeypatch):
     assert not limits
     harness.limit_memory("cpu")
     assert len(limits) == 1
+
+
+def test_the_floor_is_the_larger_of_arithmetic_and_weight_traffic(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from head_step import floor_seconds
+
+    # C = 10, B = 2, D = 2048: 2·10·300·1024 + 2·2·1024·2048 + 3·2·10·1024 multiply-adds
+    assert floor_seconds(10, 2, 2048, rate=1.0, bandwidth=1e12) == 6_144_000 + 8_388_608 + 61_440
+    # (300 + 2048)·1024 weights and as many momenta, of 4 bytes, read and written
+    assert floor_seconds(10, 2, 2048, rate=1e12, bandwidth=1.0) == 2 * 2 * 4 * 2_404_352
+
+
+def test_results_are_not_appended_to_a_file_with_other_columns(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import harness
+
+    path = tmp_path / "results.csv"
+    harness.append(path, [{"a": 1}])
+    harness.append(path, [{"a": 2}])
+    with pytest.raises(SystemExit, match="other columns"):
+        harness.append(path, [{"a": 3, "b": 4}])
+    assert [row["a"] for row in harness.read(path)] == ["1", "2"]
