@@ -1,6 +1,9 @@
 """Compares feature files with other formats: writing, loading and random batches. Measures the overhead of extract.
 
 python benchmarks/cache_io.py [--quick] [--folder FOLDER] [--photos VOC_ROOT --weights mobilenet_v2.pth]
+python benchmarks/cache_io.py --device cuda [--quick] [--folder FOLDER]
+
+With ``--device cuda``, only loading to the GPU is measured.
 
 All contenders write the same rows, in batches if the format supports it, and end with the same flush (fsync). Files are
 read from the page cache, as in repeated training of a head.
@@ -26,7 +29,7 @@ from mlgcn_pyg.features.header import checked_header
 from mlgcn_pyg.features.writer import FeatureWriter
 from mlgcn_pyg.system import sync_folder
 
-SHAPE, QUICK = (20_000, 2048), (2_000, 256)
+SHAPE, QUICK, ON_GPU = (20_000, 2048), (2_000, 256), (82_081, 2048)
 BATCH, LABELS, RANDOM, PHOTOS = 256, 80, 256, 48  # rows per batch when writing; labels; rows per batch when training
 
 
@@ -130,6 +133,31 @@ def files(args, path: Path) -> None:
         batches(args, path, folder, shape)
 
 
+def to_gpu(args, path: Path) -> None:
+    """Measures loading to a GPU. The floor is a copy from pinned memory of all rows."""
+    shape = QUICK if args.quick else ON_GPU
+    rows = np.random.default_rng(0).standard_normal(size=shape, dtype=np.float32).astype(np.float16)
+    with tempfile.TemporaryDirectory(dir=args.folder) as folder:
+        folder = Path(folder)
+        for name in ("cache", "np.memmap", "safetensors"):
+            WRITERS[name](folder / name, rows)
+        cache, plain, size = FeatureCache(folder / "cache"), str(folder / "np.memmap"), rows.size
+        from_file = torch.from_file
+        readers = {
+            "cache": lambda: cache.load(args.device)[0][:, 0],
+            "torch.from_file": lambda: from_file(plain, size=size, dtype=torch.float16).to(args.device).view(shape),
+            "np.fromfile": lambda: torch.from_numpy(np.fromfile(plain, np.float16)).to(args.device).view(shape),
+            "safetensors": lambda: safetensors.torch.load_file(folder / "safetensors", args.device)["features"],
+        }
+        harness.agree({name: [read()] for name, read in readers.items()}, 0.0, "np.fromfile")
+        seconds, status = harness.interleave(readers, args.device, args.budget, 40)
+        source = torch.from_numpy(rows)
+        source = source.pin_memory() if harness.on_gpu(args.device) else source
+        target = torch.empty_like(source, device=args.device)
+        floor = harness.best_of(5, lambda: target.copy_(source), args.device)
+        report(path, f"load to {args.device}", seconds, status, rows.nbytes, "torch.from_file", floor)
+
+
 def batches(args, path: Path, folder: Path, shape: tuple[int, int]) -> None:
     """Measures a pass over all rows in a random order, in batches, from memory and from the files."""
     cache = FeatureCache(folder / "cache")
@@ -213,8 +241,9 @@ def plot(path: Path) -> None:
 
     last = {(r["what"], r["contender"]): r for r in harness.read(path)}
     questions = list(dict.fromkeys(what for what, _ in last))
-    figure, panels = plt.subplots(1, len(questions), figsize=(3.4 * len(questions), 3.2), layout="constrained")
-    for axes, what in zip(panels, questions, strict=True):
+    size = (3.4 * len(questions), 3.2)
+    figure, panels = plt.subplots(1, len(questions), figsize=size, layout="constrained", squeeze=False)
+    for axes, what in zip(panels[0], questions, strict=True):
         names = [name for question, name in last if question == what]
         speeds = [float(last[what, name]["speed_over_rival"]) for name in names]
         bars = axes.barh(
@@ -236,14 +265,18 @@ def main() -> None:
     parser.add_argument("--folder", default=None, help="folder for the files; default: the system's temporary folder")
     parser.add_argument("--photos", default=None, help="VOC root; default: generated scenes")
     parser.add_argument("--weights", default=None, help="MobileNetV2's state dict")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--budget", type=float, default=30, help="seconds of rounds per question")
     args = parser.parse_args()
     args.budget = 1 if args.quick else args.budget
     warnings.filterwarnings("ignore")
-    path = Path(args.out or harness.results_file("cache_io", "cpu", args.quick))
-    print(harness.device_name("cpu"))
-    files(args, path)
-    extraction(args, path)
+    path = Path(args.out or harness.results_file("cache_io", args.device, args.quick))
+    print(harness.device_name(args.device))
+    if harness.on_gpu(args.device):
+        to_gpu(args, path)
+    else:
+        files(args, path)
+        extraction(args, path)
     plot(path)
     print(f"wrote {path}")
 
