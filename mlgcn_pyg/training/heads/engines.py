@@ -8,57 +8,74 @@ from itertools import islice
 import torch
 from torch import Tensor
 
+from mlgcn_pyg.features.batches import ResidentRows
 from mlgcn_pyg.nn import MLGCNHead
+from mlgcn_pyg.nn.kernels.choice import installed
 from mlgcn_pyg.training.config import HeadSettings
 from mlgcn_pyg.training.heads.stacked import SingleHead, stack_heads
 from mlgcn_pyg.training.heads.steps import Step, trained_tensors
 from mlgcn_pyg.typing import Head, RowSource, TrainingStep
 
 TURN = 16  # consecutive steps of one head, whose weights and momenta then stay in the CPU's cache
+GRAPH_TURN = 1  # steps of one CUDA graph
+FUSED: frozenset[str] = frozenset()  # the parts of a step on CUDA that Triton kernels compute
 MAX_BYTES = 1 << 25  # limit on the features of one turn, which makes turns shorter for large batches
 
 
 class GraphedStep:
-    """A :class:`Step` that is captured once in a CUDA graph and then replayed. A shorter batch runs without the graph.
+    """A :class:`Step` that is captured in CUDA graphs: one of a turn of n steps, and one of a single step.
 
-    The capture leaves parameters and momenta unchanged.
+    A shorter batch runs without a graph. The capture leaves parameters and momenta unchanged.
 
     Args:
-        step: the step to capture.
+        step: the step to capture, which keeps the learning rates of n steps.
         batch_size: number of images of a full batch.
     """
 
     def __init__(self, step: Step, batch_size: int):
-        self.step = step
-        self.rows = torch.zeros(batch_size, dtype=torch.int64, device=step.source.device)
+        self.step, self.turn = step, len(step.rates)
+        self.rows = torch.zeros(self.turn, batch_size, dtype=torch.int64, device=step.source.device)
         trained = [tensor for tensors in trained_tensors(step.optimizers) for tensor in tensors.values()]
         before = [tensor.detach().clone() for tensor in trained]
         side = torch.cuda.Stream(self.rows.device)
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):  # warm-up: libraries are initialised, kernels are compiled
             for _ in range(3):
-                step(self.rows)
+                step(self.rows[0])
         torch.cuda.current_stream().wait_stream(side)
-        self.graph = torch.cuda.CUDAGraph()
-        # an explicit stream: torch's default capture stream belongs to the first GPU that ever captured
-        with torch.cuda.graph(self.graph, stream=side):
-            self.losses = step(self.rows)
+        self.graph, self.losses = self._captured(1, side)
+        self.turn_graph, self.turn_losses = self._captured(self.turn, side)
         with torch.no_grad():
             for tensor, value in zip(trained, before, strict=True):
                 tensor.copy_(value)
 
-    def __call__(self, rows: Tensor) -> Tensor:
-        """Takes a step on the images of ``rows`` (B,); returns the losses (H,) before the update."""
-        if len(rows) != len(self.rows):
-            return self.step(rows)
-        self.rows.copy_(rows)
-        self.graph.replay()
-        return self.losses
+    def _captured(self, count: int, stream: torch.cuda.Stream) -> tuple[torch.cuda.CUDAGraph, Tensor]:
+        """Returns a graph of ``count`` steps, and the memory (count, H) to which it writes their losses."""
+        graph = torch.cuda.CUDAGraph()
+        # an explicit stream: torch's default capture stream belongs to the first GPU that ever captured;
+        # thread_local: other threads, such as the reader of a file, may call CUDA meanwhile
+        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+            losses = torch.stack([self.step(self.rows[n], n) for n in range(count)])
+        return graph, losses
 
     def advance(self, rows: Iterator[Tensor], lrs: Tensor) -> Tensor:
-        """Takes one step on the next batch of ``rows``; returns the losses (1, H)."""
-        self.step.set_rates(lrs[0])  # in memory that the graph reads
-        return self(next(rows)).unsqueeze(0)
+        """Takes a turn of n steps on the next batches of ``rows``, fewer at the end; returns their losses (n, H)."""
+        batches = list(islice(rows, self.turn))
+        if len(batches) == self.turn and len(batches[-1]) == self.rows.size(1):
+            self.step.set_rates(lrs[: self.turn])  # in memory that the graph reads
+            torch.cat(batches, out=self.rows.view(-1))
+            self.turn_graph.replay()
+            return self.turn_losses
+        return torch.stack([self._one(batch, lr) for batch, lr in zip(batches, lrs.split(1), strict=False)])
+
+    def _one(self, batch: Tensor, lr: Tensor) -> Tensor:
+        """Takes one step on the images of ``batch`` with the learning rates (1, H); returns the losses (H,)."""
+        self.step.set_rates(lr)
+        if len(batch) < self.rows.size(1):
+            return self.step(batch)
+        self.rows[0].copy_(batch)
+        self.graph.replay()
+        return self.losses[0].clone()  # the next step overwrites them
 
     def release(self) -> None:
         """Removes all gradients and leaves each parameter with its own storage."""
@@ -112,7 +129,7 @@ def _take_turn(step: Step, batches: Sequence[tuple[Tensor, Tensor]], lrs: Tensor
     """Takes one step of a head per batch, on ``cores`` cores; returns the losses (n,) of n batches."""
     torch.set_num_threads(cores)
     losses = []
-    for (features, targets), lr in zip(batches, lrs, strict=False):  # there is an lr for each step of the epoch
+    for (features, targets), lr in zip(batches, lrs.split(1), strict=False):  # lrs of the whole epoch
         step.set_rates(lr)
         losses.append(step.on_batch(features, targets))
     return torch.cat(losses)
@@ -137,11 +154,16 @@ def make_step(
         each = zip(heads, optimizers, configs, strict=True)
         steps = [Step(SingleHead(head), source, [optimizer], [config]) for head, optimizer, config in each]
         return SideBySide(steps, source, batch_size)
-    step = Step(stack_heads(heads), source, optimizers, configs)
-    if source.device.type == "cuda" and source.num_images >= batch_size:
-        with torch.cuda.device(source.device):
-            return GraphedStep(step, batch_size)
-    return step
+    stack = stack_heads(heads)
+    if source.device.type != "cuda":
+        return Step(stack, source, optimizers, configs)
+    fused = FUSED if installed("triton") else ()
+    full = source.num_images // batch_size
+    # rows of a streamed source are valid until the next batch is requested
+    turn = max(1, min(GRAPH_TURN, full)) if isinstance(source, ResidentRows) else 1
+    with torch.cuda.device(source.device):
+        step = Step(stack, source, optimizers, configs, fused=fused, turn=turn)
+        return GraphedStep(step, batch_size) if full else step
 
 
 def side_by_side(heads: Sequence[Head], device: torch.device) -> bool:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 
 from mlgcn_pyg.nn.standardize import Standardize, StandardizedHead
 from mlgcn_pyg.typing import Head
@@ -15,10 +16,12 @@ class HeadStack(Protocol):
     """H heads with one forward pass.
 
     Attributes:
-        leaves: the tensors whose gradients are computed.
+        leaves: the tensors whose gradients are computed. Each holds the same parameter of all heads.
+        parts: for each leaf, the parameter of each head.
     """
 
     leaves: list[Tensor]
+    parts: list[list[Parameter]]
 
     def logits(self, features: Tensor) -> Tensor:
         """Returns the logits (H, B, C) of features (B, D)."""
@@ -39,7 +42,9 @@ class SingleHead:
 
     def __init__(self, head: Head):
         self.head = head
-        self.leaves: list[Tensor] = [p for p in head.parameters() if p.requires_grad]
+        trained = [p for p in head.parameters() if p.requires_grad]
+        self.leaves: list[Tensor] = list(trained)
+        self.parts = [[p] for p in trained]
 
     def logits(self, features: Tensor) -> Tensor:
         """Returns the logits (1, B, C) of features (B, D)."""
@@ -72,10 +77,11 @@ class StackedHeads:
         self.parameters = {name: [parameters[name] for parameters in named] for name in named[0]}
         self.stacked = {name: self._stack(parameters) for name, parameters in self.parameters.items()}
         self.leaves: list[Tensor] = list(self.stacked.values())
+        self.parts = list(self.parameters.values())
         self.standardize = _stack_statistics([head.standardize for head in heads])
 
     @staticmethod
-    def _stack(parameters: list[torch.nn.Parameter]) -> Tensor:
+    def _stack(parameters: list[Parameter]) -> Tensor:
         stack = torch.cat([p.detach() for p in parameters])
         for p, piece in zip(parameters, stack.split([len(p) for p in parameters]), strict=True):
             p.data = piece

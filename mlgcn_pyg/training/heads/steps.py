@@ -1,19 +1,22 @@
 """One training step: gather, forward pass, loss, backward pass, clipping, update."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import Parameter
 
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.nn import make_loss
 from mlgcn_pyg.training.config import HeadConfig, HeadSettings
 from mlgcn_pyg.training.heads.groups import LR_FACTOR, parameter_groups
-from mlgcn_pyg.training.heads.stacked import HeadStack
+from mlgcn_pyg.training.heads.stacked_heads import HeadStack
+from mlgcn_pyg.training.heads.updates import TorchUpdate, flat_update, trained_parameters
 from mlgcn_pyg.typing import Head, RowSource
+
+RATE_TYPE = torch.float32  # of learning rates in tensors, as which torch's fused optimizers read them
 
 
 class Step:
@@ -24,6 +27,11 @@ class Step:
         source: features and targets.
         optimizers: one optimizer per head.
         configs: one config per head.
+        fused: the parts that are computed by Triton kernels where these apply: ``"loss"``, ``"update"``.
+        turn: the number of steps whose learning rates are kept.
+
+    Attributes:
+        rates: (turn, G) the learning rates of all groups of parameters in the next steps. Captured graphs read it.
     """
 
     def __init__(
@@ -32,66 +40,92 @@ class Step:
         source: RowSource,
         optimizers: Sequence[torch.optim.Optimizer],
         configs: Sequence[HeadSettings],
+        *,
+        fused: Collection[str] = (),
+        turn: int = 1,
     ):
         self.heads, self.source, self.optimizers = heads, source, optimizers
         self.use_bf16 = configs[0].precision == "bf16"
         self.dtype = heads.leaves[0].dtype
-        norms = [torch.inf if config.clip_norm is None else config.clip_norm for config in configs]
-        self.clip_norms = torch.tensor(norms, dtype=self.dtype, device=source.device)
-        self.clips = any(config.clip_norm is not None for config in configs)
+        self.fused_loss = _fused_loss(configs, source) if "loss" in fused else None
         weights = _pos_weights(configs, source.targets.size(1))
-        weights = None if weights is None else weights.to(self.clip_norms)
+        weights = None if weights is None else weights.to(source.device, self.dtype)
         self.loss = make_loss(configs[0].loss, check=False, pos_weight=weights)
-        self.groups = [group for optimizer in optimizers for group in optimizer.param_groups]
-        self.owners = torch.tensor([k for k, optimizer in enumerate(optimizers) for _ in optimizer.param_groups])
-        self.factors = torch.tensor([group[LR_FACTOR] for group in self.groups], dtype=torch.float64)
-        self.rates = self._shared_rates()
+        max_norms = _max_norms(configs, self.dtype, source.device)
+        flat = flat_update(heads, optimizers, max_norms) if "update" in fused else None
+        self.update = flat or TorchUpdate(heads, optimizers, max_norms)
+        groups = [(k, group) for k, optimizer in enumerate(optimizers) for group in optimizer.param_groups]
+        place = source.device if source.device.type == "cuda" else torch.device("cpu")
+        self.owners = torch.tensor([k for k, _ in groups], dtype=torch.int64, device=place)
+        self.factors = rate_tensor([group[LR_FACTOR] for _, group in groups], place, torch.float64)
+        by_torch = flat is None and source.device.type == "cuda"
+        self.rates = self.factors.new_zeros(turn, len(groups), dtype=RATE_TYPE if by_torch else torch.float64)
 
-    def __call__(self, rows: Tensor) -> Tensor:
-        """Takes a step on the images of ``rows`` (B,); returns the losses (H,) before the update."""
-        return self.on_batch(*self.source.gather(rows))
+    def __call__(self, rows: Tensor, number: int = 0) -> Tensor:
+        """Takes step ``number`` of the turn on the images of ``rows`` (B,).
 
-    def on_batch(self, features: Tensor, targets: Tensor) -> Tensor:
-        """Takes a step on features (B, D) and targets (B, C); returns the losses (H,) before the update."""
+        Returns:
+            The losses (H,) before the update.
+        """
+        return self.on_batch(*self.source.gather(rows), number)
+
+    def on_batch(self, features: Tensor, targets: Tensor, number: int = 0) -> Tensor:
+        """Takes step ``number`` of the turn on features (B, D) and targets (B, C).
+
+        Returns:
+            The losses (H,) before the update.
+        """
         # autocast's cache is disabled: no tensor is cast twice, and the cache would outlive a captured graph
         with torch.autocast(features.device.type, torch.bfloat16, enabled=self.use_bf16, cache_enabled=False):
             logits = self.heads.logits(features.to(self.dtype))
+        losses, gradients = self._gradients(logits, targets)
+        self.update(gradients, self.rates[number])
+        return losses
+
+    def _gradients(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Sequence[Tensor | None]]:
+        """Returns the losses (H,) and the gradient of their sum with respect to each leaf."""
+        if self.fused_loss is not None:
+            losses, slopes = self.fused_loss(logits.detach(), targets)
+            return losses, torch.autograd.grad(logits, self.heads.leaves, slopes, allow_unused=True)
         # targets were checked when the source was opened; checking here would synchronise with the GPU
         losses = self.loss(logits.to(self.dtype), targets)
-        self.heads.set_gradients(torch.autograd.grad(losses.sum(), self.heads.leaves, allow_unused=True))
-        if self.clips:
-            clip_each([trained_parameters(optimizer) for optimizer in self.optimizers], self.clip_norms)
-        for optimizer in self.optimizers:
-            optimizer.step()
-        return losses.detach()
-
-    def _shared_rates(self) -> Tensor | None:
-        """Returns the learning rates (G,) of all groups on CUDA, which all optimizers and captured graphs read."""
-        if self.source.device.type != "cuda":
-            return None
-        # float32, as which fused optimizers read it
-        rates = torch.zeros(len(self.groups), dtype=torch.float32, device=self.source.device)
-        for k, group in enumerate(self.groups):
-            group["lr"] = rates[k]
-        return rates
+        return losses.detach(), torch.autograd.grad(losses.sum(), self.heads.leaves, allow_unused=True)
 
     def set_rates(self, lrs: Tensor) -> None:
-        """Sets the learning rates (H,) of the next step."""
-        of_groups = lrs[self.owners] * self.factors
-        if self.rates is not None:
-            self.rates.copy_(of_groups)
-            return
-        for group, lr in zip(self.groups, of_groups.tolist(), strict=True):
-            group["lr"] = lr
+        """Sets the learning rates (n, H) of the next n steps of the turn."""
+        self.rates[: len(lrs)] = lrs.to(self.owners.device)[:, self.owners] * self.factors
 
     def advance(self, rows: Iterator[Tensor], lrs: Tensor) -> Tensor:
         """Takes one step on the next batch of ``rows``; returns the losses (1, H)."""
-        self.set_rates(lrs[0])
+        self.set_rates(lrs[:1])
         return self(next(rows)).unsqueeze(0)
 
     def release(self) -> None:
         """Removes all gradients and leaves each parameter with its own storage."""
         self.heads.release()
+
+
+def rate_tensor(rates: Sequence[float], device: torch.device, dtype: torch.dtype = RATE_TYPE) -> Tensor:
+    """Returns learning rates as a tensor whose type does not depend on torch's default type."""
+    return torch.tensor(rates, dtype=dtype, device=device)
+
+
+def _max_norms(configs: Sequence[HeadSettings], dtype: torch.dtype, device: torch.device) -> Tensor | None:
+    """Returns the largest norms (H,) of the gradients; None if no head clips them."""
+    norms = [config.clip_norm for config in configs]
+    if all(norm is None for norm in norms):
+        return None
+    return torch.tensor([torch.inf if norm is None else norm for norm in norms], dtype=dtype, device=device)
+
+
+def _fused_loss(configs: Sequence[HeadSettings], source: RowSource) -> Callable[..., tuple[Tensor, Tensor]] | None:
+    """Returns the loss and its gradient as one kernel; None if there is no kernel for the loss."""
+    if configs[0].loss != "multilabel_soft_margin":
+        return None
+    from mlgcn_pyg.training.heads.fused.loss import soft_margin
+
+    weights = _pos_weights(configs, source.targets.size(1))
+    return partial(soft_margin, pos_weight=None if weights is None else weights.to(source.device))
 
 
 def _pos_weights(configs: Sequence[HeadSettings], num_labels: int) -> Tensor | None:
@@ -115,7 +149,7 @@ def make_optimizers(
 
 def _make_optimizer(groups: list[dict[str, Any]], config: HeadSettings, device: torch.device) -> torch.optim.Optimizer:
     on_cuda = device.type == "cuda"
-    lr = torch.tensor(config.lr, dtype=torch.float32, device=device) if on_cuda else config.lr
+    lr = rate_tensor([config.lr], device)[0] if on_cuda else config.lr
     fused = device.type in ("cpu", "cuda")
     optimizer: torch.optim.Optimizer
     if config.optimizer == "adamw":
@@ -129,11 +163,6 @@ def _make_optimizer(groups: list[dict[str, Any]], config: HeadSettings, device: 
         for p in trained_parameters(optimizer):
             optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)
     return optimizer
-
-
-def trained_parameters(optimizer: torch.optim.Optimizer) -> list[Parameter]:
-    """Returns the parameters of all groups of an optimizer."""
-    return [p for group in optimizer.param_groups for p in group["params"]]
 
 
 # names in saved states of what an optimizer keeps for each parameter
@@ -157,18 +186,6 @@ def trained_tensors(optimizers: Sequence[torch.optim.Optimizer]) -> list[dict[st
     return of_each_head
 
 
-def clip_each(params_of_each: Sequence[Sequence[Tensor]], max_norms: Tensor) -> None:
-    """Scales the gradients of each head so that their joint norm is at most its entry of ``max_norms`` (H,)."""
-    gradients = [[p.grad for p in params if p.grad is not None] for params in params_of_each]
-    norms = torch.stack(torch._foreach_norm([gradient for head in gradients for gradient in head]))
-    norms = torch.linalg.vector_norm(norms.view(len(gradients), -1), dim=1)
-    factors = (max_norms / (norms + 1e-6)).clamp(max=1)  # as in torch's clip_grad_norm_
-    for head, factor in zip(gradients, factors, strict=True):
-        # on CUDA the comparison would synchronise; elsewhere the product would cost a pass over memory
-        if factor.is_cuda or factor < 1:
-            torch._foreach_mul_(head, factor)
-
-
 @contextmanager
 def matmul_precision(config: HeadConfig, device: torch.device) -> Iterator[None]:
     """Sets the precision of float32 matrix products on CUDA to that of ``config`` within the block.
@@ -181,8 +198,16 @@ def matmul_precision(config: HeadConfig, device: torch.device) -> Iterator[None]
     if device.type != "cuda":
         yield
         return
+    tf32, matmul = config.precision == "tf32", torch.backends.cuda.matmul
+    if hasattr(matmul, "fp32_precision"):  # torch ≥ 2.9, where reading the older setting raises if this one is in use
+        precision, matmul.fp32_precision = matmul.fp32_precision, "tf32" if tf32 else "ieee"
+        try:
+            yield
+        finally:
+            matmul.fp32_precision = precision
+        return
     before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high" if config.precision == "tf32" else "highest")
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
     try:
         yield
     finally:

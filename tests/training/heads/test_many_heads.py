@@ -12,7 +12,8 @@ from mlgcn_pyg.nn import gcn
 from mlgcn_pyg.training import HeadConfig, fit_head, fit_heads
 from mlgcn_pyg.training.heads import engines as engine
 from mlgcn_pyg.training.heads.stacked import SingleHead, stack_heads
-from mlgcn_pyg.training.heads.steps import Step, clip_each
+from mlgcn_pyg.training.heads.steps import Step
+from mlgcn_pyg.training.heads.updates import clip_each
 from tests.training.heads.problems import fresh, graph, problem, same, state
 
 GRAPHS = [{"tau": 0.3}, {"tau": 0.5, "p": 0.4}, {"weighting": "released"}, {"weighting": "binary"}, {"tau": 1.0}]

@@ -1,0 +1,1 @@
+"""Parts of a training step as Triton kernels, one file per kernel."""
