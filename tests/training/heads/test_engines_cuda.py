@@ -54,13 +54,14 @@ def test_capturing_changes_nothing(settings):
     for module in (head, twin):
         optimizer = steps_module.make_optimizers([module], [settings], torch.device("cuda"))
         step = steps_module.Step(SingleHead(module), source, optimizer, [settings])
-        step.set_rates(torch.tensor([settings.lr]))
+        step.set_rates(torch.tensor([[settings.lr]]))
         before, moments = state(module), [t.clone() for t in steps_module.trained_tensors(optimizer)[0].values()]
         step = step if module is twin else GraphedStep(step, 16)
         assert same(state(module), before)
         after = steps_module.trained_tensors(optimizer)[0].values()
         assert all(torch.equal(a, b) for a, b in zip(after, moments, strict=True))
-        found.append([float(step(rows)) for rows in source.row_batches(16, 0, 1)])
+        rows, lrs = source.row_batches(16, 0, 1), torch.full((7, 1), settings.lr)
+        found.append([float(step.advance(rows, lrs)) for _ in range(7)])
     assert found[0] == pytest.approx(found[1], rel=1e-5)
     close(head, twin, 1e-4)
 
