@@ -34,6 +34,8 @@ class Adjacency(torch.nn.Module):
         colptr: (C + 1,) the start of each column in the CSC.
         row: (E + C,) the row of each entry of the CSC.
         perm_t: (E + C,) the index of the weight of each entry of the CSC.
+        row_of: (E + C,) the row of each entry of the CSR.
+        col_of: (E + C,) the column of each entry of the CSC.
 
     Raises:
         InputError: if the edges are not int64 of shape (2, E), a label is not in 0…C−1, ``num_nodes`` is below 1, or
@@ -52,6 +54,8 @@ class Adjacency(torch.nn.Module):
     colptr: Tensor
     row: Tensor
     perm_t: Tensor
+    row_of: Tensor
+    col_of: Tensor
 
     def __init__(self, edge_index: Tensor, num_nodes: int, flow: str = "target_to_source"):
         super().__init__()
@@ -72,6 +76,8 @@ class Adjacency(torch.nn.Module):
             "colptr": colptr,
             "row": rows[perm_t],
             "perm_t": perm_t,
+            "row_of": rows[perm],
+            "col_of": columns[perm_t],
         }
         for name, value in buffers.items():
             self.register_buffer(name, value, persistent=False)
@@ -121,7 +127,7 @@ class Adjacency(torch.nn.Module):
     @property
     def pattern(self) -> Pattern:
         """The positions of all E + C entries."""
-        return Pattern(self.rowptr, self.col, self.perm, self.colptr, self.row, self.perm_t)
+        return Pattern(self.rowptr, self.col, self.perm, self.colptr, self.row, self.perm_t, self.row_of, self.col_of)
 
     def extra_repr(self) -> str:
         return f"num_nodes={self.num_nodes}, num_edges={self.num_edges}, flow={self.flow!r}"

@@ -25,10 +25,18 @@ class Bag:
 
         ``embedding_bag`` uses the same operator for the gradient of its weights.
         """
+        dtype = x.dtype
+        if not _has_dots(x):
+            grad, x = grad.float(), x.float()
         entries = torch.ops.aten._embedding_bag_per_sample_weights_backward(
-            grad, x, pattern.col, pattern.rowptr, pattern.row_of(), SUM
-        )
+            grad, x, pattern.col, pattern.rowptr, pattern.row_of, SUM
+        ).to(dtype)
         return torch.empty_like(entries).index_copy_(0, pattern.perm, entries)
+
+
+def _has_dots(x: Tensor) -> bool:
+    """Returns whether the operator supports the type of x: on CUDA, torch 2.13 and older lack it for bfloat16."""
+    return not (x.is_cuda and x.dtype == torch.bfloat16)
 
 
 BAG = Bag()

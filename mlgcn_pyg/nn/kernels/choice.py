@@ -4,6 +4,7 @@ import importlib.util
 from dataclasses import dataclass
 from functools import cache
 
+import torch
 from torch import Tensor
 
 from mlgcn_pyg.errors import InputError
@@ -18,6 +19,8 @@ DENSE_LABELS = 32
 # 1,000 labels, except for narrow features with constant weights.
 DENSE_SHARE = 1 / 2
 DENSE_WIDTH = 64
+# On CUDA, the dense product is used up to this number of labels. Not measured yet.
+CUDA_DENSE_LABELS = 0
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,28 @@ class Choice:
 def installed(module: str) -> bool:
     """Returns whether an optional module is installed."""
     return importlib.util.find_spec(module) is not None
+
+
+@torch.compiler.assume_constant_result
+def triton_runs(device: torch.device) -> bool:
+    """Returns whether Triton compiles and launches a kernel on this GPU, which is tried once.
+
+    Triton compiles its launcher with the C compiler of the machine. Slim container images have none.
+    """
+    return _triton_runs(str(device))
+
+
+@cache
+def _triton_runs(device: str) -> bool:
+    if not installed("triton"):
+        return False
+    try:
+        from mlgcn_pyg.nn.kernels.fused import try_launch
+
+        try_launch(torch.device(device))
+    except Exception:  # of Triton, of the compiler, or of the driver
+        return False
+    return True
 
 
 def choose_kernel(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_weight: Tensor | None = None) -> Choice:
@@ -59,9 +84,11 @@ def choose_kernel(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_wei
         if not hasattr(value, "is_cuda") and not (name == "self_weight" and value is None):
             raise InputError(name, "a tensor", shown(value))
     if x.is_cuda:
-        if installed("triton"):
+        if adjacency.num_nodes <= CUDA_DENSE_LABELS:
+            return Choice("dense", f"on CUDA, a dense product is fast for up to {CUDA_DENSE_LABELS} labels")
+        if triton_runs(x.device):
             return Choice("triton", "on CUDA, the fused kernel reads each gathered row once and stores no messages")
-        return Choice("bag", "on CUDA without Triton, embedding_bag stores no messages")
+        return Choice("bag", "on CUDA where Triton is missing or has no C compiler, embedding_bag stores no messages")
     learned = edge_weight.requires_grad or (self_weight is not None and self_weight.requires_grad)
     if adjacency.num_nodes <= DENSE_LABELS and learned:
         return Choice("dense", f"on a CPU, a dense product is fast for learned weights of up to {DENSE_LABELS} labels")

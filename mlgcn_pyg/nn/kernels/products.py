@@ -29,6 +29,8 @@ class Pattern(NamedTuple):
         colptr: (C + 1,) the start of each column in the CSC.
         row: (n,) the row of each entry of the CSC.
         perm_t: (n,) the index of the weight of each entry of the CSC.
+        row_of: (n,) the row of each entry of the CSR.
+        col_of: (n,) the column of each entry of the CSC.
     """
 
     rowptr: Tensor
@@ -37,14 +39,12 @@ class Pattern(NamedTuple):
     colptr: Tensor
     row: Tensor
     perm_t: Tensor
+    row_of: Tensor
+    col_of: Tensor
 
     def transposed(self) -> "Pattern":
         """Returns the pattern of the transposed matrix, with the same weights."""
-        return Pattern(self.colptr, self.row, self.perm_t, self.rowptr, self.col, self.perm)
-
-    def row_of(self) -> Tensor:
-        """Returns the row (n,) of each entry of the CSR."""
-        return torch.repeat_interleave(self.rowptr.diff(), output_size=len(self.col))
+        return Pattern(self.colptr, self.row, self.perm_t, self.rowptr, self.col, self.perm, self.col_of, self.row_of)
 
     def repeated(self, count: int) -> "Pattern":
         """Returns the pattern of the block-diagonal matrix with ``count`` copies of the matrix."""
@@ -61,6 +61,7 @@ class Pattern(NamedTuple):
         return Pattern(
             pointers(self.rowptr), indices(self.col, num_nodes), indices(self.perm, num_entries),
             pointers(self.colptr), indices(self.row, num_nodes), indices(self.perm_t, num_entries),
+            indices(self.row_of, num_nodes), indices(self.col_of, num_nodes),
         )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.nn.kernels import KERNELS, Adjacency, choose_kernel, propagate
+from mlgcn_pyg.nn.kernels import bag as bag_module
 from mlgcn_pyg.nn.kernels import choice as choice_module
 
 NEEDS = {"segment": "torch_scatter", "triton": "triton"}
@@ -156,7 +157,7 @@ def test_adjacency_by_hand():
     assert adjacency.rowptr.tolist() == [0, 2, 3, 5] and adjacency.col.tolist() == [1, 0, 1, 0, 2]
     assert adjacency.perm.tolist() == [1, 2, 3, 0, 4]  # into cat([edge_weight, self_weight])
     assert adjacency.colptr.tolist() == [0, 2, 4, 5] and adjacency.row.tolist() == [2, 0, 0, 1, 2]
-    assert adjacency.pattern.row_of().tolist() == [0, 0, 1, 2, 2]
+    assert adjacency.pattern.row_of.tolist() == [0, 0, 1, 2, 2]
 
 
 def test_adjacency_from_csr_equals_edge_index():
@@ -263,10 +264,75 @@ class OnCuda:
     """As much of a CUDA tensor as the choice looks at."""
 
     is_cuda = True
+    device = torch.device("cuda", 0)
 
 
-def test_on_cuda_auto_selects_triton_if_installed_and_bag_otherwise(monkeypatch):
+@pytest.fixture
+def forgotten():
+    """The launch is tried once per device: forgets it before and after."""
+    choice_module._triton_runs.cache_clear()
+    yield
+    choice_module._triton_runs.cache_clear()
+
+
+def test_on_cuda_auto_selects_bag_without_triton(monkeypatch, forgotten):
+    monkeypatch.setattr(choice_module, "installed", lambda name: False)
+    assert choose_kernel(OnCuda(), Adjacency(torch.tensor([[0], [1]]), 2), torch.ones(1)).kernel == "bag"
+
+
+@pytest.mark.parametrize("works, kernel", [(True, "triton"), (False, "bag")])
+def test_on_cuda_auto_selects_triton_where_one_launch_works(monkeypatch, forgotten, works, kernel):
+    skip_if_absent("triton")
+    tried = []
+
+    def launch(device):
+        tried.append(device)
+        if not works:
+            raise RuntimeError("Failed to find C compiler. Please specify via CC environment variable")
+
+    monkeypatch.setattr("mlgcn_pyg.nn.kernels.fused.try_launch", launch)
+    monkeypatch.setattr(choice_module, "CUDA_DENSE_LABELS", 0)
     adjacency = Adjacency(torch.tensor([[0], [1]]), 2)
-    for installed, kernel in ((True, "triton"), (False, "bag")):
-        monkeypatch.setattr(choice_module, "installed", lambda name, installed=installed: installed)
+    for _ in range(3):
         assert choose_kernel(OnCuda(), adjacency, torch.ones(1)).kernel == kernel
+    assert tried == [OnCuda.device]
+
+
+def test_the_trial_launch_runs_in_the_interpreter_and_in_compiled_code(forgotten):
+    skip_if_absent("triton")
+    assert choice_module.triton_runs(torch.device("cpu"))
+    compiled = torch.compile(
+        lambda x: x + 1 if choice_module.triton_runs(x.device) else x, backend="eager", fullgraph=True
+    )
+    assert torch.equal(compiled(torch.zeros(2)), torch.ones(2))
+
+
+def test_on_cuda_auto_selects_the_dense_product_for_few_labels(monkeypatch):
+    monkeypatch.setattr(choice_module, "CUDA_DENSE_LABELS", 2)
+    assert choose_kernel(OnCuda(), Adjacency(torch.tensor([[0], [1]]), 2), torch.ones(1)).kernel == "dense"
+
+
+def test_bag_computes_dot_products_in_float32_where_the_operator_lacks_bfloat16(monkeypatch):
+    types, real = [], torch.ops.aten._embedding_bag_per_sample_weights_backward
+
+    def operator(grad, x, *rest):
+        types.append((grad.dtype, x.dtype))
+        return real(grad, x, *rest)
+
+    monkeypatch.setattr(bag_module, "_has_dots", lambda x: False)
+    monkeypatch.setattr(torch.ops.aten, "_embedding_bag_per_sample_weights_backward", operator)
+    pattern = Adjacency(torch.tensor([[0, 1], [1, 0]]), 2).pattern
+    grad, x = torch.randn(2, 2, 300).bfloat16()
+    found = bag_module.BAG.dots(grad, x, pattern)
+    exact = (grad.double() @ x.double().t())[[0, 1, 0, 1], [1, 0, 0, 1]]
+    assert types == [(torch.float32, torch.float32)] and found.dtype == torch.bfloat16
+    assert torch.allclose(found.double(), exact, rtol=2**-8)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_gradients_have_the_strides_of_their_tensors(kernel):
+    skip_if_absent(kernel)
+    adjacency = Adjacency(torch.tensor([[0, 1], [1, 2]]), 3)
+    leaves = [value.requires_grad_() for value in (torch.randn(3, 4), torch.randn(2), torch.randn(3))]
+    propagate(leaves[0], adjacency, leaves[1], leaves[2], kernel).sum().backward()  # its gradient is expanded
+    assert all(leaf.grad.stride() == leaf.stride() for leaf in leaves)

@@ -107,5 +107,5 @@ def test_a_repeated_pattern_is_that_of_the_block_diagonal_matrix():
 def filled(pattern: Pattern, weight):
     size = len(pattern.rowptr) - 1
     matrix = torch.zeros(size, size)
-    matrix[pattern.row_of(), pattern.col] = weight[pattern.perm]
+    matrix[pattern.row_of, pattern.col] = weight[pattern.perm]
     return matrix
