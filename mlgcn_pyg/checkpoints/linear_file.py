@@ -35,6 +35,7 @@ from mlgcn_pyg.nn.linear_head import LinearHead
 from mlgcn_pyg.typing import Head
 
 LINEAR_FORMAT = "mlgcn_pyg.linear"
+HEADER_START = 8  # bytes before the header, which hold its length
 METADATA = {"format", "version", "label_names", "config", "image_size", "sha256"}
 
 
@@ -81,7 +82,8 @@ def save_linear(
         metadata["image_size"] = json.dumps(check_image_size(image_size))
     metadata["sha256"] = _digest(tensors, metadata)
     with atomic_path(path) as partial:
-        partial.write_bytes(save(tensors, metadata))  # save_file() would make the file readable by its owner only
+        # save_file() would make the file readable by its owner only
+        partial.write_bytes(_with_sorted_header(save(tensors, metadata)))
         try:
             load_linear(partial)  # verifies the digest
         except InputError as error:
@@ -123,6 +125,14 @@ def read_linear(path: str | Path) -> Checkpoint:
         )
         head = _build_head(tensors["weight"], tensors.get("bias"), label_names)
         return Checkpoint(head, None, image_size, tensors.get("thresholds"), config or {})
+
+
+def _with_sorted_header(data: bytes) -> bytes:
+    """Returns a safetensors file with its header sorted by key: ``save`` writes metadata in random order."""
+    end = HEADER_START + int.from_bytes(data[:HEADER_START], "little")
+    header = json.dumps(json.loads(data[HEADER_START:end]), sort_keys=True).encode()
+    header += b" " * (-len(header) % HEADER_START)  # the tensors after it stay aligned to 8 bytes
+    return len(header).to_bytes(HEADER_START, "little") + header + data[end:]
 
 
 def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:

@@ -81,6 +81,13 @@ def test_a_file_that_differs_from_what_was_written_is_not_kept(tmp_path, monkeyp
     assert not list(tmp_path.iterdir())
 
 
+def test_the_same_head_gives_the_same_bytes(tmp_path):
+    head = LinearHead(3, 5, ["a", "b", "c"])
+    for k in range(8):  # safetensors orders metadata at random
+        save_linear(tmp_path / f"{k}.safetensors", head, config={"lr": 0.1}, image_size=64)
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+
+
 def test_the_file_has_the_usual_permissions(tmp_path):
     (tmp_path / "other").write_text("")
     save_linear(tmp_path / "h.safetensors", LinearHead(2, 4))
