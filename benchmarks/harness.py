@@ -77,7 +77,8 @@ def attempt(run: Callable) -> tuple[object, str]:
         # torch's CPU allocator has no error class; "illegal memory access" on a GPU is a bug, not a lack of memory
         if "can't allocate memory" in text or "defaultcpuallocator" in text:
             return None, "out of memory"
-        if "not implemented" in text or "not supported" in text or "unsupported" in text or "only support" in text:
+        refusals = ("not implemented", "not supported", "not compiled with", "unsupported", "only support")
+        if any(refusal in text for refusal in refusals):
             return None, "unsupported"
         raise
 

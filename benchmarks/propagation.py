@@ -1,6 +1,6 @@
 """Compares propagation kernels with each other, torch.sparse and PyG's EdgeIndex, from 20 labels to a million.
 
-python benchmarks/propagation.py [--quick] [--device cuda] [--labels 80 500] [--dtypes float32 bfloat16]
+python benchmarks/propagation.py [--quick] [--device cuda] [--labels 80 500] [--degrees 10] [--gradients x all]
 """
 
 import warnings
@@ -12,6 +12,7 @@ from torch_geometric import EdgeIndex
 
 from mlgcn_pyg.graph.data import MAX_DENSE
 from mlgcn_pyg.nn.kernels import KERNELS, Adjacency, choose_kernel, propagate
+from mlgcn_pyg.nn.kernels.choice import installed
 
 GRADIENTS = ("none", "x", "all")
 # labels → degrees
@@ -76,8 +77,14 @@ class Cell:
         return torch.cat([self.edge_weight, self.self_weight])[order]
 
     def contenders(self) -> dict[str, Callable]:
+        absent = {
+            "triton": not (self.x.is_cuda and installed("triton")),
+            "dense": self.num_labels > MAX_DENSE,
+            "segment": not installed("torch_scatter"),
+        }
+
         def kernel(name: str) -> Callable:
-            if (name == "triton" and not self.x.is_cuda) or (name == "dense" and self.num_labels > MAX_DENSE):
+            if absent.get(name, False):
 
                 def unsupported():
                     raise harness.Unsupported
@@ -171,7 +178,9 @@ def main() -> None:
     parser = harness.options(__doc__)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--labels", type=int, nargs="*", default=list(GRID))
+    parser.add_argument("--degrees", type=int, nargs="*", default=None, help="instead of those of the grid")
     parser.add_argument("--dtypes", nargs="*", default=["float32", "bfloat16"])
+    parser.add_argument("--gradients", nargs="*", default=list(GRADIENTS), choices=GRADIENTS)
     parser.add_argument("--budget", type=float, default=1.0, help="seconds of rounds per cell")
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
@@ -180,7 +189,9 @@ def main() -> None:
     path = harness.Path(path)
     bandwidth = harness.copy_bandwidth(args.device)
     print(f"{harness.device_name(args.device)}, copy bandwidth {bandwidth / 1e9:.1f} GB/s")
-    grid = {20: (2,), 80: (2,), 500: (10,)} if args.quick else {k: GRID.get(k, (10,)) for k in args.labels}
+    grid = {k: args.degrees or GRID.get(k, (10,)) for k in args.labels}
+    if args.quick:
+        grid = {20: (2,), 80: (2,), 500: (10,)}
     everything = []
     for labels, degrees in grid.items():
         for degree in degrees:
@@ -189,7 +200,7 @@ def main() -> None:
                     print(f"C={labels} width={width}: skipped, features of over 512 MiB")
                     continue
                 for dtype in args.dtypes:
-                    for gradients in GRADIENTS:
+                    for gradients in args.gradients:
                         cell = Cell(labels, degree, width, getattr(torch, dtype), gradients, args.device)
                         rows = measure(cell, args.device, 0.05 if args.quick else args.budget, bandwidth)
                         times = ", ".join(f"{r['contender']} {r['ms'] or r['status']}" for r in rows)

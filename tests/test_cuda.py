@@ -34,6 +34,49 @@ def test_every_kernel_on_cuda_equals_the_dense_product_on_the_cpu(kernel, dtype,
         assert (a.double().cpu() - b).abs().max() <= tolerance * b.detach().abs().max()
 
 
+def hub_with_half_of_the_edges():
+    """2,000 labels, of which label 0 receives 10,000 of 20,000 edges."""
+    receiver = torch.cat([torch.zeros(10_000, dtype=torch.int64), torch.randint(2000, (10_000,))])
+    return Adjacency(torch.stack([torch.randint(2000, (20_000,)), receiver]), 2000)
+
+
+AWKWARD = {  # the graph, the width, the type and the tolerance
+    "a hub, small": (hub_with_half_of_the_edges, 300, torch.float32, 1e-4),
+    "a hub, large": (hub_with_half_of_the_edges, 1024, torch.float32, 1e-4),
+    "a hub in bfloat16": (hub_with_half_of_the_edges, 1024, torch.bfloat16, 2e-2),
+    "width 1": (lambda: random_cell(300, 3000)[0], 1, torch.float32, 1e-4),
+    "no edge": (lambda: random_cell(300, 0)[0], 40, torch.float32, 1e-6),
+    "one label": (lambda: random_cell(1, 0)[0], 8, torch.float64, 1e-12),
+    "most labels without edges": (lambda: random_cell(2000, 300)[0], 1024, torch.bfloat16, 2e-2),
+    "a width that is not a multiple of 8": (lambda: random_cell(2000, 20_000)[0], 601, torch.float32, 1e-4),
+}
+
+
+def run_without_self_weights(kernel, adjacency, x, edge_weight):
+    """The sums, and the gradients of ⟨out, x⟩, for which nothing is rounded between the two passes."""
+    x, edge_weight = x.clone().requires_grad_(), edge_weight.clone().requires_grad_()
+    out = propagate(x, adjacency, edge_weight, None, kernel)
+    return [out, *torch.autograd.grad(out, [x, edge_weight], x.detach())]
+
+
+@pytest.mark.parametrize("graph, width, dtype, tolerance", AWKWARD.values(), ids=AWKWARD)
+def test_the_fused_kernel_on_cuda_equals_a_product_in_float64_on_the_cpu(graph, width, dtype, tolerance):
+    pytest.importorskip("triton")
+    adjacency = graph()
+    x = torch.randn(adjacency.num_nodes, width).to(dtype)
+    edge_weight = torch.randn(adjacency.num_edges).to(dtype)
+    expected = run_without_self_weights("dense", adjacency, x.double(), edge_weight.double())
+    found = run_without_self_weights("triton", adjacency.to("cuda"), x.cuda(), edge_weight.cuda())
+    for a, b in zip(found, expected, strict=True):
+        assert a.dtype == dtype and a.shape == b.shape
+        if b.numel():
+            scale = 1 + b.detach().abs().amax(-1, keepdim=True)
+            assert ((a.double().cpu() - b).abs() <= tolerance * scale).all()
+    isolated = torch.ones(adjacency.num_nodes, dtype=torch.bool)
+    isolated[adjacency.receiver] = False
+    assert not found[0][isolated.cuda()].any()
+
+
 def test_auto_selects_the_fused_kernel():
     adjacency, inputs = random_cell()
     adjacency, inputs = adjacency.to("cuda"), [value.cuda() for value in inputs]

@@ -19,8 +19,6 @@ DENSE_LABELS = 32
 # 1,000 labels, except for narrow features with constant weights.
 DENSE_SHARE = 1 / 2
 DENSE_WIDTH = 64
-# On CUDA, the dense product is used up to this number of labels. Not measured yet.
-CUDA_DENSE_LABELS = 0
 
 
 @dataclass(frozen=True)
@@ -84,8 +82,6 @@ def choose_kernel(x: Tensor, adjacency: Adjacency, edge_weight: Tensor, self_wei
         if not hasattr(value, "is_cuda") and not (name == "self_weight" and value is None):
             raise InputError(name, "a tensor", shown(value))
     if x.is_cuda:
-        if adjacency.num_nodes <= CUDA_DENSE_LABELS:
-            return Choice("dense", f"on CUDA, a dense product is fast for up to {CUDA_DENSE_LABELS} labels")
         if triton_runs(x.device):
             return Choice("triton", "on CUDA, the fused kernel reads each gathered row once and stores no messages")
         return Choice("bag", "on CUDA where Triton is missing or has no C compiler, embedding_bag stores no messages")

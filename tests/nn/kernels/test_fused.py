@@ -43,7 +43,7 @@ def test_every_tile_equals_the_dense_product(tile, graph, width, dtype):
     skip_if_absent("triton")
     num_labels, *edges = GRAPHS[graph]
     pattern = Adjacency(torch.tensor(edges, dtype=torch.int64), num_labels).pattern
-    kernel = fused.Fused(lambda width: tile)
+    kernel = fused.Fused(tile)
     x, grad = torch.randn(2, num_labels, width).to(dtype)
     weight = torch.randn(len(pattern.col)).to(dtype)
     for used in (pattern, pattern.transposed()):
@@ -81,25 +81,56 @@ def test_int32_positions_give_the_same_result():
     assert torch.equal(fused.FUSED.dots(x, x, pattern), fused.FUSED.dots(x, x, small))
 
 
-@pytest.mark.parametrize("width", [1, 16, 64, 300, 1024, 2048, 100_000])
-def test_the_default_tile_is_one_that_triton_accepts(width):
-    tile = fused.default_tile(width)
-    assert all(value & (value - 1) == 0 for value in (tile.entries, tile.columns, tile.warps))
-    assert 16 <= tile.columns <= fused.MAX_COLUMNS and 1 <= tile.warps <= fused.MAX_WARPS
-    assert tile.columns >= min(width, fused.MAX_COLUMNS)
+def test_labels_with_many_edges_share_programs_with_others():
+    skip_if_absent("triton")
+    hub = torch.cat([torch.zeros(60, dtype=torch.int64), torch.tensor([50, 50, 51])])
+    pattern = Adjacency(torch.stack([torch.arange(1, 64), hub]), 64).pattern
+    grad, x = torch.randn(2, 64, 33).double()
+    for used in (pattern, pattern.transposed()):
+        expected = torch.empty(len(used.col), dtype=torch.float64)
+        expected[used.perm] = (grad[used.row_of] * x[used.col]).sum(1)
+        assert torch.allclose(fused.Fused(fused.Tile(8, 16, 1)).dots(grad, x, used), expected)
 
 
-WIDE = {("fp32", "300"), ("fp32", "1024"), ("bf16", "1024")}  # float64 is read with two numbers per load
+MEASURED = {  # (labels, width, bytes per number) -> the tiles of the sums and of the dot products
+    (80, 300, 4): ((16, 64, 2), (1, 512, 4)),
+    (80, 2048, 4): ((16, 64, 2), (1, 1024, 4)),
+    (9_605, 1024, 4): ((4, 128, 1), (4, 256, 2)),
+    (100_000, 64, 4): ((8, 64, 1), (8, 64, 1)),
+    (100_000, 300, 4): ((4, 128, 1), (4, 128, 1)),
+    (100_000, 1024, 4): ((4, 128, 1), (4, 256, 2)),
+    (100_000, 1024, 2): ((8, 128, 1), (4, 256, 1)),
+}
 
 
-def test_every_variant_compiles_for_sm_90(tmp_path):
+@pytest.mark.parametrize("shape", MEASURED)
+def test_the_tiles_are_those_that_were_measured(shape):
+    sums, dots = MEASURED[shape]
+    assert fused.sums_tile(*shape) == fused.Tile(*sums)
+    assert fused.dots_tile(*shape) == fused.Tile(*dots)
+
+
+@pytest.mark.parametrize("num_labels", [1, 80, 1_000_000])
+@pytest.mark.parametrize("width", [1, 16, 65, 300, 2048, 100_000])
+@pytest.mark.parametrize("itemsize", [2, 4, 8])
+def test_triton_accepts_the_tile_of_any_shape(num_labels, width, itemsize):
+    for tile in (fused.sums_tile(num_labels, width, itemsize), fused.dots_tile(num_labels, width, itemsize)):
+        assert all(value & (value - 1) == 0 and value > 0 for value in vars(tile).values())
+        assert 16 <= tile.columns <= 1024 and tile.warps <= 8
+        assert tile.columns < 2 * max(width, 16)  # a tile is not mostly outside
+
+
+WIDE = {("fp32", "300"), ("bf16", "1024")}
+
+
+def test_kernels_compile_for_sm_90(tmp_path):
     worker = Path(__file__).with_name("compile_worker.py")
     environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
     environment |= {"TRITON_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[3])}
     done = subprocess.run([sys.executable, worker], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     loads = {tuple(line.split()[:3]): line.split()[3] for line in done.stdout.splitlines()}
-    assert len(loads) == 2 * 3 * 3
+    assert len(loads) == 2 * 3
     for (_, width, number), load in loads.items():
         # rows that start at multiples of 16 bytes are read with the widest loads
         assert load == ("wide" if (number, width) in WIDE else "narrow")

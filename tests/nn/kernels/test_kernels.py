@@ -291,7 +291,6 @@ def test_on_cuda_auto_selects_triton_where_one_launch_works(monkeypatch, forgott
             raise RuntimeError("Failed to find C compiler. Please specify via CC environment variable")
 
     monkeypatch.setattr("mlgcn_pyg.nn.kernels.fused.try_launch", launch)
-    monkeypatch.setattr(choice_module, "CUDA_DENSE_LABELS", 0)
     adjacency = Adjacency(torch.tensor([[0], [1]]), 2)
     for _ in range(3):
         assert choose_kernel(OnCuda(), adjacency, torch.ones(1)).kernel == kernel
@@ -305,11 +304,6 @@ def test_the_trial_launch_runs_in_the_interpreter_and_in_compiled_code(forgotten
         lambda x: x + 1 if choice_module.triton_runs(x.device) else x, backend="eager", fullgraph=True
     )
     assert torch.equal(compiled(torch.zeros(2)), torch.ones(2))
-
-
-def test_on_cuda_auto_selects_the_dense_product_for_few_labels(monkeypatch):
-    monkeypatch.setattr(choice_module, "CUDA_DENSE_LABELS", 2)
-    assert choose_kernel(OnCuda(), Adjacency(torch.tensor([[0], [1]]), 2), torch.ones(1)).kernel == "dense"
 
 
 def test_bag_computes_dot_products_in_float32_where_the_operator_lacks_bfloat16(monkeypatch):
