@@ -45,7 +45,7 @@ def predict(made, *words, code=0):
 
 
 def test_every_kind_of_photograph_equals_the_network_called_by_hand(made):
-    found = rows(predict(made, "--format", "jsonl", "--top-k", 4, "--batch-size", 2))
+    found = rows(predict(made, "--format", "jsonl", "--top-k", 4, "--batch-size", 2, "--device", "cpu"))
     names = [Path(row["image"]).name for row in found]
     assert names == ["a.JPG", "cmyk.tiff", "palette.gif", "sixteen bits.png", "one pixel.png"]
     for row in found:
@@ -59,7 +59,7 @@ def test_thresholds_given_stored_and_by_default(made, tmp_path):
     expected = {str(path): by_hand(made, path) for path in find_images([made / "photos"])}
 
     def labels(*words, checkpoint="model.pt"):
-        words = (made / "photos", "--checkpoint", made / checkpoint, "--format", "jsonl", *words)
+        words = (made / "photos", "--checkpoint", made / checkpoint, "--format", "jsonl", "--device", "cpu", *words)
         return {row["image"]: {entry["label"] for entry in row["labels"]} for row in rows(run("predict", *words))}
 
     def above(cuts):

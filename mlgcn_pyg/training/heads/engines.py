@@ -10,15 +10,15 @@ from torch import Tensor
 
 from mlgcn_pyg.features.batches import ResidentRows
 from mlgcn_pyg.nn import MLGCNHead
-from mlgcn_pyg.nn.kernels.choice import installed
+from mlgcn_pyg.nn.kernels.choice import triton_runs
 from mlgcn_pyg.training.config import HeadSettings
 from mlgcn_pyg.training.heads.stacked import SingleHead, stack_heads
 from mlgcn_pyg.training.heads.steps import Step, trained_tensors
 from mlgcn_pyg.typing import Head, RowSource, TrainingStep
 
 TURN = 16  # consecutive steps of one head, whose weights and momenta then stay in the CPU's cache
-GRAPH_TURN = 1  # steps of one CUDA graph
-FUSED: frozenset[str] = frozenset()  # the parts of a step on CUDA that Triton kernels compute
+GRAPH_TURN = 16  # steps of one CUDA graph
+FUSED = frozenset({"loss", "update"})  # the parts of a step on CUDA that Triton kernels compute
 MAX_BYTES = 1 << 25  # limit on the features of one turn, which makes turns shorter for large batches
 
 
@@ -37,17 +37,23 @@ class GraphedStep:
         self.rows = torch.zeros(self.turn, batch_size, dtype=torch.int64, device=step.source.device)
         trained = [tensor for tensors in trained_tensors(step.optimizers) for tensor in tensors.values()]
         before = [tensor.detach().clone() for tensor in trained]
-        side = torch.cuda.Stream(self.rows.device)
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):  # warm-up: libraries are initialised, kernels are compiled
-            for _ in range(3):
-                step(self.rows[0])
-        torch.cuda.current_stream().wait_stream(side)
-        self.graph, self.losses = self._captured(1, side)
-        self.turn_graph, self.turn_losses = self._captured(self.turn, side)
+        forget_accumulators(step.heads.leaves)
+        stream = self._warmed_up()
+        self.graph, self.losses = self._captured(1, stream)
+        self.turn_graph, self.turn_losses = self._captured(self.turn, stream)
         with torch.no_grad():
             for tensor, value in zip(trained, before, strict=True):
                 tensor.copy_(value)
+
+    def _warmed_up(self) -> torch.cuda.Stream:
+        """Returns a stream for the capture, on which libraries are initialised and kernels are compiled."""
+        stream = torch.cuda.Stream(self.rows.device)
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(3):
+                self.step(self.rows[0])
+        torch.cuda.current_stream().wait_stream(stream)
+        return stream
 
     def _captured(self, count: int, stream: torch.cuda.Stream) -> tuple[torch.cuda.CUDAGraph, Tensor]:
         """Returns a graph of ``count`` steps, and the memory (count, H) to which it writes their losses."""
@@ -80,6 +86,19 @@ class GraphedStep:
     def release(self) -> None:
         """Removes all gradients and leaves each parameter with its own storage."""
         self.step.release()
+
+
+def forget_accumulators(leaves: Sequence[Tensor]) -> None:
+    """Makes autograd create a new gradient accumulator for each leaf in the next forward pass.
+
+    An accumulator belongs to the stream of the forward pass that created it, and lives as long as a graph refers to
+    it. If the caller still holds ``loss = head(x).sum()``, the backward pass of a captured step would wait for the
+    stream of that older pass, which a capture forbids. A leaf loses its accumulator when the type of its data changes.
+    """
+    for leaf in leaves:
+        data, other = leaf.data, torch.float32 if leaf.dtype == torch.float64 else torch.float64
+        leaf.data = data.new_empty(0, dtype=other)
+        leaf.data = data
 
 
 class SideBySide:
@@ -157,7 +176,7 @@ def make_step(
     stack = stack_heads(heads)
     if source.device.type != "cuda":
         return Step(stack, source, optimizers, configs)
-    fused = FUSED if installed("triton") else ()
+    fused = FUSED if triton_runs(source.device) else ()
     full = source.num_images // batch_size
     # rows of a streamed source are valid until the next batch is requested
     turn = max(1, min(GRAPH_TURN, full)) if isinstance(source, ResidentRows) else 1

@@ -28,6 +28,8 @@ AUTO = HeadConfig(epochs=4, batch_size=16)
 def close(a, b, tolerance):
     for value, other in zip(a.parameters(), b.parameters(), strict=True):
         value, other = value.detach().cpu(), other.detach().cpu()
+        if not value.numel():  # weights of no edge
+            continue
         assert (value - other).abs().max() <= tolerance * other.abs().max().clamp(min=1e-6)
 
 

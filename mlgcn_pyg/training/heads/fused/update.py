@@ -41,10 +41,13 @@ def _squares_kernel(grads, sizes, firsts, partials, LEAVES: tl.constexpr, BLOCK:
 
 @triton.jit
 def _update_kernel(  # type: ignore[no-untyped-def]  # Triton's
-    params, grads, momenta, sizes, firsts, partials, group_of, rates, decays, momentum_of, max_norms,
+    leaves, grads, momenta, sizes, firsts, partials, group_of, rates, decays, momentum_of, max_norms,
     LEAVES: tl.constexpr, BLOCK: tl.constexpr, SUMS: tl.constexpr, CLIPS: tl.constexpr,
 ):  # fmt: skip
-    """Updates block ``program_id(0)`` of head ``program_id(1)``; ``group_of`` is (H, leaves)."""
+    """Updates block ``program_id(0)`` of head ``program_id(1)``; ``group_of`` is (H, leaves).
+
+    No argument is called ``params``, ``specialization`` or ``options``, which are variables of Triton's launcher.
+    """
     real: tl.constexpr = partials.dtype.element_ty
     block, head = tl.program_id(0), tl.program_id(1).to(tl.int64)
     factor = tl.full((), 1.0, real)
@@ -62,13 +65,13 @@ def _update_kernel(  # type: ignore[no-untyped-def]  # Triton's
             momentum = tl.load(momentum_of + group).to(real)
             entry = (block - firsts[leaf]) * BLOCK + tl.arange(0, BLOCK)
             inside, where = entry < sizes[leaf], head * sizes[leaf] + entry
-            p = tl.load(params[leaf] + where, mask=inside).to(real)
+            p = tl.load(leaves[leaf] + where, mask=inside).to(real)
             g = tl.load(grads[leaf] + where, mask=inside).to(real)
             moves = entry < tl.where(momentum > 0, sizes[leaf], 0)  # without momentum, there may be no buffer
             m = tl.load(momenta[leaf] + where, mask=moves, other=0.0).to(real)
             m = momentum * m + (factor * g + decay * p)
             tl.store(momenta[leaf] + where, m, mask=moves)
-            tl.store(params[leaf] + where, p - rate * m, mask=inside)
+            tl.store(leaves[leaf] + where, p - rate * m, mask=inside)
 
 
 class FlatSGD:
