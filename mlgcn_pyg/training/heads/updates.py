@@ -46,22 +46,25 @@ def flat_update(
 ) -> Update | None:
     """Returns the update by :class:`~mlgcn_pyg.training.heads.fused.update.FlatSGD`; None if it does not apply.
 
-    It applies to SGD, and to contiguous parameters of one type. Parameters and momentum buffers stay in the optimizers.
+    It applies to SGD, and to contiguous parameters of one type and equal sizes. Learned edges of different graphs have
+    different sizes. Parameters and momentum buffers stay in the optimizers.
     """
     leaves = heads.leaves
     if not all(isinstance(optimizer, torch.optim.SGD) for optimizer in optimizers):
         return None
     if len({leaf.dtype for leaf in leaves}) > 1 or not all(leaf.is_contiguous() for leaf in leaves):
         return None
+    if any(len({p.numel() for p in params}) > 1 for params in heads.parts):
+        return None
     from mlgcn_pyg.training.heads.fused.update import FlatSGD
 
     groups = [group for optimizer in optimizers for group in optimizer.param_groups]
     number = {id(p): k for k, group in enumerate(groups) for p in group["params"]}
     of_each_head = list(zip(*heads.parts, strict=True))
-    group_of = torch.tensor([[number[id(p)] for p in params] for params in of_each_head], device=leaves[0].device)
-    options = {"dtype": torch.float64, "device": leaves[0].device}
-    decays = torch.tensor([group["weight_decay"] for group in groups], **options)
-    momentum_of = torch.tensor([group["momentum"] for group in groups], **options)
+    device = leaves[0].device
+    group_of = torch.tensor([[number[id(p)] for p in params] for params in of_each_head], device=device)
+    decays = torch.tensor([group["weight_decay"] for group in groups], dtype=torch.float64, device=device)
+    momentum_of = torch.tensor([group["momentum"] for group in groups], dtype=torch.float64, device=device)
     momenta = _flat_momenta(heads, optimizers) if any(group["momentum"] for group in groups) else None
     return FlatSGD(leaves, momenta, group_of, decays, momentum_of, max_norms)
 

@@ -15,6 +15,7 @@ from mlgcn_pyg.training.heads import steps as steps_module
 from mlgcn_pyg.training.heads.engines import GraphedStep
 from mlgcn_pyg.training.heads.stacked import SingleHead
 from tests.training.heads.problems import fresh, graph, problem, same, state
+from tests.training.heads.test_engines import interrupt_advance
 from tests.training.heads.test_optimizers import ADAMW, COSINE, FOCAL
 from tests.training.heads.test_resume import interrupt_at
 
@@ -132,12 +133,81 @@ def test_streamed_through_pinned_memory(tmp_path):
     close(head, twin, 1e-5)
 
 
+def test_a_graph_that_the_caller_holds_may_live_on():
+    head, twin = fresh(), fresh()
+    loss = head.cuda()(problem()[0].cuda()).sum()  # its gradient accumulators belong to the default stream
+    fit_head(head, problem(), config=CONFIG, device="cuda")
+    fit_head(twin, problem(), config=CONFIG)
+    close(head, twin, 1e-4)
+    assert loss.grad_fn is not None
+
+
+def test_a_graph_of_several_heads_that_the_caller_holds_may_live_on():
+    heads, twins = ([fresh(seed=k) for k in range(3)] for _ in range(2))
+    held = [head.cuda()(problem()[0].cuda()).sum() for head in heads]
+    fit_heads(heads, problem(), config=CONFIG, device="cuda")
+    fit_heads(twins, problem(), config=CONFIG)
+    for head, twin, loss in zip(heads, twins, held, strict=True):
+        close(head, twin, 1e-4)
+        assert loss.grad_fn is not None
+
+
+@pytest.mark.parametrize("fused", [(), ("loss",), ("update",), ("loss", "update")], ids="+".join)
+@pytest.mark.parametrize("turn", [1, 4, 16])
+@pytest.mark.parametrize("kind", ["mlgcn", "linear"])
+def test_every_variant_of_the_step(monkeypatch, kind, turn, fused):
+    monkeypatch.setattr(engine, "FUSED", frozenset(fused))
+    monkeypatch.setattr(engine, "GRAPH_TURN", turn)
+    targets = problem()[1].clone()
+    targets[::7, 2] = -1
+    data = (problem()[0].double(), targets)
+    val = (problem(40, seed=1)[0].double(), problem(40, seed=1)[1])
+    config = dataclasses.replace(CONFIG, val_every=2, pos_weight=[1.0, 2.0, 0.5, 1.0, 3.0])
+    head, twin = fresh(kind).double(), fresh(kind).double()
+    on_cuda = fit_head(head, data, val, config, device="cuda")
+    for record, expected in zip(on_cuda.epochs, fit_head(twin, data, val, config).epochs, strict=True):
+        assert record == pytest.approx(expected, rel=1e-6)
+    close(head, twin, 1e-6)
+
+
+@pytest.mark.parametrize("turn", [1, 4, 16])
+def test_heads_that_stop_early(monkeypatch, turn):
+    monkeypatch.setattr(engine, "GRAPH_TURN", turn)
+    heads, twins = ([fresh(seed=k).double() for k in range(3)] for _ in range(2))
+    configs = [
+        dataclasses.replace(CONFIG, lr=lr, patience=patience, epochs=6, val_every=2)
+        for lr, patience in ((0.3, None), (1e-9, 1), (0.1, None))
+    ]
+    data, val = (problem()[0].double(), problem()[1]), (problem(40, seed=1)[0].double(), problem(40, seed=1)[1])
+    histories = fit_heads(heads, data, val, configs, device="cuda")
+    assert [history.last["epoch"] for history in histories] == [6, 4, 6]
+    fit_heads(twins, data, val, configs)
+    for head, twin in zip(heads, twins, strict=True):
+        close(head, twin, 1e-6)
+
+
+@pytest.mark.parametrize("call", [0, 1, 2, 7])
+@pytest.mark.parametrize("turn", [1, 4, 16])
+def test_interrupted_between_turns(tmp_path, monkeypatch, turn, call):
+    monkeypatch.setattr(engine, "GRAPH_TURN", turn)
+    whole, again = fresh(), fresh(seed=5)
+    expected = fit_head(whole, problem(), problem(40, seed=1), CONFIG, device="cuda")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt_advance(patch, call)
+        fit_head(fresh(), problem(), problem(40, seed=1), CONFIG, device="cuda", folder=tmp_path)
+    history = fit_head(again, problem(), problem(40, seed=1), CONFIG, device="cuda", folder=tmp_path)
+    close(again, whole, 1e-5)
+    for record, other in zip(history.epochs, expected.epochs, strict=True):
+        assert record == pytest.approx(other, rel=1e-5)
+
+
 @pytest.mark.parametrize("config", [CONFIG, ADAMW, AUTO])
 def test_resuming_with_a_captured_step(tmp_path, monkeypatch, config):
     whole, again = fresh(), fresh()
     expected = fit_head(whole, problem(), problem(40, seed=1), config, device="cuda")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        interrupt_at(patch, 6)  # gathers are called while capturing and for the short batches only
+        # gathers are called ten times before training (warm-up: 3, graphs of 1 and 6 steps), then for short batches
+        interrupt_at(patch, 11)
         fit_head(fresh(), problem(), problem(40, seed=1), config, device="cuda", folder=tmp_path)
     history = fit_head(again, problem(), problem(40, seed=1), config, device="cuda", folder=tmp_path)
     close(again, whole, 1e-5)
