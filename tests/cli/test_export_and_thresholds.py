@@ -139,7 +139,8 @@ def test_the_onnx_file_is_served_with_onnxruntime_numpy_and_pillow(made, tmp_pat
     assert "images (batch, 3, height, width)" in output
     words = [sys.executable, "-c", SERVE, str(tmp_path / "m.onnx"), str(made / "photo.png")]
     served = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
-    csv = run("predict", made / "photo.png", "--checkpoint", tmp_path / "soft.pt", "--top-k", 3, "--format", "csv", "--device", "cpu")
+    words = ["predict", made / "photo.png", "--checkpoint", tmp_path / "soft.pt", "--top-k", 3, "--format", "csv"]
+    csv = run(*words, "--device", "cpu")
     predicted = [line.split(",")[1:3] for line in csv.splitlines() if line.startswith(str(made))]
     assert [line.rsplit(": ", 1)[0] for line in served] == [name for name, _ in predicted] and len(served) == 3
     for line, (_, probability) in zip(served, predicted, strict=True):
