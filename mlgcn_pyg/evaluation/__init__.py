@@ -1,5 +1,6 @@
 """The paper's metrics, their intervals, and thresholds per label."""
 
+from mlgcn_pyg.evaluation.average_precision import mean_average_precision
 from mlgcn_pyg.evaluation.intervals import Difference, Interval, MetricDifferences, MetricIntervals
 from mlgcn_pyg.evaluation.metrics import multilabel_metrics
 from mlgcn_pyg.evaluation.replicates import Replicates, bootstrap_metrics, bootstrap_replicates, paired_difference
@@ -20,6 +21,7 @@ __all__ = [
     "f1_per_label",
     "fit_thresholds",
     "mean_and_std",
+    "mean_average_precision",
     "multilabel_metrics",
     "paired_difference",
     "table1_row",

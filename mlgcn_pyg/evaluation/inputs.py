@@ -1,5 +1,6 @@
 """The arguments that all functions of this part share: logits, targets and thresholds."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -39,6 +40,12 @@ def check_cuts(thresholds: Any, num_labels: int) -> Tensor:
         found = "NaN" if thresholds.shape == (num_labels,) else f"shape {tuple(thresholds.shape)}"
         raise InputError("thresholds", f"one logit per label, shape ({num_labels},)", found)
     return thresholds
+
+
+def label_blocks(logits: Tensor, targets: Tensor, entries: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yields logits and targets (N, c) of a few labels at a time, with about ``entries`` numbers each."""
+    width = max(1, entries // max(len(logits), 1))
+    yield from zip(logits.split(width, dim=1), targets.split(width, dim=1), strict=True)
 
 
 def _real(argument: str, values: Any) -> Tensor:

@@ -4,10 +4,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import binary_average_precision, multilabel_stat_scores
 
 from mlgcn_pyg.checks import check_choice, check_positive
 from mlgcn_pyg.errors import Argument, InputError
+from mlgcn_pyg.evaluation.average_precision import average_precision
 from mlgcn_pyg.evaluation.inputs import check_cuts, check_scores
 from mlgcn_pyg.evaluation.released import released_average_precision, released_counts
 from mlgcn_pyg.evaluation.results import CountMetrics, Metrics
@@ -95,47 +95,33 @@ def predicted_labels(
     """Returns (N, C) bool: logit > threshold and, with ``top_k``, among the image's ``top_k`` highest known logits."""
     predicted = logits > 0 if thresholds is None else logits.double() > thresholds
     if top_k is not None and top_k < logits.size(1):
-        known = logits.masked_fill(targets < 0, -torch.inf)
-        ranked = known.sort(dim=1, descending=True, stable=True).indices[:, :top_k]
-        predicted &= torch.zeros_like(predicted).scatter_(1, ranked, True)
+        predicted &= _in_top(logits.masked_fill(targets < 0, -torch.inf), top_k)
     return predicted
+
+
+def _in_top(scores: Tensor, k: int) -> Tensor:
+    """Returns (N, C) bool: whether a score is among the k highest of its row; of equal ones, the first are."""
+    lowest = scores.topk(k, dim=1).values[:, -1:]
+    top = scores >= lowest
+    crowded = top.sum(dim=1) > k
+    if crowded.any():
+        above, equal = (scores > lowest)[crowded], (scores == lowest)[crowded]
+        places = k - above.sum(dim=1, keepdim=True)
+        top[crowded] = above | (equal & (equal.cumsum(dim=1) <= places))
+    return top
 
 
 def count_metrics(predicted: Tensor, targets: Tensor) -> CountMetrics:
     """Computes CP, CR, CF1, OP, OR and OF1 from predictions (N, C) bool and targets (N, C) in {-1, 0, 1}."""
-    num_labels = targets.size(1)
-    if len(targets):
-        # integers, since torchmetrics would treat logits that all lie in [0, 1] as probabilities
-        stats = multilabel_stat_scores(
-            predicted.int(), targets.int(), num_labels, average=None, ignore_index=-1, validate_args=False
-        )
-        # view, since the result for a single label lacks the dimension of the labels
-        tp, fp, _, _, positives = stats.double().view(num_labels, 5).unbind(dim=1)
-    else:
-        tp = fp = positives = torch.zeros(num_labels, dtype=torch.float64)
-    cp = _ratio(tp, tp + fp).mean()
+    present = targets == 1
+    counts = torch.stack([mask.sum(dim=0) for mask in (predicted & present, predicted & (targets >= 0), present)])
+    tp, said, positives = counts.cpu().double()  # one transfer
+    cp = _ratio(tp, said).mean()
     cr = _ratio(tp, positives)[positives > 0]
     cr = cr.mean() if len(cr) else cr.new_zeros(())
-    op, o_r = _ratio(tp.sum(), (tp + fp).sum()), _ratio(tp.sum(), positives.sum())
+    op, o_r = _ratio(tp.sum(), said.sum()), _ratio(tp.sum(), positives.sum())
     cf1, of1 = _harmonic_mean(cp, cr), _harmonic_mean(op, o_r)
     return {"CP": float(cp), "CR": float(cr), "CF1": float(cf1), "OP": float(op), "OR": float(o_r), "OF1": float(of1)}
-
-
-def average_precision(logits: Tensor, targets: Tensor) -> Tensor:
-    """Computes the AP of each class, (C,) float64; NaN for a class without a positive image."""
-    ap = torch.full((targets.size(1),), torch.nan, dtype=torch.float64)
-    for c in range(targets.size(1)):
-        known = targets[:, c] >= 0
-        truth = targets[known, c]
-        if truth.any():
-            ap[c] = float(binary_average_precision(_ranks(logits[known, c]), truth.int(), validate_args=False))
-    return ap
-
-
-def _ranks(scores: Tensor) -> Tensor:
-    """Returns scores in [0, 1] with the same order and ties as ``scores``; a float32 sigmoid would add ties."""
-    _, rank = scores.unique(return_inverse=True)
-    return rank.double() / max(len(scores), 1)
 
 
 def _ratio(part: Tensor, whole: Tensor) -> Tensor:

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mlgcn_pyg.evaluation.average_precision import BLOCK
+from mlgcn_pyg.evaluation.inputs import label_blocks
 from mlgcn_pyg.evaluation.results import CountMetrics
 
 
@@ -16,15 +18,19 @@ def released_average_precision(logits: Tensor, targets: Tensor) -> Tensor:
     Unknown entries are left out. Equal logits are ranked as ``torch.sort`` returns them.
     """
     scores, targets = logits.detach().to("cpu", torch.float32), targets.cpu()
-    ap = torch.full((scores.size(1),), torch.nan)
-    for c in range(scores.size(1)):
-        # neither stable nor for all classes at once, either of which could order equal logits differently
-        ranked = targets[scores[:, c].sort(descending=True).indices, c]
-        present = (ranked[ranked >= 0] == 1).double()
-        precision = present.cumsum(dim=0) / torch.arange(1, len(present) + 1)
-        if present.any():
-            ap[c] = (precision * present).cumsum(dim=0)[-1] / present.sum()  # cumsum adds one number after another
-    return ap
+    return torch.cat([torch.zeros(0), *(_average_precision(*block) for block in label_blocks(scores, targets, BLOCK))])
+
+
+def _average_precision(scores: Tensor, targets: Tensor) -> Tensor:
+    """Returns the AP of a block of labels, from scores and targets (N, c)."""
+    # rows that are contiguous, and not a stable sort: else equal scores are ordered differently than in one column
+    order = scores.t().contiguous().sort(dim=1, descending=True).indices
+    ranked = targets.t().gather(1, order)
+    present = ranked == 1
+    tp, rank = (mask.cumsum(dim=1, dtype=torch.int32) for mask in (present, ranked >= 0))  # faster than int64
+    precision = (tp.double() / rank.clamp(min=1)) * present
+    total = precision.cumsum(dim=1)[:, -1:].sum(dim=1)  # cumsum adds one number after another
+    return (total / present.sum(dim=1)).float()
 
 
 def released_counts(logits: Tensor, targets: Tensor, top_k: int | None) -> CountMetrics:

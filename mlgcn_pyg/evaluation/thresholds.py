@@ -1,6 +1,5 @@
 """One threshold per label, which maximises F1 on validation images."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -8,7 +7,7 @@ from torch import Tensor
 
 from mlgcn_pyg.checks import check_positive
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.evaluation.inputs import check_cuts, check_scores
+from mlgcn_pyg.evaluation.inputs import check_cuts, check_scores, label_blocks
 
 BLOCK = 1 << 24  # entries that are sorted at once, to bound memory
 MIN_POSITIVES = 3  # with fewer, the best cut says more about single images than about the label
@@ -49,7 +48,7 @@ def fit_thresholds(logits: Any, targets: Any, min_positives: int = MIN_POSITIVES
     logits, targets = check_scores(logits, targets)
     check_positive("min_positives", min_positives)
     none = logits.new_zeros(0, dtype=torch.float64)
-    return torch.cat([none, *(_fit_block(*block, min_positives) for block in _blocks(logits, targets))])
+    return torch.cat([none, *(_fit_block(*block, min_positives) for block in label_blocks(logits, targets, BLOCK))])
 
 
 def cross_fitted_f1(logits: Any, targets: Any, min_positives: int = MIN_POSITIVES, folds: int = 5) -> Tensor:
@@ -85,7 +84,8 @@ def cross_fitted_f1(logits: Any, targets: Any, min_positives: int = MIN_POSITIVE
         raise InputError("folds", "an integer ≥ 2", folds)
     check_positive("min_positives", min_positives)
     none = logits.new_zeros(0, dtype=torch.float64)
-    return torch.cat([none, *(_cross_fit_block(*block, min_positives, folds) for block in _blocks(logits, targets))])
+    blocks = label_blocks(logits, targets, BLOCK)
+    return torch.cat([none, *(_cross_fit_block(*block, min_positives, folds) for block in blocks)])
 
 
 def f1_per_label(logits: Any, targets: Any, thresholds: Any = None) -> Tensor:
@@ -115,13 +115,6 @@ def _f1(predicted: Tensor, targets: Tensor) -> Tensor:
     return (2 * tp / (predicted.sum(dim=0) + positives).clamp(min=1)).masked_fill(positives == 0, torch.nan)
 
 
-def _blocks(logits: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yields logits (N, c) in float64 and targets (N, c) of a few labels at a time."""
-    width = max(1, BLOCK // max(len(logits), 1))
-    for scores, truth in zip(logits.split(width, dim=1), targets.split(width, dim=1), strict=True):
-        yield scores.double(), truth
-
-
 def _cross_fit_block(logits: Tensor, targets: Tensor, min_positives: int, folds: int) -> Tensor:
     """Returns the cross-fitted F1 of a block of labels."""
     few = (targets == 1).sum(dim=0) < min_positives
@@ -142,6 +135,7 @@ def _parts(targets: Tensor, folds: int) -> Tensor:
 
 def _fit_block(logits: Tensor, targets: Tensor, min_positives: int) -> Tensor:
     """Fits the thresholds of a block of labels. Cut k of a column predicts its k + 1 highest logits."""
+    logits = logits.double()
     if not len(logits):
         return logits.new_zeros(logits.size(1))
     scores, order = logits.masked_fill(targets < 0, -torch.inf).sort(dim=0, descending=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mlgcn_pyg.checkpoints import save_head
 from mlgcn_pyg.errors import Argument, InputError
-from mlgcn_pyg.evaluation import multilabel_metrics
+from mlgcn_pyg.evaluation import mean_average_precision
 from mlgcn_pyg.nn import LinearHead, MLGCNHead, SharingHead
 from mlgcn_pyg.training.heads.run import HeadsRun
 from mlgcn_pyg.training.heads.scoring import source_logits
@@ -64,7 +64,7 @@ def _validate(run: HeadsRun, validation: RowSource | None) -> dict[int, float]:
     if validation is None or (run.epoch % recipe.val_every and run.epoch != recipe.epochs):
         return {}
     logits, targets = source_logits([run.heads[k] for k in running], validation, recipe.views)
-    return {k: multilabel_metrics(values, targets)["mAP"] for k, values in zip(running, logits, strict=True)}
+    return {k: mean_average_precision(values, targets) for k, values in zip(running, logits, strict=True)}
 
 
 def _write_head(run: HeadsRun, k: int, path: Path) -> None:

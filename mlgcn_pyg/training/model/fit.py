@@ -12,7 +12,7 @@ from mlgcn_pyg.checkpoints import save_model
 from mlgcn_pyg.checks import check_callable, check_flag, check_path
 from mlgcn_pyg.distributed import Ranks
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.evaluation import multilabel_metrics
+from mlgcn_pyg.evaluation import mean_average_precision
 from mlgcn_pyg.labels import check_same_labels
 from mlgcn_pyg.nn import MLGCN
 from mlgcn_pyg.tensor_checks import check_module
@@ -213,7 +213,7 @@ def _validate(run: ModelRun, val_set: LabeledDataset | None, after_batch: Callab
     config = run.trainee.config
     if val_set is None or (run.epoch % config.val_every and run.epoch != config.epochs):
         return None
-    return multilabel_metrics(model_logits(run.trainee, val_set, after_batch), val_set.targets)["mAP"]
+    return mean_average_precision(model_logits(run.trainee, val_set, after_batch), val_set.targets)
 
 
 def _keep_networks(run: ModelRun, folder: RunFolder, unless_epoch: float | None = None) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mlgcn_pyg.checkpoints import save_head
-from mlgcn_pyg.evaluation import multilabel_metrics
+from mlgcn_pyg.evaluation import mean_average_precision
 from mlgcn_pyg.nn import SharingHead
 from mlgcn_pyg.training.exact_config import ExactConfig
 from mlgcn_pyg.training.heads.exact.operators import ConvexHead
@@ -131,7 +131,7 @@ def _score(heads: Sequence[ConvexHead], histories: Sequence[History], validation
         return
     logits, targets = source_logits(heads, validation, views)
     for history, values in zip(histories, logits, strict=True):
-        history.last["mAP"] = multilabel_metrics(values, targets)["mAP"]
+        history.last["mAP"] = mean_average_precision(values, targets)
 
 
 def describe_fit(config: ExactConfig, choice: Choice) -> dict:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mlgcn_pyg.evaluation.metrics import average_precision
+from mlgcn_pyg.evaluation.average_precision import average_precision
 from mlgcn_pyg.training.heads.exact.problem import Problem
 from mlgcn_pyg.training.heads.exact.table import FeatureTable
 
@@ -67,7 +67,7 @@ class Scorer:
             labels, images = problem.columns.label[span], self.scored[task]
             z, targets = logits[span][:, images], self.targets[labels][:, images]
             losses = _losses(z, targets) * self.weight[labels].unsqueeze(1)
-            scores.ap[columns[span].cpu()] = average_precision(z.t(), targets.t()).cpu()
+            scores.ap[columns[span].cpu()] = average_precision(z.t(), targets.t())
             scores.loss[columns[span].cpu()] = losses.sum(1).cpu()
             scores.image_loss[task, images.cpu()] += losses.sum(0).cpu()
 
