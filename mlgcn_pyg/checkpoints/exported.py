@@ -46,8 +46,13 @@ class Exported:
     least_side: int | None
 
 
-def fold_model(model: MLGCN) -> torch.nn.Sequential:
+def fold_model(model: MLGCN, image_size: tuple[int, int] | None = None) -> torch.nn.Sequential:
     """Returns a copy of a network for inference: the backbone, followed by the head as one linear layer.
+
+    Args:
+        model: the network, which is not changed.
+        image_size: (height, width). If given, the backbone is in its inference form
+            (:meth:`mlgcn_pyg.nn.Backbone.inference_form`), unless it has none or the form does not agree.
 
     Shapes:
         - **images:** (B, 3, height, width) → **logits:** (B, C)
@@ -55,9 +60,11 @@ def fold_model(model: MLGCN) -> torch.nn.Sequential:
     Raises:
         InputError: if the backbone is not a module.
     """
-    backbone = copy.deepcopy(model.backbone)
-    if not isinstance(backbone, torch.nn.Module):
-        raise InputError("model", "a model whose backbone is a torch.nn.Module", type(backbone).__name__)
+    if not isinstance(model.backbone, torch.nn.Module):
+        raise InputError("model", "a model whose backbone is a torch.nn.Module", type(model.backbone).__name__)
+    make = getattr(model.backbone, "inference_form", None)
+    form = None if make is None or image_size is None else make(image_size)
+    backbone = copy.deepcopy(model.backbone) if form is None else form
     return torch.nn.Sequential(backbone, model.head.to_linear()).eval().requires_grad_(False)
 
 
@@ -93,7 +100,7 @@ def write_network(path: str | Path, checkpoint: Checkpoint, write: Writer, load:
         fix = "set it with dataclasses.replace(checkpoint, image_size=448)"
         raise InputError("checkpoint", "a model with its image_size", "none", fix)
     with renamed_arguments(backbone="checkpoint"):
-        network = fold_model(checkpoint.model).float().cpu()
+        network = fold_model(checkpoint.model, size).float().cpu()
     with atomic_path(path) as partial, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # exporters warn about their internals
         for axes in (tuple(AXES), (0,)):

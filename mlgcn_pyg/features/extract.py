@@ -1,8 +1,7 @@
 """Extracts features: images → backbone → feature file, resumable after any interruption."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +12,16 @@ from mlgcn_pyg.checks import check_choice, check_count, check_positive
 from mlgcn_pyg.distributed import Ranks
 from mlgcn_pyg.errors import Argument, InputError
 from mlgcn_pyg.features.cache import FeatureCache
+from mlgcn_pyg.features.computation import Computation
+from mlgcn_pyg.features.forms import backbone_forms
 from mlgcn_pyg.features.header import DTYPES
-from mlgcn_pyg.features.loading import Progress, Views, image_batches
+from mlgcn_pyg.features.loading import Progress, Views
 from mlgcn_pyg.features.plan import Plan
+from mlgcn_pyg.features.precision import PRECISIONS
 from mlgcn_pyg.features.provenance import provenance
 from mlgcn_pyg.features.shards import check_shard
-from mlgcn_pyg.features.writer import FeatureWriter, storable
+from mlgcn_pyg.features.writer import FeatureWriter
 from mlgcn_pyg.typing import FeatureExtractor, LabeledDataset
-
-PRECISIONS = {"float32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def extract_features(
@@ -54,6 +54,10 @@ def extract_features(
     transform, the data set, and arguments such as ``batch_size``. If a finished file has the same content key, nothing
     is computed.
 
+    New files are computed in the inference form of the backbone if it has one
+    (:meth:`mlgcn_pyg.nn.Backbone.inference_form`). It is faster and rounds differently. An unfinished file is completed
+    in its own form.
+
     Under ``torchrun`` or ``accelerate launch``, the processes share the batches, and the first process merges their
     files.
 
@@ -78,7 +82,8 @@ def extract_features(
         overwrite: whether to replace a finished file, whatever its content key. The old file stays until the new file
             is finished.
         progress: a function that is called after each batch with the number of finished images and a description.
-        notify: a function that is called with a sentence if the file exists, is resumed, or is damaged.
+        notify: a function that is called with a sentence if the file exists, is resumed, or is damaged, and at the end
+            with the speed and where the time went.
 
     Returns:
         The finished cache.
@@ -107,22 +112,24 @@ def extract_features(
     with Ranks() as ranks:
         device = _rank_device(torch.device(device), ranks)
         source = Views(dataset, check_positive("views", views), view_transform, seed)
+        wanted = provenance(
+            backbone, dataset, batch_size=batch_size, dtype=dtype, precision=precision, views=source.views,
+            view_transform=view_transform, seed=seed, shard=check_shard(shard), device=device,
+        )  # fmt: skip
+        forms = backbone_forms(backbone, wanted["image_size"], device, ranks)
         plan = Plan(
             path=Path(path),
             source=source,
-            wanted=provenance(
-                backbone, dataset, batch_size=batch_size, dtype=dtype, precision=precision, views=source.views,
-                view_transform=view_transform, seed=seed, shard=check_shard(shard), device=device,
-            ),
+            wanted=wanted | {"form": list(forms)[-1]},
             on_error=on_error,
             overwrite=overwrite,
             num_workers=num_workers,
             progress=progress,
             notify=notify or _ignore,
-        )  # fmt: skip
+        )
         # otherwise, pinning memory would allocate memory on the first GPU in every process
         with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
-            _extract(plan, ranks, _Computation(backbone, source, device, num_workers, progress))
+            _extract(plan, ranks, Computation(forms, source, device, num_workers, progress))
     return FeatureCache(path)
 
 
@@ -141,7 +148,7 @@ def _rank_device(device: torch.device, ranks: Ranks) -> torch.device:
     return torch.device("cuda", ranks.local_rank)
 
 
-def _extract(plan: Plan, ranks: Ranks, computation: "_Computation") -> None:
+def _extract(plan: Plan, ranks: Ranks, computation: Computation) -> None:
     """Computes the missing batches with all processes."""
     exists = f"{plan.path} already exists with the same content key: nothing to do"
     with ExitStack() as lock:
@@ -165,6 +172,8 @@ def _extract(plan: Plan, ranks: Ranks, computation: "_Computation") -> None:
                 computation.write(writer, batches)
                 ranks.barrier()  # the files of the other processes are complete
                 _merge(plan, writer, sorted(set(missing) - set(batches)))
+            if computation.watch.images:
+                plan.notify(str(computation.watch))
         ranks.barrier()
 
 
@@ -174,63 +183,3 @@ def _merge(plan: Plan, writer: FeatureWriter, missing: list[int]) -> None:
         fix = "check that all processes use the same disk, and run again"
         raise InputError("path", "the batches of every process", f"{len(lost)} missing or damaged, {lost[:5]}", fix)
     writer.finish(plan.path)
-
-
-@dataclass(frozen=True)
-class _Computation:
-    """The computation of batches. The fields are arguments of :func:`extract_features`."""
-
-    backbone: FeatureExtractor
-    source: Views
-    device: torch.device
-    num_workers: int
-    progress: Progress | None
-
-    def write(self, writer: FeatureWriter, batches: Sequence[int]) -> None:
-        """Computes and writes batches."""
-        contents = writer.contents
-        row_of = {name: row for row, name in enumerate(self.source.dataset.ids)}
-        ids = [contents.ids[slice(*contents.rows(batch))] for batch in batches]
-        finished = len(contents.ids) - sum(map(len, ids))
-        rows = [[row_of[name] for name in names] for names in ids]
-        threads = torch.get_num_threads()
-        try:
-            torch.set_num_threads(contents.meta.get("threads") or threads)  # affects the rounding
-            computed = self._features(rows, contents.meta["precision"])
-            for batch, names, features in zip(batches, ids, computed, strict=True):
-                writer.write_batch(batch, storable(features, contents.dtype.name, names))
-                finished += len(names)
-                if self.progress:
-                    self.progress(finished, "extracting")
-        finally:
-            torch.set_num_threads(threads)
-
-    @torch.inference_mode()
-    def _features(self, rows: Sequence[Sequence[int]], precision: str) -> Iterator[Tensor]:
-        """Yields (B, V, D) for each list of rows."""
-        training, pinned = self.backbone.training, self.device.type == "cuda"
-        self.backbone.to(self.device).eval()
-        count = 0
-        try:
-            for images in image_batches(self.source, rows, self.num_workers, pinned, self.progress):
-                count = len(images)
-                images = images.to(self.device, non_blocking=True)
-                with _precision(self.device, precision):
-                    views = [self.backbone(view) for view in images.unbind(1)]
-                yield torch.stack(views, dim=1).float()
-        except torch.OutOfMemoryError as error:
-            fix = ("pass a smaller ", Argument("batch_size"))
-            raise InputError("batch_size", "images that fit in the device's memory", count, fix) from error
-        finally:
-            self.backbone.train(training)
-
-
-@contextmanager
-def _precision(device: torch.device, precision: str) -> Iterator[None]:
-    """Sets the precision, and makes results deterministic. TF32, torch's default for convolutions, is disabled."""
-    cudnn, dtype = torch.backends.cudnn, PRECISIONS[precision]
-    with (
-        cudnn.flags(enabled=cudnn.enabled, benchmark=False, deterministic=True, allow_tf32=False),
-        torch.autocast(device.type, dtype, enabled=dtype is not None),
-    ):
-        yield

@@ -10,6 +10,7 @@ from typing import Any
 
 from mlgcn_pyg.errors import Argument, InputError
 from mlgcn_pyg.features.format import create
+from mlgcn_pyg.features.forms import PLAIN, form_of
 from mlgcn_pyg.features.header import Contents, checked_header
 from mlgcn_pyg.features.loading import Progress, Views, broken_error, broken_images
 from mlgcn_pyg.features.provenance import ENVIRONMENT, KEY, Difference, differences
@@ -77,7 +78,8 @@ class Plan:
         """
         if self.overwrite or not self.path.is_file():
             return False
-        self._refuse_different(self.path, read_contents(self.path).meta, KEY)
+        # a finished file is kept in whatever form it was computed
+        self._refuse_different(self.path, read_contents(self.path).meta, [name for name in KEY if name != "form"])
         return True
 
     def prepare(self) -> list[int] | None:
@@ -95,9 +97,9 @@ class Plan:
         if unfinished is not None and self.on_error == "skip" and unfinished.meta["on_error"] == "stop":
             # the set of images may change; batches that do not change are merged below
             os.replace(self.partial, f"{self.partial}.rank-before")
-            self._create()
+            self._create(form_of(unfinished.meta))
         elif unfinished is None:
-            self._create()
+            self._create(self.wanted["form"])
         with FeatureWriter(self.partial) as writer:
             good = writer.verified(self.progress)
             if damaged := [k for k, done in enumerate(writer.contents.done) if done == 1 and not good[k]]:
@@ -115,10 +117,11 @@ class Plan:
         Returns:
             The batches that are still missing.
         """
+        wanted = self.wanted | {"form": form_of(writer.contents.meta)}
         for file in sorted(self.partial.parent.glob(f"{glob.escape(self.partial.name)}.rank*")):
             try:
                 meta = read_contents(file, complete=False).meta
-                same = not differences(meta, self.wanted, KEY + ENVIRONMENT)
+                same = not differences(meta, wanted, KEY + ENVIRONMENT)
             except InputError:  # the process was killed before the header was complete
                 same = False
             if same:
@@ -150,9 +153,10 @@ class Plan:
             if start.strip(b"\0"):  # killed before the header was complete, or damaged later
                 self.notify(f"{self.partial} cannot be resumed ({error}); starting again")
             return None
+        fields = [name for name in KEY + ENVIRONMENT if name != "form" or form_of(contents.meta) != PLAIN]
         if not self.overwrite:
-            self._refuse_different(self.partial, contents.meta, KEY + ENVIRONMENT)
-        elif self._differing(contents.meta, KEY + ENVIRONMENT):
+            self._refuse_different(self.partial, contents.meta, fields)
+        elif self._differing(contents.meta, fields):
             return None
         return contents
 
@@ -168,7 +172,7 @@ class Plan:
             fix = ("choose a different path, or replace the file with ", Argument("overwrite", True))
             raise InputError("path", "a new file, or one with the same content key", found, fix)
 
-    def _create(self) -> None:
+    def _create(self, form: str) -> None:
         dataset, batch_size = self.source.dataset, self.wanted["batch_size"]
         kept: list[int] = list(shard_rows(len(dataset), batch_size, self.wanted["shard"]))
         skipped: list[str] = []
@@ -183,7 +187,7 @@ class Plan:
             dataset.targets[kept],
             dataset.label_names,
             [dataset.ids[row] for row in kept],
-            self.wanted | {"skipped": skipped, "on_error": self.on_error},
+            self.wanted | {"form": form, "skipped": skipped, "on_error": self.on_error},
             batch_size,
         )
         create(self.partial, header)

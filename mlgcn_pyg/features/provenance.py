@@ -16,6 +16,7 @@ from torch import Tensor
 
 from mlgcn_pyg._version import __version__
 from mlgcn_pyg.errors import printable_line
+from mlgcn_pyg.features.forms import PLAIN
 from mlgcn_pyg.files.atomic import tensor_digest
 from mlgcn_pyg.seeding import seeded
 from mlgcn_pyg.typing import FeatureExtractor, LabeledDataset
@@ -24,8 +25,9 @@ LIBRARIES = ("torch", "torchvision", "h5py", "pillow")
 # the content key: two extractions that agree in all of these compute the same features
 KEY = (
     "backbone", "weights_sha256", "pool", "num_features", "transform", "image_size", "dtype", "precision",
-    "batch_size", "views", "view_transform", "seed", "dataset_sha256", "shard",
+    "batch_size", "views", "view_transform", "seed", "dataset_sha256", "shard", "form",
 )  # fmt: skip
+EARLIER = {"form": PLAIN}  # values of fields that earlier versions did not write
 # these may change the rounding: an extraction is resumed only with the same values
 ENVIRONMENT = ("device", "versions")
 
@@ -49,7 +51,7 @@ def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any], fields: It
     >>> [difference.text() for difference in differences({"seed": 1}, {"seed": 2}, ["seed"])]
     ['seed: 1 in the file, 2 requested']
     """
-    pairs = ((name, stored.get(name), wanted.get(name)) for name in fields)
+    pairs = ((name, *(meta.get(name, EARLIER.get(name)) for meta in (stored, wanted))) for name in fields)
     return [Difference(name, old, new) for name, old, new in pairs if old != new]
 
 
@@ -68,6 +70,7 @@ def provenance(
 ) -> dict[str, Any]:
     """Returns everything that determines the rows of a feature file, as a dict that JSON can hold.
 
+    The backbone is taken to be in its plain form.
     The arguments are those of :func:`~mlgcn_pyg.features.extract_features`.
     """
     return {
@@ -87,6 +90,7 @@ def provenance(
         "dataset_sha256": manifest_digest(dataset),
         "split": getattr(dataset, "split", None),
         "shard": None if shard is None else list(shard),
+        "form": PLAIN,
         "device": _hardware(torch.device(device)),
         "threads": torch.get_num_threads() if torch.device(device).type == "cpu" else None,
         "versions": {"mlgcn_pyg": __version__} | {name: version(name) for name in LIBRARIES},
@@ -96,7 +100,7 @@ def provenance(
 
 def is_extracted(meta: Mapping[str, Any]) -> bool:
     """Returns whether an extraction wrote the file, so that an extraction can compute its rows again."""
-    return set(KEY) <= meta.keys()
+    return set(KEY) <= meta.keys() | EARLIER.keys()
 
 
 def manifest_digest(dataset: LabeledDataset) -> str:

@@ -67,7 +67,7 @@ class Predictor:
         with renamed_arguments(path="checkpoint", backbone="checkpoint"):
             if not isinstance(checkpoint, Checkpoint):
                 checkpoint = open_model(checkpoint)
-            network = fold_model(checkpoint.model)
+            network = fold_model(checkpoint.model, checkpoint.image_size)
         if checkpoint.image_size is None:
             raise InputError("checkpoint", "a model with an image size", "none", "set it with dataclasses.replace")
         self.checkpoint = checkpoint

@@ -112,6 +112,21 @@ def test_folding_copies(checkpoint):
         assert torch.equal(fold_model(model)(images), expected)
 
 
+def test_networks_are_exported_in_the_inference_form_of_the_backbone(tmp_path):
+    torch.manual_seed(0)
+    checkpoint = Checkpoint(LinearHead(3, 512), Backbone("resnet18").train(), (64, 48))
+    norms = [layer for layer in checkpoint.backbone.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        norm.running_mean.normal_(), norm.running_var.uniform_(0.5, 2)
+    path = export_torch(tmp_path / "m.pt2", checkpoint).path
+    program = torch.export.load(path)
+    assert not [node for node in program.graph.nodes if "norm" in str(node.target)] and len(norms) == 20
+    images = torch.randn(2, 3, 64, 48)
+    assert checkpoint.backbone.training
+    expected = checkpoint.model.eval()(images)
+    assert (program.module()(images) - expected).abs().max() < 1e-4 * max(1, expected.abs().max())
+
+
 @torch.no_grad()
 def test_the_smallest_accepted_image_is_reported(checkpoint, as_onnx, as_torch):
     """Tried on the files: every side from there on is accepted, and no smaller one."""

@@ -21,9 +21,15 @@ def backbone():
 
 
 def live(backbone, data, batch_size):
+    """The features in the inference form, which are close to those of the backbone itself."""
     images = torch.stack([data[n][0] for n in range(len(data))])
     with torch.inference_mode():
-        return torch.cat([backbone.eval()(batch) for batch in images.split(batch_size)])
+        form = backbone.inference_form(images.shape[-2:])
+        plain, found = (
+            torch.cat([network.eval()(batch) for batch in images.split(batch_size)]) for network in (backbone, form)
+        )
+    assert torch.allclose(plain, found, rtol=1e-4, atol=1e-4 * float(plain.max()))
+    return found
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
@@ -38,7 +44,7 @@ def test_a_cache_read_back_equals_live_features_to_float16_rounding(tmp_path, sc
         num_workers=num_workers,
         progress=lambda n, what: done.append(n),
     )
-    assert backbone.training and done == [4, 8, 10]
+    assert backbone.training and done == [4, 8, 10] and cache.meta["form"] == "inference"
     features, targets = cache.load()
     assert torch.equal(features[:, 0], live(backbone, scenes, 4).half())
     assert torch.equal(targets, scenes.targets) and cache.ids == tuple(scenes.ids)
@@ -58,15 +64,20 @@ def test_provenance_records_the_origin_of_features(tmp_path, scenes, backbone):
 
 
 class Interrupted(Backbone):
-    """A real backbone that is interrupted at its third batch."""
+    """A real backbone that is interrupted once, at its third batch of three. Its inference form counts too."""
 
-    calls = 0
+    sizes: list[int] = []  # noqa: RUF012  # of the class, which copies share
 
     def forward(self, images):
-        self.calls += 1
-        if self.calls == 4:  # the first call found num_features
+        self.sizes.append(len(images))
+        if len(images) == 3 and self.sizes.count(3) == 3:
             raise KeyboardInterrupt
         return super().forward(images)
+
+
+@pytest.fixture(autouse=True)
+def not_interrupted():
+    Interrupted.sizes.clear()
 
 
 def test_an_interrupted_extraction_leaves_no_finished_file_and_is_resumed(tmp_path, scenes):
@@ -78,8 +89,9 @@ def test_an_interrupted_extraction_leaves_no_finished_file_and_is_resumed(tmp_pa
     notes, done = [], []
     options = {"batch_size": 3, "notify": notes.append, "progress": lambda n, what: done.append((n, what))}
     cache = extract_features(backbone, scenes, tmp_path / "s.h5", **options)
-    assert notes == [f"resuming from {tmp_path / 's.h5.partial'}: 2 of 4 batches are verified"]
-    assert [n for n, what in done if what == "extracting"] == [9, 10] and backbone.calls == 1 + 2 + 1 + 2
+    assert notes[0] == f"resuming from {tmp_path / 's.h5.partial'}: 2 of 4 batches are verified"
+    assert notes[1].startswith("4 images in ") and len(notes) == 2
+    assert [n for n, what in done if what == "extracting"] == [9, 10] and backbone.sizes.count(3) == 2 + 1 + 1
     assert torch.equal(cache.load()[0][:, 0], live(backbone, scenes, 3).half())
     assert [path.name for path in tmp_path.iterdir()] == ["s.h5"]
 

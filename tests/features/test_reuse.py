@@ -9,8 +9,11 @@ from torchvision import transforms
 
 from mlgcn_pyg.datasets import eval_transform
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.features import FeatureCache, extract_features
-from mlgcn_pyg.nn import Backbone
+from mlgcn_pyg.features import FeatureCache, describe_cache, extract_features, repair
+from mlgcn_pyg.features.forms import form_of
+from mlgcn_pyg.features.header import checked_header
+from mlgcn_pyg.nn import Backbone, LinearHead
+from mlgcn_pyg.training import HeadConfig, fit_head
 from tests.features.small import SmallBackbone, small_scenes
 
 
@@ -249,5 +252,122 @@ def test_a_damaged_unfinished_file_is_reported_and_begun_again(tmp_path, scenes)
         file["targets"][0, 0] ^= 1
     notes = []
     cache = extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=2, notify=notes.append)
-    assert len(cache) == 6 and len(notes) == 1
+    assert len(cache) == 6 and len(notes) == 2
     assert "cannot be resumed" in notes[0] and "as they were written" in notes[0] and "starting again" in notes[0]
+
+
+class Forms(SmallBackbone):
+    """A backbone whose inference form is recognised by its features."""
+
+    def inference_form(self, image_size):
+        assert tuple(image_size) == (32, 32)
+        form = SmallBackbone()
+        form.register_forward_hook(lambda module, images, features: features + 100)
+        return form
+
+
+class OnlyPlain(SmallBackbone):
+    """The same backbone, as an earlier version or a form that does not agree has it."""
+
+
+def extracted(backbone, scenes, path, after=None, **options):
+    """Runs an extraction, which is interrupted after some batches of two images if ``after`` is given."""
+
+    def progress(count, what):
+        if after is not None and what == "extracting" and count >= 2 * after:
+            raise KeyboardInterrupt
+
+    try:
+        return extract_features(backbone, scenes, path, batch_size=2, progress=progress, **options)
+    except KeyboardInterrupt:
+        return None
+
+
+@pytest.fixture(params=[False, True], ids=["recorded", "not recorded"])
+def plain_form(request, monkeypatch):
+    """Whether files record the plain form, as this version does, or nothing, as earlier versions did."""
+
+    def earlier(*values):
+        header = checked_header(*values)
+        if header.meta["form"] == "plain":
+            del header.meta["form"]
+        return header
+
+    if request.param:
+        monkeypatch.setattr("mlgcn_pyg.features.plan.checked_header", earlier)
+
+
+def test_new_files_are_computed_in_the_inference_form_which_is_recorded(tmp_path, scenes):
+    cache = extracted(Forms(), scenes, tmp_path / "s.h5")
+    assert cache.meta["form"] == "inference" and (cache.features > 90).all()
+    assert describe_cache(tmp_path / "s.h5")["key"]["form"] == "inference"
+    plain = extracted(OnlyPlain(), scenes, tmp_path / "p.h5")
+    assert plain.meta["form"] == "plain" and (plain.features < 90).all()
+
+
+@pytest.mark.usefixtures("plain_form")
+@pytest.mark.parametrize("first, then", [(OnlyPlain, Forms), (Forms, OnlyPlain)])
+def test_a_finished_file_of_another_form_is_nothing_to_do(tmp_path, scenes, first, then):
+    path = extracted(first(), scenes, tmp_path / "s.h5").path
+    before, notes = path.read_bytes(), []
+    extracted(then(), scenes, path, notify=notes.append)
+    assert notes == [f"{path} already exists with the same content key: nothing to do"]
+    assert path.read_bytes() == before
+
+
+@pytest.mark.usefixtures("plain_form")
+def test_an_unfinished_file_is_completed_in_its_own_form(tmp_path, scenes):
+    extracted(OnlyPlain(), scenes, tmp_path / "s.h5", after=1)
+    cache = extracted(Forms(), scenes, tmp_path / "s.h5")
+    assert form_of(cache.meta) == "plain"
+    whole = extracted(OnlyPlain(), scenes, tmp_path / "whole.h5")
+    assert torch.equal(cache.load()[0], whole.load()[0])
+
+
+def test_an_unfinished_file_of_a_form_that_is_not_available_is_refused(tmp_path, scenes):
+    extracted(Forms(), scenes, tmp_path / "s.h5", after=1)
+    with pytest.raises(InputError, match="s.h5.partial with form: inference in the file, plain requested"):
+        extracted(OnlyPlain(), scenes, tmp_path / "s.h5")
+    assert (extracted(Forms(), scenes, tmp_path / "s.h5").features > 90).all()
+
+
+@pytest.mark.usefixtures("plain_form")
+def test_an_unfinished_file_keeps_its_form_when_images_are_skipped_from_now_on(tmp_path, scenes):
+    """Its verified batches are merged into a new file."""
+    scenes.image_paths[5].write_bytes(b"no picture")
+    with pytest.raises(InputError, match="1 of 6 that cannot be decoded"):
+        extracted(OnlyPlain(), scenes, tmp_path / "s.h5")
+    notes = []
+    cache = extracted(Forms(), scenes, tmp_path / "s.h5", on_error="skip", notify=notes.append)
+    assert "2 of 3 batches are verified" in notes[0]
+    assert len(cache) == 5 and form_of(cache.meta) == "plain" and (cache.features < 90).all()
+
+
+@pytest.mark.usefixtures("plain_form")
+def test_shards_of_different_forms_are_not_one_cache(tmp_path, scenes):
+    paths = [tmp_path / "0.h5", tmp_path / "1.h5"]
+    extracted(OnlyPlain(), scenes, paths[0], shard=(0, 2))
+    extracted(Forms(), scenes, paths[1], shard=(1, 2))
+    with pytest.raises(InputError, match="files that were computed in the same way, found .*form: inference in the"):
+        FeatureCache(paths)
+    extracted(Forms(), scenes, paths[0], shard=(0, 2), overwrite=True)
+    assert len(FeatureCache(paths)) == 6
+
+
+def test_training_and_validation_files_may_have_different_forms(tmp_path, scenes):
+    train = extracted(OnlyPlain(), scenes, tmp_path / "t.h5")
+    val = extracted(Forms(), scenes, tmp_path / "v.h5")
+    config = HeadConfig(recipe="paper", epochs=1)
+    history = fit_head(LinearHead(16, 8, train.label_names), train, val, config)
+    assert 0 <= history.last["mAP"] <= 1
+
+
+@pytest.mark.usefixtures("plain_form")
+def test_a_damaged_file_is_repaired_in_its_own_form(tmp_path, scenes):
+    path = extracted(OnlyPlain(), scenes, tmp_path / "s.h5").path
+    before = FeatureCache(path).load()[0].clone()
+    with h5py.File(path, "r+") as file:
+        file["features"][3] = 50
+    assert repair(path).damaged == [1]
+    cache = extracted(Forms(), scenes, path)
+    assert form_of(cache.meta) == "plain" and torch.equal(cache.load()[0], before)
