@@ -172,6 +172,7 @@ CALLS = {
         evaluation.multilabel_metrics,
         {"logits": LOGITS, "targets": TARGETS, "top_k": 2, "thresholds": torch.zeros(C), "convention": "paper"},
     ),
+    "mean_average_precision": (evaluation.mean_average_precision, {"logits": LOGITS, "targets": TARGETS}),
     "table1_row": (
         evaluation.table1_row,
         {"logits": LOGITS, "targets": TARGETS, "label_names": ["a", "b", "c"], "thresholds": torch.zeros(C)},

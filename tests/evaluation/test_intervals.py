@@ -51,8 +51,8 @@ def test_every_sample_has_the_metrics_of_its_repeated_images(seed, num_images, n
     for r, weight in enumerate(drawn(num_images, 8, seed).T):
         rows = np.repeat(np.arange(num_images), weight)
         expected = multilabel_metrics(torch.tensor(logits[rows]), torch.tensor(targets[rows]))
-        assert found.AP[r] == pytest.approx(expected["AP"].numpy(), rel=1e-6, nan_ok=True)  # torchmetrics: float32
-        assert found.mAP[r] == pytest.approx(expected["mAP"], rel=1e-6, nan_ok=True)
+        assert found.AP[r] == pytest.approx(expected["AP"].numpy(), nan_ok=True)
+        assert found.mAP[r] == pytest.approx(expected["mAP"], nan_ok=True)
         assert found.OF1[r] == pytest.approx(expected["OF1"])
 
 
