@@ -7,6 +7,7 @@ import itertools
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -245,13 +246,13 @@ def whole_recipe(args, data: Data, width: int, path: Path) -> None:
     if not args.device.startswith("cuda"):
         return
     pair = data.features.to(args.device), data.targets.to(args.device)
-    head = new_head(width, 0, args.device)
-    epochs = 2 if args.quick else args.epochs
-    config = HeadConfig(recipe="paper", epochs=epochs)
-    run = lambda: fit_head(head, pair, config=config, device=args.device)  # noqa: E731
-    seconds = harness.synchronized(run, args.device)
-    note = f"{len(data.features)} images, batch {BATCH}, without validation"
-    report(path, [row(f"{epochs} epochs", "fit_head", "ok", seconds, float("nan"), 0, note)])
+    for precision, epochs in (("float32", args.epochs), ("tf32", max(1, args.epochs // 5))):
+        head, epochs = new_head(width, 0, args.device), 2 if args.quick else epochs
+        config = HeadConfig(recipe="paper", epochs=epochs, precision=precision)
+        run = partial(fit_head, head, pair, config=config, device=args.device)
+        seconds = harness.synchronized(run, args.device)
+        note = f"{len(data.features)} images, batch {BATCH}, without validation"
+        report(path, [row(f"{epochs} epochs", f"fit_head, {precision}", "ok", seconds, float("nan"), 0, note)])
 
 
 def plot(path: Path) -> None:

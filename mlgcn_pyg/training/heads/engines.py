@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -12,13 +13,16 @@ from mlgcn_pyg.features.batches import ResidentRows
 from mlgcn_pyg.nn import MLGCNHead
 from mlgcn_pyg.nn.kernels.choice import triton_runs
 from mlgcn_pyg.training.config import HeadSettings
+from mlgcn_pyg.training.heads.branched import BranchedMLGCN, has_branches
 from mlgcn_pyg.training.heads.stacked import SingleHead, stack_heads
+from mlgcn_pyg.training.heads.stacked_heads import HeadStack
 from mlgcn_pyg.training.heads.steps import Step, trained_tensors
 from mlgcn_pyg.typing import Head, RowSource, TrainingStep
 
 TURN = 16  # consecutive steps of one head, whose weights and momenta then stay in the CPU's cache
 GRAPH_TURN = 16  # steps of one CUDA graph
-FUSED = frozenset({"loss", "update"})  # the parts of a step on CUDA that Triton kernels compute
+FUSED = frozenset({"gather", "loss", "update"})  # the parts of a step on CUDA that Triton kernels compute
+BRANCHED = True  # whether the images and the label graph of one ML-GCN head are computed on two streams
 MAX_BYTES = 1 << 25  # limit on the features of one turn, which makes turns shorter for large batches
 
 
@@ -173,16 +177,20 @@ def make_step(
         each = zip(heads, optimizers, configs, strict=True)
         steps = [Step(SingleHead(head), source, [optimizer], [config]) for head, optimizer, config in each]
         return SideBySide(steps, source, batch_size)
-    stack = stack_heads(heads)
     if source.device.type != "cuda":
-        return Step(stack, source, optimizers, configs)
+        return Step(stack_heads(heads), source, optimizers, configs)
     fused = FUSED if triton_runs(source.device) else ()
     full = source.num_images // batch_size
     # rows of a streamed source are valid until the next batch is requested
     turn = max(1, min(GRAPH_TURN, full)) if isinstance(source, ResidentRows) else 1
     with torch.cuda.device(source.device):
+        stack = _branched(heads) if BRANCHED and has_branches(heads, batch_size) else stack_heads(heads)
         step = Step(stack, source, optimizers, configs, fused=fused, turn=turn)
         return GraphedStep(step, batch_size) if full else step
+
+
+def _branched(heads: Sequence[Head]) -> HeadStack:
+    return BranchedMLGCN(cast("MLGCNHead", heads[0]), torch.cuda.Stream())
 
 
 def side_by_side(heads: Sequence[Head], device: torch.device) -> bool:

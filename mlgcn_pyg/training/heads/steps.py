@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.features.batches import ResidentRows
 from mlgcn_pyg.nn import make_loss
 from mlgcn_pyg.training.config import HeadConfig, HeadSettings
 from mlgcn_pyg.training.heads.groups import LR_FACTOR, parameter_groups
@@ -27,7 +28,7 @@ class Step:
         source: features and targets.
         optimizers: one optimizer per head.
         configs: one config per head.
-        fused: the parts that are computed by Triton kernels where these apply: ``"loss"``, ``"update"``.
+        fused: the parts that are computed by Triton kernels where these apply: ``"gather"``, ``"loss"``, ``"update"``.
         turn: the number of steps whose learning rates are kept.
 
     Attributes:
@@ -47,6 +48,7 @@ class Step:
         self.heads, self.source, self.optimizers = heads, source, optimizers
         self.use_bf16 = configs[0].precision == "bf16"
         self.dtype = heads.leaves[0].dtype
+        self.gather = (_fused_gather(source, self.dtype) if "gather" in fused else None) or source.gather
         self.fused_loss = _fused_loss(configs, source) if "loss" in fused else None
         weights = _pos_weights(configs, source.targets.size(1))
         weights = None if weights is None else weights.to(source.device, self.dtype)
@@ -67,7 +69,7 @@ class Step:
         Returns:
             The losses (H,) before the update.
         """
-        return self.on_batch(*self.source.gather(rows), number)
+        return self.on_batch(*self.gather(rows), number)
 
     def on_batch(self, features: Tensor, targets: Tensor, number: int = 0) -> Tensor:
         """Takes step ``number`` of the turn on features (B, D) and targets (B, C).
@@ -116,6 +118,15 @@ def _max_norms(configs: Sequence[HeadSettings], dtype: torch.dtype, device: torc
     if all(norm is None for norm in norms):
         return None
     return torch.tensor([torch.inf if norm is None else norm for norm in norms], dtype=dtype, device=device)
+
+
+def _fused_gather(source: RowSource, dtype: torch.dtype) -> Callable[[Tensor], tuple[Tensor, Tensor]] | None:
+    """Returns the gather of a batch as one kernel; None if there is no kernel for the source."""
+    if not isinstance(source, ResidentRows) or not (source.features.is_contiguous() and source.targets.is_contiguous()):
+        return None
+    from mlgcn_pyg.training.heads.fused.gather import gather
+
+    return partial(gather, source.features, source.targets, source.num_views, dtype)
 
 
 def _fused_loss(configs: Sequence[HeadSettings], source: RowSource) -> Callable[..., tuple[Tensor, Tensor]] | None:

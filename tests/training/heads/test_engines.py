@@ -125,7 +125,7 @@ def interrupt_advance(monkeypatch, call):
     monkeypatch.setattr(GraphedStep, "advance", interrupting)
 
 
-KERNELS = ("loss", "update")
+KERNELS = ("gather", "loss", "update")
 PLACES = [(0, (1, 4), ()), (1, (1, 7), ()), (2, (2, 4), ()), (3, (2, 7), ()), (0, (1, 4), KERNELS)]
 
 
@@ -156,7 +156,7 @@ def test_streamed_rows_take_single_steps(tmp_path, on_cpu):
     assert same(state(head), state(twin))
 
 
-@pytest.mark.parametrize("fused, turn", [(("loss",), 1), (("update",), 1), (("loss", "update"), 4)])
+@pytest.mark.parametrize("fused, turn", [(("gather",), 1), (("loss",), 1), (("update",), 1), (KERNELS, 4)])
 @pytest.mark.parametrize("kind", ["mlgcn", "linear"])
 def test_a_run_with_kernels_is_the_run_without(on_cpu, kind, fused, turn):
     pytest.importorskip("triton")
@@ -186,7 +186,7 @@ def test_several_heads_with_kernels(on_cpu, learn):
     configs = [dataclasses.replace(CONFIG, epochs=1, lr=0.1), dataclasses.replace(CONFIG, epochs=1, momentum=0.0)]
     data = (problem()[0].double(), problem()[1])
     together, alone = heads(), heads()
-    on_cpu(4, ("loss", "update"))
+    on_cpu(4, KERNELS)
     fit_heads(together, data, config=configs)
     on_cpu(1)
     fit_heads(alone, data, config=configs)

@@ -12,6 +12,7 @@ from mlgcn_pyg.training import HeadConfig, fit_head, fit_heads
 from mlgcn_pyg.training.config import PAPER
 from mlgcn_pyg.training.heads import engines as engine
 from mlgcn_pyg.training.heads import steps as steps_module
+from mlgcn_pyg.training.heads.branched import BranchedMLGCN
 from mlgcn_pyg.training.heads.engines import GraphedStep
 from mlgcn_pyg.training.heads.stacked import SingleHead
 from tests.training.heads.problems import fresh, graph, problem, same, state
@@ -108,6 +109,21 @@ def test_many_sharing_heads_at_once(learn):
         close(head, twin, 1e-6)
 
 
+@pytest.mark.parametrize("options", [{}, {"bias": True}, {"learn_edges": True, "learn_p": True}])
+@pytest.mark.parametrize("turn", [1, 4])
+def test_two_branches_on_two_streams(options, turn, monkeypatch):
+    monkeypatch.setattr(engine, "GRAPH_TURN", turn)
+    made = []
+    monkeypatch.setattr(engine, "BranchedMLGCN", lambda *a: made.append(BranchedMLGCN(*a)) or made[-1])
+    head, twin = (fresh(hidden=(64,), **options).double() for _ in range(2))
+    config = dataclasses.replace(CONFIG, batch_size=2)
+    data = problem(43)[0].double(), problem(43)[1]
+    fit_head(head, data, config=config, device="cuda")
+    fit_head(twin, data, config=config)
+    close(head, twin, 1e-6)
+    assert len(made) == 1
+
+
 @pytest.mark.parametrize("precision, tolerance", [("tf32", 5e-3), ("bf16", 5e-2)])
 @pytest.mark.parametrize("count", [1, 3])
 def test_precisions(precision, tolerance, count):
@@ -152,7 +168,7 @@ def test_a_graph_of_several_heads_that_the_caller_holds_may_live_on():
         assert loss.grad_fn is not None
 
 
-@pytest.mark.parametrize("fused", [(), ("loss",), ("update",), ("loss", "update")], ids="+".join)
+@pytest.mark.parametrize("fused", [(), ("gather",), ("loss",), ("update",), ("gather", "loss", "update")], ids="+".join)
 @pytest.mark.parametrize("turn", [1, 4, 16])
 @pytest.mark.parametrize("kind", ["mlgcn", "linear"])
 def test_every_variant_of_the_step(monkeypatch, kind, turn, fused):

@@ -10,6 +10,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
 
+from mlgcn_pyg.training.heads.fused.gather import gather
 from mlgcn_pyg.training.heads.fused.loss import soft_margin
 from mlgcn_pyg.training.heads.fused.update import FlatSGD
 
@@ -56,3 +57,5 @@ if __name__ == "__main__":
     soft_margin(torch.zeros(1, 32, 80), targets)
     soft_margin(torch.zeros(2, 32, 80, dtype=torch.float64), targets, torch.ones(80, dtype=torch.float64))
     soft_margin(torch.zeros(1, 1, 1, dtype=torch.bfloat16), targets[:1, :1])
+    gather(torch.zeros(8, 2048, dtype=torch.float16), targets[:8], 1, torch.float32, torch.arange(8))
+    gather(torch.zeros(8, 12), targets[:4, :1], 2, torch.float64, torch.arange(8))
