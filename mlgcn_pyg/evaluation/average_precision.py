@@ -9,12 +9,12 @@ bisection. The order of the images is not needed, so that values are sorted with
 
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from mlgcn_pyg.evaluation.inputs import check_scores, label_blocks
+from mlgcn_pyg.evaluation.ordering import count_true, sorted_columns
 
 BLOCK = 1 << 22  # scores that are sorted at once, to bound memory
 
@@ -46,25 +46,16 @@ def average_precision(logits: Tensor, targets: Tensor) -> Tensor:
 
 def _average_precision(logits: Tensor, targets: Tensor) -> Tensor:
     """Returns the AP of a block of labels, from logits and targets (N, c)."""
-    logits = logits if logits.dtype in (torch.float32, torch.float64) else logits.float()  # NumPy has no bfloat16
     positive = targets == 1
-    positives = positive.sum(dim=0).unsqueeze(1)
+    positives = count_true(positive).unsqueeze(1)
     most = int(positives.max()) if positive.numel() else 0
     if not most:
         return torch.full((logits.size(1),), torch.nan, dtype=torch.float64, device=logits.device)
-    scores = _sorted_columns(torch.where(targets >= 0, logits, -torch.inf))
-    found = _sorted_columns(torch.where(positive, logits, torch.inf))[:, :most].contiguous()  # row c: its positives
-    place = torch.arange(most, device=logits.device)
+    scores = sorted_columns(torch.where(targets >= 0, logits, -torch.inf))
+    found = sorted_columns(torch.where(positive, logits, torch.inf))[:, :most].contiguous()  # row c: its positives
+    place = torch.arange(most, dtype=torch.int32, device=logits.device)
     higher = found[:, 1:] != found[:, :-1]
     first_equal = F.pad(higher * place[1:], (1, 0)).cummax(dim=1).values
-    predicted = len(logits) - torch.searchsorted(scores, found)
+    predicted = len(logits) - torch.searchsorted(scores, found, out_int32=True)
     precision = (positives - first_equal).double() / predicted
     return torch.where(place < positives, precision, 0.0).sum(dim=1) / positives.squeeze(1)  # 0 / 0 is NaN
-
-
-def _sorted_columns(values: Tensor) -> Tensor:
-    """Returns the columns of ``values`` (N, c) in ascending order, as rows (c, N)."""
-    rows = values.t().contiguous()
-    if rows.is_cpu:
-        return torch.from_numpy(np.sort(rows.numpy(), axis=1))  # torch sorts indices along with the values
-    return rows.sort(dim=1).values

@@ -9,6 +9,7 @@ from mlgcn_pyg.checks import check_choice, check_positive
 from mlgcn_pyg.errors import Argument, InputError
 from mlgcn_pyg.evaluation.average_precision import average_precision
 from mlgcn_pyg.evaluation.inputs import check_cuts, check_scores
+from mlgcn_pyg.evaluation.ordering import count_true, kth_highest
 from mlgcn_pyg.evaluation.released import released_average_precision, released_counts
 from mlgcn_pyg.evaluation.results import CountMetrics, Metrics
 from mlgcn_pyg.values import shown
@@ -101,9 +102,9 @@ def predicted_labels(
 
 def _in_top(scores: Tensor, k: int) -> Tensor:
     """Returns (N, C) bool: whether a score is among the k highest of its row; of equal ones, the first are."""
-    lowest = scores.topk(k, dim=1).values[:, -1:]
+    lowest = kth_highest(scores, k)
     top = scores >= lowest
-    crowded = top.sum(dim=1) > k
+    crowded = count_true(top.t()) > k
     if crowded.any():
         above, equal = (scores > lowest)[crowded], (scores == lowest)[crowded]
         places = k - above.sum(dim=1, keepdim=True)
@@ -114,7 +115,7 @@ def _in_top(scores: Tensor, k: int) -> Tensor:
 def count_metrics(predicted: Tensor, targets: Tensor) -> CountMetrics:
     """Computes CP, CR, CF1, OP, OR and OF1 from predictions (N, C) bool and targets (N, C) in {-1, 0, 1}."""
     present = targets == 1
-    counts = torch.stack([mask.sum(dim=0) for mask in (predicted & present, predicted & (targets >= 0), present)])
+    counts = torch.stack([count_true(mask) for mask in (predicted & present, predicted & (targets >= 0), present)])
     tp, said, positives = counts.cpu().double()  # one transfer
     cp = _ratio(tp, said).mean()
     cr = _ratio(tp, positives)[positives > 0]

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from mlgcn_pyg.checks import check_callable, check_count, check_number, check_positive
 from mlgcn_pyg.errors import InputError, renamed_arguments
@@ -21,6 +19,7 @@ from mlgcn_pyg.evaluation.intervals import (
     mean_of_defined,
 )
 from mlgcn_pyg.evaluation.metrics import predicted_labels
+from mlgcn_pyg.evaluation.ordering import as_array
 from mlgcn_pyg.evaluation.resampling import resampled_metrics, samples
 
 MIN_POSITIVES = 5  # with fewer, samples of the images say too little about the AP of a label
@@ -115,7 +114,7 @@ def bootstrap_replicates(
         scores = scores.cpu()
         predicted = predicted_labels(scores, truth, thresholds=cuts).numpy()
         weights = samples(len(truth), replicates, seed, _after(k * replicates, progress))
-        run_ap, run_of1 = resampled_metrics(_array(scores), predicted, truth.numpy(), weights)
+        run_ap, run_of1 = resampled_metrics(as_array(scores), predicted, truth.numpy(), weights)
         ap, overall = ap + run_ap / len(checked), overall + run_of1 / len(checked)
     return Replicates(ap, overall, (truth == 1).sum(dim=0).numpy(), len(truth), int(seed))
 
@@ -165,6 +164,7 @@ def bootstrap_metrics(
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 10 and 13.
 
+    >>> import torch
     >>> logits = torch.tensor([[2.0], [1.0], [0.5], [-1.0], [-2.0], [-3.0]])
     >>> result = bootstrap_metrics(logits, torch.tensor([[1], [0], [1], [1], [0], [0]]))
     >>> round(result.OF1.value, 3), result.OF1.low < 0.6 < result.OF1.high
@@ -213,6 +213,7 @@ def paired_difference(
     Raises:
         InputError: if shapes differ, logits are not finite, targets have other values, or a number is out of range.
 
+    >>> import torch
     >>> targets = torch.tensor([[1], [0], [1], [1], [0], [0]])
     >>> result = paired_difference(targets * 2.0 - 1, torch.zeros(6, 1), targets)
     >>> result.mAP.value, result.mAP.above
@@ -241,8 +242,3 @@ def _runs(logits: Any) -> Sequence[Any]:
 def _after(done: int, progress: Callable[[int], None] | None) -> Callable[[int], None] | None:
     """Returns ``progress`` for a run that starts when ``done`` replicates are finished."""
     return None if progress is None else lambda more: progress(done + more)
-
-
-def _array(scores: Tensor) -> NDArray[np.floating]:
-    """Returns scores as an array; NumPy has no bfloat16."""
-    return (scores if scores.dtype in (torch.float32, torch.float64) else scores.float()).numpy()
