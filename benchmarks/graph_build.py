@@ -5,15 +5,22 @@
 The targets of the large shapes are generated. Labels are drawn from a Zipf distribution with exponent 1, with the
 mean number of labels per image of the data set. Each contender runs in a separate process, so that its peak memory
 can be measured.
+
+The tables of label lists are files with one line of label ids per image. One counter reads all of them in this process;
+four counters read one file each in four worker processes, which an engine would have running, and are then added. Both
+times include reading, counting and selecting the edges.
 """
 
 import argparse
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import harness
@@ -21,6 +28,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from mlgcn_pyg import LabelGraph
+from mlgcn_pyg.graph import CooccurrenceCounter
 
 SHAPES = {  # images, labels, labels per image
     "AmazonCat-13K": (1_186_239, 13_330, 5.04),
@@ -29,6 +37,9 @@ SHAPES = {  # images, labels, labels per image
 }
 QUICK = {"small": (20_000, 1_000, 5.0)}
 CONTENDERS = ("LabelGraph", "SciPy")
+LISTS = {"COCO × 4, lists": (328_324, 80, 2.937), "AmazonCat-13K, lists": (1_186_239, 13_330, 5.04)}
+QUICK_LISTS = {"small lists": (20_000, 1_000, 5.0)}
+COUNTERS = ("1 counter", "4 counters")
 
 
 def zipf_targets(images: int, labels: int, average: float) -> sp.csr_array:
@@ -132,6 +143,46 @@ def large(args, path) -> None:
         ])  # fmt: skip
 
 
+def write_lists(folder: Path, targets: sp.csr_array) -> list[Path]:
+    """Writes label ids to four files, one line per image."""
+    paths = [folder / f"{k}.txt" for k in range(4)]
+    rows = np.split(targets.indices, targets.indptr[1:-1])
+    for k, path in enumerate(paths):
+        part = rows[len(rows) * k // 4 : len(rows) * (k + 1) // 4]
+        path.write_text("".join(",".join(map(str, row.tolist())) + "\n" for row in part))
+    return paths
+
+
+def count_file(path: Path, num_labels: int) -> CooccurrenceCounter:
+    with path.open() as lines:
+        rows = [[int(label) for label in line.split(",")] for line in lines]
+    return CooccurrenceCounter(num_labels).update_ids(rows)
+
+
+def lists(args, path) -> None:
+    """Measures one counter of four files against four counters in four processes, added as a tree."""
+    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as pool:
+        for shape_name, shape in (QUICK_LISTS if args.quick else LISTS).items():
+            contenders = counters(pool, write_lists(Path(folder), zipf_targets(*shape)), shape[1])
+            harness.agree({name: list(run()) for name, run in contenders.items()}, 0.0, "1 counter")
+            seconds, status = harness.interleave(contenders, budget=0.5 if args.quick else 30.0)
+            finish(path, [row(shape_name, shape, name, status[name], t, None, None) for name, t in seconds.items()])
+            print(f"4 counters are {seconds['1 counter'] / seconds['4 counters']:.2f} times as fast as 1")
+
+
+def counters(pool: ProcessPoolExecutor, files: list[Path], num_labels: int) -> dict:
+    width = [num_labels] * len(files)
+    return {
+        "1 counter": lambda: sum(map(count_file, files, width), CooccurrenceCounter(num_labels)).edges(),
+        "4 counters": lambda: tree(list(pool.map(count_file, files, width))).edges(),
+    }
+
+
+def tree(counters: list[CooccurrenceCounter]) -> CooccurrenceCounter:
+    first, second, third, fourth = counters
+    return (first + second) + (third + fourth)
+
+
 def plot(path: Path) -> None:
     """Plots the seconds per shape and contender of the last run in the CSV file."""
     import matplotlib
@@ -142,14 +193,21 @@ def plot(path: Path) -> None:
     last = {(r["shape"], r["contender"]): r for r in harness.read(path)}
     shapes = list(dict.fromkeys(shape for shape, _ in last))
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
-    for k, name in enumerate(CONTENDERS):
-        heights = [float(last[shape, name]["seconds"] or "nan") for shape in shapes]
-        places = [s + 0.4 * k for s in range(len(shapes))]
-        axes.bar(places, heights, width=0.38, label=name, color=("#2a7fb8", "#e08a2e")[k])
-        for place, shape in zip(places, shapes, strict=True):
-            if last[shape, name]["status"] != "ok":
-                axes.text(place, axes.get_ylim()[0], last[shape, name]["status"], rotation=90, ha="center", fontsize=8)
-    axes.set(yscale="log", ylabel="seconds", xticks=[s + 0.2 for s in range(len(shapes))], xticklabels=shapes)
+    for k, (names, colour) in enumerate(
+        zip(zip(CONTENDERS, COUNTERS, strict=True), ("#2a7fb8", "#e08a2e"), strict=True)
+    ):
+        for s, shape in enumerate(shapes):
+            (r,) = [last[shape, name] for name in names if (shape, name) in last]
+            label = " / ".join(names) if s == 0 else None
+            axes.bar(s + 0.4 * k, float(r["seconds"] or "nan"), width=0.38, label=label, color=colour)
+            if r["status"] != "ok":
+                axes.text(s + 0.4 * k, axes.get_ylim()[0], r["status"], rotation=90, ha="center", fontsize=8)
+    axes.set(
+        yscale="log",
+        ylabel="seconds",
+        xticks=[s + 0.2 for s in range(len(shapes))],
+        xticklabels=[shape.replace(", ", "\n") for shape in shapes],
+    )
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     figure.savefig(path.with_suffix(".png"), dpi=130)
@@ -158,6 +216,7 @@ def plot(path: Path) -> None:
 def main() -> None:
     parser = harness.options(__doc__)
     parser.add_argument("--data", default=None, help="archive with COCO's train_y; default: generated targets")
+    parser.add_argument("--lists", action="store_true", help="measure only the tables of label lists")
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
@@ -167,8 +226,10 @@ def main() -> None:
     path = Path(args.out or harness.results_file("graph_build", "cpu", args.quick))
     print(harness.device_name("cpu"))
     prove()
-    coco(args, path)
-    large(args, path)
+    lists(args, path)
+    if not args.lists:
+        coco(args, path)
+        large(args, path)
     plot(path)
     print(f"wrote {path}")
 

@@ -65,6 +65,28 @@ class Ranks:
         shared: T = result[0]
         return shared
 
+    def gather(self, make: Callable[[], T]) -> list[T]:
+        """Calls ``make()`` in every process, and returns all results in the first process, none in the others.
+
+        An InputError that ``make`` raises in one process is raised in all processes.
+        """
+        if self.size == 1:
+            return [make()]
+        result: list[T] = []
+        error: InputError | None = None
+        try:
+            result.append(make())
+        except InputError as found:
+            error = found
+        errors: list[InputError | None] = [None] * self.size
+        dist.all_gather_object(errors, error, group=self._group)
+        for raised in errors:
+            if raised is not None:
+                raise raised
+        results: list[Any] | None = [None] * self.size if self.rank == 0 else None
+        dist.gather_object(result[0], results, dst=0, group=self._group)
+        return results or []
+
     def maximum(self, number: int) -> int:
         """Returns the maximum of ``number`` over all processes."""
         if self.size == 1:

@@ -1,10 +1,12 @@
 """Two processes compute the same file as one process."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 from mlgcn_pyg.features import FeatureCache, extract_features
@@ -57,3 +59,35 @@ def test_a_path_in_use_by_another_process_is_refused_at_once_in_all_processes(tm
         done = launch(tmp_path / "scenes", tmp_path / "two.h5")
     assert done.returncode != 0 and done.stderr.count("InputError: path: expected a file that no other process") == 2
     assert "Connection closed" not in done.stderr and not list(tmp_path.glob("two*"))
+
+
+GATHER = WORKER.with_name("gather_worker.py")
+
+
+def start_two(*words):
+    """Starts two processes without a launcher, which would terminate the second one when the first one fails."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    env = os.environ | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(GATHER), *words]
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    running = [subprocess.Popen(command, env=env | {"RANK": str(k)}, **options) for k in range(2)]
+    said = [process.communicate(timeout=120) for process in running]
+    return [process.returncode for process in running], *zip(*said, strict=True)
+
+
+def test_gathered_results_are_in_the_first_process():
+    codes, out, _ = start_two()
+    assert codes == [0, 0] and out == ("0:[10,11]\n", "1:[]\n")
+
+
+def test_an_input_error_in_one_process_is_raised_in_all():
+    codes, _, err = start_two("refused")
+    assert codes == [1, 1] and all("InputError: rank: expected an even number, found 1" in text for text in err)
+
+
+@pytest.mark.parametrize("how", ["failed", "killed"])
+def test_no_process_waits_for_one_that_has_ended(how):
+    codes, out, _ = start_two(how)
+    assert codes[0] not in (0, None) and codes[1] not in (0, None) and out == ("", "")

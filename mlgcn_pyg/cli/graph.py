@@ -42,28 +42,42 @@ def graph(
     out: Annotated[Path, option("File for the label graph (.pt).", OUTPUT)],
     plot: Annotated[Path | None, option("Draw the graph to this file (.png, .svg or .pdf).", OUTPUT)] = None,
 ) -> None:
-    """Build a label graph from training annotations. No image is opened."""
-    from mlgcn_pyg.graph import LabelGraph
+    """Build a label graph from training annotations. No image is opened.
 
-    opened = data.open()
-    x = None if embeddings is None else how.read(opened.label_names, embeddings)
-    built = LabelGraph.from_targets(
-        opened.targets,
-        label_names=opened.label_names,
-        x=x,
-        tau=tau,
-        p=p,
-        weighting=weighting,
-        alpha=alpha,
-        probability=probability,
-        min_count=min_count,
-        top_k=top_k,
-    )
-    built.save(out)
-    console.say(f"{len(opened)} images\n{built.summary()}")
-    console.say(f"Wrote {out}")
-    if plot is not None:
-        _draw(built, plot)
+    Under torchrun, each process counts a share of the images, and the first builds and writes the graph.
+    """
+    from mlgcn_pyg.distributed import Ranks
+    from mlgcn_pyg.graph import LabelGraph
+    from mlgcn_pyg.graph.shares import Share, merged
+
+    def count() -> Share:
+        opened = data.open()
+        return Share.of(opened.targets, opened.label_names, ranks.rank, ranks.size)
+
+    def build() -> None:
+        counter, names = merged(shares), shares[0].label_names
+        x = None if embeddings is None else how.read(names, embeddings)
+        built = LabelGraph.from_counter(
+            counter,
+            label_names=names,
+            x=x,
+            tau=tau,
+            p=p,
+            weighting=weighting,
+            alpha=alpha,
+            probability=probability,
+            min_count=min_count,
+            top_k=top_k,
+        )
+        built.save(out)
+        console.say(f"{counter.num_images} images\n{built.summary()}")
+        console.say(f"Wrote {out}")
+        if plot is not None:
+            _draw(built, plot)
+
+    with Ranks() as ranks:
+        shares = ranks.gather(count)
+        ranks.share(build)
 
 
 def _draw(graph: "LabelGraph", path: Path) -> None:

@@ -26,8 +26,21 @@ class CooccurrenceCounter:
         P_{ij} = M_{ij} / \#\{i\ \text{present}, j\ \text{known}\}
 
     An unknown target (−1) counts neither for nor against a pair. The counter stores the label ids of each image,
-    a few bytes per label, and counts pairs on demand. Counters over different images, such as those of several
-    processes, can be merged.
+    a few bytes per label, and counts pairs on demand.
+
+    Counters over different images can be merged, and ``a + b`` is a new counter. The counts are integers, so that the
+    order and the grouping of additions have no effect. Counters can be pickled. They are therefore the aggregation of
+    a table that is divided among workers, of which each counts a part::
+
+        def count(part):
+            return CooccurrenceCounter(num_labels).update_ids(read(part))
+
+        with concurrent.futures.ProcessPoolExecutor() as pool:
+            counter = sum(pool.map(count, parts), CooccurrenceCounter(num_labels))
+
+        counter = dask.bag.from_sequence(parts).map(count).fold(operator.add).compute()  # a tree of additions
+
+    With Ray, ``count`` and ``operator.add`` are remote functions. ``LabelGraph.from_counter`` builds the graph.
 
     Args:
         num_labels (int): C ≥ 1.
@@ -109,6 +122,10 @@ class CooccurrenceCounter:
         if other.num_labels != self.num_labels:
             raise InputError("other", f"a counter over {self.num_labels} labels", f"a counter over {other.num_labels}")
         return self._add(other._all_present(), other._all_unknown())
+
+    def __add__(self, other: "CooccurrenceCounter") -> "CooccurrenceCounter":
+        """Returns a new counter of the images of both; see :meth:`merge`."""
+        return CooccurrenceCounter(self.num_labels).merge(self).merge(other)
 
     def _all_present(self) -> "csr_array":
         self._present = [stacked(self._present, self.num_labels)]
