@@ -145,8 +145,10 @@ def _setting_option(setting: Setting, panel: str) -> Parameter:
     kind, default = setting.type, setting.default
     attributes: dict[str, Any] = {}
     names: tuple[str, ...] = ()
-    if kind is bool:
-        names = (f"--{setting.name.replace('_', '-')}",)
+    if bool in (kind, *get_args(kind)):
+        flag = setting.name.replace("_", "-")
+        names = (f"--{flag}",) if kind is bool else (f"--{flag}/--no-{flag}",)
+        attributes = {} if kind is bool else {"show_default": setting.none}
     elif NoneType in get_args(kind):
         plain, *sequence = (option for option in get_args(kind) if option is not NoneType)
         parse = _or_none(_numbers if sequence else plain, setting.none)

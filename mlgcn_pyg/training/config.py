@@ -216,7 +216,13 @@ class ModelConfig(SGDConfig):
         MODEL_PRECISIONS,
         "Precision of the forward and backward passes. Weights stay in float32. fp16 requires a GPU.",
     )
-    channels_last: bool = setting(False, flag, "Use the channels-last memory layout, which is faster on tensor cores.")
+    channels_last: bool | None = setting(
+        None,
+        optional(flag),
+        "Use the channels-last memory layout, which affects speed and rounding. None selects the faster layout by a "
+        "trial of two steps at the start of a run; a resumed run keeps it. To repeat a run bit for bit, set a value.",
+        none="auto",
+    )
     compile: bool = setting(False, flag, "Compile the network with torch.compile.")
     cpu: bool = setting(False, flag, "Train on the CPU even if there is a GPU.")
 

@@ -1,6 +1,7 @@
 """Options made from dataclasses: names, defaults and help are those of the config classes."""
 
 from dataclasses import fields
+from typing import get_args
 
 import pytest
 import typer
@@ -25,9 +26,17 @@ def test_every_setting_is_an_option_with_its_default_and_help(command, config, w
             continue
         parameter = parameters[setting.name]
         assert parameter.opts == ["--" + setting.name.replace("_", "-")]
-        assert parameter.default == (setting.none if setting.default is None else setting.default)
+        if bool in get_args(setting.type):  # a pair of flags; without either, None
+            assert parameter.default is None and parameter.show_default == setting.none
+        else:
+            assert parameter.default == (setting.none if setting.default is None else setting.default)
         assert parameter.help.startswith(setting.help)
         assert all(value in parameter.help for value in setting.choices)
+
+
+@pytest.mark.parametrize("words, value", [((), None), (("--channels-last",), True), (("--no-channels-last",), False)])
+def test_an_optional_flag_has_three_values(words, value):
+    assert configured(*words).channels_last is value
 
 
 def test_settings_of_the_exact_solver_are_options():

@@ -22,6 +22,7 @@ from mlgcn_pyg.training.interruption import Interruption
 from mlgcn_pyg.training.label_warnings import warn_of_labels
 from mlgcn_pyg.training.model.images import ImageCheck, without
 from mlgcn_pyg.training.model.images import record as record_skipped
+from mlgcn_pyg.training.model.layout import channels_last_is_faster
 from mlgcn_pyg.training.model.reporting import ProgressReport, check_tensorboard, tensorboard_curves
 from mlgcn_pyg.training.model.run import MODEL_STATE, ModelRun
 from mlgcn_pyg.training.model.scoring import model_logits
@@ -174,7 +175,7 @@ def _train(
         folder.save_state(run.state(losses, with_trainee=folder.is_writer))
 
     with Interruption(wanted=folder.path is not None) as stop:
-        _resume(run, folder)
+        _resume(run, folder, train_set)
         while run.epoch <= config.epochs:
             train_set.epoch = run.epoch
             trainee.begin_epoch(run.epoch)
@@ -198,9 +199,13 @@ def _train(
             folder.end_if_interrupted(stop, save)
 
 
-def _resume(run: ModelRun, folder: RunFolder) -> None:
+def _resume(run: ModelRun, folder: RunFolder, train_set: SeededDataset) -> None:
     """Moves to the saved position, if there is one, and makes the files in the folder agree with it."""
-    folder.restore(partial(run.load_state, with_losses=folder.is_writer))
+    resumed = folder.restore(partial(run.load_state, with_losses=folder.is_writer))
+    if not resumed and run.trainee.config.channels_last is None:
+        height, width = train_set[0][0].shape[-2:]
+        trial = partial(channels_last_is_faster, run.trainee, (height, width))
+        run.trainee.set_layout(trial() if folder.ranks is None else folder.ranks.share(trial))
     folder.remove_partial_files(FILES)
     folder.write_history("history", run.history.epochs)
     if run.history.epochs and not run.step:

@@ -31,11 +31,11 @@ def model_logits(trainee: Trainee, data: LabeledDataset, after_batch: Callable[[
     images_at = torch.full((length,), -1, device=accelerator.device)  # the image of each row; −1 for padding
     batch_size = max(1, trainee.config.batch_size // trainee.size)
     items = [own_images[start : start + batch_size] for start in range(0, len(own_images), batch_size)]
-    batches = load_batches(data, batches=items, num_workers=trainee.config.num_workers)
+    batches = load_batches(data, batches=items, num_workers=trainee.config.num_workers, pin_memory=trainee.on_gpu)
     for start in range(0, length, batch_size):
         for images, _, index in islice(batches, 1):  # no batch if only other processes have images left
             with accelerator.autocast():
-                batch_logits = model(images.to(accelerator.device, memory_format=trainee.layout))
+                batch_logits = model(images.to(accelerator.device, memory_format=trainee.layout, non_blocking=True))
             rows = slice(start, start + len(images))
             logits[rows], images_at[rows] = batch_logits.float(), index.to(images_at)
         after_batch()

@@ -40,15 +40,15 @@ class Trainee:
             raise InputError("precision", "float32 or bf16 on this device", "'fp16'", "fp16 requires a GPU")
         self.accelerator = Accelerator(mixed_precision=MIXED_PRECISION[config.precision], cpu=config.cpu)
         self.model, self.config, self.loss = model, config, make_loss(config.loss, check=False)
-        self.layout = torch.channels_last if config.channels_last else torch.contiguous_format
-        model.to(self.accelerator.device).to(memory_format=self.layout)
+        model.to(self.accelerator.device)
         groups = model.param_groups(config.lr, config.backbone_lr_factor)
         self.base_lrs = [group["lr"] for group in groups]
-        optimizer = torch.optim.SGD(groups, momentum=config.momentum, weight_decay=config.weight_decay)
+        optimizer = torch.optim.SGD(groups, momentum=config.momentum, weight_decay=config.weight_decay, fused=True)
         self.optimizer = self.accelerator.prepare_optimizer(optimizer)
         self.averaged: AveragedModel | None = None
         if config.ema_decay is not None:
             self.averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay))
+        self.set_layout(bool(config.channels_last))
         # the caller may have frozen the other parameters
         self.trainable = [p for p in model.parameters() if p.requires_grad]
         always_trained = model.head if config.frozen_epochs else model
@@ -78,6 +78,18 @@ class Trainee:
         """The network to validate and save: the averaged network with ``ema_decay``, else the trained network."""
         return self.model if self.averaged is None else cast(MLGCN, self.averaged.module)
 
+    @property
+    def layout(self) -> torch.memory_format:
+        """The memory layout of images and weights."""
+        return torch.channels_last if self.channels_last else torch.contiguous_format
+
+    def set_layout(self, channels_last: bool) -> None:
+        """Sets the memory layout. It must not change after a step, since momentum has the layout of its weight."""
+        self.channels_last = channels_last
+        for network in (self.model, self.averaged):
+            if network is not None:
+                network.to(memory_format=self.layout)
+
     def begin_epoch(self, epoch: int) -> None:
         """Sets the training mode, and freezes the backbone in the first ``frozen_epochs`` epochs."""
         frozen = epoch <= self.config.frozen_epochs
@@ -85,10 +97,15 @@ class Trainee:
             self._wrap(frozen)
         assert self.wrapped is not None
         self.wrapped.train()
+        self.set_mode(self.model, frozen)
+
+    def set_mode(self, model: MLGCN, frozen: bool = False) -> None:
+        """Sets the training mode of a network, with a frozen or a trained backbone."""
+        model.train()
         if frozen:
-            self.model.backbone.eval()
+            model.backbone.eval()
         if frozen or self.config.freeze_batchnorm:
-            for layer in self.model.backbone.modules():
+            for layer in model.backbone.modules():
                 if isinstance(layer, torch.nn.modules.batchnorm._BatchNorm):
                     layer.eval()
 
@@ -153,6 +170,7 @@ class Trainee:
     def state(self) -> dict:
         """Returns everything that training changes, as plain values."""
         state = {"model": plain_copy(self.model.state_dict()), "optimizer": self.optimizer.state_dict()}
+        state["channels_last"] = self.channels_last
         if self.averaged is not None:
             state["averaged"] = plain_copy(self.averaged.state_dict())
         if self.accelerator.scaler is not None:
@@ -161,12 +179,16 @@ class Trainee:
 
     def load_state(self, state: dict) -> None:
         """Restores what :meth:`state` returned."""
+        if self.config.channels_last is None:
+            self.set_layout(bool(state.get("channels_last")))  # earlier versions used channels-last only if told to
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         for parameter, values in self.optimizer.state.items():  # load_state_dict compares neither names nor shapes
             for name, value in values.items():
                 if name != "momentum_buffer" or (value is not None and value.shape != parameter.shape):
                     raise ValueError(f"{name} of the optimizer")
+                if value is not None:  # the fused kernel requires the layout of the weight, and does not check it
+                    values[name] = torch.empty_like(parameter).copy_(value)
         if self.averaged is not None:
             self.averaged.load_state_dict(state["averaged"])
         if self.accelerator.scaler is not None:

@@ -35,7 +35,7 @@ def test_training_end_to_end_learns_more_than_chance(scenes):
 def test_the_same_seed_gives_the_same_network(scenes):
     def trained(seed):
         net = model(scenes[0])
-        fit_model(net, scenes[0], config=ModelConfig(epochs=1, batch_size=48, seed=seed, cpu=True))
+        fit_model(net, scenes[0], config=ModelConfig(epochs=1, batch_size=48, seed=seed, cpu=True, channels_last=False))
         return net.head.classifiers()
 
     assert torch.equal(trained(0), trained(0)) and not torch.equal(trained(0), trained(1))
