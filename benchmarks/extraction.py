@@ -4,7 +4,7 @@ python benchmarks/extraction.py [--quick] [--against FOLDER] [--photos FOLDER --
 
 ``--against`` is a folder with a different checkout, such as that of an earlier version. Each contender runs in a
 process of its own, as memory allocation is a setting of the process. The processes take turns. Start-up and a first
-run, which warms up, are not measured. The bare loop decodes, transforms and computes the inference form of the
+run, which warms up, are not measured. On a machine with other load, compare the CPU time. The bare loop decodes, transforms and computes the inference form of the
 backbone, with the same threads and worker processes, and writes nothing.
 """
 
@@ -102,12 +102,10 @@ def step(args: argparse.Namespace, name: str, side: int, count: int, batch: int)
     from mlgcn_pyg.training.model.trainee import Trainee
 
     trainee = Trainee(network(args, name), ModelConfig(batch_size=batch, cpu=True))
-    try:
+    if has("training/model/layout.py"):
         from mlgcn_pyg.training.model.layout import channels_last_is_faster
 
         trainee.set_layout(channels_last_is_faster(trainee, (side, side)))
-    except ImportError:  # an earlier version
-        pass
     images = torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(0))
     piece = DecodedPiece(images, torch.zeros(count, LABELS, dtype=torch.int8), 1.0)
     trainee.begin_epoch(1)
@@ -123,22 +121,27 @@ def step(args: argparse.Namespace, name: str, side: int, count: int, batch: int)
 TASKS = {"extract": extract, "predict": predict, "step": step, BARE: bare_loop}
 
 
+def has(file: str) -> bool:
+    """Returns whether the checkout has a module. An import could find that of a different, installed version."""
+    import mlgcn_pyg
+
+    return (Path(mlgcn_pyg.__file__).parent / file).exists()
+
+
 def serve(args: argparse.Namespace) -> None:
     """Runs a task once for each line of standard input, and answers with seconds and peak memory."""
-    try:
+    if has("allocator.py"):
         from mlgcn_pyg.allocator import keep_freed_memory
 
         keep_freed_memory()  # as the command line does
-    except ImportError:  # an earlier version
-        pass
     task, case = json.loads(args.serve)
     run = TASKS[task](args, *case)
     for line in sys.stdin:
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), time.process_time()
         result = run()
-        seconds = time.perf_counter() - start
+        spent = {"seconds": time.perf_counter() - start, "cpu": time.process_time() - cpu}
         np.save(line.strip(), result)
-        print(json.dumps({"seconds": seconds, "peak": harness.peak_memory()}), flush=True)
+        print(json.dumps(spent | {"peak": harness.peak_memory()}), flush=True)
 
 
 class Contender:
@@ -188,15 +191,19 @@ def measure(args: argparse.Namespace, task: str, *case) -> list[dict]:
             times[name].append(contender.run())
     for contender in contenders.values():
         contender.end()
-    seconds = {name: statistics.median(run["seconds"] for run in runs) for name, runs in times.items()}
+    seconds, cpu = (
+        {name: statistics.median(run[key] for run in runs) for name, runs in times.items()}
+        for key in ("seconds", "cpu")
+    )
     backbone, side, count, batch = case
     images = 2 * count if task == "step" else count
     return [
         {
             "task": task, "backbone": backbone, "side": side, "images": images, "batch": batch,
             "workers": args.workers, "contender": name, "status": "ok", "rounds": args.rounds,
-            "seconds": f"{seconds[name]:.3f}", "ms_per_image": f"{1e3 * seconds[name] / images:.2f}",
+            "seconds": f"{seconds[name]:.3f}", "cpu_seconds": f"{cpu[name]:.3f}", "ms_per_image": f"{1e3 * seconds[name] / images:.2f}",
             "speed_of_this_version_over_it": f"{seconds[name] / seconds[THIS]:.2f}",
+            "cpu_time_over_this_version": f"{cpu[name] / cpu[THIS]:.2f}",
             "peak_MB": f"{max(run['peak'] for run in runs) / 1e6:.0f}",
         }
         for name, runs in times.items()
