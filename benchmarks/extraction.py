@@ -4,8 +4,9 @@ python benchmarks/extraction.py [--quick] [--against FOLDER] [--photos FOLDER --
 
 ``--against`` is a folder with a different checkout, such as that of an earlier version. Each contender runs in a
 process of its own, as memory allocation is a setting of the process. The processes take turns. Start-up and a first
-run, which warms up, are not measured. On a machine with other load, compare the CPU time. The bare loop decodes, transforms and computes the inference form of the
-backbone, with the same threads and worker processes, and writes nothing.
+run, which warms up, are not measured. On a machine with other load, compare the CPU time. The bare loop decodes,
+transforms and computes the inference form of the backbone, with the same threads and worker processes, and writes
+nothing.
 """
 
 import argparse
@@ -201,7 +202,8 @@ def measure(args: argparse.Namespace, task: str, *case) -> list[dict]:
         {
             "task": task, "backbone": backbone, "side": side, "images": images, "batch": batch,
             "workers": args.workers, "contender": name, "status": "ok", "rounds": args.rounds,
-            "seconds": f"{seconds[name]:.3f}", "cpu_seconds": f"{cpu[name]:.3f}", "ms_per_image": f"{1e3 * seconds[name] / images:.2f}",
+            "seconds": f"{seconds[name]:.3f}", "cpu_seconds": f"{cpu[name]:.3f}",
+            "ms_per_image": f"{1e3 * seconds[name] / images:.2f}",
             "speed_of_this_version_over_it": f"{seconds[name] / seconds[THIS]:.2f}",
             "cpu_time_over_this_version": f"{cpu[name] / cpu[THIS]:.2f}",
             "peak_MB": f"{max(run['peak'] for run in runs) / 1e6:.0f}",
