@@ -197,7 +197,7 @@ def epoch_order(source) -> list[Tensor]:
 
 
 def extraction(args, path: Path) -> None:
-    """Measures ``extract_features`` on image files against the backbone alone on the same decoded images."""
+    """Measures ``extract_features`` on image files against the backbone's inference form on the same decoded images."""
     from mlgcn_pyg.datasets import VOC2007, Scenes, eval_transform
     from mlgcn_pyg.nn import Backbone
 
@@ -214,11 +214,12 @@ def extraction(args, path: Path) -> None:
             count = 16 if args.quick else 64
             data = Scenes(folder, count, image_size=128, transform=eval_transform(128))
             backbone = Backbone("mobilenet_v2")
+        form = backbone.inference_form(tuple(data[0][0].shape[-2:]))
         decoded = torch.stack([data[k][0] for k in range(len(data))]).split(16)
 
         @torch.inference_mode()
         def bare() -> Tensor:
-            return torch.cat([backbone.eval()(images) for images in decoded])
+            return torch.cat([form(images) for images in decoded])
 
         def extract(workers: int) -> Tensor:
             options = {"batch_size": 16, "overwrite": True, "num_workers": workers}

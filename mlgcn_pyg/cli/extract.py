@@ -12,7 +12,7 @@ from mlgcn_pyg.cli.dataset_options import DATASET, DatasetOptions
 from mlgcn_pyg.cli.inputs import open_checkpoint, open_graph
 from mlgcn_pyg.cli.options import COMPUTATION, DATA, MODEL, OUTPUT, choice, option, takes
 from mlgcn_pyg.cli.streams import exit_code
-from mlgcn_pyg.cli.values import parse_image_size, parse_weights, pick_device
+from mlgcn_pyg.cli.values import parse_image_size, parse_weights, pick_device, pick_workers
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.files.atomic import partial_path
 
@@ -49,7 +49,7 @@ def extract(
     precision: Annotated[
         str, choice("Precision of the backbone: float32, bf16 or fp16.", COMPUTATION, PRECISIONS)
     ] = "float32",
-    num_workers: options.NumWorkers = 0,
+    num_workers: options.AutoWorkers = None,
     device: options.Device = "auto",
     out: Annotated[Path, option("The feature file (.h5). Its name is OUT.partial until it is complete.", OUTPUT)],
     dtype: Annotated[str, choice("Type of the stored features: float16 or float32.", OUTPUT, DTYPES)] = "float16",
@@ -74,12 +74,13 @@ def extract(
     dataset = data.open(eval_transform(size), names)
     check_accepts(model, size)
     messages: list[str] = []
+    chosen = pick_device(device)
     try:
         with console.progress_bar(model.name, len(dataset)) as update:
             cache = extract_features(
-                model, dataset, out, batch_size=batch_size, device=pick_device(device), dtype=dtype,
+                model, dataset, out, batch_size=batch_size, device=chosen, dtype=dtype,
                 precision=precision, views=views, view_transform=train_transform(size), seed=seed,
-                num_workers=num_workers, on_error=on_error, shard=part, overwrite=overwrite,
+                num_workers=pick_workers(num_workers, chosen), on_error=on_error, shard=part, overwrite=overwrite,
                 progress=update, notify=messages.append,
             )  # fmt: skip
     except (KeyboardInterrupt, SystemExit) as stop:

@@ -51,6 +51,11 @@ Json = Annotated[bool, option("Print JSON to standard output, for scripts.", OUT
 Overwrite = Annotated[bool, option("Replace results of a different setup in --out.", OUTPUT, "--overwrite")]
 Device = Annotated[str, option("auto (CUDA if there is a GPU), cpu, cuda, cuda:1, …", COMPUTATION)]
 NumWorkers = Annotated[int, option("Worker processes that decode images; 0 decodes in the main process.", COMPUTATION)]
+AutoWorkers = Annotated[
+    int | None,
+    option("Worker processes that decode images; 0 decodes in the main process.", COMPUTATION,
+           show_default="0, or with CUDA one per CPU core, at most 8"),
+]  # fmt: skip
 BatchSize = Annotated[int, option("Images per forward pass.", COMPUTATION)]
 Graph = Annotated[Path | None, option("Label graph (.pt) written by mlgcn graph.", DATA)]
 BackboneName = Annotated[str, option("A torchvision classification model, or timm:NAME.", MODEL)]

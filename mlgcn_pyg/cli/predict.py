@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlgcn_pyg.checks import check_choice, check_count, check_positive
+from mlgcn_pyg.checks import check_choice, check_positive
 from mlgcn_pyg.cli import console, options
 from mlgcn_pyg.cli.options import OUTPUT, choice, option, takes
 from mlgcn_pyg.cli.outputs import PREDICTIONS, check_inputs, chosen_format
 from mlgcn_pyg.cli.predictions import line_writer, open_output, printable
 from mlgcn_pyg.cli.streams import check_standard_output, exit_code
-from mlgcn_pyg.cli.values import pick_device
+from mlgcn_pyg.cli.values import pick_device, pick_workers
 from mlgcn_pyg.cli.whole_model import WHOLE_MODEL, ModelOptions
 
 if TYPE_CHECKING:  # this loads torch
@@ -42,7 +42,7 @@ def predict(
     ] = None,
     out: Annotated[Path | None, option("File for the predictions.", OUTPUT, show_default="standard output")] = None,
     batch_size: options.BatchSize = 16,
-    num_workers: options.NumWorkers = 0,
+    num_workers: options.AutoWorkers = None,
     device: options.Device = "auto",
 ) -> None:
     """Predict the labels of images. Exit code 1: some images could not be read."""
@@ -54,13 +54,13 @@ def predict(
         check_standard_output("out")
     format = chosen_format(format, out, PREDICTIONS, "table")
     check_positive("batch_size", batch_size)
-    check_count("num_workers", num_workers)
     paths = find_images(images)
     check_inputs(paths, "images")
     device = pick_device(device)
+    workers = pick_workers(num_workers, device)
     predictor = Predictor(model.open(), device)
     predictions = predictor.predict_batches(
-        paths, top_k=top_k, threshold=threshold, batch_size=batch_size, num_workers=num_workers
+        paths, top_k=top_k, threshold=threshold, batch_size=batch_size, num_workers=workers
     )
     if top_k is None and threshold is None and predictor.checkpoint.thresholds is not None:
         console.note(f"Using the thresholds in {model.checkpoint}")

@@ -1,5 +1,6 @@
 """Parses and checks the values of options."""
 
+import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, get_type_hints
@@ -7,6 +8,8 @@ from typing import Any, get_type_hints
 from mlgcn_pyg.checks import check_choice, check_count, check_number, check_positive
 from mlgcn_pyg.cli.options import choices_of
 from mlgcn_pyg.errors import InputError
+
+MOST_WORKERS = 8  # by default
 
 
 def parse_image_size(text: str) -> tuple[int, int]:
@@ -51,6 +54,18 @@ def pick_device(name: str) -> str:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise InputError("device", "auto, cpu or a device of this machine", repr(name)) from error
     return name
+
+
+def pick_workers(number: int | None, device: str) -> int:
+    """Returns the number of worker processes. With None, there are none if the CPU computes the network.
+
+    >>> pick_workers(3, "cuda"), pick_workers(None, "cpu"), 1 <= pick_workers(None, "cuda:1") <= MOST_WORKERS
+    (3, 0, True)
+    """
+    if number is not None or not device.startswith("cuda"):
+        return number or 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, MOST_WORKERS)
 
 
 # of options that several commands have, or that are used late; others are checked where they are used
