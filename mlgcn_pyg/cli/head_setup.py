@@ -6,7 +6,7 @@ from typing import Any
 
 from mlgcn_pyg.cli import heads
 from mlgcn_pyg.errors import Argument, InputError
-from mlgcn_pyg.training.config import current_names
+from mlgcn_pyg.training.old_config import current_names
 
 OVERWRITE = ("choose a different ", Argument("out"), " or pass ", Argument("overwrite", True))
 

@@ -1,7 +1,7 @@
 """Training recipes. The command line takes defaults and help texts from them."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from mlgcn_pyg.checks import check_count, check_positive
@@ -32,7 +32,6 @@ RECIPES = ("auto", "paper")
 OPTIMIZERS = ("sgd", "adamw")
 HEAD_PRECISIONS = ("float32", "tf32", "bf16")
 MODEL_PRECISIONS = ("float32", "bf16", "fp16")
-OLD_PRECISIONS = {"bfloat16": "bf16", "no": "float32"}  # names in files of earlier versions
 
 
 @dataclass(frozen=True)
@@ -241,26 +240,3 @@ class ModelConfig(SGDConfig):
         [1.0, 0.5, 0.002]
         """
         return lr_factor(self.schedule, step, steps, self.epochs, self.lr_step, self.lr_gamma)
-
-
-def current_names(stored: dict) -> dict:
-    """Returns a stored config with the current names of its precision settings, also in nested dicts.
-
-    Earlier versions wrote ``"bfloat16"`` for ``"bf16"``, and ``mixed_precision`` with ``"no"`` for ``"float32"``. They
-    had no recipes: the config of a head without one is completed to a config of the recipe ``"paper"``.
-
-    >>> current_names({"recipe": {"lr": 0.01, "mixed_precision": "no"}})
-    {'recipe': {'lr': 0.01, 'precision': 'float32'}}
-    """
-    current = {}
-    for name, value in stored.items():
-        if isinstance(value, dict):
-            value = current_names(value)
-        elif isinstance(value, str) and name in ("precision", "mixed_precision"):
-            name, value = "precision", OLD_PRECISIONS.get(value, value)
-        current[name] = value
-    if current.keys() >= {"lr", "patience", "views"} and "recipe" not in current:
-        current = asdict(HeadSettings(recipe="paper")) | current
-        if "seed" not in stored:
-            del current["seed"]
-    return current

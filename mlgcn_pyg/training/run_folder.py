@@ -14,9 +14,9 @@ from mlgcn_pyg.errors import InputError, first_line
 from mlgcn_pyg.files.atomic import remove_leftovers, write_text
 from mlgcn_pyg.files.locks import locked_folder
 from mlgcn_pyg.files.plain import load_plain, save_plain
-from mlgcn_pyg.training.config import current_names
 from mlgcn_pyg.training.history import Record, history_line
 from mlgcn_pyg.training.interruption import Interruption
+from mlgcn_pyg.training.old_config import current_names
 from mlgcn_pyg.values import shown
 
 VERSION = 1

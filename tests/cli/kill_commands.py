@@ -33,7 +33,7 @@ COMMANDS = {
     "train-head": ("train-head", "--graph", "g.pt", "--train", "f.h5", "--val", "f.h5", "--epochs", "3",
                    "--hidden", "8", "--out", "heads"),
     "train": ("train", *TABLE, *SMALL, "--graph", "g.pt", "--hidden", "8", "--epochs", "2", "--batch-size", "4",
-              "--device", "cpu", "--out", "net"),
+              "--device", "cpu", "--no-channels-last", "--out", "net"),
     "thresholds": ("thresholds", "--checkpoint", "heads/mlgcn-seed0.pt", "--cache", "f.h5"),
     "evaluate": ("evaluate", "--checkpoint", "heads", "--cache", "f.h5", "--out", "m.json"),
     "export": ("export", "--checkpoint", "net", "--out", "x.safetensors"),

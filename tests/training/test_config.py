@@ -12,7 +12,8 @@ from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features.batches import VIEWS
 from mlgcn_pyg.nn import LOSSES
 from mlgcn_pyg.training import HeadConfig, ModelConfig, config
-from mlgcn_pyg.training.config import PAPER, HeadSettings, current_names
+from mlgcn_pyg.training.config import PAPER, HeadSettings
+from mlgcn_pyg.training.old_config import current_names
 from mlgcn_pyg.training.settings import settings
 
 NEW = {"recipe", "optimizer", "schedule", "warmup_epochs", "loss", "pos_weight"}  # not in configs of earlier versions
