@@ -241,7 +241,9 @@ def main() -> None:
     parser.add_argument("--weights", default=None, help="MobileNetV2's state dict; default: random weights")
     parser.add_argument("--workers", type=int, default=0, help="worker processes that decode images")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--tasks", default="extract,predict,step", help="tasks to measure, separated by commas")
+    parser.add_argument(
+        "--only", default="", help="measure cases whose name, such as 'extract resnet50', has this text"
+    )
     parser.add_argument("--folder", default=None, help=argparse.SUPPRESS)
     parser.add_argument("--serve", default=None, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -253,7 +255,7 @@ def main() -> None:
     path = Path(args.out or harness.results_file("extraction", "cpu", args.quick))
     print(harness.device_name("cpu"))
     for task, *case in QUICK if args.quick else CASES:
-        if task not in args.tasks.split(","):
+        if args.only not in f"{task} {case[0]}":
             continue
         with tempfile.TemporaryDirectory() as folder:
             args.folder = folder
