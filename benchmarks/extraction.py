@@ -242,7 +242,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=0, help="worker processes that decode images")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument(
-        "--only", default="", help="measure cases whose name, such as 'extract resnet50', has this text"
+        "--only", default="", help="measure cases with this text in their name, such as 'extract resnet50'"
     )
     parser.add_argument("--folder", default=None, help=argparse.SUPPRESS)
     parser.add_argument("--serve", default=None, help=argparse.SUPPRESS)
