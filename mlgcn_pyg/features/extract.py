@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -116,11 +117,10 @@ def extract_features(
             backbone, dataset, batch_size=batch_size, dtype=dtype, precision=precision, views=source.views,
             view_transform=view_transform, seed=seed, shard=check_shard(shard), device=device,
         )  # fmt: skip
-        forms = backbone_forms(backbone, wanted["image_size"], device, ranks)
         plan = Plan(
             path=Path(path),
             source=source,
-            wanted=wanted | {"form": list(forms)[-1]},
+            wanted=wanted,
             on_error=on_error,
             overwrite=overwrite,
             num_workers=num_workers,
@@ -129,7 +129,14 @@ def extract_features(
         )
         # otherwise, pinning memory would allocate memory on the first GPU in every process
         with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
-            _extract(plan, ranks, Computation(forms, source, device, num_workers, progress))
+            # checked before the backbone is prepared, and before locking, since a finished file may be in a folder that
+            # is read-only
+            if ranks.share(plan.finished):
+                _nothing_to_do(plan, ranks)
+            else:
+                forms = backbone_forms(backbone, wanted["image_size"], device, ranks)
+                plan = replace(plan, wanted=wanted | {"form": list(forms)[-1]})
+                _extract(plan, ranks, Computation(forms, source, device, num_workers, progress))
     return FeatureCache(path)
 
 
@@ -148,19 +155,21 @@ def _rank_device(device: torch.device, ranks: Ranks) -> torch.device:
     return torch.device("cuda", ranks.local_rank)
 
 
+def _nothing_to_do(plan: Plan, ranks: Ranks) -> None:
+    if ranks.rank == 0:
+        plan.notify(f"{plan.path} already exists with the same content key: nothing to do")
+
+
 def _extract(plan: Plan, ranks: Ranks, computation: Computation) -> None:
     """Computes the missing batches with all processes."""
-    exists = f"{plan.path} already exists with the same content key: nothing to do"
     with ExitStack() as lock:
 
         def begin() -> list[int] | None:
             lock.enter_context(plan.locked())
             return plan.prepare()
 
-        # checked before locking too, since a finished file may be in a folder that is read-only
-        if ranks.share(plan.finished) or (missing := ranks.share(begin)) is None:
-            if ranks.rank == 0:
-                plan.notify(exists)
+        if (missing := ranks.share(begin)) is None:  # another run has finished the file meanwhile
+            _nothing_to_do(plan, ranks)
             return
         batches = missing[ranks.rank :: ranks.size]
         if ranks.rank > 0:

@@ -181,6 +181,15 @@ def test_overwriting_does_not_resume_a_file_that_skips_images(tmp_path, scenes):
     assert not (tmp_path / "s.h5").exists()
 
 
+def test_a_finished_file_is_found_before_the_backbone_is_prepared(tmp_path, scenes, monkeypatch):
+    backbone = Backbone("squeezenet1_1")
+    path = extract_features(backbone, scenes, tmp_path / "s.h5").path
+    monkeypatch.setattr(Backbone, "inference_form", lambda *_: pytest.fail("the backbone was prepared"))
+    said = []
+    extract_features(backbone, scenes, path, notify=said.append)
+    assert len(said) == 1 and said[0].endswith("nothing to do")
+
+
 def test_a_finished_file_needs_no_place_to_write(tmp_path, scenes):
     path = extract_features(SmallBackbone(), scenes, tmp_path / "s.h5", batch_size=2).path
     (tmp_path / "s.h5.partial").mkdir()  # as on a disk mounted read-only, no file can be made there
