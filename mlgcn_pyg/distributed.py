@@ -53,12 +53,7 @@ class Ranks:
         """
         if self.size == 1:
             return make()
-        result: list[Any] = [None, None]
-        if self.rank == 0:
-            try:
-                result[0] = make()
-            except InputError as error:
-                result[1] = error
+        result: list[Any] = list(_attempt(make)) if self.rank == 0 else [None, None]
         dist.broadcast_object_list(result, src=0, group=self._group)
         if result[1] is not None:
             raise result[1]
@@ -72,19 +67,14 @@ class Ranks:
         """
         if self.size == 1:
             return [make()]
-        result: list[T] = []
-        error: InputError | None = None
-        try:
-            result.append(make())
-        except InputError as found:
-            error = found
+        result, error = _attempt(make)
         errors: list[InputError | None] = [None] * self.size
         dist.all_gather_object(errors, error, group=self._group)
         for raised in errors:
             if raised is not None:
                 raise raised
         results: list[Any] | None = [None] * self.size if self.rank == 0 else None
-        dist.gather_object(result[0], results, dst=0, group=self._group)
+        dist.gather_object(result, results, dst=0, group=self._group)
         return results or []
 
     def maximum(self, number: int) -> int:
@@ -107,3 +97,11 @@ def _start() -> None:
     except ValueError as error:  # a variable is missing
         expected, fix = "the other variables of a launcher too", "start with torchrun, or unset WORLD_SIZE"
         raise InputError("WORLD_SIZE", expected, first_line(error), fix) from error
+
+
+def _attempt(make: Callable[[], T]) -> tuple[T | None, InputError | None]:
+    """Returns the result of ``make()``, or the InputError that it raises."""
+    try:
+        return make(), None
+    except InputError as error:
+        return None, error

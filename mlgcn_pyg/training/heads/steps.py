@@ -49,8 +49,8 @@ class Step:
         self.use_bf16 = configs[0].precision == "bf16"
         self.dtype = heads.leaves[0].dtype
         self.gather = (_fused_gather(source, self.dtype) if "gather" in fused else None) or source.gather
-        self.fused_loss = _fused_loss(configs, source) if "loss" in fused else None
         weights = _pos_weights(configs, source.targets.size(1))
+        self.fused_loss = _fused_loss(configs[0].loss, weights, source.device) if "loss" in fused else None
         weights = None if weights is None else weights.to(source.device, self.dtype)
         self.loss = make_loss(configs[0].loss, check=False, pos_weight=weights)
         max_norms = _max_norms(configs, self.dtype, source.device)
@@ -129,14 +129,15 @@ def _fused_gather(source: RowSource, dtype: torch.dtype) -> Callable[[Tensor], t
     return partial(gather, source.features, source.targets, source.num_views, dtype)
 
 
-def _fused_loss(configs: Sequence[HeadSettings], source: RowSource) -> Callable[..., tuple[Tensor, Tensor]] | None:
+def _fused_loss(
+    loss: str, pos_weight: Tensor | None, device: torch.device
+) -> Callable[..., tuple[Tensor, Tensor]] | None:
     """Returns the loss and its gradient as one kernel; None if there is no kernel for the loss."""
-    if configs[0].loss != "multilabel_soft_margin":
+    if loss != "multilabel_soft_margin":
         return None
     from mlgcn_pyg.training.heads.fused.loss import soft_margin
 
-    weights = _pos_weights(configs, source.targets.size(1))
-    return partial(soft_margin, pos_weight=None if weights is None else weights.to(source.device))
+    return partial(soft_margin, pos_weight=None if pos_weight is None else pos_weight.to(device))
 
 
 def _pos_weights(configs: Sequence[HeadSettings], num_labels: int) -> Tensor | None:
