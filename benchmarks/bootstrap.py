@@ -118,9 +118,7 @@ def main() -> None:
     print(harness.device_name("cpu"))
     for name, shape in (QUICK if args.quick else SHAPES).items():
         rows = measure(name, shape, 0.5 if args.quick else 5.0)
-        for row in rows:
-            print(", ".join(f"{column} {value}" for column, value in row.items() if value != ""), flush=True)
-        harness.append(path, rows)
+        harness.report(path, rows)
     plot(path)
     print(f"wrote {path}")
 

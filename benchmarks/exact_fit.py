@@ -183,9 +183,7 @@ def main() -> None:
         measure("warm-up", QUICK["small"], args.device)  # loads libraries and compiles kernels
     for name, shape in (QUICK if args.quick else SHAPES).items():
         rows = measure(name, shape, args.device)
-        for row in rows:
-            print(", ".join(f"{column} {value}" for column, value in row.items()), flush=True)
-        harness.append(path, rows)
+        harness.report(path, rows)
     plot(path)
     print(f"wrote {path}")
 

@@ -260,9 +260,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             args.folder = folder
             rows = measure(args, task, *case)
-        for row in rows:
-            print(", ".join(f"{column} {value}" for column, value in row.items() if value != "ok"), flush=True)
-        harness.append(path, rows)
+        harness.report(path, rows)
     plot(path)
     print(f"wrote {path}")
 

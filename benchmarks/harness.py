@@ -231,6 +231,13 @@ def append(path: Path, rows: list[dict]) -> None:
         writer.writerows(rows)
 
 
+def report(path: Path, rows: list[dict]) -> None:
+    """Prints the values of rows, without empty ones, and appends the rows to a CSV file."""
+    for row in rows:
+        print(", ".join(f"{column} {value}" for column, value in row.items() if value != ""), flush=True)
+    append(path, rows)
+
+
 def read(path: Path) -> list[dict]:
     """Returns all rows of a CSV file, of this run and of earlier runs."""
     with path.open(encoding="utf-8") as file:

@@ -1,14 +1,12 @@
 """The Triton kernels with any tile, in the interpreter against dense products in float64, and compiled for a GPU."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 from mlgcn_pyg.nn.kernels import Adjacency
+from tests.compiling import lines_of
 from tests.nn.kernels.test_kernels import GRAPHS, TOLERANCE, skip_if_absent
 
 triton = pytest.importorskip("triton")
@@ -124,12 +122,8 @@ WIDE = {("fp32", "300"), ("bf16", "1024")}
 
 
 def test_kernels_compile_for_sm_90(tmp_path):
-    worker = Path(__file__).with_name("compile_worker.py")
-    environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
-    environment |= {"TRITON_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[3])}
-    done = subprocess.run([sys.executable, worker], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    loads = {tuple(line.split()[:3]): line.split()[3] for line in done.stdout.splitlines()}
+    lines = lines_of(Path(__file__).with_name("compile_worker.py"), tmp_path)
+    loads = {tuple(line.split()[:3]): line.split()[3] for line in lines}
     assert len(loads) == 2 * 3
     for (_, width, number), load in loads.items():
         # rows that start at multiples of 16 bytes are read with the widest loads
