@@ -140,8 +140,8 @@ class Backbone(torch.nn.Module):
     def inference_form(self, image_size: tuple[int, int]) -> "Backbone | None":
         """Returns a faster copy for inference, whose features are equal up to rounding.
 
-        Batch normalisation is folded into the convolutions, and the weights are channels-last. The copy is compared
-        with this backbone for one random image. It cannot be trained, saved or loaded.
+        Batch normalisation is folded into the convolutions. On a CPU, the weights are channels-last. The copy is
+        compared with this backbone for one random image. It cannot be trained, saved or loaded.
 
         Args:
             image_size: (height, width) of the random image.

@@ -1,11 +1,12 @@
-"""The inference form of a backbone: batch normalisation folded into convolutions, and channels-last weights.
+"""The inference form of a backbone: batch normalisation folded into convolutions; on a CPU, channels-last weights.
 
 In evaluation mode, batch normalisation after a convolution is an affine function of each channel:
 
     γ (w ∗ x + b − μ) / √(σ² + ε) + β  =  w′ ∗ x + b′    with  w′ = γ w / √(σ² + ε),  b′ = β + γ (b − μ) / √(σ² + ε).
 
 The pairs of a convolution and the batch normalisation after it are found by running the backbone on one image. No graph
-of the network is needed, so that any torchvision, timm or other module is supported.
+of the network is needed, so that any torchvision, timm or other module is supported. On CUDA, weights keep their layout,
+since channels-last convolutions in float32 without TF32 are slower there.
 """
 
 import copy
@@ -39,7 +40,8 @@ def inference_form(backbone: M, images: Tensor) -> M | None:
             pairs, expected = _pairs(form, images)
             for conv, norm in pairs:
                 _fold(form, conv, norm)
-            form = form.to(memory_format=torch.channels_last)
+            if images.device.type == "cpu":
+                form = form.to(memory_format=torch.channels_last)
             return form if _agree(form(images), expected) else None
     except Exception:  # any module may be a backbone; the plain form then raises the error, if it concerns the images
         return None
