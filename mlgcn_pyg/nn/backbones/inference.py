@@ -5,8 +5,9 @@ In evaluation mode, batch normalisation after a convolution is an affine functio
     γ (w ∗ x + b − μ) / √(σ² + ε) + β  =  w′ ∗ x + b′    with  w′ = γ w / √(σ² + ε),  b′ = β + γ (b − μ) / √(σ² + ε).
 
 The pairs of a convolution and the batch normalisation after it are found by running the backbone on one image. No graph
-of the network is needed, so that any torchvision, timm or other module is supported. On CUDA, weights keep their layout,
-since channels-last convolutions in float32 without TF32 are slower there.
+of the network is needed, so that any torchvision, timm or other module is supported.
+
+On CUDA, weights keep their layout, since channels-last convolutions in float32 without TF32 are slower there.
 """
 
 import copy

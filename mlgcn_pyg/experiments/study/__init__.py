@@ -1,0 +1,1 @@
+"""Studies: does the label graph help on this data?"""
