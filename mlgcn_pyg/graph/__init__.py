@@ -1,5 +1,6 @@
 """The label graph: label counts, probabilities, edges, their weights, and label embeddings."""
 
+from mlgcn_pyg.graph.controls import permuted_embeddings, permuted_labels, random_edges
 from mlgcn_pyg.graph.counts import CooccurrenceCounter
 from mlgcn_pyg.graph.edges import EdgeRule
 from mlgcn_pyg.graph.embedding_files import label_embeddings
@@ -22,5 +23,8 @@ __all__ = [
     "embeddings_format",
     "label_embeddings",
     "label_words",
+    "permuted_embeddings",
+    "permuted_labels",
+    "random_edges",
     "read_aliases",
 ]

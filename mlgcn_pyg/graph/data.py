@@ -73,7 +73,7 @@ class LabelGraphData(StoredGraph):
         rows = check_tensor("x", x, "label embeddings (C, F)")
         self.x = rows.to(torch.get_default_dtype()) if rows.is_floating_point() else rows
 
-    def _set_weights(self, p: float, weighting: str, alpha: float) -> None:
+    def _set_weights(self, p: float, weighting: str, alpha: float = DEFAULT_ALPHA) -> None:
         """Sets the weights of Â; for ``"kernel"``, K is known, and the entries of S are added to the edges."""
         flow = flow_of(check_choice("weighting", weighting, WEIGHTINGS))
         p = check_number("p", p, 0, 1)
