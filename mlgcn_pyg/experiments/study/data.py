@@ -1,0 +1,264 @@
+"""The images of a study, and its splits into training, validation and test images."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mlgcn_pyg.checks import check_positive
+from mlgcn_pyg.errors import Argument, InputError
+from mlgcn_pyg.experiments.study.records import Condition
+from mlgcn_pyg.features import FeatureCache
+from mlgcn_pyg.graph import LabelGraph
+from mlgcn_pyg.labels import check_same_labels
+from mlgcn_pyg.seeding import derived_seed
+from mlgcn_pyg.stratification import stratified_split
+
+Indices = NDArray[np.int64]
+SHARES = (0.6, 0.2, 0.2)  # of training, validation and test images, if one cache is split
+VAL_SHARE = 0.2  # of the training images, if there are no validation images
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """The images of several caches, numbered one after another."""
+
+    caches: tuple[FeatureCache, ...]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.caches))
+
+    @property
+    def num_features(self) -> int:
+        return self.caches[0].num_features
+
+    @property
+    def ids(self) -> list[str]:
+        return [name for cache in self.caches for name in cache.ids]
+
+    @property
+    def targets(self) -> Tensor:
+        return torch.cat([cache.targets for cache in self.caches])
+
+    def features(self, rows: Indices) -> Tensor:
+        """Returns features (n, V, D) of these rows."""
+        out = np.empty((len(rows), *self.caches[0].features.shape[1:]), np.float32)
+        start = 0
+        for cache in self.caches:
+            within = (rows >= start) & (rows < start + len(cache))
+            if within.any():
+                out[within] = cache.features[rows[within] - start]
+            start += len(cache)
+        return torch.from_numpy(out)
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """The numbers of the images of each part, ascending."""
+
+    train: Indices
+    val: Indices
+    test: Indices
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """The training and validation data of a run.
+
+    Attributes:
+        train: the numbers of the training images.
+        train_targets: (n, C), with −1 for hidden targets.
+        val: the numbers of the validation images.
+        val_targets: (m, C), likewise.
+    """
+
+    train: Indices
+    train_targets: Tensor
+    val: Indices
+    val_targets: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class StudyData:
+    """The data of a study.
+
+    Attributes:
+        pools: features of the same images by name: ``"features"``, and optionally ``"average"``.
+        targets: (N, C) of all images.
+        label_names: the C names.
+        splits: the splits, which are the same for all contenders.
+        shared_test: whether all splits have the same test images.
+        graph: a given label graph; None mines one from the training targets of each run.
+        embeddings: (C, F) label embeddings; None for one-hot labels.
+        seed: the seed of splits, hidden targets and controls.
+    """
+
+    pools: Mapping[str, Pool] = field(repr=False)
+    targets: Tensor = field(repr=False)
+    label_names: tuple[str, ...]
+    splits: tuple[Split, ...] = field(repr=False)
+    shared_test: bool
+    graph: LabelGraph | None = None
+    embeddings: Tensor | None = None
+    seed: int = 0
+
+    @property
+    def overlap(self) -> float:
+        """The number of test images per training image, for the correction of Nadeau and Bengio; 0 for a fixed test."""
+        return 0.0 if self.shared_test else len(self.splits[0].test) / len(self.splits[0].train)
+
+    def num_train(self, condition: Condition) -> int:
+        """Returns the number of training images of a condition."""
+        most = min(len(split.train) for split in self.splits)
+        return most if condition.num_images is None else min(condition.num_images, most)
+
+    def part(self, split: int, condition: Condition) -> Part:
+        """Returns the training and validation data of a run.
+
+        With ``num_images`` = n, n training images and at most n validation images are drawn with the shares of the
+        labels. The targets that are hidden for a small share of unknown targets are also hidden for a larger one.
+        """
+        whole = self.splits[split]
+        train = self._drawn(whole.train, condition.num_images, "train", split)
+        val = self._drawn(whole.val, condition.num_images, "val", split)
+        return Part(train, self._known(train, condition, split), val, self._known(val, condition, split))
+
+    def _drawn(self, rows: Indices, num_images: int | None, name: str, split: int) -> Indices:
+        if num_images is None or num_images >= len(rows):
+            return rows
+        sizes = (num_images, len(rows) - num_images)
+        drawn = stratified_split(self.targets[rows], sizes, seed=derived_seed(self.seed, name, split))[0]
+        return np.sort(rows[drawn])
+
+    def _known(self, rows: Indices, condition: Condition, split: int) -> Tensor:
+        targets = self.targets[rows].clone()
+        if condition.unknown:
+            seed = derived_seed(self.seed, "unknown", split)
+            shares = np.random.default_rng(seed).random((len(self.targets), targets.size(1)), np.float32)
+            targets[torch.from_numpy(shares[rows] < condition.unknown)] = -1
+        return targets
+
+
+def data_of_parts(
+    train: FeatureCache,
+    test: FeatureCache,
+    val: FeatureCache | None = None,
+    *,
+    average: Mapping[str, FeatureCache] | None = None,
+    num_splits: int = 10,
+    graph: LabelGraph | None = None,
+    embeddings: Tensor | None = None,
+    seed: int = 0,
+) -> StudyData:
+    """Returns the data of a study with a fixed test set. Splits differ in the images that a condition draws.
+
+    Args:
+        train: the training features.
+        test: the test features.
+        val: the validation features; None takes a fifth of the training images of each split.
+        average: further features of the same images by part (``"train"``, ``"test"`` and ``"val"``), such as those
+            with average pooling.
+        num_splits: the number R of splits.
+        graph: the label graph; default: mined from the training targets of each run.
+        embeddings: (C, F) label embeddings; default: those of ``graph``.
+        seed: the seed of the splits.
+
+    Raises:
+        InputError: if caches differ in labels or widths, or have no images; if ``average`` has other images.
+    """
+    check_positive("num_splits", num_splits)
+    parts = {"train": train, "val": val, "test": test}
+    given = {name: cache for name, cache in parts.items() if cache is not None}
+    _check_caches(given)
+    pool, starts = Pool(tuple(given.values())), dict(zip(given, _starts(given.values()), strict=True))
+    rows = {name: np.arange(starts[name], starts[name] + len(cache)) for name, cache in given.items()}
+    splits = tuple(_fixed_split(rows, train.targets, derived_seed(seed, "split", r)) for r in range(num_splits))
+    data = _study_data(pool, splits, True, graph, embeddings, seed)
+    return data if average is None else with_average(data, [average.get(name) for name in given])
+
+
+def data_of_pool(
+    cache: FeatureCache,
+    *,
+    average: FeatureCache | None = None,
+    num_splits: int = 10,
+    graph: LabelGraph | None = None,
+    embeddings: Tensor | None = None,
+    seed: int = 0,
+) -> StudyData:
+    """Returns the data of a study on stratified splits of one cache: 60 % training, 20 % validation, 20 % test images.
+
+    Args:
+        cache: the features.
+        average: further features of the same images.
+        num_splits: the number R of splits.
+        graph: as in :func:`data_of_parts`.
+        embeddings: as in :func:`data_of_parts`.
+        seed: the seed of the splits.
+
+    Raises:
+        InputError: as in :func:`data_of_parts`.
+    """
+    check_positive("num_splits", num_splits)
+    _check_caches({"train": cache})
+    seeds = (derived_seed(seed, "split", r) for r in range(num_splits))
+    splits = tuple(Split(*map(np.sort, stratified_split(cache.targets, SHARES, seed=one))) for one in seeds)
+    data = _study_data(Pool((cache,)), splits, False, graph, embeddings, seed)
+    return data if average is None else with_average(data, [average])
+
+
+def with_average(data: StudyData, caches: Sequence[FeatureCache | None]) -> StudyData:
+    """Adds further features of the same images.
+
+    Raises:
+        InputError: if a cache is missing, or has other images.
+    """
+    pool = data.pools["features"]
+    found = [cache for cache in caches if cache is not None]
+    if len(found) != len(pool.caches) or Pool(tuple(found)).ids != pool.ids:
+        raise InputError("average", "caches of the same images in the same order, one per part", "other images")
+    return replace(data, pools={**data.pools, "average": Pool(tuple(found))})
+
+
+def _study_data(
+    pool: Pool,
+    splits: tuple[Split, ...],
+    shared_test: bool,
+    graph: LabelGraph | None,
+    embeddings: Tensor | None,
+    seed: int,
+) -> StudyData:
+    names = pool.caches[0].label_names
+    if graph is not None:
+        check_same_labels("graph", graph.label_names, names, "the features")
+        embeddings = graph.x if embeddings is None else embeddings
+    if embeddings is not None and (embeddings.dim() != 2 or len(embeddings) != len(names)):
+        raise InputError("embeddings", f"shape ({len(names)}, F)", f"shape {tuple(embeddings.shape)}")
+    return StudyData({"features": pool}, pool.targets, names, splits, shared_test, graph, embeddings, seed)
+
+
+def _check_caches(caches: Mapping[str, FeatureCache]) -> None:
+    first_name, first = next(iter(caches.items()))
+    for name, cache in caches.items():
+        check_same_labels(name, cache.label_names, first.label_names, f"the features {first_name}")
+        if not len(cache):
+            raise InputError(name, "at least one image", "none")
+        if cache.features.shape[1:] != first.features.shape[1:]:
+            expected = f"{first.num_views} views of width {first.num_features}, as in {first_name}"
+            raise InputError(name, expected, f"{cache.num_views} of width {cache.num_features}")
+
+
+def _starts(caches: Sequence[FeatureCache]) -> list[int]:
+    return [0, *np.cumsum([len(cache) for cache in caches])[:-1].tolist()]
+
+
+def _fixed_split(rows: Mapping[str, Indices], targets: Tensor, seed: int) -> Split:
+    if "val" in rows:
+        return Split(rows["train"], rows["val"], rows["test"])
+    if len(targets) < 2:
+        raise InputError("train", "at least two images, of which some validate", "one", ("pass ", Argument("val")))
+    train, val = stratified_split(targets, (1 - VAL_SHARE, VAL_SHARE), seed=seed)
+    return Split(rows["train"][np.sort(train)], rows["train"][np.sort(val)], rows["test"])

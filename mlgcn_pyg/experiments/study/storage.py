@@ -1,0 +1,85 @@
+"""The finished runs of a study on disk, from which an interrupted study is resumed.
+
+The folder ``runs`` has one file per run. ``setup.json`` records what all runs share: a folder with different data or
+settings is refused.
+"""
+
+import json
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlgcn_pyg.errors import Argument, InputError
+from mlgcn_pyg.experiments.study.records import Run, RunKey
+from mlgcn_pyg.files.atomic import atomic_path, write_text
+
+SETUP = "setup.json"
+NUMBERS = ("val_mAP", "seconds", "factor", "num_parameters")
+
+
+def run_path(folder: Path, key: RunKey) -> Path:
+    """Returns the file of a run.
+
+    >>> from mlgcn_pyg.experiments.study.records import Condition
+    >>> run_path(Path("out"), RunKey("mlgcn p=0", Condition(300, 0.9), split=2)).name
+    'mlgcn_p=0-n300-u0.9-split2-draw0.npz'
+    """
+    images = "all" if key.condition.num_images is None else key.condition.num_images
+    name = re.sub(r"[^\w=.]", "_", key.contender)
+    return folder / "runs" / f"{name}-n{images}-u{key.condition.unknown:g}-split{key.split}-draw{key.draw}.npz"
+
+
+def write_run(folder: Path, run: Run) -> None:
+    """Writes a finished run atomically."""
+    numbers = np.array([getattr(run, name) for name in NUMBERS], np.float64)
+    with atomic_path(run_path(folder, run.key)) as partial, open(partial, "wb") as file:
+        np.savez(file, key=np.array(_text(run.key)), rows=run.rows, logits=run.logits, numbers=numbers)
+
+
+def read_run(folder: Path, key: RunKey, num_labels: int) -> Run | None:
+    """Returns a finished run; None if it is missing or damaged, so that it is computed again."""
+    path = run_path(folder, key)
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            rows, logits, numbers = content["rows"], content["logits"], content["numbers"]
+            if str(content["key"]) != _text(key) or logits.shape != (len(rows), num_labels):
+                return None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    values = dict(zip(NUMBERS, numbers.tolist(), strict=True))
+    return Run(key, rows, logits, **(values | {"num_parameters": int(values["num_parameters"])}))
+
+
+def check_setup(folder: Path, setup: Mapping[str, Any]) -> None:
+    """Records what all runs in a folder share, or compares it with what the folder records.
+
+    Raises:
+        InputError: if the folder has runs of a different setup; the error names the first difference.
+    """
+    path = folder / SETUP
+    wanted = json.loads(json.dumps(setup))
+    if not path.is_file():
+        write_text(path, json.dumps(wanted, indent=2) + "\n")
+        return
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        found = None
+    fix = ("choose a different ", Argument("folder"), ", or remove it")
+    if not isinstance(found, dict):
+        raise InputError("folder", "the folder of a study", f"an invalid {path}", fix)
+    for name in wanted.keys() | found.keys():
+        if wanted.get(name) != found.get(name):
+            difference = f"{name} = {found.get(name)} in {path}, {wanted.get(name)} now"
+            raise InputError("folder", "a folder of the same data and settings", difference, fix)
+
+
+def _text(key: RunKey) -> str:
+    return json.dumps(asdict(key), sort_keys=True)
