@@ -1,1 +1,25 @@
 """Studies: does the label graph help on this data?"""
+
+from mlgcn_pyg.experiments.study.contenders import CONTENDERS, SWEEPS, Contender
+from mlgcn_pyg.experiments.study.data import StudyData, data_of_parts, data_of_pool
+from mlgcn_pyg.experiments.study.plan import ALL, PRESETS, Plan, make_plan
+from mlgcn_pyg.experiments.study.records import Condition, Run, RunKey
+from mlgcn_pyg.experiments.study.study import Study, run_study
+
+__all__ = [
+    "ALL",
+    "CONTENDERS",
+    "PRESETS",
+    "SWEEPS",
+    "Condition",
+    "Contender",
+    "Plan",
+    "Run",
+    "RunKey",
+    "Study",
+    "StudyData",
+    "data_of_parts",
+    "data_of_pool",
+    "make_plan",
+    "run_study",
+]

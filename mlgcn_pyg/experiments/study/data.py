@@ -1,6 +1,6 @@
 """The images of a study, and its splits into training, validation and test images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -251,7 +251,7 @@ def _check_caches(caches: Mapping[str, FeatureCache]) -> None:
             raise InputError(name, expected, f"{cache.num_views} of width {cache.num_features}")
 
 
-def _starts(caches: Sequence[FeatureCache]) -> list[int]:
+def _starts(caches: Iterable[FeatureCache]) -> list[int]:
     return [0, *np.cumsum([len(cache) for cache in caches])[:-1].tolist()]
 
 
