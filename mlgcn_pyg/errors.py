@@ -47,8 +47,8 @@ class InputError(ValueError):
         fix: how to solve the problem. A string, or a sequence of strings and :class:`Argument` objects, which are
             joined. Default: the message suggests nothing.
 
-    >>> print(InputError("tau", "a number in (0, 1]", 1.5, fix="use 0.4, the paper's value"))
-    tau: expected a number in (0, 1], found 1.5; use 0.4, the paper's value
+    >>> print(InputError("tau", "a number in [0, 1]", 1.5, fix="use 0.4, the paper's value"))
+    tau: expected a number in [0, 1], found 1.5; use 0.4, the paper's value
     >>> print(InputError("path", "a new file", "a.h5", fix=["pass ", Argument("overwrite", True)]))
     path: expected a new file, found a.h5; pass overwrite=True
     """

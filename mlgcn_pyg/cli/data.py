@@ -33,7 +33,6 @@ if TYPE_CHECKING:  # these load torch
     from mlgcn_pyg.datasets.published import Counts
     from mlgcn_pyg.typing import LabeledDataset
 
-SMALLEST = 1e-12  # a probability below that of any pair of labels that occurs
 PAIRS_AT_A_TIME = 1 << 22  # counts of pairs in memory, at about 45 bytes each
 LISTED = 20  # maximum number of labels or images in printed text; --json lists all
 
@@ -174,7 +173,8 @@ def _strongest_pairs(data: "LabeledDataset", min_count: int, limit: int) -> list
     if not limit or not bool((counter.label_counts >= min_count).any()):
         return []
     # of each i only the strongest pairs are kept, since all pairs of many labels may not fit into memory
-    edge_index, probability = counter.edges(EdgeRule(tau=SMALLEST, top_k=limit), max_entries=PAIRS_AT_A_TIME)
+    pairs = EdgeRule(tau=0, min_count=1, top_k=limit)
+    edge_index, probability = counter.edges(pairs, max_entries=PAIRS_AT_A_TIME)
     (i, j), prob = edge_index.numpy(), probability.numpy()
     counts = counter.label_counts.numpy()[i]
     order = np.lexsort((j, i, -counts, -prob))

@@ -24,7 +24,10 @@ def graph(
         Path | None, option("Word vectors, label embeddings, or a file of mlgcn embed.", DATA, show_default="one-hot")
     ] = None,
     how: EmbeddingOptions,
-    tau: Annotated[float, option("Threshold of the edges: i → j is an edge if P(j | i) ≥ tau.", MODEL)] = 0.4,
+    tau: Annotated[
+        float,
+        option("Threshold of the edges, in [0, 1]: i → j is an edge if P(j | i) ≥ tau. 0: the complete graph.", MODEL),
+    ] = 0.4,
     p: Annotated[float, option("Weight of a label's neighbours in the propagation, in [0, 1] (Eq. 8).", MODEL)] = 0.2,
     weighting: Annotated[
         str, choice("Weights of the edges: paper, released, binary, none or kernel.", MODEL, WEIGHTINGS)
@@ -34,7 +37,7 @@ def graph(
         str,
         choice("Estimate of P(j | i): ratio, or wilson, the lower bound of its 95 % interval.", MODEL, PROBABILITIES),
     ] = "ratio",
-    min_count: Annotated[int, option("Images with both labels that an edge requires.", MODEL)] = 1,
+    min_count: Annotated[int, option("Images with both labels that an edge requires.", MODEL)] = 0,
     top_k: Annotated[
         int | None,
         option("Largest number of edges i → j of a label i; the most probable are kept.", MODEL, show_default="all"),

@@ -70,7 +70,7 @@ def pick_workers(number: int | None, device: str) -> int:
 
 # of options that several commands have, or that are used late; others are checked where they are used
 CHECKS: dict[str, Callable[[str, Any], object]] = {
-    "tau": partial(check_number, low=0, high=1, open_low=True),
+    "tau": partial(check_number, low=0, high=1),
     "p": partial(check_number, low=0, high=1),
     "threshold": partial(check_number, low=0, high=1),
     "min_count": check_count,

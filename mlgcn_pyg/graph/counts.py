@@ -9,8 +9,9 @@ from torch import Tensor
 
 from mlgcn_pyg.checks import check_positive, check_tensor
 from mlgcn_pyg.errors import InputError, renamed_arguments
-from mlgcn_pyg.graph.edges import MAX_ENTRIES, EdgeRule, mine_edges
+from mlgcn_pyg.graph.edges import EdgeRule
 from mlgcn_pyg.graph.fields import Array, SparseMatrix
+from mlgcn_pyg.graph.mining import MAX_ENTRIES, mine_edges
 from mlgcn_pyg.graph.sparse import stacked, without_diagonal
 from mlgcn_pyg.graph.targets import from_label_ids, present_and_unknown
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mlgcn_pyg.checks import check_choice, check_number, check_tensor
 from mlgcn_pyg.errors import Argument, InputError
-from mlgcn_pyg.graph.edges import EdgeRule
+from mlgcn_pyg.graph.edges import EdgeRule, selected_edges
 from mlgcn_pyg.graph.embeddings import LabelEmbeddings
 from mlgcn_pyg.graph.fields import Array, SparseMatrix
 from mlgcn_pyg.graph.kernel import (
@@ -55,6 +55,7 @@ class LabelGraphData(StoredGraph):
         if weighting == KERNEL:
             check_embeddings(graph)
             check_kernel_labels(graph.num_labels)
+            _check_kernel_edges(rule)
             counted = bool(label_counts.any()) or graph.x is None
             graph.kernel = label_kernel(pair_counts() if pair_counts and counted else None, graph.x)
         graph._set_weights(p, weighting, alpha)
@@ -146,7 +147,7 @@ class LabelGraphData(StoredGraph):
         graph = self.clone()
         if tau is not None:
             graph.tau = float(tau)
-        keep = self.edge_prob >= graph.tau if tau is not None else self.edge_prob > 0
+        keep = self.edge_prob >= graph.tau if tau is not None else selected_edges(self)
         graph.edge_index, graph.edge_prob = self.edge_index[:, keep], self.edge_prob[keep]
         alpha = self.alpha if alpha is None else check_number("alpha", alpha, 0, 1)
         graph._set_weights(self.p if p is None else p, weighting, DEFAULT_ALPHA if alpha is None else alpha)
@@ -155,7 +156,7 @@ class LabelGraphData(StoredGraph):
     def _check_reweighting(self, tau: float | None, weighting: str, alpha: float | None) -> None:
         """Checks that this graph holds what other weights require."""
         rebuild = "build the graph from its targets or counts again"
-        if tau is not None and check_number("tau", tau, 0, 1, open_low=True) < self.tau:
+        if tau is not None and check_number("tau", tau, 0, 1) < self.tau:
             expected = f"τ ≥ {self.tau:g}, at which this graph was built"
             raise InputError("tau", expected, tau, f"weaker edges were not kept: {rebuild}")
         if weighting == KERNEL and self.kernel is None:
@@ -193,3 +194,14 @@ class LabelGraphData(StoredGraph):
         """
         check_fields(self)
         return summarize(self, num_strongest)
+
+
+def _check_kernel_edges(rule: EdgeRule) -> None:
+    """Checks that P = 0 marks the edges that only the similarities relate, or that there are no others.
+
+    Raises:
+        InputError: if τ is 0 and only some of the pairs are selected.
+    """
+    if rule.tau == 0 and (rule.min_count or rule.top_k is not None):
+        expected = "τ > 0 for weighting 'kernel' with min_count or top_k"
+        raise InputError("tau", expected, "0", "leave both out, since its edges do not depend on them")

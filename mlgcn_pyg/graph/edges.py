@@ -1,23 +1,18 @@
-"""Selects which pairs of labels become edges, block by block, so that memory stays bounded."""
+"""Decides which pairs of labels become edges, and how certain their probabilities are."""
 
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from mlgcn_pyg.checks import check_choice, check_count, check_number, check_positive
+from mlgcn_pyg.errors import Argument, InputError
 from mlgcn_pyg.graph.fields import GraphFields
 
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
-
 Z = 1.959963984540054  # the two-sided 95 % point of the normal distribution
-MAX_ENTRIES = 1 << 26  # pair counts in memory at a time, at about 45 bytes each: 3 GB
+MAX_COMPLETE = 4096  # labels of a complete graph, whose edges then take about 0.5 GB
 
 EdgeList = tuple[np.ndarray, np.ndarray, np.ndarray]  # i, j, P(L_j | L_i)
 
@@ -26,14 +21,16 @@ EdgeList = tuple[np.ndarray, np.ndarray, np.ndarray]  # i, j, P(L_j | L_i)
 class EdgeRule:
     """Decides which pairs of labels become edges i → j.
 
-    An edge requires P_ij ≥ τ and M_ij ≥ ``min_count``. Each label i has at most ``top_k`` outgoing edges.
+    An edge requires P_ij ≥ τ and M_ij ≥ ``min_count``. Each label i has at most ``top_k`` outgoing edges. With τ = 0,
+    all pairs are edges, also those that never occur together and those of labels without images, for which P is 0: the
+    graph is complete. ``min_count=1`` restricts it to pairs that occur together.
 
     Args:
-        tau (float): τ in (0, 1].
+        tau (float): τ in [0, 1]; 0 for up to 4,096 labels, unless ``min_count`` is positive.
         probability (str): ``"ratio"`` for P_ij = M_ij / n (Eq. 6), where n images have i present and j known.
             ``"wilson"`` for the lower bound of its 95 % confidence interval, which avoids edges that a rare label has
             by chance.
-        min_count (int): the smallest M_ij of an edge.
+        min_count (int): the smallest M_ij of an edge. Default: 0, but τ > 0 implies 1.
         top_k (int or None): the largest number of edges of each i. The most probable are kept, ties in the order of the
             labels; None keeps all.
 
@@ -46,19 +43,35 @@ class EdgeRule:
 
     tau: float = 0.4
     probability: str = "ratio"
-    min_count: int = 1
+    min_count: int = 0
     top_k: int | None = None
 
     def __post_init__(self) -> None:
         # stored as Python numbers, whatever the type of the arguments
-        object.__setattr__(self, "tau", check_number("tau", self.tau, 0, 1, open_low=True))
+        object.__setattr__(self, "tau", check_number("tau", self.tau, 0, 1))
         check_choice("probability", self.probability, PROBABILITIES)
         object.__setattr__(self, "min_count", check_count("min_count", self.min_count))
         if self.top_k is not None:
             object.__setattr__(self, "top_k", check_positive("top_k", self.top_k))
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether all pairs are edges, before ``top_k`` is applied."""
+        return self.tau == 0 and self.min_count == 0
+
+    def check_labels(self, num_labels: int) -> None:
+        """Checks that a complete graph over ``num_labels`` labels is small enough.
+
+        Raises:
+            InputError: if there are more than 4,096 labels and all pairs are edges.
+        """
+        if self.is_complete and num_labels > MAX_COMPLETE:
+            expected = f"τ > 0 for more than {MAX_COMPLETE:,} labels, since τ = 0 makes every pair of labels an edge"
+            fix: list[str | Argument] = ["pass ", Argument("min_count", 1), " for the pairs that occur together only"]
+            raise InputError("tau", expected, f"τ = 0 and {num_labels:,} labels", fix)
+
     def select(self, row: np.ndarray, column: np.ndarray, together: np.ndarray, known: np.ndarray) -> EdgeList:
-        """Selects the edges among pairs of labels.
+        """Selects the edges among pairs of labels that occur together.
 
         Args:
             row: i of each pair, sorted.
@@ -117,7 +130,7 @@ PROBABILITIES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {"rat
 def certain_probabilities(graph: GraphFields) -> Tensor:
     """Returns (E,) the lower bounds of the 95 % confidence intervals of P(L_j | L_i), given N_i.
 
-    They are ``edge_prob`` itself for ``probability="wilson"`` and for a graph without label counts.
+    They are ``edge_prob`` itself for ``probability="wilson"`` and for labels without counts.
 
     Args:
         graph: a label graph.
@@ -127,77 +140,18 @@ def certain_probabilities(graph: GraphFields) -> Tensor:
     tensor([0.2070, 0.2070], dtype=torch.float64)
     """
     known = graph.label_counts[graph.edge_index[0]].cpu().double().numpy()
-    if graph.probability == "wilson" or not np.all(known > 0):
+    if graph.probability == "wilson" or not np.any(known > 0):
         return graph.edge_prob
-    return torch.from_numpy(wilson(graph.edge_prob.cpu().double().numpy() * known, known))
+    prob, n = graph.edge_prob.cpu().double().numpy(), np.maximum(known, 1)
+    return torch.from_numpy(np.where(known > 0, wilson(prob * n, n), prob))
 
 
-def mine_edges(
-    present: "csr_array", unknown: "csr_array", rule: EdgeRule, max_entries: int = MAX_ENTRIES
-) -> tuple[Tensor, Tensor]:
-    """Selects the edges among all pairs of labels that occur together.
+def selected_edges(graph: GraphFields) -> Tensor:
+    """Returns (E,) which edges the threshold τ selected; the weighting ``"kernel"`` adds others, with P = 0.
 
-    The rows of the pair counts are computed in blocks, on as many threads as there are cores, and dropped as soon as
-    their edges are selected.
+    With τ = 0, all edges are selected.
 
     Args:
-        present: (N, C) sparse, 1 where a label is present.
-        unknown: (N, C) sparse, 1 where a label is unknown.
-        rule: which pairs become edges.
-        max_entries: the largest number of pair counts in memory at a time, over all threads.
-
-    Returns:
-        ``edge_index`` (2, E) and P (E,) float64.
+        graph: a label graph.
     """
-    by_label = present.T.tocsr()
-    label_counts = np.diff(by_label.indptr)
-    threads = os.cpu_count() or 1
-    lengths = np.diff(present.indptr).astype(np.int64), np.diff(unknown.indptr).astype(np.int64)
-    blocks = list(_blocks(by_label, lengths, max(1, max_entries // threads), threads))
-
-    def mine(block: slice) -> EdgeList:
-        rows = by_label[block]
-        pairs = (rows @ present).tocoo()
-        row, column = pairs.coords
-        known = label_counts[block.start + row]
-        if unknown.nnz and len(row):  # SciPy 1.13 returns a matrix for an empty selection
-            known = known - (rows @ unknown).tocsr()[row, column]
-        return rule.select(row.astype(np.int64) + block.start, column.astype(np.int64), pairs.data, known)
-
-    if len(blocks) == 1:
-        parts = [mine(blocks[0])]
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            parts = list(pool.map(mine, blocks))
-    return join_edges(parts)
-
-
-def join_edges(parts: Sequence[EdgeList]) -> tuple[Tensor, Tensor]:
-    """Returns ``edge_index`` (2, E) and P (E,) of edges that were selected in parts."""
-    row, column, prob = (np.concatenate(values) for values in zip(*parts, strict=True))
-    return torch.from_numpy(np.stack([row, column])), torch.from_numpy(prob)
-
-
-def _blocks(
-    by_label: "csr_array", lengths: tuple[np.ndarray, np.ndarray], max_entries: int, threads: int
-) -> Iterator[slice]:
-    """Yields consecutive rows with at most ``max_entries`` pair counts, or a single row that has more.
-
-    The blocks are small enough for every thread to get one.
-    """
-    num_labels = by_label.shape[0]
-    # The work for row i is one addition for every present or unknown label in every image that has i. The row has at
-    # most that many entries, and at most C.
-    works = [by_label @ length for length in lengths]
-    work = works[0] + works[1]
-    share = max(int(work.sum()) // threads, 1)
-    work_before = np.concatenate([[0], work.cumsum()])
-    entries = np.minimum(works[0], num_labels) + np.minimum(works[1], num_labels)
-    entries_before = np.concatenate([[0], entries.cumsum()])
-    start = 0
-    while start < num_labels:
-        by_work = np.searchsorted(work_before, work_before[start] + share, side="left")
-        by_entries = np.searchsorted(entries_before, entries_before[start] + max_entries, side="right") - 1
-        stop = min(max(int(min(by_work, by_entries)), start + 1), num_labels)
-        yield slice(start, stop)
-        start = stop
+    return graph.edge_prob > 0 if graph.tau > 0 else torch.ones_like(graph.edge_prob, dtype=torch.bool)

@@ -144,7 +144,8 @@ def kernel_edges(s: Tensor, edge_index: Tensor, edge_prob: Tensor) -> tuple[Tens
     """
     prob = torch.zeros_like(s, dtype=edge_prob.dtype)
     prob[edge_index[0], edge_index[1]] = edge_prob
-    related = (s.abs() > SMALLEST).fill_diagonal_(False) | (prob > 0)
+    related = (s.abs() > SMALLEST).fill_diagonal_(False)
+    related[edge_index[0], edge_index[1]] = True  # P may be 0, where τ is
     source, target = pairs = related.nonzero().t().contiguous()
     return pairs, prob[source, target]
 

@@ -7,10 +7,11 @@ from typing import Self
 from mlgcn_pyg.errors import InputError, renamed_arguments
 from mlgcn_pyg.graph.counts import CooccurrenceCounter, count_targets
 from mlgcn_pyg.graph.data import LabelGraphData
-from mlgcn_pyg.graph.edges import MAX_ENTRIES, EdgeRule
+from mlgcn_pyg.graph.edges import EdgeRule
 from mlgcn_pyg.graph.embeddings import LabelEmbeddings
 from mlgcn_pyg.graph.fields import Array, SparseMatrix
 from mlgcn_pyg.graph.kernel import DEFAULT_ALPHA
+from mlgcn_pyg.graph.mining import MAX_ENTRIES
 from mlgcn_pyg.graph.named_targets import named_targets
 from mlgcn_pyg.graph.ready_counts import checked_label_counts, checked_pair_counts, edges_of_counts, released_loops
 from mlgcn_pyg.released.pickles import read_released_counts
@@ -25,11 +26,12 @@ class LabelGraph(LabelGraphData):
     .. math::
         P_{ij} = P(L_j | L_i) = M_{ij} / N_i, \qquad A_{ij} = [P_{ij} \ge \tau,\ i \ne j] \quad \text{(Eqs. 6, 7)}
 
-    An edge i → j means "if i appears, j is likely". A higher threshold τ leaves fewer edges. The re-weighted adjacency
-    Â determines how labels mix in each graph convolution. With ``weighting="paper"`` (Eq. 8), a label keeps the share
-    1 − p of its features and receives the share p from its neighbours; :mod:`mlgcn_pyg.graph.weighting` defines all
-    weightings. Self weights are stored in a separate vector, not as self-loops. Usually, many labels have no edges,
-    and a few labels, called hubs, have most of them. An example is ``person`` in COCO (see :meth:`summary`).
+    An edge i → j means "if i appears, j is likely". A higher threshold τ leaves fewer edges; τ = 0 is the complete
+    graph, in which P is 0 for pairs that never occur together. The re-weighted adjacency Â determines how labels mix in
+    each graph convolution. With ``weighting="paper"`` (Eq. 8), a label keeps the share 1 − p of its features and
+    receives the share p from its neighbours; :mod:`mlgcn_pyg.graph.weighting` defines all weightings. Self weights are
+    stored in a separate vector, not as self-loops. Usually, many labels have no edges, and a few labels, called hubs,
+    have most of them. An example is ``person`` in COCO (see :meth:`summary`).
 
     Build a graph with :meth:`from_targets`, :meth:`from_counter`, :meth:`from_counts` or :meth:`from_released`. It is
     an ordinary :class:`torch_geometric.data.Data`, with methods such as ``.to(device)``.
@@ -39,7 +41,7 @@ class LabelGraph(LabelGraphData):
         x_source (dict): the origin of x (see :class:`~mlgcn_pyg.graph.LabelEmbeddings`); empty if unknown.
         edge_index (Tensor): (2, E) int64; ``edge_index[0]`` is the condition i, ``edge_index[1]`` the implied label j.
         edge_prob (Tensor): (E,) float64, P(L_j | L_i), or its lower confidence bound for ``probability="wilson"``. For
-            weighting ``"kernel"``, it is 0 for pairs of labels that the threshold τ does not select.
+            weighting ``"kernel"``, it is 0 for pairs of labels that the threshold τ > 0 does not select.
         edge_weight (Tensor): (E,), the entries of Â at the edges.
         self_weight (Tensor): (C,), the diagonal of Â.
         label_counts (Tensor): (C,) int64, N_i.
@@ -74,7 +76,7 @@ class LabelGraph(LabelGraphData):
         weighting: str = "paper",
         alpha: float = DEFAULT_ALPHA,
         probability: str = "ratio",
-        min_count: int = 1,
+        min_count: int = 0,
         top_k: int | None = None,
         max_entries: int = MAX_ENTRIES,
     ) -> Self:
@@ -87,14 +89,14 @@ class LabelGraph(LabelGraphData):
             num_labels: C; required if ``targets`` are lists of label ids.
             label_names: C unique names; default: those in ``targets``, or the numbers 0…C−1.
             x: (C, F) label embeddings; default: one-hot.
-            tau: τ in (0, 1]; pairs with P ≥ τ become edges.
+            tau: τ in [0, 1]; pairs with P ≥ τ become edges. 0 is the complete graph, for up to 4,096 labels.
             p: share that a label receives from its neighbours, in [0, 1]; below 1 for weighting ``"released"``.
             weighting: ``"paper"`` (Eq. 8), ``"released"`` (the authors' code), ``"binary"``, ``"none"``, or
                 ``"kernel"``, for up to 4,096 labels.
             alpha: share of the similarities K for weighting ``"kernel"``, in [0, 1]; ignored by other weightings.
             probability: ``"ratio"`` (Eq. 6), or ``"wilson"`` for the lower bound of its 95 % confidence interval, which
                 avoids edges that a rare label has by chance.
-            min_count: the number of images with both labels that an edge requires.
+            min_count: the number of images with both labels that an edge requires; for τ > 0 at least 1.
             top_k: the largest number of outgoing edges of a label, of which the most probable are kept; default: all.
             max_entries: the largest number of pair counts in memory at a time, at about 45 bytes each.
 
@@ -125,7 +127,7 @@ class LabelGraph(LabelGraphData):
         weighting: str = "paper",
         alpha: float = DEFAULT_ALPHA,
         probability: str = "ratio",
-        min_count: int = 1,
+        min_count: int = 0,
         top_k: int | None = None,
         max_entries: int = MAX_ENTRIES,
     ) -> Self:
@@ -135,12 +137,12 @@ class LabelGraph(LabelGraphData):
             counter: the counts.
             label_names: C unique names; default: the numbers 0…C−1.
             x: (C, F) label embeddings; default: one-hot.
-            tau: τ in (0, 1]; pairs with P ≥ τ become edges.
+            tau: τ in [0, 1]; pairs with P ≥ τ become edges. 0 is the complete graph, for up to 4,096 labels.
             p: share that a label receives from its neighbours, in [0, 1]; below 1 for weighting ``"released"``.
             weighting: ``"paper"``, ``"released"``, ``"binary"``, ``"none"`` or ``"kernel"``.
             alpha: share of the similarities K for weighting ``"kernel"``, in [0, 1]; ignored by other weightings.
             probability: ``"ratio"`` or ``"wilson"``; see :meth:`from_targets`.
-            min_count: the number of images with both labels that an edge requires.
+            min_count: the number of images with both labels that an edge requires; for τ > 0 at least 1.
             top_k: the largest number of outgoing edges of a label, of which the most probable are kept; default: all.
             max_entries: the largest number of pair counts in memory at a time, at about 45 bytes each.
 
@@ -174,7 +176,7 @@ class LabelGraph(LabelGraphData):
         weighting: str = "paper",
         alpha: float = DEFAULT_ALPHA,
         probability: str = "ratio",
-        min_count: int = 1,
+        min_count: int = 0,
         top_k: int | None = None,
     ) -> Self:
         """Builds the graph from label counts and pair counts that were computed elsewhere.
@@ -185,12 +187,12 @@ class LabelGraph(LabelGraphData):
                 sparse matrix. M_ii must be 0 or N_i and has no effect.
             label_names: C unique names; default: the numbers 0…C−1.
             x: (C, F) label embeddings; default: one-hot.
-            tau: τ in (0, 1]; pairs with P ≥ τ become edges.
+            tau: τ in [0, 1]; pairs with P ≥ τ become edges. 0 is the complete graph, for up to 4,096 labels.
             p: share that a label receives from its neighbours, in [0, 1]; below 1 for weighting ``"released"``.
             weighting: ``"paper"``, ``"released"``, ``"binary"``, ``"none"`` or ``"kernel"``.
             alpha: share of the similarities K for weighting ``"kernel"``, in [0, 1]; ignored by other weightings.
             probability: ``"ratio"`` or ``"wilson"``; see :meth:`from_targets`.
-            min_count: the number of images with both labels that an edge requires.
+            min_count: the number of images with both labels that an edge requires; for τ > 0 at least 1.
             top_k: the largest number of outgoing edges of a label, of which the most probable are kept; default: all.
 
         Raises:
@@ -201,6 +203,7 @@ class LabelGraph(LabelGraphData):
         """
         rule = EdgeRule(tau, probability, min_count, top_k)
         counts = checked_label_counts(label_counts)
+        rule.check_labels(len(counts))
         pairs = checked_pair_counts(counts, pair_counts)
         edge_index, edge_prob = edges_of_counts(counts, pairs, rule)
         return cls._from_edges(
@@ -220,7 +223,7 @@ class LabelGraph(LabelGraphData):
         weighting: str = "released",
         alpha: float = DEFAULT_ALPHA,
         probability: str = "ratio",
-        min_count: int = 1,
+        min_count: int = 0,
         top_k: int | None = None,
         diagonal: str | None = None,
     ) -> Self:
@@ -233,12 +236,12 @@ class LabelGraph(LabelGraphData):
                 labels in alphabetical order.
             label_names: C unique names; default: the numbers 0…C−1.
             x: (C, F) label embeddings; default: one-hot.
-            tau: τ in (0, 1]; pairs with P ≥ τ become edges.
+            tau: τ in [0, 1]; pairs with P ≥ τ become edges. 0 is the complete graph, for up to 4,096 labels.
             p: share that a label receives from its neighbours, in [0, 1]; below 1 for weighting ``"released"``.
             weighting: ``"released"``, ``"paper"``, ``"binary"``, ``"none"`` or ``"kernel"``.
             alpha: share of the similarities K for weighting ``"kernel"``, in [0, 1]; ignored by other weightings.
             probability: ``"ratio"`` or ``"wilson"``; see :meth:`from_targets`.
-            min_count: the number of images with both labels that an edge requires.
+            min_count: the number of images with both labels that an edge requires; for τ > 0 at least 1.
             top_k: the largest number of outgoing edges of a label, of which the most probable are kept; default: all.
             diagonal: how M_ii = N_i is read: ``"kept"`` makes each label its own neighbour (P_ii = 1 ≥ τ), as the
                 released code does; ``"ignored"`` requires i ≠ j (Eq. 7). The diagonal of the authors' files is 0.

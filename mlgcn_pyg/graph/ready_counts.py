@@ -8,8 +8,9 @@ from torch import Tensor
 
 from mlgcn_pyg.checks import check_choice, check_tensor
 from mlgcn_pyg.errors import Argument, InputError, first_line
-from mlgcn_pyg.graph.edges import EdgeRule, join_edges
+from mlgcn_pyg.graph.edges import EdgeRule
 from mlgcn_pyg.graph.fields import Array, SparseMatrix
+from mlgcn_pyg.graph.mining import join_edges
 from mlgcn_pyg.graph.possible_counts import COUNT_AGAIN, check_diagonal, warn_of_triples
 from mlgcn_pyg.graph.sparse import is_sparse, without_diagonal
 
@@ -46,7 +47,7 @@ def edges_of_counts(label_counts: Tensor, pair_counts: "csr_array", rule: EdgeRu
     row, column = (k.astype(np.int64) for k in pairs.coords)
     order = np.argsort(row, kind="stable")
     row, column, together = row[order], column[order], pairs.data[order]
-    return join_edges([rule.select(row, column, together, label_counts.numpy()[row])])
+    return join_edges([rule.select(row, column, together, label_counts.numpy()[row])], rule, len(label_counts))
 
 
 def checked_pair_counts(label_counts: Tensor, pair_counts: Array | SparseMatrix) -> "csr_array":

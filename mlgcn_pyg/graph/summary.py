@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from mlgcn_pyg.checks import check_count
+from mlgcn_pyg.graph.edges import selected_edges
 from mlgcn_pyg.graph.fields import GraphFields
 from mlgcn_pyg.graph.twins import IndistinctLabels, indistinct_labels
 from mlgcn_pyg.text import described_groups, look_alikes
@@ -95,7 +96,7 @@ def summarize(graph: GraphFields, num_strongest: int = 10) -> GraphSummary:
     """
     num_strongest = check_count("num_strongest", num_strongest)
     names, num_labels = graph.label_names, graph.num_labels
-    likely = graph.edge_prob.cpu() > 0
+    likely = selected_edges(graph).cpu()
     source, target = graph.edge_index.cpu()[:, likely]
     out_degree = torch.bincount(source, minlength=num_labels)
     in_degree = torch.bincount(target, minlength=num_labels)

@@ -44,7 +44,7 @@ def _check_settings(graph: GraphFields) -> None:
         raise InputError("flow", f"{flow!r} for weighting {graph.weighting!r}", repr(graph.flow))
     check_choice("probability", graph.probability, PROBABILITIES)
     check_number("p", graph.p, 0, 1)
-    check_number("tau", graph.tau, 0, 1, open_low=True)
+    check_number("tau", graph.tau, 0, 1)
 
 
 def _check_kernel(graph: GraphFields) -> None:
@@ -124,11 +124,11 @@ def _check_edges(graph: GraphFields) -> None:
     is_sorted = not bool((order.diff() <= 0).any())  # then no edge is repeated, and the slower `unique` is not needed
     if not is_sorted and len(order.unique()) < num_edges:
         raise InputError("edge_index", "each edge once", f"{num_edges - len(order.unique())} repeated")
-    is_kernel = graph.weighting == KERNEL  # its other edges have P = 0
-    too_small = num_edges and not is_kernel and graph.edge_prob.min() <= 0
+    may_be_zero = graph.tau == 0 or graph.weighting == KERNEL  # whose other edges have P = 0
+    too_small = num_edges and not may_be_zero and graph.edge_prob.min() <= 0
     if num_edges and (too_small or graph.edge_prob.max() > 1):
         found = f"{graph.edge_prob.min():g} to {graph.edge_prob.max():g}"
-        raise InputError("edge_prob", f"probabilities in {'[' if is_kernel else '('}0, 1]", found)
+        raise InputError("edge_prob", f"probabilities in {'[' if may_be_zero else '('}0, 1]", found)
 
 
 def check_embeddings(graph: GraphFields) -> None:

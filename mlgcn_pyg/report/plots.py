@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlgcn_pyg.errors import InputError, printable_line
 from mlgcn_pyg.graph import LabelGraph
-from mlgcn_pyg.graph.edges import certain_probabilities
+from mlgcn_pyg.graph.edges import certain_probabilities, selected_edges
 from mlgcn_pyg.report.figures import ACCENT, INK, QUIET, check_libraries, new_figure, save_figure
 from mlgcn_pyg.report.fonts import fonts_for
 from mlgcn_pyg.report.layout import component_layout
@@ -81,7 +81,7 @@ def _plot_label_graph(graph: LabelGraph, path: str | Path | None, title: str | N
 
 def _likely(graph: LabelGraph) -> LabelGraph:
     """Returns a copy with the edges of the threshold τ only: weighting ``"kernel"`` relates almost all labels."""
-    likely, graph = graph.edge_prob > 0, copy.copy(graph)
+    likely, graph = selected_edges(graph), copy.copy(graph)
     graph.edge_index, graph.edge_prob = graph.edge_index[:, likely], graph.edge_prob[likely]
     return graph
 

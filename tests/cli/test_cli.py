@@ -123,6 +123,15 @@ def test_graph_with_the_weighting_kernel(scenes, tmp_path):
     assert "--alpha: expected a number in [0, 1], found 1.5" in refused(*words, "--weighting", "kernel", "--alpha", 1.5)
 
 
+def test_tau_0_is_the_complete_graph(scenes, tmp_path):
+    words = ("graph", "--dataset", "voc2007", "--root", scenes, "--split", "train", "--out", tmp_path / "g.pt")
+    run(*words, "--tau", 0)
+    graph = LabelGraph.load(tmp_path / "g.pt")
+    assert graph.tau == 0 and graph.edge_index.size(1) == graph.num_labels * (graph.num_labels - 1)
+    run(*words, "--tau", 0, "--min-count", 1)
+    assert LabelGraph.load(tmp_path / "g.pt").edge_prob.min() > 0
+
+
 def test_extract_train_and_evaluate_agree(made, tmp_path):
     output = run(*train_words(made, tmp_path / "run", "--seeds", 2, "--recipe", "paper"))
     results = json.loads((tmp_path / "run/metrics.json").read_text())
@@ -226,8 +235,8 @@ def test_refusals_are_one_line_each(made, tmp_path):
             "one of voc2007, coco2014, coco, table",
         ),
         (
-            ("graph", *voc, "--split", "train", "--out", tmp_path / "g.pt", "--tau", 0),
-            "--tau: expected a number in (0, 1]",
+            ("graph", *voc, "--split", "train", "--out", tmp_path / "g.pt", "--tau", -1),
+            "--tau: expected a number in [0, 1]",
         ),
         (
             ("graph", *voc, "--split", "train", "--out", tmp_path / "g.pt", "--weighting", "gcn"),

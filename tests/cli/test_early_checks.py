@@ -14,7 +14,7 @@ for line in sys.stdin.read().splitlines():
     assert "torch" not in sys.modules, words
 """
 TABLE = """
-graph --dataset table --root . --labels t.csv --out g.pt --tau 1.4 -> --tau: expected a number in (0, 1]
+graph --dataset table --root . --labels t.csv --out g.pt --tau 1.4 -> --tau: expected a number in [0, 1]
 graph --dataset table --root . --labels t.csv --out g.pt --p -1 -> --p: expected a number in [0, 1]
 graph --dataset table --root . --labels t.csv --out g.pt --weighting x -> --weighting: expected one of paper
 graph --dataset table --root . --labels t.csv --out g.pt --top-k 0 -> --top-k: expected an integer

@@ -28,13 +28,14 @@ def pairs_by_hand(targets, tau, probability, min_count, top_k):
         for j in range(targets.shape[1]):
             known = ((targets[:, i] == 1) & (targets[:, j] != -1)).sum()
             both = ((targets[:, i] == 1) & (targets[:, j] == 1)).sum()
-            if i == j or both < max(min_count, 1):
+            if i == j or both < min_count:
                 continue
-            p = (
-                both / known
-                if probability == "ratio"
-                else float(wilson(np.array([both * 1.0]), np.array([known * 1.0]))[0])
-            )
+            if not both:
+                p = 0.0
+            elif probability == "ratio":
+                p = both / known
+            else:
+                p = float(wilson(np.array([both * 1.0]), np.array([known * 1.0]))[0])
             if p >= tau:
                 row.append((p, j))
         row.sort(key=lambda pj: (-pj[0], pj[1]))
@@ -45,7 +46,7 @@ def pairs_by_hand(targets, tau, probability, min_count, top_k):
 @settings(max_examples=60, deadline=None)
 @given(
     arrays(np.int8, st.tuples(st.integers(0, 12), st.integers(1, 6)), elements=st.integers(-1, 1)),
-    st.sampled_from([0.05, 0.4, 1.0]), st.sampled_from(["ratio", "wilson"]), st.integers(0, 3),
+    st.sampled_from([0.0, 0.05, 0.4, 1.0]), st.sampled_from(["ratio", "wilson"]), st.integers(0, 3),
     st.sampled_from([None, 1, 2]), st.sampled_from([1, 7, 1 << 26]),
 )  # fmt: skip
 def test_rules_equal_loops_in_blocks_of_any_size(targets, tau, probability, min_count, top_k, max_entries):
