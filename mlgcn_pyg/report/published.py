@@ -93,6 +93,15 @@ def later_methods(dataset: str | None = None) -> list[PublishedResult]:
     return [row for row in _selected(dataset) if not row.source.startswith((PAPER, RELEASED))]
 
 
+def as_published(percent: float) -> str:
+    """Formats a published number with the decimals that it was published with, at least one.
+
+    >>> as_published(83.0), as_published(93.15)
+    ('83.0', '93.15')
+    """
+    return str(float(percent))
+
+
 def _selected(dataset: str | None, sources: Iterable[str] = ()) -> list[PublishedResult]:
     if dataset is not None:
         check_choice("dataset", dataset, DATASETS)

@@ -1,0 +1,73 @@
+"""Means over draws and splits, and the selection of the runs of a table or figure."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.report.study_runs import intervals, main_condition, replicates, split_interval, sweep
+from tests.report.study_frames import joined, runs_of
+
+
+def test_draws_are_averaged_before_splits():
+    runs = joined(runs_of("a", [0.2, 0.4]), runs_of("a", [0.4], draw=1), runs_of("a", [0.6], draw=2))
+    assert replicates(runs, ["mAP"])["mAP"].tolist() == pytest.approx([0.4, 0.4])
+    found = intervals(runs, "mAP", "contender")["a"]
+    assert (found.value, found.low, found.high) == pytest.approx((0.4, 0.4, 0.4))
+
+
+def test_a_run_that_did_not_converge_is_not_averaged_away():
+    runs = joined(runs_of("a", [0.2, 0.4]), runs_of("a", [math.nan], draw=1))
+    assert replicates(runs, ["mAP", "CP"])["mAP"].isna().tolist() == [True, False]
+    assert math.isnan(intervals(runs, "mAP", "contender")["a"].value)
+
+
+@pytest.mark.parametrize("overlap", [0.0, 0.25])
+def test_the_interval_is_scipys_with_the_variance_of_overlapping_splits(overlap):
+    values = np.array([0.61, 0.64, 0.60, 0.66, 0.63])
+    scale = math.sqrt((1 / 5 + overlap) * values.var(ddof=1))
+    low, high = stats.t.interval(0.95, 4, loc=values.mean(), scale=scale)
+    found = split_interval(values.tolist(), overlap)
+    assert (found.value, found.low, found.high) == pytest.approx((values.mean(), low, high))
+
+
+def test_one_split_has_no_interval():
+    found = split_interval([0.5])
+    assert found.value == 0.5 and math.isnan(found.low) and math.isnan(found.high)
+
+
+def test_the_main_condition_has_all_images_and_labels():
+    parts = [runs_of("a", [0.1], images=300), runs_of("a", [0.2]), runs_of("a", [0.3], unknown=0.9)]
+    assert main_condition(joined(*parts))["mAP"].tolist() == [0.2]
+    assert main_condition(joined(*parts[::2]))["mAP"].tolist() == [0.1]
+
+
+def test_a_sweep_includes_the_plain_contender_at_its_value():
+    """Values that went through a CSV file with embeddings in the same column are texts."""
+    runs = joined(
+        runs_of("mlgcn", [0.5]),
+        runs_of("mlgcn one-hot", [0.4], parameter="embeddings", value="one-hot"),
+        runs_of("mlgcn tau=0.9", [0.3], parameter="tau", value="0.9"),
+        runs_of("mlgcn tau=0", [0.1], parameter="tau", value="0.0"),
+    )
+    assert sweep(runs, "tau")[["value", "mAP"]].to_numpy().tolist() == [[0.0, 0.1], [0.4, 0.5], [0.9, 0.3]]
+    assert sweep(runs, "embeddings")["value"].tolist() == ["given", "one-hot"]
+
+
+def test_a_point_of_a_sweep_is_not_added_twice():
+    runs = joined(
+        runs_of("mlgcn", [0.5], parameter="p", value=0.2), runs_of("mlgcn p=0", [0.4], parameter="p", value=0)
+    )
+    assert sweep(runs, "p")["mAP"].tolist() == [0.4, 0.5]
+
+
+def test_frames_without_the_runs_are_refused():
+    with pytest.raises(InputError, match="runs: expected runs of a sweep over tau, found 1 of its values"):
+        sweep(runs_of("mlgcn", [0.5]), "tau")
+    with pytest.raises(InputError, match="found no column mAP, OF1"):
+        replicates(runs_of("a", [0.5]).drop(columns=["mAP", "OF1"]), ["mAP", "OF1"])
+    with pytest.raises(InputError, match="without rows"):
+        main_condition(pd.DataFrame({"num_images": [], "unknown": []}))
