@@ -70,17 +70,16 @@ class TextTable:
         <BLANKLINE>
         | method | mAP |
         |---|---:|
-        | **ours** | |
+        | **ours** |  |
         | mlgcn | 48.5 |
         <BLANKLINE>
         In per cent.
         """
-        lines = [f"**{_cell(self.title)}**", "", _row([column.header for column in self.columns])]
-        lines.append("|" + "|".join("---:" if column.is_number else "---" for column in self.columns) + "|")
+        rows: list[Sequence[str]] = []
         for block in self.blocks:
-            lines.append(f"| **{_cell(block.heading)}** |" + " |" * (len(self.columns) - 1))
-            lines += [_row(row) for row in block.rows]
-        return "\n".join(lines + [line for note in self.notes for line in ("", printable_line(note))])
+            rows += [[f"**{printable_line(block.heading)}**"] + [""] * (len(self.columns) - 1), *block.rows]
+        table = markdown_table(self.columns, rows)
+        return "\n\n".join([f"**{_cell(self.title)}**", table, *map(printable_line, self.notes)])
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         yield Text(printable_line(self.title), style="bold")
@@ -138,6 +137,18 @@ class TextTable:
 def _short(column: Column) -> str:
     """Returns the header in the terminal: ``CF1³`` for the top-3 labels, as in the table of ``mlgcn compare``."""
     return column.name + ("³" if column.group == "top-3" else "")
+
+
+def markdown_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
+    """Returns rows as a Markdown table.
+
+    >>> print(markdown_table([Column("head", is_number=False), Column("mAP")], [["a|b", "48.5"]]))
+    | head | mAP |
+    |---|---:|
+    | a\\|b | 48.5 |
+    """
+    ruler = "|".join("---:" if column.is_number else "---" for column in columns)
+    return "\n".join([_row([column.header for column in columns]), f"|{ruler}|", *map(_row, rows)])
 
 
 def _row(cells: Sequence[str]) -> str:

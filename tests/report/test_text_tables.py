@@ -57,5 +57,5 @@ def test_long_names_continue_on_the_next_line():
 def test_markdown_escapes_bars_and_control_characters():
     text = TextTable("a|b", COLUMNS[:2], [Block("x\n|y", [["c|\x1bd", "1"]])]).markdown()
     assert text.splitlines() == [
-        r"**a\|b**", "", "| method | CP (all) |", "|---|---:|", r"| **x \|y** | |", r"| c\|\x1bd | 1 |",
+        r"**a\|b**", "", "| method | CP (all) |", "|---|---:|", r"| **x \|y** |  |", r"| c\|\x1bd | 1 |",
     ]  # fmt: skip
