@@ -35,18 +35,10 @@ from numpy.typing import NDArray
 
 from mlgcn_pyg.evaluation.bca import bca, bca_p_value
 from mlgcn_pyg.evaluation.intervals import Interval, intervals, mean_of_defined
-from mlgcn_pyg.evaluation.significance import (
-    FEWEST_FLIPS,
-    MOST_FLIPS,
-    Error,
-    is_equivalent,
-    mean_error,
-    mean_test,
-    sign_flip_test,
-)
+from mlgcn_pyg.evaluation.significance import Error, is_equivalent
+from mlgcn_pyg.experiments.study.design import Design
 
 Floats = NDArray[np.float64]
-MOST_SHARED = 0.1  # of the training images; with more, differences of splits depend on each other
 
 
 @dataclass(frozen=True)
@@ -69,6 +61,9 @@ class Effect:
         num_labels: the number of labels that have a positive test image in at least one split.
         error_images: the standard error over test images.
         error_splits: the standard error over splits.
+        least_p: the smallest p that so many splits and samples allow, whatever the difference.
+        images_needed: the number of test images for a joint interval of about ± the smallest effect of interest.
+        splits_needed: the number of splits for it, together with ``images_needed``; 0 if neither can be told.
     """
 
     value: float
@@ -85,51 +80,9 @@ class Effect:
     num_labels: int
     error_images: float
     error_splits: float
-
-
-@dataclass(frozen=True)
-class Design:
-    """How the splits of a study were drawn.
-
-    Attributes:
-        shared_test: whether all splits have the same test images.
-        overlap: n_test / n_train of overlapping splits; ignored if ``shared_test``.
-        shared_training: the share of a split's training images that another split has too; ignored unless
-            ``shared_test``.
-    """
-
-    shared_test: bool
-    overlap: float = 0.0
-    shared_training: float = 0.0
-
-    def split_error(self, differences: Floats) -> Error:
-        """Returns the standard error of the mean difference over splits."""
-        return mean_error(differences, overlap=0.0 if self.shared_test else self.overlap)
-
-    def split_test(self, differences: Floats) -> float:
-        """Returns the p value over splits."""
-        if not self.shared_test:
-            return mean_test(differences, overlap=self.overlap)
-        return sign_flip_test(differences) if len(differences) <= MOST_FLIPS else mean_test(differences)
-
-    def joint_error(self, images: Error, splits: Error | None) -> Error:
-        """Returns the standard error over images and splits."""
-        if splits is None:
-            return images
-        if self.shared_test:
-            return images + splits
-        return max(images, splits, key=lambda error: error.interval(0.0).high)
-
-    def problem(self, num_splits: int) -> str:
-        """Returns why differences over so many splits cannot be tested; empty if they can."""
-        fewest = FEWEST_FLIPS if self.shared_test else 2
-        if not num_splits:
-            return "no label has a positive test image"
-        if num_splits < fewest:
-            return f"a test over splits requires {fewest} of them, not {num_splits}"
-        if self.shared_test and MOST_SHARED < self.shared_training < 1:
-            return f"the splits share {100 * self.shared_training:.0f} % of their training images"
-        return ""
+    least_p: float
+    images_needed: int
+    splits_needed: int
 
 
 def effect_of(
@@ -158,6 +111,7 @@ def effect_of(
     tested = [p_images, joint.p_value(value)] + ([] if constant else [p_splits])
     narrow = [_image_interval(drawn, without, 0.9), joint.interval(value, 0.9)]
     narrow += [splits.interval(value, 0.9)] if splits else []
+    needed = design.needed(images, splits, smallest, sizes["num_images"], len(whole))
     return Effect(
         value=value,
         images=_image_interval(drawn, without, 0.95),
@@ -171,6 +125,9 @@ def effect_of(
         num_splits=len(whole),
         error_images=images.size,
         error_splits=splits.size if splits else math.nan,
+        least_p=max(1 / num_samples, 0 if constant else design.least_p(len(whole))),
+        images_needed=needed.images,
+        splits_needed=needed.splits,
         **sizes,
     )
 
