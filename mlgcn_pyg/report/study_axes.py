@@ -41,17 +41,17 @@ def look(k: int) -> dict[str, Any]:
     }
 
 
-def draw_curve(axes: "Axes", points: Mapping[float, Interval], k: int, label: str | None = None) -> None:
-    """Draws means in per cent as the k-th line, and their intervals as a band.
+def draw_curve(axes: "Axes", points: Mapping[float, Interval], k: int, shade: float = 0.15) -> None:
+    """Draws means in per cent as the k-th line, and their intervals as a band with the opacity ``shade``.
 
     A mean that is not defined is left out of the line.
     """
     defined = {x: point for x, point in points.items() if np.isfinite(point.value)}
     places = list(defined)
     style = look(k)
-    axes.plot(places, percents(point.value for point in defined.values()), **style, markersize=5, label=label, zorder=3)
+    axes.plot(places, percents(point.value for point in defined.values()), **style, markersize=5, zorder=3)
     low, high = (percents(getattr(point, end) for point in defined.values()) for end in ("low", "high"))
-    axes.fill_between(places, low, high, color=style["color"], alpha=0.15, linewidth=0, zorder=2)
+    axes.fill_between(places, low, high, color=style["color"], alpha=shade, linewidth=0, zorder=2)
 
 
 def percents(fractions: Iterable[float]) -> np.ndarray:
@@ -74,6 +74,7 @@ def name_lines(axes: "Axes", ends: Mapping[str, tuple[float, float]], colours: S
     order = sorted(ends, key=lambda name: ends[name][1])
     heights = spread([ends[name][1] for name in order], gap)
     colour = dict(zip(ends, colours, strict=True))
+    leader = {"arrowstyle": "-", "linewidth": 0.6, "shrinkA": 1, "shrinkB": 4, "relpos": (0, 0.5)}
     for name, height in zip(order, heights, strict=True):
         axes.annotate(
             printable_line(name),
@@ -85,7 +86,14 @@ def name_lines(axes: "Axes", ends: Mapping[str, tuple[float, float]], colours: S
             color=colour[name],
             parse_math=False,
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": colour[name], "linewidth": 0.6, "shrinkA": 1, "shrinkB": 4},
+            arrowprops={
+                "arrowstyle": "-",
+                "color": colour[name],
+                "linewidth": 0.6,
+                "shrinkA": 1,
+                "shrinkB": 4,
+                "relpos": (0, 0.5),
+            },
         )
 
 

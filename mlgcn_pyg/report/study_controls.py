@@ -11,7 +11,7 @@ import pandas as pd
 from mlgcn_pyg.errors import InputError, printable_line
 from mlgcn_pyg.report.figures import INK, save_figure
 from mlgcn_pyg.report.study_axes import GRID, NAME_SIZE, look, note, percents, study_axes, title
-from mlgcn_pyg.report.study_runs import KEYS, check_runs, main_condition, replicates, split_interval
+from mlgcn_pyg.report.study_runs import KEYS, check_runs, described_splits, main_condition, replicates, split_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,7 +45,8 @@ def plot_controls(
         InputError: if there is no control to compare, matplotlib is not installed, or ``path`` has a different ending.
     """
     check_runs(runs, [*KEYS, "mAP"])
-    strips = list(_strips(main_condition(runs)))[::-1]  # the first one is at the top
+    chosen = main_condition(runs)
+    strips = list(_strips(chosen))[::-1]  # the first one is at the top
     if not strips:
         raise InputError("runs", "runs of mlgcn or sharing, and of a control of theirs", "none on the same split")
     axes = study_axes(path, ax, width=7.2, height=1.5 + 0.42 * len(strips))
@@ -60,7 +61,7 @@ def plot_controls(
     axes.set_xlabel("difference in mAP on the same split (points)", color=INK)
     note(axes, "◂ the graph is better", (0, 1), (0, 3))
     note(axes, "the graph is worse ▸", (1, 1), (0, 3), ha="right")
-    title(axes, "Controls against the graph", "dots: runs; diamonds: mean and 95 % t interval", above=20)
+    title(axes, "Controls against the graph", f"dots: runs; diamonds: {described_splits(chosen)}", above=20)
     save_figure(axes, path)
     return axes
 

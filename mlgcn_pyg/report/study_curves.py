@@ -19,12 +19,10 @@ from mlgcn_pyg.report.study_axes import (
     style_percents,
     title,
 )  # fmt: skip
-from mlgcn_pyg.report.study_runs import KEYS, check_runs, intervals
+from mlgcn_pyg.report.study_runs import KEYS, check_runs, described_splits, intervals
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-BAND = "bands: 95 % t intervals over the splits"
 
 
 def plot_learning_curve(
@@ -65,7 +63,7 @@ def plot_learning_curve(
         axes.set_xticks(places, [f"{place:,.0f}" for place in places])
         axes.minorticks_off()
         axes.set_xlabel("training images", color=INK, fontsize=NAME_SIZE + 1)
-        title(axes, "Learning curves", BAND)
+        title(axes, "Learning curves", described_splits(chosen))
         save_figure(axes, path)
     return axes
 
@@ -87,7 +85,7 @@ def plot_partial_labels(
         places = _draw_contenders(axes, chosen, "unknown", overlap)
         axes.set_xticks(places, [f"{100 * place:g}" for place in places])
         axes.set_xlabel("share of unknown training labels (%)", color=INK, fontsize=NAME_SIZE + 1)
-        title(axes, "Partially labelled training images", BAND)
+        title(axes, "Partially labelled training images", described_splits(chosen))
         save_figure(axes, path)
     return axes
 
@@ -103,7 +101,7 @@ def _draw_contenders(axes: "Axes", runs: pd.DataFrame, by: str, overlap: float) 
         raise InputError("runs", f"a contender with at least two values of {by}", "none")
     places = sorted({float(place) for points in curves.values() for place in points})
     for k, points in enumerate(curves.values()):
-        draw_curve(axes, points, k)
+        draw_curve(axes, points, k, shade=min(0.15, 0.6 / len(curves)))
     style_percents(axes)
     ends = {
         name: [(place, 100 * point.value) for place, point in points.items() if np.isfinite(point.value)][-1:]

@@ -29,13 +29,12 @@ from mlgcn_pyg.report.study_axes import (
     style_percents,
     title,
 )  # fmt: skip
-from mlgcn_pyg.report.study_runs import intervals, sweep
+from mlgcn_pyg.report.study_runs import described_splits, family, intervals, sweep
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 TITLES = {"coco2014": ("paper: COCO", "ResNet-101, 448 px"), "voc2007": ("paper: VOC", "ResNet-101, 448 px")}
-MEAN = "mean and 95 % t interval over the splits"
 
 
 def plot_embeddings(
@@ -74,7 +73,7 @@ def plot_embeddings(
         names = [printable_line(name) for name in embeddings]
         style: dict[str, Any] = {"frameon": False, "fontsize": NAME_SIZE, "bbox_to_anchor": (0.5, -0.1)}
         axes.legend(handles, names, loc="upper center", ncols=min(len(embeddings), 4), **style)
-        title(axes, "Embeddings of the labels", MEAN)
+        title(axes, "Embeddings of the labels", described_splits(chosen))
         save_figure(axes, path)
     return axes
 
@@ -99,10 +98,11 @@ def plot_tau(
     are marked as not converged. For the arguments, see :func:`plot_embeddings`.
     """
     axes = study_axes(path, ax)
-    _draw_sweep(axes, sweep(runs, "tau"), "threshold τ of the edges", overlap)
+    chosen = sweep(runs, "tau")
+    _draw_sweep(axes, chosen, "threshold τ of the edges", overlap)
     _mark(axes, 0.0, "paper: did not converge", "left")
-    _mark(axes, 0.4, "paper: τ = 0.4", "center")
-    title(axes, "Threshold of the edges", MEAN, above=20)
+    _mark(axes, 0.4, "paper: τ = 0.4", "left")
+    title(axes, "Threshold of the edges", described_splits(chosen), above=20)
     save_figure(axes, path)
     return axes
 
@@ -116,7 +116,8 @@ def plot_p(
     converged. For the arguments, see :func:`plot_embeddings`.
     """
     axes, beside = _axes_beside(path, ax)
-    _draw_sweep(axes, sweep(runs, "p"), "p, the weight of the other labels", overlap)
+    chosen = sweep(runs, "p")
+    _draw_sweep(axes, chosen, "p, the weight of the other labels", overlap)
     _mark(axes, 0.2, "paper: p = 0.2", "center")
     _mark(axes, 1.0, "paper: did not converge", "right")
     for dataset, panel in beside.items():
@@ -125,7 +126,7 @@ def plot_p(
         _draw_published(panel, axes, {0.0: without, 0.2: best}, dataset)
         panel.set_xlabel("p", color=INK)
         title(panel, *TITLES[dataset], above=20)
-    title(axes, "Weight of the other labels", MEAN, above=20)
+    title(axes, "Weight of the other labels", described_splits(chosen), above=20)
     save_figure(axes, path)
     return axes
 
@@ -147,7 +148,7 @@ def plot_depth(
         _draw_published(panel, axes, points, dataset)
         panel.set_xlabel("layers", color=INK)
         title(panel, *TITLES[dataset])
-    title(axes, "Depth of the GCN", MEAN)
+    title(axes, "Depth of the GCN", described_splits(chosen))
     save_figure(axes, path)
     return axes
 
@@ -163,16 +164,15 @@ def _axes_beside(path: str | Path | None, ax: "Axes | None") -> "tuple[Axes, dic
 
 def _draw_sweep(axes: "Axes", chosen: pd.DataFrame, label: str, overlap: float) -> None:
     """Draws one line per family of contenders, such as ``mlgcn`` and ``sharing``, over the values of a sweep."""
-    families = chosen["contender"].str.split(n=1).str[0]
     ends: dict[str, tuple[float, float]] = {}
     colours: list[str] = []
-    for k, (family, rows) in enumerate(chosen.groupby(families, sort=False)):
+    for k, (name, rows) in enumerate(chosen.groupby(family(chosen), sort=False)):
         points: Mapping = intervals(rows, "mAP", "value", overlap)
         draw_curve(axes, points, k)
         for place in [place for place, point in points.items() if pd.isna(point.value)]:
             _mark_undefined(axes, place)
         defined = [(place, 100 * point.value) for place, point in points.items() if not pd.isna(point.value)]
-        ends |= {str(family): defined[-1]} if defined else {}
+        ends |= {str(name): defined[-1]} if defined else {}
         colours += [look(k)["color"]] if defined else []
     style_percents(axes)
     axes.set_xlabel(label, color=INK, fontsize=NAME_SIZE + 1)

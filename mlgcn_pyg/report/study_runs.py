@@ -90,6 +90,25 @@ def intervals(runs: pd.DataFrame, metric: str, by: str, overlap: float = 0.0) ->
     }
 
 
+def family(runs: pd.DataFrame) -> "pd.Series[str]":
+    """Returns the first word of each contender's name, which the points of a sweep share."""
+    return runs["contender"].str.split(n=1).str[0]
+
+
+def described_splits(runs: pd.DataFrame) -> str:
+    """Returns what intervals over the splits of the runs are, for the text below a title.
+
+    >>> described_splits(pd.DataFrame({"contender": ["a"] * 3, "num_images": 9, "unknown": 0, "split": [0, 1, 1]}))
+    'mean and 95 % t interval over 2 splits'
+    """
+    check_runs(runs, KEYS)
+    counts = runs.groupby(KEYS[:3], dropna=False)["split"].nunique()
+    least, most = counts.min(), counts.max()
+    if most == 1:
+        return "one split, without intervals"
+    return f"mean and 95 % t interval over {'' if least == most else f'{least} to '}{most} splits"
+
+
 def main_condition(runs: pd.DataFrame) -> pd.DataFrame:
     """Returns the runs with the fewest unknown targets and, among these, the most training images.
 
@@ -119,8 +138,9 @@ def sweep(runs: pd.DataFrame, parameter: str) -> pd.DataFrame:
     numeric = parameter != "embeddings"
     values = pd.to_numeric(chosen["value"]) if numeric else chosen["value"].astype(str)
     parts = []
+    taken = set(zip(family(chosen), values, strict=True))
     for contender, value in MEMBERS[parameter].items():
-        if not {value, contender} & {*values, *chosen["contender"]}:
+        if ("mlgcn", value) not in taken and contender not in set(chosen["contender"]):
             parts.append(runs[runs["contender"] == contender].assign(value=value))
     parts.append(chosen.assign(value=values))
     found = main_condition(pd.concat([part for part in parts if len(part)] or parts))

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.report.study_runs import intervals, main_condition, replicates, split_interval, sweep
+from mlgcn_pyg.report.study_runs import described_splits, intervals, main_condition, replicates, split_interval, sweep
 from tests.report.study_frames import joined, runs_of
 
 
@@ -62,6 +62,20 @@ def test_a_point_of_a_sweep_is_not_added_twice():
         runs_of("mlgcn", [0.5], parameter="p", value=0.2), runs_of("mlgcn p=0", [0.4], parameter="p", value=0)
     )
     assert sweep(runs, "p")["mAP"].tolist() == [0.4, 0.5]
+
+
+def test_families_have_their_own_points():
+    parts = [runs_of(f"sharing tau={tau}", [0.6], parameter="tau", value=tau) for tau in (0.4, 0.9)]
+    runs = joined(runs_of("mlgcn", [0.5]), *parts)
+    assert sweep(runs, "tau")[["contender", "value"]].to_numpy().tolist() == [
+        ["mlgcn", 0.4], ["sharing tau=0.4", 0.4], ["sharing tau=0.9", 0.9],
+    ]  # fmt: skip
+
+
+def test_the_number_of_splits_is_stated():
+    runs = joined(runs_of("a", [0.5] * 10), runs_of("a", [0.5] * 3, images=5000))
+    assert described_splits(runs) == "mean and 95 % t interval over 3 to 10 splits"
+    assert described_splits(runs[runs["split"] == 0]) == "one split, without intervals"
 
 
 def test_frames_without_the_runs_are_refused():
