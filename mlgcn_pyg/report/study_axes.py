@@ -86,14 +86,7 @@ def name_lines(axes: "Axes", ends: Mapping[str, tuple[float, float]], colours: S
             color=colour[name],
             parse_math=False,
             annotation_clip=False,
-            arrowprops={
-                "arrowstyle": "-",
-                "color": colour[name],
-                "linewidth": 0.6,
-                "shrinkA": 1,
-                "shrinkB": 4,
-                "relpos": (0, 0.5),
-            },
+            arrowprops=leader | {"color": colour[name]},
         )
 
 
