@@ -49,10 +49,11 @@ def replicates(runs: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
         metrics: names of columns.
     """
     check_runs(runs, [*KEYS, *metrics])
-    columns = list(metrics)
-    groups = runs.groupby(KEYS, dropna=False, sort=False)[columns]
-    undefined = runs[columns].isna().groupby([runs[key] for key in KEYS], dropna=False, sort=False).any()
-    return groups.mean().mask(undefined).reset_index()
+    values = runs[list(metrics)].astype(float)  # a metric that no run defines has the type object
+    by_split = [runs[key] for key in KEYS]
+    means = values.groupby(by_split, dropna=False, sort=False).mean()
+    undefined = values.isna().groupby(by_split, dropna=False, sort=False).any()
+    return means.mask(undefined).reset_index()
 
 
 def split_interval(values: Sequence[float], overlap: float = 0.0) -> Interval:

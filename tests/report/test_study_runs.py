@@ -25,6 +25,20 @@ def test_a_run_that_did_not_converge_is_not_averaged_away():
     assert math.isnan(intervals(runs, "mAP", "contender")["a"].value)
 
 
+def test_a_metric_that_no_run_defines_is_nan():
+    runs = runs_of("a", [0.2, 0.4]).assign(**{"AP cat": None})
+    assert math.isnan(intervals(runs, "AP cat", "contender")["a"].value)
+
+
+def test_frames_from_files_and_with_nullable_numbers_give_the_same(tmp_path):
+    runs = joined(runs_of("mlgcn", [0.5]), runs_of("mlgcn p=0", [0.4], parameter="p", value=0.0))
+    runs.to_csv(tmp_path / "runs.csv", index=False)
+    runs["num_images"] = runs["num_images"].astype("Int64")
+    for frame in (runs, pd.read_csv(tmp_path / "runs.csv")):
+        assert sweep(frame, "p")[["value", "mAP"]].to_numpy().tolist() == [[0.0, 0.4], [0.2, 0.5]]
+        assert replicates(frame, ["mAP"])["mAP"].tolist() == [0.5, 0.4]
+
+
 @pytest.mark.parametrize("overlap", [0.0, 0.25])
 def test_the_interval_is_scipys_with_the_variance_of_overlapping_splits(overlap):
     values = np.array([0.61, 0.64, 0.60, 0.66, 0.63])
