@@ -1,0 +1,211 @@
+"""``mlgcn study``: trains contenders and controls on the same splits, compares them, and says whether the graph helps.
+
+The folder ``--out`` receives these files. Metrics are fractions.
+
+* ``study.json``: ``setup``; ``contenders``, one entry per contender and condition; ``comparisons``, one entry per pair
+  and condition; ``verdicts``, one list of sentences per condition; ``omitted``, the contenders that the data does not
+  allow.
+* ``study.csv``: the contenders as a table. ``runs.csv``: every run.
+* ``study.md``: the same as a page, with the figures ``*.png``.
+* ``runs/*.npz``: the logits of every run, from which an interrupted study is resumed. ``setup.json``: what they share.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from mlgcn_pyg.checks import check_number, check_positive
+from mlgcn_pyg.cli import console, options
+from mlgcn_pyg.cli.embedding_options import EMBEDDINGS, EmbeddingOptions
+from mlgcn_pyg.cli.inputs import open_cache, open_graph
+from mlgcn_pyg.cli.json_output import print_json, write_json
+from mlgcn_pyg.cli.options import COMPUTATION, DATA, MODEL, OUTPUT, choice, option, takes
+from mlgcn_pyg.cli.outputs import make_folder
+from mlgcn_pyg.cli.values import pick_device
+from mlgcn_pyg.errors import Argument, InputError, renamed_arguments
+
+if TYPE_CHECKING:  # these load torch
+    from mlgcn_pyg.experiments.study import Plan, Study, StudyData
+
+# the names in mlgcn_pyg.experiments.study.plan, which loads torch
+PRESETS = ("quick", "table1", "table3", "fig4", "fig5", "fig6", "controls", "learning-curve", "partial-labels", "all")
+
+
+@takes(how=EMBEDDINGS)
+def study(
+    *,
+    features: Annotated[
+        Path | None,
+        option("Feature file that is divided into training (60 %), validation and test images, once per split.", DATA),
+    ] = None,
+    train: Annotated[Path | None, option("Feature file to train on; with --test instead of --features.", DATA)] = None,
+    val: Annotated[
+        Path | None, option("Feature file that selects.", DATA, show_default="a fifth of the images of --train")
+    ] = None,
+    test: Annotated[Path | None, option("Feature file to report on, the same for all splits.", DATA)] = None,
+    average: Annotated[
+        list[Path] | None,
+        option("Features of the same images with average pooling, one file for each of the others, in their order.",
+               DATA),
+    ] = None,
+    graph: Annotated[
+        Path | None,
+        option("Label graph (mlgcn graph).", DATA, show_default="mined from the training images of each run"),
+    ] = None,
+    embeddings: Annotated[
+        Path | None,
+        option("Word vectors, label embeddings, or a file of mlgcn embed.", DATA,
+               show_default="those of --graph, else one-hot"),
+    ] = None,
+    how: EmbeddingOptions,
+    preset: Annotated[
+        list[str] | None, choice("What to train; repeatable.", MODEL, PRESETS, show_default="quick")
+    ] = None,
+    contender: Annotated[list[str] | None, option("A further contender, such as mlgcn tau=0.3; repeatable.", MODEL)]
+    = None,
+    images: Annotated[
+        int | None, option("Number of training images, drawn anew for each split.", DATA, show_default="all")
+    ] = None,
+    unknown: Annotated[float, option("Share of the training labels that are hidden, in [0, 0.99].", DATA)] = 0.0,
+    splits: Annotated[int, option("Number of splits, which are also the seeds.", COMPUTATION)] = 10,
+    effect: Annotated[
+        float, option("Smallest effect of interest, in points of mAP; smaller ones count as none.", COMPUTATION)
+    ] = 0.3,
+    replicates: Annotated[int, option("Samples of the images for the intervals.", COMPUTATION)] = 1000,
+    workers: Annotated[
+        int | None,
+        option("Processes that train side by side. Results do not depend on it.", COMPUTATION,
+               show_default="one per CPU core, or 1 on CUDA"),
+    ] = None,
+    device: options.Device = "cpu",
+    out: Annotated[Path, option("Folder for the results.", OUTPUT)],
+    overwrite: options.Overwrite = False,
+    as_json: options.Json = False,
+) -> None:  # fmt: skip
+    """Does the label graph help on this data? Train contenders and controls, compare them, and tell.
+
+    All contenders have the same splits, hidden labels, seeds and number of candidates, which validation images select.
+    Intervals are over images and over splits. The same command resumes an interrupted study.
+
+    Under torchrun, each process trains a share of the contenders.
+    """
+    from mlgcn_pyg.experiments.study import make_plan
+
+    check_number("effect", effect, 0, 100, open_low=True)
+    check_positive("replicates", replicates)
+    place = pick_device(device)
+    data = _open(_caches(features, train, val, test), average or [], graph, embeddings, how, splits)
+    with renamed_arguments(num_images="images", presets="preset", contenders="contender"):
+        plan = make_plan(data, preset or (() if contender else ("quick",)), contender or (), num_images=images, unknown=unknown)
+    for name, reason in plan.omitted.items():
+        console.note(f"Omitted: {name}, since {reason}.")
+    make_folder("out", out)
+    if overwrite:
+        shutil.rmtree(out / "runs", ignore_errors=True)
+        (out / "setup.json").unlink(missing_ok=True)
+    found = _run(data, plan, out, place, _num_workers(workers, place))
+    if found is not None:
+        _report(found, out, effect / 100, replicates, as_json)
+
+
+def _caches(features: Path | None, train: Path | None, val: Path | None, test: Path | None) -> dict[str, Path]:
+    """Returns the feature files by part: ``features`` alone, or ``train``, ``test`` and perhaps ``val``."""
+    parts = {name: path for name, path in (("train", train), ("val", val), ("test", test)) if path is not None}
+    if features is not None:
+        if parts:
+            raise InputError("features", "no other feature files, since it is divided", ", ".join(parts))
+        return {"features": features}
+    if "train" not in parts or "test" not in parts:
+        fix = ("pass ", Argument("features", "FILE"), ", or ", Argument("train", "FILE"), " and ", Argument("test", "FILE"))
+        raise InputError("features", "a feature file to divide, or files to train and to report on", "neither", fix)
+    return parts
+
+
+def _open(
+    parts: dict[str, Path], average: Sequence[Path], graph: Path | None, embeddings: Path | None,
+    how: EmbeddingOptions, num_splits: int,
+) -> "StudyData":  # fmt: skip
+    from mlgcn_pyg.experiments.study import data_of_parts, data_of_pool
+
+    if average and len(average) != len(parts):
+        raise InputError("average", f"one file for each of {', '.join(parts)}", f"{len(average)} files")
+    caches = {name: open_cache(path, option=name) for name, path in parts.items()}
+    averages = [open_cache(path, option="average") for path in average]
+    names = next(iter(caches.values())).label_names
+    shared: dict[str, Any] = {
+        "num_splits": num_splits,
+        "graph": None if graph is None else open_graph(graph),
+        "embeddings": None if embeddings is None else how.read(names, embeddings).x.float(),
+    }
+    with renamed_arguments(num_splits="splits"):
+        if "features" in caches:
+            return data_of_pool(caches["features"], average=averages[0] if averages else None, **shared)
+        of_parts = dict(zip(parts, averages, strict=True)) if averages else None
+        return data_of_parts(caches["train"], caches["test"], caches.get("val"), average=of_parts, **shared)
+
+
+def _num_workers(workers: int | None, device: str) -> int:
+    if workers is not None:
+        return check_positive("workers", workers)
+    return 1 if device.startswith("cuda") else len(os.sched_getaffinity(0))
+
+
+def _run(data: "StudyData", plan: "Plan", out: Path, device: str, workers: int) -> "Study | None":
+    """Trains what is not finished, after an estimate of the time."""
+    from mlgcn_pyg.experiments.study import estimate_seconds, run_study
+
+    with console.status("estimating the time"):
+        seconds = estimate_seconds(plan, data, out, device=device, workers=workers)
+    if seconds:
+        console.note(f"{len(plan.keys(data))} runs, about {minutes(seconds)}")
+    start = time.perf_counter()
+    with console.progress_bar("training", len(plan.keys(data))) as update, renamed_arguments(folder="out"):
+        try:
+            found = run_study(
+                data, plan, out, device=device, workers=workers,
+                progress=lambda done, _, key: update(done, f"{key.contender}, {key.condition}, split {key.split}"),
+            )  # fmt: skip
+        except (KeyboardInterrupt, SystemExit):
+            console.note("Interrupted. Run the same command to resume.")
+            raise
+    if seconds:
+        console.note(f"Trained in {minutes(time.perf_counter() - start)}")
+    return found
+
+
+def minutes(seconds: float) -> str:
+    """Returns a duration in words.
+
+    >>> minutes(40), minutes(400), minutes(8000)
+    ('40 seconds', '7 minutes', '2.2 hours')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+
+
+def _report(study: "Study", out: Path, effect: float, replicates: int, as_json: bool) -> None:
+    """Writes and shows the results."""
+    from mlgcn_pyg.experiments.study import analyse
+    from mlgcn_pyg.report.study_figures import draw_study
+    from mlgcn_pyg.report.study_page import study_page
+
+    with console.progress_bar("intervals", None) as update:
+        found = analyse(study, smallest=effect, replicates=replicates, progress=lambda done, note: update(done, note))
+    content = found.describe()
+    found.runs.to_csv(out / "runs.csv", index=False)
+    found.contenders.to_csv(out / "study.csv", index=False)
+    write_json(out / "study.json", content)
+    figures = draw_study(found.runs, out, overlap=study.data.overlap)
+    page = study_page(content, figures)
+    (out / "study.md").write_text(page, encoding="utf-8")
+    if as_json:
+        print_json(content)
+        return
+    _show(content)
+    for line in content["verdict"]:
+        console.say(line)
+    console.say(f"Wrote to {out}: study.md, study.json, study.csv, runs.csv, {len(figures)} figures")

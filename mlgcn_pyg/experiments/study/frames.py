@@ -1,0 +1,68 @@
+"""The runs of a study as data frames: one row per run, and one row per contender and condition."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+
+from mlgcn_pyg.evaluation import COUNT_METRICS, table1_row
+from mlgcn_pyg.evaluation.significance import mean_interval
+from mlgcn_pyg.experiments.study.contenders import SWEEPS
+from mlgcn_pyg.experiments.study.data import StudyData
+from mlgcn_pyg.experiments.study.records import Run
+
+METRICS = ("mAP", *COUNT_METRICS, *(f"{name}3" for name in COUNT_METRICS))
+COSTS = ("val_mAP", "seconds", "factor", "num_parameters")
+CONDITION = ("num_images", "unknown")
+
+
+def runs_frame(runs: Sequence[Run], data: StudyData) -> pd.DataFrame:
+    """Returns one row per run.
+
+    The columns are ``contender``, ``num_images`` (missing for all images), ``unknown``, ``split``, ``draw``, the
+    metrics of the test images as fractions (those of the top-3 labels end in 3), the costs of the run, and
+    ``parameter`` and ``value`` of the sweep that the contender belongs to.
+    """
+    return pd.DataFrame([_row(run, data) for run in runs]).convert_dtypes(convert_floating=False, convert_string=False)
+
+
+def _row(run: Run, data: StudyData) -> dict[str, object]:
+    key = run.key
+    found = table1_row(torch.from_numpy(run.logits), data.targets[run.rows], data.label_names)
+    top = {f"{name}3": value for name, value in found["top3"].items()}
+    metrics = {name: math.nan if value is None else value for name, value in (found["all"] | top).items()}
+    where = {"num_images": key.condition.num_images, "unknown": key.condition.unknown}
+    return (
+        {"contender": key.contender, **where, "split": key.split, "draw": key.draw, **metrics}
+        | {name: getattr(run, name) for name in COSTS}
+        | _place(key.contender)
+    )
+
+
+def _place(contender: str) -> dict[str, object]:
+    """Returns the sweep of a contender and its value in it; empty texts if it is in none, or in several."""
+    found = [(sweep, value) for sweep, names in SWEEPS.items() for value, name in names.items() if name == contender]
+    sweep, value = found[0] if len(found) == 1 else ("", "")
+    return {"parameter": sweep, "value": str(value)}
+
+
+def contenders_frame(runs: pd.DataFrame, overlap: float = 0.0) -> pd.DataFrame:
+    """Returns one row per contender and condition: means over splits, and the 95 % t interval of mAP over splits.
+
+    Args:
+        runs: the result of :func:`runs_frame`.
+        overlap: n_test / n_train of overlapping splits, else 0.
+    """
+    keys = ["contender", *CONDITION]
+    rows = []
+    for place, few in runs.groupby(keys, dropna=False, sort=False):
+        by_split = few.groupby("split")[[*METRICS, *COSTS]].mean()
+        limits = mean_interval(by_split["mAP"], overlap=overlap) if len(by_split) > 1 else None
+        low, high = (math.nan, math.nan) if limits is None else (limits.low, limits.high)
+        spread = {"splits": len(by_split), "mAP_low": low, "mAP_high": high}
+        rows.append(dict(zip(keys, place, strict=True)) | spread | by_split.mean().to_dict())
+    frame = pd.DataFrame(rows)
+    frame["num_parameters"] = np.round(frame["num_parameters"]).astype(int)
+    return frame
