@@ -1,5 +1,6 @@
 """Studies: does the label graph help on this data?"""
 
+from mlgcn_pyg.experiments.study.analysis import Analysis, analyse
 from mlgcn_pyg.experiments.study.contenders import CONTENDERS, SWEEPS, Contender
 from mlgcn_pyg.experiments.study.data import StudyData, data_of_parts, data_of_pool
 from mlgcn_pyg.experiments.study.plan import ALL, PRESETS, Plan, make_plan
@@ -11,6 +12,7 @@ __all__ = [
     "CONTENDERS",
     "PRESETS",
     "SWEEPS",
+    "Analysis",
     "Condition",
     "Contender",
     "Plan",
@@ -18,6 +20,7 @@ __all__ = [
     "RunKey",
     "Study",
     "StudyData",
+    "analyse",
     "data_of_parts",
     "data_of_pool",
     "make_plan",

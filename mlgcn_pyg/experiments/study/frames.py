@@ -16,14 +16,15 @@ from mlgcn_pyg.experiments.study.records import Run
 METRICS = ("mAP", *COUNT_METRICS, *(f"{name}3" for name in COUNT_METRICS))
 COSTS = ("val_mAP", "seconds", "factor", "num_parameters")
 CONDITION = ("num_images", "unknown")
+MOST_LABELS = 100  # whose AP have a column each
 
 
 def runs_frame(runs: Sequence[Run], data: StudyData) -> pd.DataFrame:
     """Returns one row per run.
 
     The columns are ``contender``, ``num_images`` (missing for all images), ``unknown``, ``split``, ``draw``, the
-    metrics of the test images as fractions (those of the top-3 labels end in 3), the costs of the run, and
-    ``parameter`` and ``value`` of the sweep that the contender belongs to.
+    metrics of the test images as fractions (those of the top-3 labels end in 3), the costs of the run, ``parameter``
+    and ``value`` of the sweep that the contender belongs to, and ``AP <label>`` for each label, of at most 100.
     """
     return pd.DataFrame([_row(run, data) for run in runs]).convert_dtypes(convert_floating=False, convert_string=False)
 
@@ -38,6 +39,7 @@ def _row(run: Run, data: StudyData) -> dict[str, object]:
         {"contender": key.contender, **where, "split": key.split, "draw": key.draw, **metrics}
         | {name: getattr(run, name) for name in COSTS}
         | _place(key.contender)
+        | {f"AP {name}": ap for name, ap in found["AP"].items() if len(data.label_names) <= MOST_LABELS}
     )
 
 

@@ -1,0 +1,163 @@
+"""The analysis of a study: comparisons and a verdict for each condition, as data frames and as plain values."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlgcn_pyg.checks import check_callable
+from mlgcn_pyg.experiments.study.building import label_graph
+from mlgcn_pyg.experiments.study.comparisons import Comparison, compare
+from mlgcn_pyg.experiments.study.contenders import MLGCN
+from mlgcn_pyg.experiments.study.data import StudyData
+from mlgcn_pyg.experiments.study.effects import SMALLEST, Scores
+from mlgcn_pyg.experiments.study.frames import contenders_frame, runs_frame
+from mlgcn_pyg.experiments.study.records import Condition, Run, RunKey
+from mlgcn_pyg.experiments.study.study import Study
+from mlgcn_pyg.experiments.study.verdict import prices, verdict
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found under one condition.
+
+    Attributes:
+        condition: the training data.
+        comparisons: the comparisons, the primary ones first.
+        verdict: the verdict as sentences; none if there is no comparison.
+        undefined: in how many splits a label has no positive test image, by label; only labels with such splits.
+    """
+
+    condition: Condition
+    comparisons: tuple[Comparison, ...]
+    verdict: tuple[str, ...]
+    undefined: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The result of :func:`analyse`.
+
+    Attributes:
+        study: the study.
+        findings: one for each condition; that of the main condition, with most contenders, is first.
+        runs: one row per run; see :func:`~mlgcn_pyg.experiments.study.frames.runs_frame`.
+        contenders: one row per contender and condition.
+        smallest: the smallest effect of interest, a fraction of mAP.
+        replicates: the number of samples of the images.
+    """
+
+    study: Study
+    findings: tuple[Finding, ...]
+    runs: pd.DataFrame
+    contenders: pd.DataFrame
+    smallest: float
+    replicates: int
+
+    def describe(self) -> dict[str, Any]:
+        """Returns the content of ``study.json``: plain values, in which undefined numbers are NaN."""
+        names = self.study.data.label_names
+        return {
+            "setup": _setup(self),
+            "contenders": [_contender(row) for row in self.contenders.to_dict("records")],
+            "comparisons": [
+                {"condition": str(found.condition)} | asdict(found.condition) | _comparison(one, names)
+                for found in self.findings
+                for one in found.comparisons
+            ],
+            "verdicts": [
+                {"condition": str(found.condition), "verdict": list(found.verdict), "undefined": dict(found.undefined)}
+                for found in self.findings
+            ],
+            "verdict": list(self.findings[0].verdict),
+            "omitted": dict(self.study.plan.omitted),
+        }
+
+
+def analyse(
+    study: Study,
+    *,
+    smallest: float = SMALLEST,
+    replicates: int = 1000,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Analysis:
+    """Compares the contenders of a study under each condition.
+
+    Args:
+        study: the study.
+        smallest: the smallest effect of interest, a fraction of mAP, > 0.
+        replicates: the number of samples of the images.
+        progress: a function that is called with the numbers of finished and of all conditions, and the next condition.
+
+    Raises:
+        InputError: if a number is out of range.
+    """
+    check_callable("progress", progress)
+    by_condition: dict[Condition, list[Run]] = {}
+    for run in study.runs:
+        by_condition.setdefault(run.key.condition, []).append(run)
+    ordered = sorted(by_condition.items(), key=lambda item: -len(item[1]))
+    findings = []
+    for done, (condition, runs) in enumerate(ordered):
+        if progress is not None:
+            progress(done, len(ordered), str(condition))
+        findings.append(_find(condition, runs, study.data, smallest, replicates))
+    runs = runs_frame(study.runs, study.data)
+    contenders = contenders_frame(runs, study.data.overlap)
+    return Analysis(study, tuple(findings), runs, contenders, smallest, replicates)
+
+
+def _find(condition: Condition, runs: Sequence[Run], data: StudyData, smallest: float, replicates: int) -> Finding:
+    scores = Scores(
+        runs, data.targets, shared_test=data.shared_test, overlap=data.overlap,
+        shared_training=_shared_training(condition, data), replicates=replicates, seed=data.seed,
+    )  # fmt: skip
+    targets = data.part(0, condition).train_targets
+    graph = label_graph(MLGCN, data, targets, RunKey(MLGCN.name, condition, 0))
+    comparisons = compare(scores, graph, (targets == 1).sum(dim=0).numpy(), smallest=smallest)
+    words = verdict(comparisons, prices(runs), data.label_names, smallest=smallest) if comparisons else []
+    missing = {name: int(count) for name, count in zip(data.label_names, scores.undefined(), strict=True) if count}
+    return Finding(condition, tuple(comparisons), tuple(words), missing)
+
+
+def _shared_training(condition: Condition, data: StudyData) -> float:
+    """Returns the share of the training images of the first split that the second one has too."""
+    if len(data.splits) < 2:
+        return 0.0
+    first, second = (data.part(split, condition).train for split in (0, 1))
+    return len(np.intersect1d(first, second)) / len(first)
+
+
+def _setup(analysis: Analysis) -> dict[str, Any]:
+    data = analysis.study.data
+    caches = {name: [cache.path.name for cache in pool.caches] for name, pool in data.pools.items()}
+    return {
+        "files": caches,
+        "images": len(data.targets),
+        "labels": len(data.label_names),
+        "splits": len(data.splits),
+        "shared_test": data.shared_test,
+        "train": len(data.splits[0].train),
+        "val": len(data.splits[0].val),
+        "test": len(data.splits[0].test),
+        "graph": "mined from the training images" if data.graph is None else "given",
+        "embedding_dim": None if data.embeddings is None else data.embeddings.size(1),
+        "seed": data.seed,
+        "smallest_effect": analysis.smallest,
+        "replicates": analysis.replicates,
+    }
+
+
+def _contender(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a row of the contenders with its mAP as an interval."""
+    images = None if pd.isna(row["num_images"]) else int(row["num_images"])
+    rest = {name: value for name, value in row.items() if name not in ("mAP", "mAP_low", "mAP_high")}
+    interval = {"value": row["mAP"], "low": row["mAP_low"], "high": row["mAP_high"]}
+    return rest | {"num_images": images, "condition": str(Condition(images, row["unknown"])), "mAP": interval}
+
+
+def _comparison(comparison: Comparison, names: Sequence[str]) -> dict[str, Any]:
+    changes = {name: [names[k] for k in getattr(comparison, name)] for name in ("gained", "lost")}
+    return asdict(comparison) | changes
