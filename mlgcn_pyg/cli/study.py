@@ -10,7 +10,6 @@ The folder ``--out`` receives these files. Metrics are fractions.
 * ``runs/*.npz``: the logits of every run, from which an interrupted study is resumed. ``setup.json``: what they share.
 """
 
-import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -24,7 +23,7 @@ from mlgcn_pyg.cli.inputs import open_cache, open_graph
 from mlgcn_pyg.cli.json_output import print_json, write_json
 from mlgcn_pyg.cli.options import COMPUTATION, DATA, MODEL, OUTPUT, choice, option, takes
 from mlgcn_pyg.cli.outputs import make_folder
-from mlgcn_pyg.cli.values import pick_device
+from mlgcn_pyg.cli.values import num_cores, pick_device
 from mlgcn_pyg.errors import Argument, InputError, renamed_arguments
 
 if TYPE_CHECKING:  # these load torch
@@ -106,9 +105,10 @@ def study(
     if overwrite:
         shutil.rmtree(out / "runs", ignore_errors=True)
         (out / "setup.json").unlink(missing_ok=True)
-    found = _run(data, plan, out, place, _num_workers(workers, place))
+    processes = _num_workers(workers, place)
+    found = _run(data, plan, out, place, processes)
     if found is not None:
-        _report(found, out, effect / 100, replicates, as_json)
+        _report(found, out, effect / 100, replicates, processes, as_json)
 
 
 def _caches(features: Path | None, train: Path | None, val: Path | None, test: Path | None) -> dict[str, Path]:
@@ -150,7 +150,7 @@ def _open(
 def _num_workers(workers: int | None, device: str) -> int:
     if workers is not None:
         return check_positive("workers", workers)
-    return 1 if device.startswith("cuda") else len(os.sched_getaffinity(0))
+    return 1 if device.startswith("cuda") else num_cores()
 
 
 def _run(data: "StudyData", plan: "Plan", out: Path, device: str, workers: int) -> "Study | None":
@@ -187,19 +187,23 @@ def minutes(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
 
 
-def _report(study: "Study", out: Path, effect: float, replicates: int, as_json: bool) -> None:
+def _report(study: "Study", out: Path, effect: float, replicates: int, workers: int, as_json: bool) -> None:
     """Writes and shows the results."""
     from mlgcn_pyg.experiments.study import analyse
-    from mlgcn_pyg.report.study_figures import draw_study
+    from mlgcn_pyg.report.study_figures import write_figures
     from mlgcn_pyg.report.study_page import study_page
 
-    with console.progress_bar("intervals", None) as update:
-        found = analyse(study, smallest=effect, replicates=replicates, progress=lambda done, note: update(done, note))
+    with console.progress_bar("intervals", len(study.plan.conditions)) as update:
+        found = analyse(
+            study, smallest=effect, replicates=replicates, workers=workers, progress=lambda done, _: update(done)
+        )
     content = found.describe()
     found.runs.to_csv(out / "runs.csv", index=False)
     found.contenders.to_csv(out / "study.csv", index=False)
     write_json(out / "study.json", content)
-    figures = draw_study(found.runs, out, overlap=study.data.overlap)
+    figures = write_figures(
+        found.runs, out, overlap=study.data.overlap, all_images=study.data.num_train(study.plan.conditions[0])
+    )
     page = study_page(content, figures)
     (out / "study.md").write_text(page, encoding="utf-8")
     if as_json:

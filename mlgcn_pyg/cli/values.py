@@ -64,8 +64,12 @@ def pick_workers(number: int | None, device: str) -> int:
     """
     if number is not None or not device.startswith("cuda"):
         return number or 0
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, MOST_WORKERS)
+    return min(num_cores(), MOST_WORKERS)
+
+
+def num_cores() -> int:
+    """Returns the number of CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 # of options that several commands have, or that are used late; others are checked where they are used

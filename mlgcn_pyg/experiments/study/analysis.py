@@ -1,13 +1,16 @@
 """The analysis of a study: comparisons and a verdict for each condition, as data frames and as plain values."""
 
-from collections.abc import Callable, Mapping, Sequence
+import multiprocessing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from mlgcn_pyg.checks import check_callable
+from mlgcn_pyg.checks import check_callable, check_positive
 from mlgcn_pyg.experiments.study.building import label_graph
 from mlgcn_pyg.experiments.study.comparisons import Comparison, compare
 from mlgcn_pyg.experiments.study.contenders import MLGCN
@@ -17,6 +20,9 @@ from mlgcn_pyg.experiments.study.frames import contenders_frame, runs_frame
 from mlgcn_pyg.experiments.study.records import Condition, Run, RunKey
 from mlgcn_pyg.experiments.study.study import Study
 from mlgcn_pyg.experiments.study.verdict import prices, verdict
+
+
+Part = tuple[Condition, list[Run]]
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,8 @@ def analyse(
     *,
     smallest: float = SMALLEST,
     replicates: int = 1000,
-    progress: Callable[[int, int, str], None] | None = None,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Analysis:
     """Compares the contenders of a study under each condition.
 
@@ -89,7 +96,8 @@ def analyse(
         study: the study.
         smallest: the smallest effect of interest, a fraction of mAP, > 0.
         replicates: the number of samples of the images.
-        progress: a function that is called with the numbers of finished and of all conditions, and the next condition.
+        workers: the number of processes that analyse conditions side by side.
+        progress: a function that is called with the numbers of finished and of all conditions.
 
     Raises:
         InputError: if a number is out of range.
@@ -99,17 +107,28 @@ def analyse(
     for run in study.runs:
         by_condition.setdefault(run.key.condition, []).append(run)
     ordered = sorted(by_condition.items(), key=lambda item: -len(item[1]))
+    find = partial(_find, data=study.data, smallest=smallest, replicates=replicates)
     findings = []
-    for done, (condition, runs) in enumerate(ordered):
+    for finding in _results(find, ordered, check_positive("workers", workers)):
+        findings.append(finding)
         if progress is not None:
-            progress(done, len(ordered), str(condition))
-        findings.append(_find(condition, runs, study.data, smallest, replicates))
+            progress(len(findings), len(ordered))
     runs = runs_frame(study.runs, study.data)
     contenders = contenders_frame(runs, study.data.overlap)
     return Analysis(study, tuple(findings), runs, contenders, smallest, replicates)
 
 
-def _find(condition: Condition, runs: Sequence[Run], data: StudyData, smallest: float, replicates: int) -> Finding:
+def _results(find: Callable[[Part], Finding], parts: Sequence[Part], workers: int) -> Iterator[Finding]:
+    """Yields the findings in the order of the conditions."""
+    if workers == 1 or len(parts) == 1:
+        yield from map(find, parts)
+        return
+    with ProcessPoolExecutor(min(workers, len(parts)), multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(find, parts)
+
+
+def _find(part: Part, data: StudyData, smallest: float, replicates: int) -> Finding:
+    condition, runs = part
     scores = Scores(
         runs, data.targets, shared_test=data.shared_test, overlap=data.overlap,
         shared_training=_shared_training(condition, data), replicates=replicates, seed=data.seed,
