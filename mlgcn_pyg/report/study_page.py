@@ -173,7 +173,7 @@ def _percent(fraction: float | None) -> str:
 
 
 def _points(difference: float | None) -> str:
-    return _number(None if difference is None else 100 * difference, "+z.2f")
+    return _number(None if difference is None else 100 * difference, "+z.2f").replace("-", "−")
 
 
 def _limits(limits: Values | None, show: Callable[[float | None], str]) -> str:

@@ -50,11 +50,11 @@ def test_tables_have_the_numbers_of_the_study(tmp_path):
         ["mlgcn", "300 images", "48.0", "–", "–", "2,400,000"],
     ]
     assert rows(text, "Primary comparisons") == [
-        ["sharing − linear", "+1.44", "[+1.00, +2.00]", "[-0.10, +3.00]", "< 0.001", "higher"]
+        ["sharing − linear", "+1.44", "[+1.00, +2.00]", "[−0.10, +3.00]", "< 0.001", "higher"]
     ]
     assert rows(text, "Exploratory comparisons") == [["mlgcn − mlp", "+1.44", "[+1.00, +2.00]", "–", "descriptive"]]
     assert rows(text, "Groups of labels and images") == [
-        ["sharing − linear", "rare labels", "+2.00", "[+1.00, +2.00]", "[-0.10, +3.00]"]
+        ["sharing − linear", "rare labels", "+2.00", "[+1.00, +2.00]", "[−0.10, +3.00]"]
     ]
     assert rows(text, "Settings") == [["preset", "quick"], ["splits", "10"], ["graph", "–"], ["features", '["a", "b"]']]
     assert "* AP in sharing − linear: higher for hot dog, a|b" in text
