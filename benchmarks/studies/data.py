@@ -82,8 +82,8 @@ def generated(folder: Path, case: str, images: int = 6000, seed: int = 0) -> lis
 
     .. math:: y_{ni} \sim \text{Bernoulli}(\sigma(4\, w_i \cdot x_n + b_i)), \qquad x_n \sim N(0, I)
 
-    The w_i have length 1. Those of a group are 0.95 times a common vector plus 0.3 times one of their own. The b_i give
-    labels that 8 %, 20 % or 50 % of the images have, in every group and every half.
+    The w_i have length 1. Those of a group are 0.97 times a common vector plus 0.25 times one of their own. The b_i
+    give labels that 8 %, 16 % and 30 % of the images have, in every group. The last label is a hub, with 60 %.
 
     Args:
         folder: the folder of the caches.
@@ -94,11 +94,12 @@ def generated(folder: Path, case: str, images: int = 6000, seed: int = 0) -> lis
     random = np.random.default_rng(seed)
     own, common = random.normal(size=(2, NUM_LABELS, NUM_FEATURES)) / NUM_FEATURES**0.5
     related = np.arange(NUM_LABELS) < {"unrelated": 0, "groups": NUM_LABELS, "half": NUM_LABELS // 2}[case]
-    in_group = 0.95 * common[np.arange(NUM_LABELS) // GROUP] + 0.3 * own
+    in_group = 0.97 * common[np.arange(NUM_LABELS) // GROUP] + 0.25 * own
     w = np.where(related[:, None], in_group, own)
     w /= np.linalg.norm(w, axis=1, keepdims=True)
     x = random.normal(size=(images, NUM_FEATURES)).astype(np.float32)
-    shares = np.tile([0.08, 0.2, 0.5], NUM_LABELS // GROUP)
+    shares = np.tile([0.08, 0.16, 0.3], NUM_LABELS // GROUP)
+    shares[-1] = 0.6  # a hub, which most labels imply
     z = 4 * x @ w.T
     bias = np.array([_bias(column, wanted) for column, wanted in zip(z.T, shares, strict=True)])
     y = (random.random(z.shape) < 1 / (1 + np.exp(-z - bias))).astype(np.int8)
