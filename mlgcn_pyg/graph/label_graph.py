@@ -31,7 +31,7 @@ class LabelGraph(LabelGraphData):
     each graph convolution. With ``weighting="paper"`` (Eq. 8), a label keeps the share 1 − p of its features and
     receives the share p from its neighbours; :mod:`mlgcn_pyg.graph.weighting` defines all weightings. Self weights are
     stored in a separate vector, not as self-loops. Usually, many labels have no edges, and a few labels, called hubs,
-    have most of them. An example is ``person`` in COCO (see :meth:`summary`).
+    have most of them (see :meth:`summary`).
 
     Build a graph with :meth:`from_targets`, :meth:`from_counter`, :meth:`from_counts` or :meth:`from_released`. It is
     an ordinary :class:`torch_geometric.data.Data`, with methods such as ``.to(device)``.

@@ -132,7 +132,7 @@ def _draw(
         known = bool(kind) or groups is None
         marker = MARKERS[(number + number // len(COLOURS)) % len(MARKERS)]
         style: dict[str, Any] = {"color": COLOURS[number % len(COLOURS)] if known else QUIET, "marker": marker}
-        axes.scatter(*places[rows].T, s=30, label=printable_line(kind) or "none", zorder=2, **style)
+        axes.scatter(places[rows, 0], places[rows, 1], s=30, label=printable_line(kind) or "none", zorder=2, **style)
     if len(label_names) <= MOST_NAMES:
         beside: dict[str, Any] = {"xytext": (4, 2), "textcoords": "offset points"}
         for name, place in zip(label_names, places, strict=True):
