@@ -29,9 +29,8 @@ class LabelGraph(LabelGraphData):
     An edge i → j means "if i appears, j is likely". A higher threshold τ leaves fewer edges; τ = 0 is the complete
     graph, in which P is 0 for pairs that never occur together. The re-weighted adjacency Â determines how labels mix in
     each graph convolution. With ``weighting="paper"`` (Eq. 8), a label keeps the share 1 − p of its features and
-    receives the share p from its neighbours; :mod:`mlgcn_pyg.graph.weighting` defines all weightings. Self weights are
-    stored in a separate vector, not as self-loops. Usually, many labels have no edges, and a few labels, called hubs,
-    have most of them (see :meth:`summary`).
+    receives the share p from its neighbours (:mod:`mlgcn_pyg.graph.weighting`). Many labels have no edges, a few,
+    called hubs, have most.
 
     Build a graph with :meth:`from_targets`, :meth:`from_counter`, :meth:`from_counts` or :meth:`from_released`. It is
     an ordinary :class:`torch_geometric.data.Data`, with methods such as ``.to(device)``.
@@ -43,7 +42,7 @@ class LabelGraph(LabelGraphData):
         edge_prob (Tensor): (E,) float64, P(L_j | L_i), or its lower confidence bound for ``probability="wilson"``. For
             weighting ``"kernel"``, it is 0 for pairs of labels that the threshold τ > 0 does not select.
         edge_weight (Tensor): (E,), the entries of Â at the edges.
-        self_weight (Tensor): (C,), the diagonal of Â.
+        self_weight (Tensor): (C,), the diagonal of Â; ``edge_index`` has no self-loops.
         label_counts (Tensor): (C,) int64, N_i.
         label_names (tuple of str): the C names.
         tau (float): the threshold τ.
