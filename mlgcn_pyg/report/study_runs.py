@@ -132,7 +132,7 @@ def sweep(runs: pd.DataFrame, parameter: str) -> pd.DataFrame:
         parameter: ``"tau"``, ``"p"``, ``"layers"`` or ``"embeddings"``.
 
     Raises:
-        InputError: if no runs belong to the sweep.
+        InputError: if the runs have fewer than two values of the parameter, or no p except 0 and 0.2.
     """
     check_runs(runs, [*KEYS, "parameter", "value"])
     chosen = runs[runs["parameter"] == parameter]
@@ -145,6 +145,9 @@ def sweep(runs: pd.DataFrame, parameter: str) -> pd.DataFrame:
             parts.append(runs[runs["contender"] == contender].assign(value=value))
     parts.append(chosen.assign(value=values))
     found = main_condition(pd.concat([part for part in parts if len(part)] or parts))
-    if found["value"].nunique() < 2:
-        raise InputError("runs", f"runs of a sweep over {parameter}", f"{found['value'].nunique()} of its values")
+    contenders = set(found["contender"])
+    # p = 0 and 0.2 alone are the two contenders of most studies, and no sweep
+    if found["value"].nunique() < 2 or (parameter == "p" and contenders <= set(MEMBERS["p"])):
+        listed = ", ".join(sorted(contenders)) or "none of them"
+        raise InputError("runs", f"runs of a sweep over {parameter}", listed)
     return found.sort_values("value", kind="stable") if numeric else found

@@ -21,6 +21,7 @@ SWEEP = joined(
     runs_of("mlgcn p=0", [0.48, 0.50, 0.52], parameter="p", value=0.0),
     runs_of("mlgcn p=1", [0.3, math.nan, 0.3], parameter="p", value=1.0),
     runs_of("mlgcn tau=0", [0.40, 0.42, 0.44], parameter="tau", value=0.0),
+    runs_of("mlgcn tau=0.9", [0.46, 0.48, 0.50], parameter="tau", value=0.9),
     runs_of("mlgcn 3 layers", [0.46, 0.48, 0.50], parameter="layers", value=3),
     runs_of("mlgcn one-hot", [0.45, 0.47, 0.49], parameter="embeddings", value="one-hot"),
     runs_of("mlgcn shuffled", [0.49, 0.50, 0.51]),
@@ -59,7 +60,7 @@ def test_figures_without_their_runs_are_refused(plot, runs):
 
 def test_lines_are_means_and_bands_are_t_intervals():
     axes = plot_tau(SWEEP)
-    assert axes.lines[0].get_xydata().tolist() == pytest.approx(np.array([[0, 42], [0.4, 52]]))
+    assert axes.lines[0].get_xydata().tolist() == pytest.approx(np.array([[0, 42], [0.4, 52], [0.9, 48]]))
     (band,) = axes.collections
     low, high = stats.t.interval(0.95, 2, loc=42, scale=stats.sem([40, 42, 44]))
     heights = [y for x, y in band.get_paths()[0].vertices if x == 0]

@@ -11,6 +11,8 @@ from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.report.study_runs import described_splits, intervals, main_condition, replicates, split_interval, sweep
 from tests.report.study_frames import joined, runs_of
 
+P = {"mlgcn": 0.2, "mlgcn p=0": 0.0, "mlgcn p=1": 1.0}
+
 
 def test_draws_are_averaged_before_splits():
     runs = joined(runs_of("a", [0.2, 0.4]), runs_of("a", [0.4], draw=1), runs_of("a", [0.6], draw=2))
@@ -31,12 +33,12 @@ def test_a_metric_that_no_run_defines_is_nan():
 
 
 def test_frames_from_files_and_with_nullable_numbers_give_the_same(tmp_path):
-    runs = joined(runs_of("mlgcn", [0.5]), runs_of("mlgcn p=0", [0.4], parameter="p", value=0.0))
+    runs = joined(*(runs_of(name, [0.5 - p / 4], parameter="p", value=p) for name, p in P.items()))
     runs.to_csv(tmp_path / "runs.csv", index=False)
     runs["num_images"] = runs["num_images"].astype("Int64")
     for frame in (runs, pd.read_csv(tmp_path / "runs.csv")):
-        assert sweep(frame, "p")[["value", "mAP"]].to_numpy().tolist() == [[0.0, 0.4], [0.2, 0.5]]
-        assert replicates(frame, ["mAP"])["mAP"].tolist() == [0.5, 0.4]
+        assert sweep(frame, "p")[["value", "mAP"]].to_numpy().tolist() == [[0.0, 0.5], [0.2, 0.45], [1.0, 0.25]]
+        assert replicates(frame, ["mAP"])["mAP"].tolist() == [0.45, 0.5, 0.25]
 
 
 @pytest.mark.parametrize("overlap", [0.0, 0.25])
@@ -72,17 +74,21 @@ def test_a_sweep_includes_the_plain_contender_at_its_value():
 
 
 def test_a_point_of_a_sweep_is_not_added_twice():
-    runs = joined(
-        runs_of("mlgcn", [0.5], parameter="p", value=0.2), runs_of("mlgcn p=0", [0.4], parameter="p", value=0)
-    )
-    assert sweep(runs, "p")["mAP"].tolist() == [0.4, 0.5]
+    runs = joined(*(runs_of(name, [p], parameter="p", value=p) for name, p in P.items()))
+    assert sweep(runs, "p")["mAP"].tolist() == [0.0, 0.2, 1.0]
+
+
+def test_two_contenders_are_no_sweep_over_p():
+    runs = joined(*(runs_of(name, [p], parameter="p", value=p) for name, p in list(P.items())[:2]))
+    with pytest.raises(InputError, match="runs: expected runs of a sweep over p, found mlgcn, mlgcn p=0"):
+        sweep(runs, "p")
 
 
 def test_families_have_their_own_points():
-    parts = [runs_of(f"sharing tau={tau}", [0.6], parameter="tau", value=tau) for tau in (0.4, 0.9)]
+    parts = [runs_of(f"sharing tau={tau}", [0.6], parameter="tau", value=tau) for tau in (0.2, 0.4, 0.9)]
     runs = joined(runs_of("mlgcn", [0.5]), *parts)
     assert sweep(runs, "tau")[["contender", "value"]].to_numpy().tolist() == [
-        ["mlgcn", 0.4], ["sharing tau=0.4", 0.4], ["sharing tau=0.9", 0.9],
+        ["sharing tau=0.2", 0.2], ["mlgcn", 0.4], ["sharing tau=0.4", 0.4], ["sharing tau=0.9", 0.9],
     ]  # fmt: skip
 
 
@@ -93,7 +99,7 @@ def test_the_number_of_splits_is_stated():
 
 
 def test_frames_without_the_runs_are_refused():
-    with pytest.raises(InputError, match="runs: expected runs of a sweep over tau, found 1 of its values"):
+    with pytest.raises(InputError, match="runs: expected runs of a sweep over tau, found mlgcn"):
         sweep(runs_of("mlgcn", [0.5]), "tau")
     with pytest.raises(InputError, match="found no column mAP, OF1"):
         replicates(runs_of("a", [0.5]).drop(columns=["mAP", "OF1"]), ["mAP", "OF1"])
