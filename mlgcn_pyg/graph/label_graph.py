@@ -29,8 +29,7 @@ class LabelGraph(LabelGraphData):
     An edge i → j means "if i appears, j is likely". A higher threshold τ leaves fewer edges; τ = 0 is the complete
     graph, in which P is 0 for pairs that never occur together. The re-weighted adjacency Â determines how labels mix in
     each graph convolution. With ``weighting="paper"`` (Eq. 8), a label keeps the share 1 − p of its features and
-    receives the share p from its neighbours (:mod:`mlgcn_pyg.graph.weighting`). Many labels have no edges, a few,
-    called hubs, have most.
+    receives the share p from its neighbours (:mod:`mlgcn_pyg.graph.weighting`). A few labels, hubs, have most edges.
 
     Build a graph with :meth:`from_targets`, :meth:`from_counter`, :meth:`from_counts` or :meth:`from_released`. It is
     an ordinary :class:`torch_geometric.data.Data`, with methods such as ``.to(device)``.
