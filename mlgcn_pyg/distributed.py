@@ -8,7 +8,7 @@ from typing import Any, Self, TypeVar
 import torch
 import torch.distributed as dist
 
-from mlgcn_pyg.errors import InputError, first_line
+from mlgcn_pyg.errors import Argument, InputError, first_line
 
 T = TypeVar("T")
 PATIENCE = timedelta(days=7)  # a process may have to wait until another process has computed its images
@@ -45,6 +45,20 @@ class Ranks:
     def __exit__(self, *_: object) -> None:
         if self._started_here and dist.is_initialized():
             dist.destroy_process_group()
+
+    def device(self, device: torch.device) -> torch.device:
+        """Returns the device of this process: ``"cuda"`` stands for a different GPU in each process of a machine.
+
+        Raises:
+            InputError: if there are fewer GPUs than processes.
+        """
+        if device != torch.device("cuda"):
+            return device
+        if self.local_rank >= (count := torch.cuda.device_count()):
+            found = f"{count} GPUs for process {self.local_rank} (from 0) of this machine"
+            fix = ("start fewer processes, or pass ", Argument("device", "cpu"))
+            raise InputError("device", "a GPU for every process", found, fix)
+        return torch.device("cuda", self.local_rank)
 
     def share(self, make: Callable[[], T]) -> T:
         """Calls ``make()`` in the first process, and returns its result in all processes.

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mlgcn_pyg.checks import check_choice, check_count, check_positive
 from mlgcn_pyg.distributed import Ranks
-from mlgcn_pyg.errors import Argument, InputError
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features.cache import FeatureCache
 from mlgcn_pyg.features.computation import Computation
 from mlgcn_pyg.features.forms import backbone_forms
@@ -111,7 +111,7 @@ def extract_features(
     batch_size, seed = check_positive("batch_size", batch_size), check_count("seed", seed)
     check_count("num_workers", num_workers)
     with Ranks() as ranks:
-        device = _rank_device(torch.device(device), ranks)
+        device = ranks.device(torch.device(device))
         source = Views(dataset, check_positive("views", views), view_transform, seed)
         wanted = provenance(
             backbone, dataset, batch_size=batch_size, dtype=dtype, precision=precision, views=source.views,
@@ -142,17 +142,6 @@ def extract_features(
 
 def _ignore(sentence: str) -> None:
     pass
-
-
-def _rank_device(device: torch.device, ranks: Ranks) -> torch.device:
-    """Replaces ``"cuda"`` by the GPU of this process."""
-    if device != torch.device("cuda"):
-        return device
-    if ranks.local_rank >= (count := torch.cuda.device_count()):
-        found = f"{count} GPUs for process {ranks.local_rank} (from 0) of this machine"
-        fix = ("start fewer processes, or pass ", Argument("device", "cpu"))
-        raise InputError("device", "a GPU for every process", found, fix)
-    return torch.device("cuda", ranks.local_rank)
 
 
 def _nothing_to_do(plan: Plan, ranks: Ranks) -> None:

@@ -3,14 +3,14 @@
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.experiments.study.contenders import WIDTH, Contender
 from mlgcn_pyg.experiments.study.data import StudyData
 from mlgcn_pyg.experiments.study.records import RunKey
 from mlgcn_pyg.graph import LabelGraph
 from mlgcn_pyg.graph.controls import permuted_embeddings, permuted_labels, random_edges
+from mlgcn_pyg.graph.kernel import KERNEL
 from mlgcn_pyg.nn import LinearHead, MLGCNHead, SharingHead
-from mlgcn_pyg.seeding import derived_seed
+from mlgcn_pyg.seeding import derived_seed, seeded
 
 CONTROLS = {"labels": permuted_labels, "edges": random_edges, "embeddings": permuted_embeddings}
 RANDOM_WIDTH = 300  # of random embeddings, if none are given
@@ -30,17 +30,15 @@ def build_head(
     Raises:
         InputError: if the features of the contender are not given.
     """
-    if contender.features not in data.pools:
-        raise InputError("average", f"features with average pooling for {contender.name!r}", "none")
-    num_features = data.pools[contender.features].num_features
-    if contender.kind == "linear":
-        return LinearHead(len(data.label_names), num_features, data.label_names)
-    graph = label_graph(contender, data, targets, key)
-    torch.manual_seed(key.split)
-    if contender.kind == "sharing":
-        return SharingHead(graph, num_features)
-    hidden = (WIDTH,) * (contender.num_layers - 1)
-    return MLGCNHead(graph, num_features, hidden, learn_edges=contender.learn_edges, learn_p=contender.learn_p)
+    num_features = data.pool(contender.features).num_features
+    with seeded("initial weights", data.seed, key.split):
+        if contender.kind == "linear":
+            return LinearHead(len(data.label_names), num_features, data.label_names)
+        graph = label_graph(contender, data, targets, key)
+        if contender.kind == "sharing":
+            return SharingHead(graph, num_features)
+        hidden = (WIDTH,) * (contender.num_layers - 1)
+        return MLGCNHead(graph, num_features, hidden, learn_edges=contender.learn_edges, learn_p=contender.learn_p)
 
 
 def label_graph(contender: Contender, data: StudyData, targets: Tensor, key: RunKey) -> LabelGraph:
@@ -52,18 +50,11 @@ def label_graph(contender: Contender, data: StudyData, targets: Tensor, key: Run
 
 
 def _without_control(contender: Contender, data: StudyData, targets: Tensor, key: RunKey) -> LabelGraph:
-    given = data.graph
-    x = _embeddings(contender, data, key.split)
-    if (
-        given is not None
-        and contender.is_default_graph
-        and (contender.weighting == "kernel") == (given.alpha is not None)
-    ):
-        graph = given.clone()
+    x, kernel = _embeddings(contender, data, key.split), contender.weighting == KERNEL
+    if data.graph is not None and contender.is_default_graph and kernel == (data.graph.weighting == KERNEL):
+        graph = data.graph.clone()
         graph.x = x
-        if contender.weighting == "kernel":
-            return graph
-        return graph.reweighted(p=contender.p, weighting=contender.weighting)
+        return graph if kernel else graph.reweighted(p=contender.p, weighting=contender.weighting)
     return LabelGraph.from_targets(
         targets, label_names=data.label_names, x=x, tau=contender.tau, p=contender.p, weighting=contender.weighting
     )

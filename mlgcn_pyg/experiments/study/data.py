@@ -1,15 +1,15 @@
 """The images of a study, and its splits into training, validation and test images."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from mlgcn_pyg.checks import check_positive
 from mlgcn_pyg.errors import Argument, InputError
+from mlgcn_pyg.experiments.study.pool import Indices, Pool
 from mlgcn_pyg.experiments.study.records import Condition
 from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.graph import LabelGraph
@@ -17,42 +17,8 @@ from mlgcn_pyg.labels import check_same_labels
 from mlgcn_pyg.seeding import derived_seed
 from mlgcn_pyg.stratification import stratified_split
 
-Indices = NDArray[np.int64]
 SHARES = (0.6, 0.2, 0.2)  # of training, validation and test images, if one cache is split
 VAL_SHARE = 0.2  # of the training images, if there are no validation images
-
-
-@dataclass(frozen=True, eq=False)
-class Pool:
-    """The images of several caches, numbered one after another."""
-
-    caches: tuple[FeatureCache, ...]
-
-    def __len__(self) -> int:
-        return sum(map(len, self.caches))
-
-    @property
-    def num_features(self) -> int:
-        return self.caches[0].num_features
-
-    @property
-    def ids(self) -> list[str]:
-        return [name for cache in self.caches for name in cache.ids]
-
-    @property
-    def targets(self) -> Tensor:
-        return torch.cat([cache.targets for cache in self.caches])
-
-    def features(self, rows: Indices) -> Tensor:
-        """Returns features (n, V, D) of these rows."""
-        out = np.empty((len(rows), *self.caches[0].features.shape[1:]), np.float32)
-        start = 0
-        for cache in self.caches:
-            within = (rows >= start) & (rows < start + len(cache))
-            if within.any():
-                out[within] = cache.features[rows[within] - start]
-            start += len(cache)
-        return torch.from_numpy(out)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,11 +70,22 @@ class StudyData:
     graph: LabelGraph | None = None
     embeddings: Tensor | None = None
     seed: int = 0
+    _drawings: dict[tuple[str, int, int], Indices] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def overlap(self) -> float:
         """The number of test images per training image, for the correction of Nadeau and Bengio; 0 for a fixed test."""
         return 0.0 if self.shared_test else len(self.splits[0].test) / len(self.splits[0].train)
+
+    def pool(self, name: str) -> Pool:
+        """Returns the features ``"features"`` or ``"average"``.
+
+        Raises:
+            InputError: if they are not given.
+        """
+        if name not in self.pools:
+            raise InputError(name, "further features of the same images", "none")
+        return self.pools[name]
 
     def num_train(self, condition: Condition) -> int:
         """Returns the number of training images of a condition."""
@@ -119,7 +96,8 @@ class StudyData:
         """Returns the training and validation data of a run.
 
         With ``num_images`` = n, n training images and at most n validation images are drawn with the shares of the
-        labels. The targets that are hidden for a small share of unknown targets are also hidden for a larger one.
+        labels. Targets of both are hidden. The targets that are hidden for a small share of unknown targets are also
+        hidden for a larger one.
         """
         whole = self.splits[split]
         train = self._drawn(whole.train, condition.num_images, "train", split)
@@ -129,9 +107,12 @@ class StudyData:
     def _drawn(self, rows: Indices, num_images: int | None, name: str, split: int) -> Indices:
         if num_images is None or num_images >= len(rows):
             return rows
-        sizes = (num_images, len(rows) - num_images)
-        drawn = stratified_split(self.targets[rows], sizes, seed=derived_seed(self.seed, name, split))[0]
-        return np.sort(rows[drawn])
+        place = (name, split, num_images)
+        if place not in self._drawings:  # all contenders draw the same images, which takes longer than some fits
+            sizes = (num_images, len(rows) - num_images)
+            drawn = stratified_split(self.targets[rows], sizes, seed=derived_seed(self.seed, name, split))[0]
+            self._drawings[place] = rows[drawn]
+        return self._drawings[place]
 
     def _known(self, rows: Indices, condition: Condition, split: int) -> Tensor:
         targets = self.targets[rows].clone()
@@ -173,11 +154,14 @@ def data_of_parts(
     parts = {"train": train, "val": val, "test": test}
     given = {name: cache for name, cache in parts.items() if cache is not None}
     _check_caches(given)
-    pool, starts = Pool(tuple(given.values())), dict(zip(given, _starts(given.values()), strict=True))
-    rows = {name: np.arange(starts[name], starts[name] + len(cache)) for name, cache in given.items()}
+    pool = Pool(tuple(given.values()))
+    rows = {
+        name: np.arange(start, start + len(cache))
+        for (name, cache), start in zip(given.items(), pool.starts, strict=True)
+    }
     splits = tuple(_fixed_split(rows, train.targets, derived_seed(seed, "split", r)) for r in range(num_splits))
     data = _study_data(pool, splits, True, graph, embeddings, seed)
-    return data if average is None else with_average(data, [average.get(name) for name in given])
+    return data if average is None else _with_average(data, {name: average.get(name) for name in given})
 
 
 def data_of_pool(
@@ -205,22 +189,23 @@ def data_of_pool(
     check_positive("num_splits", num_splits)
     _check_caches({"train": cache})
     seeds = (derived_seed(seed, "split", r) for r in range(num_splits))
-    splits = tuple(Split(*map(np.sort, stratified_split(cache.targets, SHARES, seed=one))) for one in seeds)
+    splits = tuple(Split(*stratified_split(cache.targets, SHARES, seed=one)) for one in seeds)
     data = _study_data(Pool((cache,)), splits, False, graph, embeddings, seed)
-    return data if average is None else with_average(data, [average])
+    return data if average is None else _with_average(data, {"train": average})
 
 
-def with_average(data: StudyData, caches: Sequence[FeatureCache | None]) -> StudyData:
-    """Adds further features of the same images.
-
-    Raises:
-        InputError: if a cache is missing, or has other images.
-    """
-    pool = data.pools["features"]
-    found = [cache for cache in caches if cache is not None]
-    if len(found) != len(pool.caches) or Pool(tuple(found)).ids != pool.ids:
-        raise InputError("average", "caches of the same images in the same order, one per part", "other images")
-    return replace(data, pools={**data.pools, "average": Pool(tuple(found))})
+def _with_average(data: StudyData, caches: Mapping[str, FeatureCache | None]) -> StudyData:
+    """Adds further features of the same images."""
+    expected = "features of the same images in the same order for each part"
+    given = {name: cache for name, cache in caches.items() if cache is not None}
+    if lacking := caches.keys() - given.keys():
+        raise InputError("average", expected, f"none for {', '.join(sorted(lacking))}")
+    pool, found = data.pools["features"], Pool(tuple(given.values()))
+    if found.ids != pool.ids or not torch.equal(found.targets, pool.targets):
+        raise InputError("average", expected, "other images or targets")
+    if len(widths := {cache.num_features for cache in found.caches}) > 1:
+        raise InputError("average", "features of one width", f"widths {', '.join(map(str, sorted(widths)))}")
+    return replace(data, pools={**data.pools, "average": found})
 
 
 def _study_data(
@@ -246,13 +231,9 @@ def _check_caches(caches: Mapping[str, FeatureCache]) -> None:
         check_same_labels(name, cache.label_names, first.label_names, f"the features {first_name}")
         if not len(cache):
             raise InputError(name, "at least one image", "none")
-        if cache.features.shape[1:] != first.features.shape[1:]:
-            expected = f"{first.num_views} views of width {first.num_features}, as in {first_name}"
-            raise InputError(name, expected, f"{cache.num_views} of width {cache.num_features}")
-
-
-def _starts(caches: Iterable[FeatureCache]) -> list[int]:
-    return [0, *np.cumsum([len(cache) for cache in caches])[:-1].tolist()]
+        if cache.num_features != first.num_features:
+            expected = f"features of width {first.num_features}, as in {first_name}"
+            raise InputError(name, expected, f"width {cache.num_features}")
 
 
 def _fixed_split(rows: Mapping[str, Indices], targets: Tensor, seed: int) -> Split:
@@ -261,4 +242,4 @@ def _fixed_split(rows: Mapping[str, Indices], targets: Tensor, seed: int) -> Spl
     if len(targets) < 2:
         raise InputError("train", "at least two images, of which some validate", "one", ("pass ", Argument("val")))
     train, val = stratified_split(targets, (1 - VAL_SHARE, VAL_SHARE), seed=seed)
-    return Split(rows["train"][np.sort(train)], rows["train"][np.sort(val)], rows["test"])
+    return Split(rows["train"][train], rows["train"][val], rows["test"])

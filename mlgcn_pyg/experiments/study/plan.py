@@ -8,6 +8,7 @@ from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.experiments.study.contenders import SWEEPS, Contender, find_contender
 from mlgcn_pyg.experiments.study.data import StudyData
 from mlgcn_pyg.experiments.study.records import Condition, RunKey
+from mlgcn_pyg.graph.kernel import KERNEL, MAX_LABELS
 
 NUM_CONTROLS = 20  # the least number of control graphs
 MANY_IMAGES, FEW_SPLITS = 5000, 3  # from so many training images on, heads that are trained by SGD have fewer splits
@@ -137,8 +138,12 @@ def _obstacle(contender: Contender, data: StudyData) -> str:
     """Returns why the data does not allow a contender; an empty text if it does."""
     if contender.features not in data.pools:
         return "no features with average pooling are given"
-    if data.embeddings is None and (contender.control == "embeddings" or contender.embeddings == "random"):
+    if data.embeddings is None and contender.control == "embeddings":
         return "no label embeddings are given"
-    if data.embeddings is None and contender.embeddings == "one-hot" and contender.name == "mlgcn one-hot":
+    if data.embeddings is None and contender.name == "mlgcn one-hot":
         return "no label embeddings are given, so that mlgcn is one-hot"
+    if contender.control and len(data.label_names) == 1:
+        return "one label has no other place in a graph"
+    if contender.weighting == KERNEL and len(data.label_names) > MAX_LABELS:
+        return f"there are more than {MAX_LABELS:,} labels"
     return ""

@@ -10,17 +10,20 @@ It is the weight decay of heads that are trained by SGD, and C λ is the penalty
 
 import copy
 import time
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from mlgcn_pyg.errors import InputWarning
 from mlgcn_pyg.evaluation import mean_average_precision
 from mlgcn_pyg.experiments.study.building import build_head
 from mlgcn_pyg.experiments.study.contenders import Contender
 from mlgcn_pyg.experiments.study.data import StudyData
 from mlgcn_pyg.experiments.study.records import Run, RunKey
+from mlgcn_pyg.graph.kernel import KERNEL
 from mlgcn_pyg.training import ExactConfig, HeadConfig, fit_head, score
 from mlgcn_pyg.training.divergence import NonFiniteLossError
 from mlgcn_pyg.training.heads.preparation import prepare_heads
@@ -28,6 +31,7 @@ from mlgcn_pyg.training.heads.scoring import open_source
 from mlgcn_pyg.typing import Head
 
 FACTORS = (1 / 3, 1.0, 3.0)
+SMALLEST = 1e-12  # penalty
 ALPHA = 0.6  # of a sharing head; its results hardly depend on it
 
 Labelled = tuple[Tensor, Tensor]
@@ -53,10 +57,19 @@ def compute_run(key: RunKey, contender: Contender, data: StudyData, device: str 
         contender: the contender.
         data: the data of the study.
         device: the device to train on.
+
+    Raises:
+        InputError: if the features of the contender are not given.
     """
-    pool, part = data.pools[contender.features], data.part(key.split, key.condition)
-    trainer = Trainer(contender, (pool.features(part.train), part.train_targets), device, key.split)
-    val = (pool.features(part.val), part.val_targets)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InputWarning)  # few images often lack a label
+        return _compute(key, contender, data, device)
+
+
+def _compute(key: RunKey, contender: Contender, data: StudyData, device: str | torch.device) -> Run:
+    pool, part = data.pool(contender.features), data.part(key.split, key.condition)
+    trainer = Trainer(contender, (pool.views(part.train), part.train_targets), device, key.split)
+    val = (pool.first_views(part.val), part.val_targets)
     rows = data.splits[key.split].test
     start = build_head(contender, data, part.train_targets, key)
     penalty = trainer.prepare(start)
@@ -65,9 +78,15 @@ def compute_run(key: RunKey, contender: Contender, data: StudyData, device: str 
     if not candidates:
         nothing = np.zeros((len(rows), len(data.label_names)), np.float32)
         return Run(key, rows, nothing, np.nan, np.nan, np.nan, _size(start))
-    best = max(candidates, key=lambda c: (-1.0 if np.isnan(c.val_mAP) else c.val_mAP, -c.factor))
-    logits = score(best.head, (pool.features(rows), data.targets[rows]), device)[0].numpy()
+    best = max(candidates, key=_rank)
+    logits = score(best.head, (pool.first_views(rows), data.targets[rows]), device)[0].numpy()
     return Run(key, rows, logits, best.val_mAP, best.seconds, best.factor, _size(best.head))
+
+
+def _rank(candidate: Candidate) -> tuple[float, float]:
+    """Returns the mAP on validation images; the factor next to 1 decides between equal or undefined ones."""
+    mean = -1.0 if np.isnan(candidate.val_mAP) else candidate.val_mAP
+    return mean, -abs(np.log(candidate.factor))
 
 
 @dataclass(frozen=True)
@@ -96,7 +115,8 @@ class Trainer:
         """Trains a prepared head in place."""
         config: HeadConfig | ExactConfig = HeadConfig(weight_decay=penalty, seed=self.seed)
         if self.contender.is_exact:
-            config = ExactConfig(l2=penalty, alpha=ALPHA if self.contender.weighting == "kernel" else None)
+            # features that are constant, as those of one image are, leave no penalty
+            config = ExactConfig(l2=max(penalty, SMALLEST), alpha=ALPHA if self.contender.weighting == KERNEL else None)
         fit_head(head, self.train, config=config, device=self.device)
 
 
@@ -108,6 +128,8 @@ def _candidate(trainer: Trainer, start: Head, factor: float, penalty: float, val
     except NonFiniteLossError:
         return None
     seconds = time.perf_counter() - began
+    if not all(parameter.isfinite().all() for parameter in head.parameters()):
+        return None
     return Candidate(head, factor, mean_average_precision(*score(head, val, trainer.device)), seconds)
 
 

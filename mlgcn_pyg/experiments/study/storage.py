@@ -6,7 +6,6 @@ settings is refused.
 
 import json
 import re
-import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -43,25 +42,22 @@ def write_run(folder: Path, run: Run) -> None:
 
 def read_run(folder: Path, key: RunKey, num_labels: int) -> Run | None:
     """Returns a finished run; None if it is missing or damaged, so that it is computed again."""
-    path = run_path(folder, key)
-    if not path.is_file():
-        return None
     try:
-        with np.load(path, allow_pickle=False) as content:
-            rows, logits, numbers = content["rows"], content["logits"], content["numbers"]
-            if str(content["key"]) != _text(key) or logits.shape != (len(rows), num_labels):
-                return None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        with open(run_path(folder, key), "rb") as file, np.load(file, allow_pickle=False) as content:
+            rows, logits, numbers = content["rows"], content["logits"], content["numbers"].tolist()
+            is_right = str(content["key"]) == _text(key) and rows.dtype == np.int64 and logits.dtype == np.float32
+        values = dict(zip(NUMBERS, numbers, strict=True))
+        run = Run(key, rows, logits, **(values | {"num_parameters": int(values["num_parameters"])}))
+    except Exception:  # NumPy raises nearly anything for a damaged file
         return None
-    values = dict(zip(NUMBERS, numbers.tolist(), strict=True))
-    return Run(key, rows, logits, **(values | {"num_parameters": int(values["num_parameters"])}))
+    return run if is_right and logits.shape == (len(rows), num_labels) else None
 
 
 def check_setup(folder: Path, setup: Mapping[str, Any]) -> None:
     """Records what all runs in a folder share, or compares it with what the folder records.
 
     Raises:
-        InputError: if the folder has runs of a different setup; the error names the first difference.
+        InputError: if the folder has runs of a different setup; the error names the differences.
     """
     path = folder / SETUP
     wanted = json.loads(json.dumps(setup))
@@ -75,10 +71,10 @@ def check_setup(folder: Path, setup: Mapping[str, Any]) -> None:
     fix = ("choose a different ", Argument("folder"), ", or remove it")
     if not isinstance(found, dict):
         raise InputError("folder", "the folder of a study", f"an invalid {path}", fix)
-    for name in wanted.keys() | found.keys():
-        if wanted.get(name) != found.get(name):
-            difference = f"{name} = {found.get(name)} in {path}, {wanted.get(name)} now"
-            raise InputError("folder", "a folder of the same data and settings", difference, fix)
+    different = [name for name in {**wanted, **found} if wanted.get(name) != found.get(name)]
+    if different:
+        expected = "a folder of a study of the same data and settings"
+        raise InputError("folder", expected, f"different {', '.join(different)} in {path}", fix)
 
 
 def _text(key: RunKey) -> str:

@@ -1,6 +1,8 @@
 """Runs a study: computes the runs of a plan that are not finished yet, and reads all of them."""
 
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,14 +11,19 @@ import torch
 
 from mlgcn_pyg.checks import check_callable, check_positive
 from mlgcn_pyg.distributed import Ranks
+from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.experiments.study.contenders import Contender
 from mlgcn_pyg.experiments.study.data import StudyData
 from mlgcn_pyg.experiments.study.plan import Plan
 from mlgcn_pyg.experiments.study.records import Run, RunKey
 from mlgcn_pyg.experiments.study.running import FACTORS
-from mlgcn_pyg.experiments.study.storage import check_setup, read_run
+from mlgcn_pyg.experiments.study.storage import check_setup, read_run, run_path
 from mlgcn_pyg.experiments.study.workers import Task, compute_runs
+from mlgcn_pyg.files.atomic import tensor_digest
+from mlgcn_pyg.files.locks import locked_folder
 from mlgcn_pyg.tensor_checks import check_device
 
+PROTOCOL = 1  # of the runs on disk; it changes when the same data give different results
 Progress = Callable[[int, int, RunKey], None]
 
 
@@ -46,68 +53,79 @@ def run_study(
 ) -> Study | None:
     """Computes the runs of a plan. Runs that are finished in ``folder`` are read from it.
 
+    An interrupted study is resumed by the same call, with the same result: each run depends only on the data and its
+    key. A folder may be used again for a different plan, or more splits, of the same data.
+
     Under ``torchrun``, each process computes a share of the runs.
 
     Args:
         data: the data of the study.
         plan: the runs.
         folder: the folder of the study.
-        device: the device to train on.
-        workers: the number of processes that compute runs side by side. Results do not depend on it.
-        progress: a function that is called with the numbers of finished and of all runs, and the last one.
+        device: the device to train on. ``"cuda"`` stands for a different GPU in each process of ``torchrun``.
+        workers: the number of processes that compute runs side by side. Results do not depend on it. A program must
+            call this function under ``if __name__ == "__main__"`` for more than one.
+        progress: a function that is called with the numbers of finished and of all runs, and the last one. Under
+            ``torchrun``, these are the runs of the process.
 
     Returns:
         The study; None in processes of ``torchrun`` but the first.
 
     Raises:
-        InputError: if ``folder`` has runs of different data.
+        InputError: if ``folder`` has runs of different data, or is in use by another process.
+        InputError: if a run cannot be computed, or a worker process is killed.
     """
     check_callable("progress", progress)
-    check_positive("workers", workers)
-    folder, place = Path(folder), str(check_device("device", device))
-    num_labels = len(data.label_names)
-    with Ranks() as ranks:
-        ranks.share(lambda: check_setup(folder, describe_data(data)))
-        keys = plan.keys(data)
-        missing = [key for key in keys[ranks.rank :: ranks.size] if read_run(folder, key, num_labels) is None]
-        finished = len(keys) - len(missing)
+    workers = check_positive("workers", workers)
+    folder, keys, num_labels = Path(folder), plan.keys(data), len(data.label_names)
+    with Ranks() as ranks, ExitStack() as lock:
+        place = ranks.device(check_device("device", device))
+
+        def begin() -> list[RunKey]:
+            lock.enter_context(locked_folder(folder, expected="a folder that no other study is using"))
+            check_setup(folder, describe_study(data, place))
+            return [key for key in keys if read_run(folder, key, num_labels) is None]
+
+        missing = ranks.share(begin)
+        own = share_of(keys, plan.contenders, ranks)
+        wanted = [key for key in missing if key in own]
+        count = itertools.count(len(own) - len(wanted) + 1)
 
         def done(key: RunKey) -> None:
-            nonlocal finished
-            finished += 1
             if progress is not None:
-                progress(finished, len(keys), key)
+                progress(next(count), len(own), key)
 
-        task = Task(plan.contenders, data, folder, place)
-        ranks.gather(lambda: compute_runs(task, missing, workers, done))
+        ranks.gather(lambda: compute_runs(Task(plan.contenders, data, folder, str(place)), wanted, workers, done))
         if ranks.rank:
             return None
-    return Study(data, plan, tuple(_found(folder, key, num_labels) for key in keys))
+        return Study(data, plan, tuple(_found(folder, key, num_labels) for key in keys))
+
+
+def share_of(keys: Sequence[RunKey], contenders: Mapping[str, Contender], ranks: Ranks) -> set[RunKey]:
+    """Returns the runs of this process: equal numbers of those that are trained by SGD, which take longest."""
+    by_kind = sorted(keys, key=lambda key: contenders[key.contender].is_exact)
+    return set(by_kind[ranks.rank :: ranks.size])
 
 
 def _found(folder: Path, key: RunKey, num_labels: int) -> Run:
     run = read_run(folder, key, num_labels)
-    assert run is not None, f"no result of {key}"
+    if run is None:
+        fix = "choose a folder on a shared disk"
+        raise InputError("folder", "a folder that all processes share", f"no {run_path(folder, key)}", fix)
     return run
 
 
-def describe_data(data: StudyData) -> Mapping[str, Any]:
-    """Returns what all runs of a study share, as plain values, for JSON."""
-    caches = {name: [cache.digest() for cache in pool.caches] for name, pool in data.pools.items()}
-    graph = None if data.graph is None else data.graph.digest()
+def describe_study(data: StudyData, device: torch.device) -> Mapping[str, Any]:
+    """Returns what all runs in a folder share, as plain values, for JSON."""
+    graph, x = data.graph, data.embeddings
     return {
-        "features": caches,
+        "protocol": PROTOCOL,
+        "features": {name: [cache.digest() for cache in pool.caches] for name, pool in data.pools.items()},
         "labels": list(data.label_names),
-        "splits": len(data.splits),
         "shared_test": data.shared_test,
-        "graph": graph,
-        "embeddings": None if data.embeddings is None else _digest(data.embeddings),
+        "graph": None if graph is None else graph.digest(),
+        "embeddings": None if x is None else tensor_digest({"embeddings": x}),
         "seed": data.seed,
         "factors": list(FACTORS),
+        "device": device.type,
     }
-
-
-def _digest(tensor: torch.Tensor) -> str:
-    from mlgcn_pyg.files.atomic import tensor_digest
-
-    return tensor_digest({"embeddings": tensor})

@@ -1,12 +1,19 @@
-"""Computes the runs of a study that are not on disk yet, in this process, in worker processes, or under a launcher."""
+"""Computes the runs of a study that are not on disk yet, in this process or in worker processes.
+
+The main process sends each worker one run at a time, and the worker writes the result to the disk. Workers ignore
+Ctrl-C. The main process ends them as soon as it is interrupted or a run fails, and they end if it is killed.
+"""
 
 import multiprocessing
+import os
+import pickle
 import signal
+import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import connection, resource_tracker
 from pathlib import Path
 
 import torch
@@ -18,6 +25,7 @@ from mlgcn_pyg.experiments.study.data import StudyData
 from mlgcn_pyg.experiments.study.records import RunKey
 from mlgcn_pyg.experiments.study.running import compute_run
 from mlgcn_pyg.experiments.study.storage import write_run
+from mlgcn_pyg.system import signals_blocked
 
 
 @dataclass(frozen=True)
@@ -59,29 +67,9 @@ def compute_runs(task: Task, keys: Sequence[RunKey], workers: int, done: Callabl
                 task(key)
                 done(key)
         return
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(keys)), context, _start, (task,))
-    try:
-        for key in _finished(pool, keys):
+    with _started(min(workers, len(keys))) as team:
+        for key in _finished(team, task, keys):
             done(key)
-    except BrokenProcessPool as error:
-        fix = "use fewer workers, which require less memory; the same command resumes"
-        raise InputError(
-            "workers", "worker processes that end with a result", "a process that was killed", fix
-        ) from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _finished(pool: ProcessPoolExecutor, keys: Sequence[RunKey]) -> Iterator[RunKey]:
-    """Yields runs as they are finished. On an error, runs that have not started are cancelled."""
-    waiting = {pool.submit(_run, key): key for key in keys}
-    while waiting:
-        finished, _ = wait(waiting, return_when=FIRST_COMPLETED)
-        for future in finished:
-            key = waiting.pop(future)
-            future.result()
-            yield key
 
 
 @contextmanager
@@ -95,18 +83,106 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-_task: Task | None = None  # of a worker process
+class Worker:
+    """A worker process, and the pipe to it."""
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe, there = context.Pipe()
+        self.process = context.Process(target=_work, args=(there,), daemon=True)
+        self.process.start()
+        there.close()
+
+    def send(self, content: bytes) -> None:
+        """Sends a pickled task or run."""
+        try:
+            self.pipe.send_bytes(content)
+        except OSError as error:
+            raise self._lost() from error
+
+    def receive(self) -> None:
+        """Waits for the end of a run, and raises its exception if it failed."""
+        try:
+            failure = self.pipe.recv()
+        except (EOFError, OSError) as error:
+            raise self._lost() from error
+        if failure is not None:
+            raise failure
+
+    def end(self) -> None:
+        """Ends the process at once. What it was writing has a temporary name."""
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
+
+    def _lost(self) -> InputError:
+        self.process.join()
+        code = self.process.exitcode or 0
+        if code < 0:
+            found, fix = f"one that was ended by signal {-code}", "use fewer workers, which require less memory"
+        else:
+            found = f"one that ended with code {code}"
+            fix = 'in a program of your own, start the study under `if __name__ == "__main__"`'
+        return InputError("workers", "processes that compute runs until the study is finished", found, fix)
 
 
-def _start(task: Task) -> None:
-    """Prepares a worker process. The parent process handles Ctrl-C."""
-    global _task
+@contextmanager
+def _started(number: int) -> Iterator[list[Worker]]:
+    team: list[Worker] = []
+    try:
+        if hasattr(signal, "pthread_sigmask"):
+            resource_tracker.ensure_running()  # the first process would start it, which unblocks the signal
+        with signals_blocked({signal.SIGINT}):  # a terminal sends Ctrl-C to workers too, even while they start
+            for _ in range(number):
+                team.append(Worker())
+        yield team
+    finally:
+        for worker in team:
+            worker.end()
+
+
+def _finished(team: Sequence[Worker], task: Task, keys: Sequence[RunKey]) -> Iterator[RunKey]:
+    """Yields runs as they are finished."""
+    content = pickle.dumps(task)  # by pickle, since a pipe's own `send` moves tensors to shared memory
+    for worker in team:
+        worker.send(content)
+    waiting = iter(keys)
+    busy = {worker.pipe: (worker, key) for worker in team if (key := _send_next(worker, waiting))}
+    while busy:
+        for pipe in connection.wait(list(busy)):
+            worker, key = busy.pop(pipe)  # type: ignore[call-overload]
+            worker.receive()
+            if following := _send_next(worker, waiting):
+                busy[worker.pipe] = (worker, following)
+            yield key
+
+
+def _send_next(worker: Worker, waiting: Iterator[RunKey]) -> RunKey | None:
+    key = next(waiting, None)
+    if key is not None:
+        worker.send(pickle.dumps(key))
+    return key
+
+
+def _work(pipe: connection.Connection) -> None:
+    """Computes runs in a worker process until it is ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     keep_freed_memory()
     torch.set_num_threads(1)
-    _task = task
+    task = pickle.loads(pipe.recv_bytes())
+    while True:
+        key = pickle.loads(pipe.recv_bytes())
+        try:
+            task(key)
+            pipe.send(None)
+        except Exception as error:
+            error.add_note("".join(traceback.format_exception(error)))  # pickling keeps notes, and loses tracebacks
+            pipe.send(error)
 
 
-def _run(key: RunKey) -> None:
-    assert _task is not None
-    _task(key)
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
