@@ -184,7 +184,8 @@ def _for_whom(one: Comparison, label_names: Sequence[str]) -> list[str]:
 def _points(effect: Effect, short: bool = False) -> str:
     """Returns a difference with its joint interval, in per cent."""
     value, low, high = (_signed(x) for x in (effect.value, effect.joint.low, effect.joint.high))
-    return f"{value} ({low} to {high})" if short else f"{value} mAP (95 % interval {low} to {high})"
+    over = "" if effect.splits else " over test images"
+    return f"{value} ({low} to {high})" if short else f"{value} mAP (95 % interval{over} {low} to {high})"
 
 
 def _signed(fraction: float) -> str:

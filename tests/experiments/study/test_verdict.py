@@ -134,13 +134,14 @@ def test_what_would_be_needed():
     enough = comparison(
         "mlgcn", "mlgcn shuffled", "cannot be told", replace(EFFECT, images_needed=5000, splits_needed=10), p=0.06
     )
-    few = comparison("mlgcn", "linear", "descriptive", replace(EFFECT, p=math.nan, descriptive="too few"), p=math.nan)
+    one_split = replace(EFFECT, p=math.nan, descriptive="too few", splits=None)
+    few = comparison("mlgcn", "linear", "descriptive", one_split, p=math.nan)
     assert verdict([wide, enough, few], {}, "ab")[1:] == [
         "Whether mlgcn is better than mlgcn p=0 cannot be told: +1.2 mAP (95 % interval +0.3 to +2.1), adjusted p = "
         "0.20. An interval of ± 0.3 mAP takes about 13,000 test images (now 5,000) and 20 splits (now 10).",
         "Whether mlgcn is better than mlgcn shuffled cannot be told: +1.2 mAP (95 % interval +0.3 to +2.1), adjusted "
         "p = 0.060.",
-        "mlgcn against linear, without a test: +1.2 mAP (95 % interval +0.3 to +2.1); too few.",
+        "mlgcn against linear, without a test: +1.2 mAP (95 % interval over test images +0.3 to +2.1); too few.",
     ]
 
 
