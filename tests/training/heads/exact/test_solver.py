@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 
 from mlgcn_pyg.features.batches import ResidentRows
 from mlgcn_pyg.training.heads.exact.lbfgs import gradient_at, losses, minimise
-from mlgcn_pyg.training.heads.exact.preconditioner import feature_spectrum
+from mlgcn_pyg.training.heads.exact.preconditioner import Preconditioner, feature_spectrum, spectrum
 from mlgcn_pyg.training.heads.exact.problem import Task, make_problem
 from mlgcn_pyg.training.heads.exact.table import FeatureTable
 
@@ -186,3 +186,24 @@ def test_wide_features_are_solved_without_their_spectrum(monkeypatch):
     expected = solve(table_of(x, y), [Task(None, strength(1.0))])[1].theta
     monkeypatch.setattr("mlgcn_pyg.training.heads.exact.preconditioner.LARGEST", 3)
     assert (solve(table_of(x, y), [Task(None, strength(1.0))])[1].theta - expected).abs().max() < 1e-7
+
+
+@pytest.mark.parametrize("sharing", [False, True])
+def test_a_spectrum_of_few_rows_gives_the_same_inverse_as_that_of_all_features(sharing):
+    x, y = data(num_images=10, num_features=30)
+    table = table_of(x, y)
+    problem = make_problem(table, [Task(operator(4) if sharing else None, strength(3.0))])
+    few, whole = feature_spectrum(table), spectrum(table.gram(10))
+    assert few.vectors.shape == (30, 9) and whole.vectors.shape == (30, 30)  # the rows are centred
+    gradient = torch.randn(4, 31, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    expected = Preconditioner(problem, whole)(gradient.clone())
+    assert torch.allclose(Preconditioner(problem, few)(gradient), expected, rtol=1e-9, atol=1e-11)
+    _, found = solve(table, problem.tasks)
+    assert found.gradient.max() <= 1e-9
+
+
+def test_features_that_are_constant_have_no_direction():
+    table = table_of(torch.ones(3, 5, dtype=torch.float64), data(num_images=3)[1])
+    assert feature_spectrum(table).vectors.shape == (5, 0)
+    _, solution = solve(table, [Task(None, strength(1.0))])
+    assert not solution.theta[:, :-1].any()
