@@ -10,7 +10,9 @@ The folder ``--out`` receives these files. Metrics are fractions.
 * ``runs/*.npz``: the logits of every run, from which an interrupted study is resumed. ``setup.json``: what they share.
 """
 
+import shlex
 import shutil
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -216,9 +218,10 @@ def _report(study: "Study", out: Path, effect: float, replicates: int, workers: 
     study_page(
         content,
         out / "study.md",
-        title=f"Does the label graph help on {study.data.pools['features'].caches[0].path.stem}?",
+        title=f"Does the label graph help? A study of {_listed(content['setup']['files']['features'])}",
         figures={CAPTIONS[name]: path for name, path in figures.items()},
         tables=paper_tables(found),
+        commands=_command(),
     )
     if as_json:
         print_json(content)
@@ -227,3 +230,19 @@ def _report(study: "Study", out: Path, effect: float, replicates: int, workers: 
     for line in content["verdict"]:
         console.say(line)
     console.say(f"Wrote study.md, study.json, study.csv, runs.csv and {len(figures)} figures to {out}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Returns names with commas and a last "and".
+
+    >>> _listed(["train.h5", "val.h5", "test.h5"])
+    'train.h5, val.h5 and test.h5'
+    """
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _command() -> list[str]:
+    """Returns the running command; nothing if a program called this function instead of the command line."""
+    program = Path(sys.argv[0])
+    runs = program.name == "mlgcn" or program.parent.name == "mlgcn_pyg"
+    return [shlex.join(["mlgcn", *sys.argv[1:]])] if runs else []

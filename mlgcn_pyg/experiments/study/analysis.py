@@ -1,5 +1,6 @@
 """The analysis of a study: comparisons and a verdict for each condition, as data frames and as plain values."""
 
+import math
 import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -47,7 +48,7 @@ class Analysis:
 
     Attributes:
         study: the study.
-        findings: one for each condition; that of the main condition, with most contenders, is first.
+        findings: one for each condition; that of the main condition, with most comparisons, is first.
         runs: one row per run; see :func:`~mlgcn_pyg.experiments.study.frames.runs_frame`.
         contenders: one row per contender and condition.
         smallest: the smallest effect of interest, a fraction of mAP.
@@ -66,7 +67,9 @@ class Analysis:
         names = self.study.data.label_names
         return {
             "setup": _setup(self),
-            "contenders": [_contender(row) for row in self.contenders.to_dict("records")],
+            "contenders": [
+                _contender({str(k): v for k, v in row.items()}) for row in self.contenders.to_dict("records")
+            ],
             "comparisons": [
                 {"condition": str(found.condition)} | asdict(found.condition) | _comparison(one, names)
                 for found in self.findings
@@ -76,7 +79,7 @@ class Analysis:
                 {"condition": str(found.condition), "verdict": list(found.verdict), "undefined": dict(found.undefined)}
                 for found in self.findings
             ],
-            "verdict": list(self.findings[0].verdict),
+            "verdict": _summary(self.findings),
             "omitted": dict(self.study.plan.omitted),
         }
 
@@ -105,7 +108,7 @@ def analyse(
     by_condition: dict[Condition, list[Run]] = {}
     for run in study.runs:
         by_condition.setdefault(run.key.condition, []).append(run)
-    ordered = sorted(by_condition.items(), key=lambda item: -len(item[1]))
+    ordered = sorted(by_condition.items(), key=lambda item: -len({run.key.contender for run in item[1]}))
     find = partial(_find, data=study.data, smallest=smallest, replicates=replicates)
     findings = []
     for finding in _results(find, ordered, check_positive("workers", workers)):
@@ -138,6 +141,16 @@ def _find(part: Part, data: StudyData, smallest: float, replicates: int) -> Find
     words = verdict(comparisons, prices(runs), data.label_names, smallest=smallest) if comparisons else []
     missing = {name: int(count) for name, count in zip(data.label_names, scores.undefined(), strict=True) if count}
     return Finding(condition, tuple(comparisons), tuple(words), missing)
+
+
+def _summary(findings: Sequence[Finding]) -> list[str]:
+    """Returns the verdict of the main condition, after one sentence for each condition if there are several."""
+    main = list(findings[0].verdict)
+    if len(findings) == 1:
+        return main
+    ordered = sorted(findings, key=lambda found: (found.condition.unknown, found.condition.num_images or math.inf))
+    heads = [f"{found.condition}: {found.verdict[0]}" for found in ordered if found.verdict]
+    return [*heads, f"The following is about {findings[0].condition}.", *main[1:]] if main else heads
 
 
 def _shared_training(condition: Condition, data: StudyData) -> float:
