@@ -3,6 +3,7 @@
 from mlgcn_pyg.experiments.study.analysis import Analysis, analyse
 from mlgcn_pyg.experiments.study.contenders import CONTENDERS, SWEEPS, Contender
 from mlgcn_pyg.experiments.study.data import StudyData, data_of_parts, data_of_pool
+from mlgcn_pyg.experiments.study.estimate import estimate_seconds
 from mlgcn_pyg.experiments.study.plan import ALL, PRESETS, Plan, make_plan
 from mlgcn_pyg.experiments.study.records import Condition, Run, RunKey
 from mlgcn_pyg.experiments.study.study import Study, run_study
@@ -23,6 +24,7 @@ __all__ = [
     "analyse",
     "data_of_parts",
     "data_of_pool",
+    "estimate_seconds",
     "make_plan",
     "run_study",
 ]

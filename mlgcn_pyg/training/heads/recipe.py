@@ -82,11 +82,11 @@ def num_epochs(config: HeadConfig, num_images: int) -> int:
         return config.epochs
     if config.recipe == "paper":
         return HeadSettings().epochs
-    steps_per_epoch = -(-num_images // _batch_size(config, num_images))
+    steps_per_epoch = -(-num_images // batch_size(config, num_images))
     return max(EPOCHS, -(-STEPS // steps_per_epoch))
 
 
-def _batch_size(config: HeadConfig, num_images: int) -> int:
+def batch_size(config: HeadConfig, num_images: int) -> int:
     """Returns the number of images per step. It depends on the number of images, so that they fill whole batches.
 
     The cost of a step of ML-GCN hardly depends on it.
@@ -101,7 +101,7 @@ def _batch_size(config: HeadConfig, num_images: int) -> int:
 def _auto(config: HeadConfig, head: Head, num_images: int, spectra: Spectra) -> dict[str, Any]:
     values = {
         "epochs": num_epochs(config, num_images),
-        "batch_size": _batch_size(config, num_images),
+        "batch_size": batch_size(config, num_images),
         "optimizer": "sgd",
         "schedule": "cosine",
     }
