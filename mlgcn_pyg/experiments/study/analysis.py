@@ -154,9 +154,12 @@ def _summary(findings: Sequence[Finding]) -> list[str]:
 
 
 def _shared_training(condition: Condition, data: StudyData) -> float:
-    """Returns the share of the training images of the first split that the second one has too."""
-    if len(data.splits) < 2:
-        return 0.0
+    """Returns the share of the training images of the first split that the second one has too.
+
+    Splits of all images that differ only in which of them validate count as equal, since no other images are drawn.
+    """
+    if condition.num_images is None or len(data.splits) < 2:
+        return 1.0
     first, second = (data.part(split, condition).train for split in (0, 1))
     return len(np.intersect1d(first, second)) / len(first)
 
