@@ -167,10 +167,10 @@ def _num_workers(workers: int | None, device: str) -> int:
 
 def _run(data: "StudyData", plan: "Plan", out: Path, device: str, workers: int) -> "Study | None":
     """Trains what is not finished, after an estimate of the time."""
-    from mlgcn_pyg.experiments.study import run_study
+    from mlgcn_pyg.experiments.study import estimate_seconds, run_study
 
     with console.status("estimating the time"):
-        seconds = 1.0
+        seconds = estimate_seconds(data, plan, out, device=device, workers=workers)
     if seconds:
         console.note(f"{len(plan.keys(data))} runs, about {minutes(seconds)}")
     start = time.perf_counter()

@@ -133,7 +133,7 @@ def test_other_data_in_the_folder_is_refused_unless_overwritten(made, tmp_path):
     words = ("--splits", 2, "--contender", "linear", *common(tmp_path))
     run("--features", made / "all.h5", *words)
     printed = run(*parts(made), *words, code=2)
-    assert "--out: expected a folder of the same data and settings" in printed
+    assert "--out: expected a folder of a study of the same data and settings" in printed
     run(*parts(made), *words, "--overwrite")
     assert json.loads((tmp_path / "study.json").read_text())["setup"]["shared_test"] is True
 
