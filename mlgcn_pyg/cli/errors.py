@@ -45,6 +45,8 @@ OPTION_NAMES: dict[str, dict[str, str]] = {
         "name": "backbone",
     },
     "evaluate": {"path": "out"},
+    "classifiers": {"plot": "out", "k": "neighbours", "aliases": "alias", "format": "embeddings_format"},
+    "retrieve": {"plot": "out", "paths": "root"},
     "predict": {"path": "checkpoint", "paths": "images"},
     "export": {"path": "out"},
     "demo": {"folder": "out", "path": "out"},

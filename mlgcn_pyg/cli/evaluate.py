@@ -15,7 +15,7 @@ The JSON has these keys. Metrics are fractions, and undefined numbers are null.
     whose AP differs, corrected for the number of labels. The intervals in ``"AP"`` are not corrected.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ import typer
 
 from mlgcn_pyg.checks import check_count
 from mlgcn_pyg.cli import console, options
-from mlgcn_pyg.cli.inputs import checkpoints_in, open_cache, open_checkpoint
+from mlgcn_pyg.cli.inputs import checkpoints_in, open_cache, open_checkpoint, short_names
 from mlgcn_pyg.cli.json_output import print_json, write_json
 from mlgcn_pyg.cli.options import COMPUTATION, DATA, MODEL, OUTPUT, option
 from mlgcn_pyg.cli.outputs import check_inputs
@@ -171,7 +171,7 @@ def _show(rows: dict[str, dict[str, Any]], title: str) -> None:
     from mlgcn_pyg.evaluation import mean_and_std
     from mlgcn_pyg.report import table1
 
-    short = _short_names(rows)
+    short = short_names(rows)
     shown = {short[name]: dict(zip(("mean", "std"), mean_and_std([row]), strict=True)) for name, row in rows.items()}
     console.show_table(table1(shown, title))
 
@@ -179,7 +179,7 @@ def _show(rows: dict[str, dict[str, Any]], title: str) -> None:
 def _show_intervals(comparison: Comparison, label_names: Sequence[str]) -> None:
     from mlgcn_pyg.report import changed_labels, interval_table
 
-    short = _short_names(comparison.intervals)
+    short = short_names(comparison.intervals)
     first = next(iter(short.values()))
     intervals = {short[name]: found for name, found in comparison.intervals.items()}
     differences = {short[name]: found for name, found in comparison.differences.items()}
@@ -188,9 +188,3 @@ def _show_intervals(comparison: Comparison, label_names: Sequence[str]) -> None:
     for name, found in differences.items():
         if sentence := changed_labels(found, label_names, name, first):
             console.say(sentence)
-
-
-def _short_names(names: Mapping[str, object]) -> dict[str, str]:
-    """Returns the file names without folder and ending, unless two of them are equal."""
-    stems = {name: Path(name).stem for name in names}
-    return stems if len(set(stems.values())) == len(stems) else {name: name for name in names}

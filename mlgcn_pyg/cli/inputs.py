@@ -1,5 +1,6 @@
 """Opens input files of commands. Errors name the option of the file."""
 
+from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,3 +71,13 @@ def checkpoints_in(folder: Path) -> list[Path]:
         if (folder / name).is_file():
             return [folder / name]
     return sorted(folder.glob("*-seed*.pt"))
+
+
+def short_names(files: Mapping[str, object]) -> dict[str, str]:
+    """Returns the name of each file without folder and ending; the files as they are if two of these names are equal.
+
+    >>> short_names({"runs/mlgcn-seed0.pt": 0}), short_names({"a/best.pt": 0, "b/best.pt": 0})
+    ({'runs/mlgcn-seed0.pt': 'mlgcn-seed0'}, {'a/best.pt': 'a/best.pt', 'b/best.pt': 'b/best.pt'})
+    """
+    stems = {name: Path(name).stem for name in files}
+    return stems if len(set(stems.values())) == len(stems) else {name: name for name in files}

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from mlgcn_pyg._version import __version__
 from mlgcn_pyg.cli import cache, console, data
+from mlgcn_pyg.cli.classifiers import classifiers
 from mlgcn_pyg.cli.demo import demo
 from mlgcn_pyg.cli.embed import embed
 from mlgcn_pyg.cli.errors import Command
@@ -21,6 +22,7 @@ from mlgcn_pyg.cli.import_released import import_released
 from mlgcn_pyg.cli.json_output import print_json
 from mlgcn_pyg.cli.predict import predict
 from mlgcn_pyg.cli.processes import print_error, print_once
+from mlgcn_pyg.cli.retrieve import retrieve
 from mlgcn_pyg.cli.split import split
 from mlgcn_pyg.cli.streams import flush_output, obey_signals
 from mlgcn_pyg.cli.study import study
@@ -84,7 +86,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (
-    demo, graph, embed, import_released, extract, train_head, study, train, evaluate, thresholds, predict, export,
+    demo, graph, embed, import_released, extract, train_head, study, train, evaluate, classifiers, retrieve, thresholds,
+    predict, export,
 ):  # fmt: skip
     app.command(name=command.__name__.replace("_", "-"), cls=Command)(command)
 

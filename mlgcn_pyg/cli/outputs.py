@@ -59,6 +59,8 @@ OUTPUTS: dict[str, dict[str, Output]] = {
     },
     "train": {"out": Output(files=("state.pt", "history.jsonl", "last.pt", "best.pt"))},
     "evaluate": {"out": Output((".json",))},
+    "classifiers": {"out": Output(PLOTS)},
+    "retrieve": {"out": Output(PLOTS)},
     "predict": {"out": Output(tuple(PREDICTIONS))},
     "export": {"out": Output(tuple(EXPORTS))},
     "split": {"out": Output()},  # the names of its files depend on the table; they are checked before they are written

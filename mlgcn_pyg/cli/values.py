@@ -85,6 +85,10 @@ CHECKS: dict[str, Callable[[str, Any], object]] = {
     "seeds": check_positive,
     "views": check_positive,
     "rows": check_positive,
+    "neighbours": check_positive,
+    "permutations": check_positive,
+    "k": check_positive,
+    "queries": check_positive,
     "hidden": lambda name, text: parse_widths(text),
     "image_size": lambda name, text: parse_image_size(str(text)),
 }

@@ -46,7 +46,8 @@ def neighbour_purity(
     """Returns the mean share of the k nearest vectors, by cosine, that are of the same group.
 
     A vector without a group is left out. A vector that is alone in its group has no neighbour of its own kind and does
-    not count, but it is a neighbour of others. The p value is one-sided: large shares are extreme.
+    not count, but it is a neighbour of others. The share is not defined if all vectors are equal. The p value is
+    one-sided: large shares are extreme.
 
     Args:
         vectors: (C, D), such as the classifiers of labels.
@@ -73,7 +74,7 @@ def neighbour_purity(
     _, codes = np.unique([str(groups[row]) for row in known], return_inverse=True)
     neighbours = nearest(vectors, torch.arange(len(known)), k, "vectors").numpy()
     counts = np.bincount(codes)[codes] > 1  # those that are not alone
-    if not counts.any():
+    if not counts.any() or bool((vectors == vectors[0]).all()):
         return Agreement(float("nan"), float("nan"), float("nan"), 0)
 
     def same(order: NDArray[np.int64]) -> float:

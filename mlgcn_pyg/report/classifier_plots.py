@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlgcn_pyg.checks import check_count, check_tensor
+from mlgcn_pyg.checks import check_choice, check_count, check_tensor
 from mlgcn_pyg.errors import InputError, printable_line
 from mlgcn_pyg.evaluation import neighbour_purity
+from mlgcn_pyg.evaluation.neighbours import PERMUTATIONS
 from mlgcn_pyg.report.figures import INK, QUIET, check_libraries, new_figure, save_figure
 from mlgcn_pyg.report.fonts import fonts_for
 from mlgcn_pyg.report.study_axes import COLOURS, MARKERS, NOTE
@@ -33,6 +34,8 @@ def plot_classifiers(
     path: str | Path | None = None,
     *,
     k: int = 5,
+    methods: Sequence[str] = METHODS,
+    permutations: int = PERMUTATIONS,
     seed: int = 0,
 ) -> "Figure":
     """Draws the classifiers of heads side by side, by t-SNE above and by PCA below.
@@ -46,6 +49,8 @@ def plot_classifiers(
             and no purity.
         path: a file (.png, .svg or .pdf) to which the figure is also written, atomically; default: no file.
         k: the number of neighbours of the purity; reduced to the number of other labels.
+        methods: ``"t-SNE"``, ``"PCA"`` or both, from top to bottom.
+        permutations: the number of permutations for the p value of the purity.
         seed: the seed of t-SNE and of the permutations of the purity.
 
     Returns:
@@ -53,24 +58,28 @@ def plot_classifiers(
 
     Raises:
         InputError: if scikit-learn or matplotlib is not installed, there is no head, there are fewer than three labels,
-            or the shapes do not fit together.
+            a method is unknown, or the shapes do not fit together.
     """
     check_libraries(path)
     _check_sklearn()
+    if not methods:
+        raise InputError("methods", f"some of {', '.join(METHODS)}", "none")
+    for method in methods:
+        check_choice("methods", method, METHODS)
     vectors = {name: _unit(values, len(label_names)) for name, values in classifiers.items()}
     if not vectors:
         raise InputError("classifiers", "at least one head", "none")
     if groups is not None and len(groups) != len(label_names):
         raise InputError("groups", f"{len(label_names)} super-categories, one per label", len(groups))
     with fonts_for([*label_names, *vectors]):
-        figure = new_figure(5.2 * len(vectors), 10.4)
-        grid = figure.subplots(len(METHODS), len(vectors), squeeze=False)
+        figure = new_figure(5.2 * len(vectors), 5.2 * len(methods))
+        grid = figure.subplots(len(methods), len(vectors), squeeze=False)
         for column, (name, rows) in zip(grid.T, vectors.items(), strict=True):
-            for axes, method in zip(column, METHODS, strict=True):
+            for axes, method in zip(column, methods, strict=True):
                 _draw(axes, project(rows, method, check_count("seed", seed)), label_names, groups)
                 axes.set_ylabel(method if axes in grid[:, 0] else "", color=INK)
             column[0].set_title(printable_line(name), fontsize=11, color=INK, parse_math=False)
-            column[0].set_xlabel(purity_text(rows, groups, k, seed), fontsize=9, color=NOTE)
+            column[0].set_xlabel(purity_text(rows, groups, k, seed, permutations), fontsize=9, color=NOTE)
         handles, names = grid[0, 0].get_legend_handles_labels()
         if groups is not None:
             figure.legend(handles, names, loc="outside lower center", ncols=4, fontsize=9, frameon=False)
@@ -97,7 +106,9 @@ def project(vectors: NDArray[np.float64], method: str, seed: int = 0) -> NDArray
         return (PCA(2, svd_solver="full") if method == "PCA" else tsne).fit_transform(vectors)
 
 
-def purity_text(vectors: Any, groups: Sequence[str | None] | None, k: int, seed: int = 0) -> str:
+def purity_text(
+    vectors: Any, groups: Sequence[str | None] | None, k: int, seed: int = 0, permutations: int = PERMUTATIONS
+) -> str:
     """Returns two lines on the purity of neighbourhoods; an empty text without groups of two labels.
 
     Args:
@@ -105,6 +116,7 @@ def purity_text(vectors: Any, groups: Sequence[str | None] | None, k: int, seed:
         groups: C super-categories or None.
         k: the number of neighbours.
         seed: the seed of the permutations.
+        permutations: their number.
 
     >>> print(purity_text([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]], ["a", "a", "b"], 1))
     1 nearest classifier of the same super-category:
@@ -114,7 +126,7 @@ def purity_text(vectors: Any, groups: Sequence[str | None] | None, k: int, seed:
     if groups is None or known < 3:
         return ""
     k = min(k, known - 1)
-    purity = neighbour_purity(vectors, groups, k=k, seed=seed)
+    purity = neighbour_purity(vectors, groups, k=k, permutations=permutations, seed=seed)
     if not purity.num_labels:
         return ""
     nearest = "1 nearest classifier" if k == 1 else f"{k} nearest classifiers"

@@ -36,6 +36,17 @@ train --dataset table --root . --labels t.csv --out runs --epochs 0 -> --epochs:
 train --dataset table --root . --labels t.csv --out runs --precision x -> --precision: expected one of
 evaluate --checkpoint no.pt --cache t.csv -> --checkpoint: expected a file that exists
 evaluate --checkpoint t.csv --cache no.h5 --out m.json -> --cache: expected a file that exists
+classifiers --checkpoint no.pt -> --checkpoint: expected a file that exists
+classifiers --checkpoint t.csv --neighbours 0 -> --neighbours: expected an integer
+classifiers --checkpoint t.csv --method umap -> --method: expected one of tsne, pca, both
+classifiers --checkpoint t.csv --out c.txt -> --out: expected a name that ends in .png
+classifiers --checkpoint t.csv --groups no.csv -> --groups: expected a file that exists
+retrieve --cache no.h5 -> --cache: expected a file that exists
+retrieve --cache t.csv --k 0 -> --k: expected an integer
+retrieve --cache t.csv --queries -1 -> --queries: expected an integer
+retrieve --cache t.csv --root no -> --root: expected a folder that exists
+retrieve --cache t.csv --root . -> --out: expected a file for the picture
+retrieve --cache t.csv --out r.png -> --root: expected the folder of the photographs
 thresholds --checkpoint no.pt --cache t.csv -> --checkpoint: expected a file that exists
 predict no.jpg --checkpoint t.csv -> IMAGES: expected files and folders that exist
 predict t.csv --checkpoint no.pt -> --checkpoint: expected a file that exists

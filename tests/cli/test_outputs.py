@@ -24,6 +24,8 @@ GIVEN = {
     "train-head": {"out": "folder"},
     "train": {"out": "folder"},
     "evaluate": {"out": "e.json"},
+    "classifiers": {"out": "c.png"},
+    "retrieve": {"out": "r.png"},
     "predict": {"out": "p.csv"},
     "export": {"out": "x.onnx"},
 }

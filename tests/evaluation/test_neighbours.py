@@ -51,7 +51,14 @@ def test_no_group_has_two_labels():
 
 
 def test_ties_are_in_the_order_of_the_labels():
-    assert neighbour_purity(np.ones((4, 2)), ["a", "a", "b", "b"], k=1).value == 0.5  # 1, 0, 0, 0 are the nearest
+    x = [[1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]
+    assert neighbour_purity(x, ["a", "a", "b", "b"], k=1).value == 0.5  # 1, 0, 0, 0 are the nearest
+
+
+@pytest.mark.parametrize("x", [np.ones((4, 2)), np.zeros((4, 2))])
+def test_equal_vectors_have_no_purity(x):
+    agreement = neighbour_purity(x, ["a", "a", "b", "b"], k=1)
+    assert np.isnan(agreement.value) and np.isnan(agreement.p) and agreement.num_labels == 0
 
 
 @pytest.mark.parametrize("symmetric", [True, False])

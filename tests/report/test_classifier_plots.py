@@ -38,6 +38,13 @@ def test_pca_is_that_of_vectors_of_length_1():
     assert np.allclose(np.abs(drawn), np.abs(expected)) and not figure.legends
 
 
+@pytest.mark.parametrize("methods", [("PCA",), ("t-SNE",), ("PCA", "t-SNE")])
+def test_the_chosen_methods_are_drawn(methods):
+    figure = plot_classifiers({"a": classifiers(), "b": classifiers(seed=1)}, NAMES, GROUPS, methods=methods, k=2)
+    assert [axes.get_ylabel() for axes in figure.axes[::2]] == list(methods)
+    assert figure.axes[0].get_title() == "a" and "by chance" in figure.axes[0].get_xlabel()
+
+
 def test_groups_have_different_looks():
     names = [str(i) for i in range(40)]
     figure = plot_classifiers({"a": classifiers(40)}, names, names)
@@ -81,6 +88,8 @@ def test_names_are_text_not_formulas(tmp_path):
         ),
         ({"classifiers": {"a": classifiers() * torch.nan}}, "classifiers: expected finite numbers"),
         ({"groups": ["a"]}, "groups: expected 9 super-categories, one per label, found 1"),
+        ({"methods": ()}, "methods: expected some of t-SNE, PCA, found none"),
+        ({"methods": ("UMAP",)}, "methods: expected one of t-SNE, PCA, found"),
         ({"path": "c.bmp"}, "path: expected a name that ends in .png"),
         ({"seed": -1}, "seed: expected an integer ≥ 0"),
         ({"k": 0, "groups": GROUPS}, "k: expected an integer ≥ 1"),
