@@ -65,7 +65,10 @@ def _limits(interval: Mapping[str, float] | None, sign: str = "") -> str:
 
 
 def paper_tables(found: "Analysis") -> "list[TextTable]":
-    """Returns the tables of the paper with the contenders of a study, as far as it has them."""
+    """Returns the tables of the paper with the contenders of a study, as far as it has them.
+
+    Table 1 is COCO's. For other data it is shown if the contenders of the preset ``table1`` were trained.
+    """
     from mlgcn_pyg.errors import InputError
     from mlgcn_pyg.report.study_tables import Measurement, paper_table1, paper_table2, paper_table3
 
@@ -80,7 +83,11 @@ def paper_tables(found: "Analysis") -> "list[TextTable]":
         dataset=_dataset(data.label_names),
         overlap=data.overlap,
     )
-    tables = [paper_table1, *([paper_table2] if measured.dataset == "voc2007" else []), paper_table3]
+    if measured.dataset == "voc2007":
+        tables = [paper_table2, paper_table3]
+    else:
+        wanted = measured.dataset == "coco2014" or "mlgcn binary" in set(found.runs["contender"])
+        tables = [*([paper_table1] if wanted else []), paper_table3]
     shown = []
     for table in tables:
         try:
