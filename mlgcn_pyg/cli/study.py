@@ -85,7 +85,7 @@ def study(
     device: options.Device = "cpu",
     out: Annotated[Path, option("Folder for the results.", OUTPUT)],
     overwrite: options.Overwrite = False,
-    as_json: options.Json = False,
+    json: options.Json = False,
 ) -> None:  # fmt: skip
     """Does the label graph help on this data? Train contenders and controls, compare them, and tell.
 
@@ -113,7 +113,7 @@ def study(
     processes = _num_workers(workers, place)
     found = _run(data, plan, out, place, processes)
     if found is not None:
-        _report(found, out, effect / 100, replicates, processes, as_json)
+        _report(found, out, effect / 100, replicates, processes, json)
 
 
 def _caches(features: Path | None, train: Path | None, val: Path | None, test: Path | None) -> dict[str, Path]:
@@ -199,7 +199,7 @@ def minutes(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
 
 
-def _report(study: "Study", out: Path, effect: float, replicates: int, workers: int, as_json: bool) -> None:
+def _report(study: "Study", out: Path, effect: float, replicates: int, workers: int, json: bool) -> None:
     """Writes and shows the results."""
     from mlgcn_pyg.experiments.study import Condition, analyse
     from mlgcn_pyg.report.study_figures import CAPTIONS, write_figures
@@ -223,7 +223,7 @@ def _report(study: "Study", out: Path, effect: float, replicates: int, workers: 
         tables=paper_tables(found),
         commands=_command(),
     )
-    if as_json:
+    if json:
         print_json(content)
         return
     show_study(content)

@@ -124,6 +124,12 @@ def test_wrong_input_is_one_line(made, tmp_path, words, text):
     assert text in printed and printed.startswith("mlgcn: error:")
 
 
+def test_an_error_is_json_with_json(made, tmp_path):
+    words = ("--features", made / "all.h5", "--contender", "gat", "--json", *common(tmp_path))
+    found = CliRunner().invoke(app, ["study", *map(str, words)])
+    assert found.exit_code == 2 and "--contender" in json.loads(found.stdout)["error"]
+
+
 def test_one_file_and_parts_exclude_each_other(made, tmp_path):
     printed = run("--features", made / "all.h5", *parts(made), *common(tmp_path), code=2)
     assert "--features: expected no other feature files, since it is divided, found train, val, test" in printed

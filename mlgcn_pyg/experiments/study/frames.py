@@ -26,7 +26,7 @@ def runs_frame(runs: Sequence[Run], data: StudyData) -> pd.DataFrame:
     metrics of the test images as fractions (those of the top-3 labels end in 3), the costs of the run, ``parameter``
     and ``value`` of the sweep that the contender belongs to, and ``AP <label>`` for each label, of at most 100.
     """
-    return pd.DataFrame([_row(run, data) for run in runs]).convert_dtypes(convert_floating=False, convert_string=False)
+    return pd.DataFrame([_row(run, data) for run in runs]).astype({"num_images": "Int64"})
 
 
 def _row(run: Run, data: StudyData) -> dict[str, object]:
