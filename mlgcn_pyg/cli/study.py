@@ -10,27 +10,30 @@ The folder ``--out`` receives these files. Metrics are fractions.
 * ``runs/*.npz``: the logits of every run, from which an interrupted study is resumed. ``setup.json``: what they share.
 """
 
+import os
 import shlex
 import shutil
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from mlgcn_pyg.checks import check_number, check_positive
 from mlgcn_pyg.cli import console, options
 from mlgcn_pyg.cli.embedding_options import EMBEDDINGS, EmbeddingOptions
-from mlgcn_pyg.cli.inputs import open_cache, open_graph
 from mlgcn_pyg.cli.json_output import print_json, write_json
 from mlgcn_pyg.cli.options import COMPUTATION, DATA, MODEL, OUTPUT, choice, option, takes
 from mlgcn_pyg.cli.outputs import make_folder
+from mlgcn_pyg.cli.study_data import feature_files, open_data
 from mlgcn_pyg.cli.study_tables import paper_tables, show_study
 from mlgcn_pyg.cli.values import num_cores, pick_device
-from mlgcn_pyg.errors import Argument, InputError, renamed_arguments
+from mlgcn_pyg.errors import InputError, renamed_arguments
+from mlgcn_pyg.files.atomic import write_text
+from mlgcn_pyg.files.locks import locked_folder
 
 if TYPE_CHECKING:  # these load torch
-    from mlgcn_pyg.experiments.study import Plan, Study, StudyData
+    from mlgcn_pyg.experiments.study import Analysis, Plan, Study, StudyData
 
 # the names in mlgcn_pyg.experiments.study.plan, which loads torch
 PRESETS = ("quick", "table1", "table3", "fig4", "fig5", "fig6", "controls", "learning-curve", "partial-labels", "all")
@@ -99,7 +102,7 @@ def study(
     check_number("effect", effect, 0, 100, open_low=True)
     check_positive("replicates", replicates)
     place = pick_device(device)
-    data = _open(_caches(features, train, val, test), average or [], graph, embeddings, how, splits)
+    data = open_data(feature_files(features, train, val, test), average or [], graph, embeddings, how, splits)
     with renamed_arguments(num_images="images", presets="preset", contenders="contender"):
         plan = make_plan(
             data, preset or (() if contender else ("quick",)), contender or (), num_images=images, unknown=unknown
@@ -107,56 +110,14 @@ def study(
     for name, reason in plan.omitted.items():
         console.note(f"Omitted: {name}, since {reason}.")
     make_folder("out", out)
-    if overwrite:
-        shutil.rmtree(out / "runs", ignore_errors=True)
-        (out / "setup.json").unlink(missing_ok=True)
+    if overwrite and os.environ.get("RANK", "0") == "0":
+        with locked_folder(out):
+            shutil.rmtree(out / "runs", ignore_errors=True)
+            (out / "setup.json").unlink(missing_ok=True)
     processes = _num_workers(workers, place)
     found = _run(data, plan, out, place, processes)
     if found is not None:
         _report(found, out, effect / 100, replicates, processes, json)
-
-
-def _caches(features: Path | None, train: Path | None, val: Path | None, test: Path | None) -> dict[str, Path]:
-    """Returns the feature files by part: ``features`` alone, or ``train``, ``test`` and perhaps ``val``."""
-    parts = {name: path for name, path in (("train", train), ("val", val), ("test", test)) if path is not None}
-    if features is not None:
-        if parts:
-            raise InputError("features", "no other feature files, since it is divided", ", ".join(parts))
-        return {"features": features}
-    if "train" not in parts or "test" not in parts:
-        fix = (
-            "pass ",
-            Argument("features", "FILE"),
-            ", or ",
-            Argument("train", "FILE"),
-            " and ",
-            Argument("test", "FILE"),
-        )
-        raise InputError("features", "a feature file to divide, or files to train and to report on", "neither", fix)
-    return parts
-
-
-def _open(
-    parts: dict[str, Path], average: Sequence[Path], graph: Path | None, embeddings: Path | None,
-    how: EmbeddingOptions, num_splits: int,
-) -> "StudyData":  # fmt: skip
-    from mlgcn_pyg.experiments.study import data_of_parts, data_of_pool
-
-    if average and len(average) != len(parts):
-        raise InputError("average", f"one file for each of {', '.join(parts)}", f"{len(average)} files")
-    caches = {name: open_cache(path, option=name) for name, path in parts.items()}
-    averages = [open_cache(path, option="average") for path in average]
-    names = next(iter(caches.values())).label_names
-    shared: dict[str, Any] = {
-        "num_splits": num_splits,
-        "graph": None if graph is None else open_graph(graph),
-        "embeddings": None if embeddings is None else how.read(names, embeddings).x.float(),
-    }
-    with renamed_arguments(num_splits="splits"):
-        if "features" in caches:
-            return data_of_pool(caches["features"], average=averages[0] if averages else None, **shared)
-        of_parts = dict(zip(parts, averages, strict=True)) if averages else None
-        return data_of_parts(caches["train"], caches["test"], caches.get("val"), average=of_parts, **shared)
 
 
 def _num_workers(workers: int | None, device: str) -> int:
@@ -201,8 +162,8 @@ def minutes(seconds: float) -> str:
 
 def _report(study: "Study", out: Path, effect: float, replicates: int, workers: int, json: bool) -> None:
     """Writes and shows the results."""
-    from mlgcn_pyg.experiments.study import Condition, analyse
-    from mlgcn_pyg.report.study_figures import CAPTIONS, write_figures
+    from mlgcn_pyg.experiments.study import analyse
+    from mlgcn_pyg.report.study_figures import CAPTIONS
     from mlgcn_pyg.report.study_page import study_page
 
     with console.progress_bar("intervals", len(study.plan.conditions)) as update:
@@ -210,11 +171,10 @@ def _report(study: "Study", out: Path, effect: float, replicates: int, workers: 
             study, smallest=effect, replicates=replicates, workers=workers, progress=lambda done, _: update(done)
         )
     content = found.describe()
-    found.runs.to_csv(out / "runs.csv", index=False, float_format="%.6g")
-    found.contenders.to_csv(out / "study.csv", index=False, float_format="%.6g")
+    write_text(out / "runs.csv", found.runs.to_csv(index=False, float_format="%.6g"))
+    write_text(out / "study.csv", found.contenders.to_csv(index=False, float_format="%.6g"))
     write_json(out / "study.json", content)
-    all_images = study.data.num_train(Condition())
-    figures = write_figures(found.runs, out, overlap=study.data.overlap, all_images=all_images)
+    figures = _figures(found, out)
     study_page(
         content,
         out / "study.md",
@@ -230,6 +190,21 @@ def _report(study: "Study", out: Path, effect: float, replicates: int, workers: 
     for line in content["verdict"]:
         console.say(line)
     console.say(f"Wrote study.md, study.json, study.csv, runs.csv and {len(figures)} figures to {out}")
+
+
+def _figures(found: "Analysis", out: Path) -> dict[str, Path]:
+    """Writes the figures, or tells that the libraries for plots are not installed."""
+    from mlgcn_pyg.experiments.study import Condition
+    from mlgcn_pyg.report.study_figures import write_figures
+
+    data = found.study.data
+    try:
+        return write_figures(found.runs, out, overlap=data.overlap, all_images=data.num_train(Condition()))
+    except InputError as error:
+        if error.argument != "plot":
+            raise
+        console.note(f"No figures: {error}")
+        return {}
 
 
 def _listed(names: Sequence[str]) -> str:
