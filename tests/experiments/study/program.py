@@ -1,4 +1,7 @@
-"""A study in a process of its own: python program.py FOLDER OUT WORKERS [killed] writes the runs as they finish."""
+"""A study in a process of its own: python program.py FOLDER OUT WORKERS [killed] writes the runs as they finish.
+
+Tests must not import this file, since it changes modules for the whole process.
+"""
 
 import os
 import signal
@@ -9,17 +12,11 @@ from pkgutil import resolve_name
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.experiments.study import Plan, make_plan, run_study
-from tests.experiments.study.small import SMALL, opened
+from mlgcn_pyg.experiments.study import run_study
+from tests.experiments.study.small import DIES_AFTER, SMALL, opened, plan_of
 
-NAMES = ("linear", "sharing", "mlp")
-DIES_AFTER = 5  # of 12 runs
 for module, values in SMALL.items():  # in worker processes too, which import this file
     vars(resolve_name(module)).update(values)
-
-
-def plan_of(data) -> Plan:
-    return make_plan(data, (), NAMES, num_images=60)
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.experiments.study import Condition, StudyData, data_of_parts, data_of_pool
+from mlgcn_pyg.experiments.study import Condition, Plan, StudyData, data_of_parts, data_of_pool, make_plan
 from mlgcn_pyg.features import FeatureCache
 
 NAMES = ("a", "b", "c", "d")
@@ -16,6 +16,8 @@ SMALL = {  # values of modules with which heads are narrow and make a few steps
     "mlgcn_pyg.training.heads.recipe": {"STEPS": 6, "EPOCHS": 2},
 }
 ALL = Condition()
+CONTENDERS = ("linear", "sharing", "mlp")  # of program.py
+DIES_AFTER = 5  # of 12 runs of program.py
 
 
 def drawn(num_images: int, seed: int, *, num_labels: int = 4, views: int = 1) -> tuple[Tensor, Tensor]:
@@ -66,3 +68,8 @@ def make_small(monkeypatch) -> None:
     for module, values in SMALL.items():
         for name, value in values.items():
             monkeypatch.setattr(f"{module}.{name}", value)
+
+
+def plan_of(data: StudyData) -> Plan:
+    """Returns the plan of program.py."""
+    return make_plan(data, (), CONTENDERS, num_images=60)

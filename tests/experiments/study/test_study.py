@@ -17,8 +17,7 @@ from mlgcn_pyg.experiments.study import workers as workers_module
 from mlgcn_pyg.experiments.study.plan import make_plan
 from mlgcn_pyg.experiments.study.storage import run_path
 from mlgcn_pyg.files.locks import locked_folder
-from tests.experiments.study.program import DIES_AFTER, plan_of
-from tests.experiments.study.small import make_small, opened, parts, pool
+from tests.experiments.study.small import DIES_AFTER, make_small, opened, parts, plan_of, pool
 
 PROGRAM = Path(__file__).with_name("program.py")
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
