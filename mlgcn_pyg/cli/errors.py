@@ -33,6 +33,8 @@ OPTION_NAMES: dict[str, dict[str, str]] = {
         "presets": "preset",
         "contenders": "contender",
         "smallest": "effect",
+        "cache": "features",
+        "x": "embeddings",
         "aliases": "alias",
         "format": "embeddings_format",
     },

@@ -58,7 +58,8 @@ def study(
     ] = None,
     graph: Annotated[
         Path | None,
-        option("Label graph (mlgcn graph).", DATA, show_default="mined from the training images of each run"),
+        option("Label graph (mlgcn graph) that is not built from test images.", DATA,
+               show_default="mined from the training images of each run"),
     ] = None,
     embeddings: Annotated[
         Path | None,

@@ -28,7 +28,8 @@ def feature_files(features: Path | None, train: Path | None, val: Path | None, t
             " and ",
             Argument("test", "FILE"),
         )
-        raise InputError("features", "a feature file to divide, or files to train and to report on", "neither", fix)
+        found = f"{' and '.join(parts)} only" if parts else "neither"
+        raise InputError("features", "a feature file to divide, or files to train and to report on", found, fix)
     return parts
 
 
@@ -49,7 +50,11 @@ def open_data(
     from mlgcn_pyg.experiments.study import data_of_parts, data_of_pool
 
     if average and len(average) != len(parts):
-        raise InputError("average", f"one file for each of {', '.join(parts)}", f"{len(average)} files")
+        raise InputError(
+            "average",
+            f"one file for each of {', '.join(parts)}",
+            f"{len(average)} file{'s' if len(average) > 1 else ''}",
+        )
     caches = {name: open_cache(path, option=name) for name, path in parts.items()}
     averages = [open_cache(path, option="average") for path in average]
     names = next(iter(caches.values())).label_names

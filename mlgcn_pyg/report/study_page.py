@@ -17,7 +17,7 @@ PARTS = ("setup", "contenders", "comparisons", "verdict")
 SOURCES = {"images": "over images", "splits": "over splits", "joint": "over both"}
 PRIMARY = (
     "These comparisons were named before the study. Differences are in mAP, in points, with 95 % intervals. "
-    "The p values are corrected by Holm's method for the number of comparisons."
+    "The p values are corrected by Holm's method for the number of comparisons on the same training data."
 )
 EXPLORATORY = (
     "These comparisons were not named before the study, and their p values are not corrected for their number. A small "

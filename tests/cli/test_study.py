@@ -153,3 +153,29 @@ def test_a_label_without_positives_among_the_test_images_is_named(tmp_path):
     run("--features", tmp_path / "f.h5", "--splits", 2, "--contender", "linear", *common(tmp_path / "out"))
     content = json.loads((tmp_path / "out" / "study.json").read_text())
     assert content["verdicts"][0]["undefined"] == {"d": 2}
+
+
+def test_errors_name_the_options_of_the_data(made, tmp_path):
+    printed = run("--train", made / "train.h5", *common(tmp_path), code=2)
+    assert (
+        "--features: expected a feature file to divide, or files to train and to report on, found train only" in printed
+    )
+    averages = ("--average", made / "all.h5", "--average", made / "all.h5")
+    printed = run("--features", made / "all.h5", *averages, *common(tmp_path), code=2)
+    assert "--average: expected one file for each of features, found 2 files" in printed
+    FeatureCache.from_arrays(tmp_path / "one.h5", torch.ones(1, 3), torch.ones(1, 4), NAMES)
+    printed = run("--features", tmp_path / "one.h5", *common(tmp_path), code=2)
+    assert "--features: expected at least 4 images" in printed
+    np.save(tmp_path / "zeros.npy", np.zeros((4, 7), np.float32))
+    printed = run("--features", made / "all.h5", "--embeddings", tmp_path / "zeros.npy", *common(tmp_path), code=2)
+    assert "--embeddings: expected an embedding other than 0" in printed
+
+
+def test_few_test_images_are_no_evidence_and_splits_without_labels_are_left_out(tmp_path):
+    features = torch.randn(10, 6, generator=torch.Generator().manual_seed(0))
+    targets = torch.zeros(10, 4, dtype=torch.int8)
+    targets[:4] = 1  # one of four images with labels tests in some of the splits
+    FeatureCache.from_arrays(tmp_path / "f.h5", features, targets, NAMES)
+    words = ("--splits", 4, "--contender", "linear", "--contender", "sharing")
+    printed = run("--features", tmp_path / "f.h5", *words, *common(tmp_path / "out"))
+    assert "cannot be told with this data" in printed and "a test over images requires 20 of them" in printed

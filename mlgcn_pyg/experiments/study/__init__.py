@@ -22,11 +22,13 @@ Protocol:
 * **Both.** A joint interval accounts for images and splits. The p value of an effect is the largest of those over
   images, over splits, and over both. Exact fits to equal images do not vary over splits, and only the images count
   (:mod:`~mlgcn_pyg.experiments.study.uncertainty`).
-* **No test.** An effect is descriptive if there are fewer splits than the test requires, or if there is a fixed test
-  set and the training sets of the splits share more than 10 % of their images, but not all.
+* **No test.** An effect is descriptive if there are fewer splits than the test requires, if there are fewer than 20
+  test images, or if there is a fixed test set and the training sets of the splits share more than 10 % of their
+  images, but not all.
 * **Five primary comparisons, named beforehand**, are corrected by Holm (1979): ML-GCN against p = 0, shuffled labels
-  and the linear head, and sharing against the linear head and shuffled labels. All others are exploratory and not
-  corrected.
+  and the linear head, and sharing against the linear head and shuffled labels. If there are several conditions, such
+  as numbers of training images, the five of each are corrected, and not all together. All other comparisons are
+  exploratory and not corrected.
 * **Controls.** A control, such as shuffled labels, is drawn ⌈20 / R⌉ times on each split, where R is the number of
   splits of the study. Its result on a split is the mean over the draws.
 * **Smallest effect of interest**, 0.3 mAP by default. Two contenders are equivalent if the 90 % intervals over images,

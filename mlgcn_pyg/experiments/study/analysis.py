@@ -1,9 +1,7 @@
 """The analysis of a study: comparisons and a verdict for each condition, as data frames and as plain values."""
 
 import math
-import multiprocessing
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -19,6 +17,7 @@ from mlgcn_pyg.experiments.study.data import StudyData
 from mlgcn_pyg.experiments.study.effects import SMALLEST, Scores
 from mlgcn_pyg.experiments.study.frames import contenders_frame, runs_frame
 from mlgcn_pyg.experiments.study.records import Condition, Run, RunKey
+from mlgcn_pyg.experiments.study.side_by_side import side_by_side
 from mlgcn_pyg.experiments.study.study import Study
 from mlgcn_pyg.experiments.study.verdict import prices, verdict
 
@@ -31,7 +30,8 @@ class Finding:
 
     Attributes:
         condition: the training data.
-        comparisons: the comparisons, the primary ones first.
+        comparisons: the comparisons, the primary ones first. Their groups of labels and the graph that these follow
+            are those of the training images of the first split.
         verdict: the verdict as sentences; none if there is no comparison.
         undefined: in how many splits a label has no positive test image, by label; only labels with such splits.
     """
@@ -98,11 +98,12 @@ def analyse(
         study: the study.
         smallest: the smallest effect of interest, a fraction of mAP, > 0.
         replicates: the number of samples of the images.
-        workers: the number of processes that analyse conditions side by side.
+        workers: the number of processes that analyse conditions side by side. A program must call this function under
+            ``if __name__ == "__main__"`` for more than one.
         progress: a function that is called with the numbers of finished and of all conditions.
 
     Raises:
-        InputError: if a number is out of range.
+        InputError: if a number is out of range, or a worker process is killed.
     """
     check_callable("progress", progress)
     by_condition: dict[Condition, list[Run]] = {}
@@ -111,22 +112,13 @@ def analyse(
     ordered = sorted(by_condition.items(), key=lambda item: -len({run.key.contender for run in item[1]}))
     find = partial(_find, data=study.data, smallest=smallest, replicates=replicates)
     findings = []
-    for finding in _results(find, ordered, check_positive("workers", workers)):
+    for finding in side_by_side(find, ordered, check_positive("workers", workers)):
         findings.append(finding)
         if progress is not None:
             progress(len(findings), len(ordered))
     runs = runs_frame(study.runs, study.data)
     contenders = contenders_frame(runs, study.data.overlap)
     return Analysis(study, tuple(findings), runs, contenders, smallest, replicates)
-
-
-def _results(find: Callable[[Part], Finding], parts: Sequence[Part], workers: int) -> Iterator[Finding]:
-    """Yields the findings in the order of the conditions."""
-    if workers == 1 or len(parts) == 1:
-        yield from map(find, parts)
-        return
-    with ProcessPoolExecutor(min(workers, len(parts)), multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(find, parts)
 
 
 def _find(part: Part, data: StudyData, smallest: float, replicates: int) -> Finding:

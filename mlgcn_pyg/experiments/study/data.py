@@ -18,6 +18,7 @@ from mlgcn_pyg.seeding import derived_seed
 from mlgcn_pyg.stratification import stratified_split
 
 SHARES = (0.6, 0.2, 0.2)  # of training, validation and test images, if one cache is split
+FEWEST = 4  # images that can be divided with these shares
 VAL_SHARE = 0.2  # of the training images, if there are no validation images
 
 
@@ -143,17 +144,20 @@ def data_of_parts(
         average: further features of the same images by part (``"train"``, ``"test"`` and ``"val"``), such as those
             with average pooling.
         num_splits: the number R of splits.
-        graph: the label graph; default: mined from the training targets of each run.
+        graph: a label graph that is not built from test images, for the contenders with the default τ and its kind of
+            weighting, kernel or not. The others, and all by default, mine one from the training targets of each run.
         embeddings: (C, F) label embeddings; default: those of ``graph``.
         seed: the seed of the splits.
 
     Raises:
-        InputError: if caches differ in labels or widths, or have no images; if ``average`` has other images.
+        InputError: if caches differ in labels or widths, have no images, or are the same; if no test image has a
+            label; if ``average`` has other images.
     """
     check_positive("num_splits", num_splits)
     parts = {"train": train, "val": val, "test": test}
     given = {name: cache for name, cache in parts.items() if cache is not None}
     _check_caches(given)
+    _check_positives("test", test.targets)
     pool = Pool(tuple(given.values()))
     rows = {
         name: np.arange(start, start + len(cache))
@@ -184,10 +188,12 @@ def data_of_pool(
         seed: the seed of the splits.
 
     Raises:
-        InputError: as in :func:`data_of_parts`.
+        InputError: if the cache has fewer than 4 images, or none with a label; if ``average`` has other images.
     """
     check_positive("num_splits", num_splits)
-    _check_caches({"train": cache})
+    if len(cache) < FEWEST:
+        raise InputError("cache", f"at least {FEWEST} images, which are divided into three parts", len(cache))
+    _check_positives("cache", cache.targets)
     seeds = (derived_seed(seed, "split", r) for r in range(num_splits))
     splits = tuple(Split(*stratified_split(cache.targets, SHARES, seed=one)) for one in seeds)
     data = _study_data(Pool((cache,)), splits, False, graph, embeddings, seed)
@@ -234,12 +240,21 @@ def _check_caches(caches: Mapping[str, FeatureCache]) -> None:
         if cache.num_features != first.num_features:
             expected = f"features of width {first.num_features}, as in {first_name}"
             raise InputError(name, expected, f"width {cache.num_features}")
+    first_with: dict[str, str] = {}
+    for name, cache in caches.items():
+        if (other := first_with.setdefault(cache.digest(), name)) != name:
+            raise InputError(name, f"other images than {other}", "the same")
+
+
+def _check_positives(name: str, targets: Tensor) -> None:
+    if not (targets == 1).any():
+        raise InputError(name, "an image with at least one label, since mAP is undefined without", "none")
 
 
 def _fixed_split(rows: Mapping[str, Indices], targets: Tensor, seed: int) -> Split:
     if "val" in rows:
         return Split(rows["train"], rows["val"], rows["test"])
-    if len(targets) < 2:
-        raise InputError("train", "at least two images, of which some validate", "one", ("pass ", Argument("val")))
+    if len(targets) < 3:
+        raise InputError("train", "at least three images, to validate too", len(targets), ("pass ", Argument("val")))
     train, val = stratified_split(targets, (1 - VAL_SHARE, VAL_SHARE), seed=seed)
     return Split(rows["train"][train], rows["train"][val], rows["test"])

@@ -10,6 +10,7 @@ from mlgcn_pyg.evaluation.significance import FEWEST_FLIPS, MOST_FLIPS, Error, m
 
 Floats = NDArray[np.float64]
 Z = 1.96  # half the width of a 95 % interval, in standard errors
+FEWEST_IMAGES = 20  # test images; the AP of a few hardly varies over their samples, and looks exact
 MOST_SHARED = 0.1  # of the training images; with more, differences of splits depend on each other
 
 
@@ -54,11 +55,18 @@ class Design:
             return images + splits
         return max(images, splits, key=lambda error: error.interval(0.0).high)
 
-    def problem(self, num_splits: int) -> str:
-        """Returns why differences over so many splits cannot be tested; empty if they can."""
+    def problem(self, num_splits: int, num_images: int, constant: bool = False) -> str:
+        """Returns why differences over so many splits and test images cannot be tested; empty if they can.
+
+        If they are ``constant`` over the splits, only the images count.
+        """
         fewest = FEWEST_FLIPS if self.shared_test else 2
         if not num_splits:
             return "no label has a positive test image"
+        if num_images < FEWEST_IMAGES:
+            return f"a test over images requires {FEWEST_IMAGES} of them, not {num_images}"
+        if constant:
+            return ""
         if num_splits < fewest:
             return f"a test over splits requires {fewest} of them, not {num_splits}"
         if self.shared_test and MOST_SHARED < self.shared_training < 1:

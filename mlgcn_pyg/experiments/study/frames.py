@@ -53,6 +53,8 @@ def _place(contender: str) -> dict[str, object]:
 def contenders_frame(runs: pd.DataFrame, overlap: float = 0.0) -> pd.DataFrame:
     """Returns one row per contender and condition: means over splits, and the 95 % t interval of mAP over splits.
 
+    Splits in which mAP is undefined, since no label has a positive test image, are left out of both.
+
     Args:
         runs: the result of :func:`runs_frame`.
         overlap: n_test / n_train of overlapping splits, else 0.
@@ -61,7 +63,8 @@ def contenders_frame(runs: pd.DataFrame, overlap: float = 0.0) -> pd.DataFrame:
     rows = []
     for place, few in runs.groupby(keys, dropna=False, sort=False):
         by_split = few.groupby("split")[[*METRICS, *COSTS]].mean()
-        limits = mean_interval(by_split["mAP"], overlap=overlap) if len(by_split) > 1 else None
+        defined = by_split["mAP"].dropna()
+        limits = mean_interval(defined, overlap=overlap) if len(defined) > 1 else None
         low, high = (math.nan, math.nan) if limits is None else (limits.low, limits.high)
         spread = {"splits": len(by_split), "mAP_low": low, "mAP_high": high}
         rows.append(dict(zip(keys, place, strict=True)) | spread | by_split.mean().to_dict())

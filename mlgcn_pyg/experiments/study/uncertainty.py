@@ -105,7 +105,7 @@ def effect_of(
     images = Error(_spread(drawn[1:]))
     splits = design.split_error(per_split) if len(whole) > 1 else None
     joint = design.joint_error(images, splits)
-    problem = "" if constant else design.problem(len(whole))
+    problem = design.problem(len(whole), sizes["num_images"], constant)
     p_images = _image_test(drawn, without)
     p_splits = math.nan if constant or problem else design.split_test(per_split)
     tested = [p_images, joint.p_value(value)] + ([] if constant else [p_splits])

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mlgcn_pyg.evaluation.significance import holm
 from mlgcn_pyg.experiments.study.comparisons import LEVEL, Comparison
 from mlgcn_pyg.experiments.study.effects import SMALLEST
 from mlgcn_pyg.experiments.study.records import Run
@@ -111,14 +112,14 @@ def _missing(primary: Sequence[Comparison]) -> list[str]:
 
 
 def _too_coarse(primary: Sequence[Comparison]) -> list[str]:
-    """Returns a sentence if no difference could be significant, however large."""
+    """Returns a sentence if some differences could not be significant, however large."""
     tested = [one.effect for one in primary if not np.isnan(one.effect.p)]
-    least = max((effect.least_p for effect in tested), default=0.0) * len(tested)
-    if least <= LEVEL:
+    least = [p for p in holm([effect.least_p for effect in tested]) if p > LEVEL]
+    if not least:
         return []
     splits = min(effect.num_splits for effect in tested)
     return [
-        f"With {splits} splits, no adjusted p of {len(tested)} comparisons can be below {least:.2f}: "
+        f"With {splits} splits, the adjusted p of {len(least)} comparisons cannot be below {min(least):.2f}: "
         "more splits, or more samples of the images, are required."
     ]
 
@@ -127,12 +128,14 @@ def _gains_without_the_graph(primary: Sequence[Comparison]) -> list[str]:
     """Returns a sentence for each contender that is higher than one of its controls, and surely not than the other."""
     findings = {(one.a, one.b): one.finding for one in primary}
     found = []
-    for name, controls in ROUTES.items():
-        for control, other in (controls, controls[::-1]):
-            if findings.get((name, control)) == "higher" and findings.get((name, other)) in ("equivalent", "lower"):
-                found.append(
-                    f"{name} gains over {control} but not over {other}: not because of which labels are connected."
-                )
+    for name, (without, shuffled) in ROUTES.items():
+        against = findings.get((name, without)), findings.get((name, shuffled))
+        if against[0] == "higher" and against[1] in ("equivalent", "lower"):
+            reason = "the gain does not depend on which labels are connected"
+            found.append(f"{name} gains over {without} but not over {shuffled}: {reason}.")
+        if against[1] == "higher" and against[0] in ("equivalent", "lower"):
+            reason = "wrong edges lower mAP, and the given ones do not raise it"
+            found.append(f"{name} gains over {shuffled} but not over {without}: {reason}.")
     return found
 
 

@@ -96,10 +96,17 @@ def test_without_validation_images_a_fifth_of_the_training_images_validates(tmp_
     assert len({tuple(split.val) for split in data.splits}) == 3 and data.shared_test
 
 
-def test_one_training_image_requires_validation_images(tmp_path):
-    train, test = cache(tmp_path / "train.h5", 1), cache(tmp_path / "test.h5", 5)
-    with pytest.raises(InputError, match="train: expected at least two images.*; pass val"):
-        data_of_parts(train, test)
+def test_few_training_images_require_validation_images(tmp_path):
+    test = cache(tmp_path / "test.h5", 5)
+    for count in (1, 2):
+        train = cache(tmp_path / f"train{count}.h5", count, seed=1)
+        with pytest.raises(
+            InputError, match=f"train: expected at least three images, to validate too, found {count}; pass val"
+        ):
+            data_of_parts(train, test)
+    three = data_of_parts(cache(tmp_path / "train3.h5", 3, seed=1), test)
+    assert len(three.splits[0].train) == 2 and len(three.splits[0].val) == 1
+    train = cache(tmp_path / "train1.h5", 1, seed=1)
     assert data_of_parts(train, test, cache(tmp_path / "val.h5", 3)).part(0, ALL).train.tolist() == [0]
 
 
@@ -151,6 +158,11 @@ def test_caches_that_do_not_fit_together_are_refused(tmp_path):
     empty = cache(tmp_path / "empty.h5", 0)
     with pytest.raises(InputError, match="test: expected at least one image, found none"):
         data_of_parts(train, empty)
+    with pytest.raises(InputError, match="test: expected other images than train, found the same"):
+        data_of_parts(train, train)
+    without = cache(tmp_path / "without.h5", 8, targets=torch.tensor([[0, -1, 0, 0]] * 8, dtype=torch.int8))
+    with pytest.raises(InputError, match="test: expected an image with at least one label"):
+        data_of_parts(train, without)
     narrow = type(train).from_arrays(tmp_path / "narrow.h5", torch.ones(3, 2), torch.ones(3, 4), NAMES)
     with pytest.raises(InputError, match=f"val: expected features of width {WIDTH}, as in train, found width 2"):
         data_of_parts(train, test, narrow)
@@ -176,3 +188,13 @@ def test_further_features_are_those_of_the_same_images(tmp_path):
     for other in (cache(tmp_path / "other.h5", NUM_TEST, 2), cache(tmp_path / "average" / "test.h5", NUM_TEST, 3)):
         with pytest.raises(InputError, match="average: expected features of the same images.*found other images"):
             data_of_parts(train, test, average=same | {"test": other})
+
+
+def test_one_cache_requires_four_images_and_a_label(tmp_path):
+    for count in (0, 3):
+        with pytest.raises(InputError, match=f"cache: expected at least 4 images.*, found {count}"):
+            data_of_pool(cache(tmp_path / f"{count}.h5", count))
+    assert [len(part) for part in vars(data_of_pool(cache(tmp_path / "4.h5", 4)).splits[0]).values()] == [2, 1, 1]
+    unlabelled = cache(tmp_path / "none.h5", 30, targets=torch.zeros(30, 4, dtype=torch.int8))
+    with pytest.raises(InputError, match="cache: expected an image with at least one label"):
+        data_of_pool(unlabelled)

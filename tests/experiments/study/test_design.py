@@ -35,3 +35,10 @@ def test_nothing_is_known_of_undefined_errors():
 
 def test_the_smallest_p_of_sign_flips():
     assert SHARED.least_p(6) == 2 / 64 and SHARED.least_p(21) == OVERLAPPING.least_p(6) == 0
+
+
+def test_few_test_images_are_not_tested_even_where_splits_do_not_differ():
+    for design in (SHARED, OVERLAPPING):
+        assert design.problem(10, 20) == design.problem(10, 20, constant=True) == ""
+        assert design.problem(10, 19, constant=True) == "a test over images requires 20 of them, not 19"
+    assert "requires 6" in SHARED.problem(5, 20) and SHARED.problem(5, 20, constant=True) == ""
