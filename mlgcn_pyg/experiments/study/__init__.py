@@ -9,7 +9,7 @@ Protocol:
   images (Bouthillier et al. 2021).
 * **Equal search.** Every contender has three candidates, penalties of 1/3, 1 and 3 times a value that is computed from
   its training data. The mAP on validation images selects one, and only this one is scored on test images.
-* **Splits.** There are 10 by default, since one split tells little (Shchur et al. 2018; Bouthillier et al. 2021). They
+* **Splits.** There are 10 by default, since results vary with them (Shchur et al. 2018; Bouthillier et al. 2021). They
   differ in the seed and in the images that are drawn. If all images of a fixed training set are used, they differ in
   the seed, and where no validation images are given, in these. From 5,000 training images on, heads that are trained by
   SGD have 3 splits.
@@ -32,7 +32,7 @@ Protocol:
 * **Controls.** A control, such as shuffled labels, is drawn ⌈20 / R⌉ times on each split, where R is the number of
   splits of the study. Its result on a split is the mean over the draws.
 * **Smallest effect of interest**, 0.3 mAP by default. Two contenders are equivalent if the 90 % intervals over images,
-  over splits and over both lie within it (two one-sided tests, Schuirmann 1987): no difference is a finding, too.
+  over splits and over both lie within it (two one-sided tests, Schuirmann 1987).
 * **Groups.** The primary comparisons are repeated on labels by frequency, on labels that receive messages and on the
   others, and on images in and out of context (:mod:`~mlgcn_pyg.experiments.study.groups`). These are exploratory.
 
