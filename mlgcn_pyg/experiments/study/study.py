@@ -74,6 +74,17 @@ def run_study(
     Raises:
         InputError: if ``folder`` has runs of different data, or is in use by another process.
         InputError: if a run cannot be computed, or a worker process is killed.
+
+    >>> import tempfile
+    >>> from mlgcn_pyg.experiments.study import analyse, data_of_pool, make_plan
+    >>> from mlgcn_pyg.features import FeatureCache
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> x = torch.randn(100, 8, generator=torch.Generator().manual_seed(0))
+    >>> cache = FeatureCache.from_arrays(folder / "all.h5", x, (x[:, :3] > 0).to(torch.int8), ["a", "b", "c"])
+    >>> data = data_of_pool(cache, num_splits=2)
+    >>> study = run_study(data, make_plan(data, (), ["linear", "sharing"]), folder / "study")
+    >>> [comparison.a for comparison in analyse(study, replicates=20).findings[0].comparisons]
+    ['sharing']
     """
     check_callable("progress", progress)
     workers = check_positive("workers", workers)
