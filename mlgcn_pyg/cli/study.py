@@ -10,6 +10,7 @@ The folder ``--out`` receives these files. Metrics are fractions.
 * ``runs/*.npz``: the logits of every run, from which an interrupted study is resumed. ``setup.json``: what they share.
 """
 
+import math
 import os
 import shlex
 import shutil
@@ -157,7 +158,7 @@ def minutes(seconds: float) -> str:
     ('40 seconds', '7 minutes', '2.2 hours')
     """
     if seconds < 90:
-        return f"{seconds:.0f} seconds"
+        return f"{max(2, math.ceil(seconds))} seconds"
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
 
 
@@ -190,7 +191,8 @@ def _report(study: "Study", out: Path, effect: float, replicates: int, workers: 
     show_study(content)
     for line in content["verdict"]:
         console.say(line)
-    console.say(f"Wrote study.md, study.json, study.csv, runs.csv and {len(figures)} figures to {out}")
+    names = ["study.md", "study.json", "study.csv", "runs.csv", *(path.name for path in figures.values())]
+    console.say(f"Wrote {_listed(names)} to {out}")
 
 
 def _figures(found: "Analysis", out: Path) -> dict[str, Path]:

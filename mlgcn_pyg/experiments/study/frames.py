@@ -24,7 +24,8 @@ def runs_frame(runs: Sequence[Run], data: StudyData) -> pd.DataFrame:
 
     The columns are ``contender``, ``num_images`` (missing for all images), ``unknown``, ``split``, ``draw``, the
     metrics of the test images as fractions (those of the top-3 labels end in 3), the costs of the run, ``parameter``
-    and ``value`` of the sweep that the contender belongs to, and ``AP <label>`` for each label, of at most 100.
+    and ``value`` of the sweep that the contender belongs to, and ``AP <label>`` for each label, of at most 100. The
+    metrics of a run that did not converge are undefined.
     """
     return pd.DataFrame([_row(run, data) for run in runs]).astype({"num_images": "Int64"})
 
@@ -33,7 +34,10 @@ def _row(run: Run, data: StudyData) -> dict[str, object]:
     key = run.key
     found = table1_row(torch.from_numpy(run.logits), data.targets[run.rows], data.label_names)
     top = {f"{name}3": value for name, value in found["top3"].items()}
-    metrics = {name: math.nan if value is None else value for name, value in (found["all"] | top).items()}
+    converged = not math.isnan(run.factor)  # otherwise, all logits are 0
+    metrics = {
+        name: value if converged and value is not None else math.nan for name, value in (found["all"] | top).items()
+    }
     where = {"num_images": key.condition.num_images, "unknown": key.condition.unknown}
     return (
         {"contender": key.contender, **where, "split": key.split, "draw": key.draw, **metrics}
