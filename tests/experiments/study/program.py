@@ -1,7 +1,4 @@
-"""A study in a process of its own: python program.py FOLDER OUT WORKERS [killed] writes the runs as they finish.
-
-Tests must not import this file, since it changes modules for the whole process.
-"""
+"""A study in a process of its own: python program.py FOLDER OUT WORKERS [killed] writes the runs as they finish."""
 
 import os
 import signal
@@ -15,8 +12,9 @@ from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.experiments.study import run_study
 from tests.experiments.study.small import DIES_AFTER, SMALL, opened, plan_of
 
-for module, values in SMALL.items():  # in worker processes too, which import this file
-    vars(resolve_name(module)).update(values)
+if __name__ in ("__main__", "__mp_main__"):  # not when pytest imports this file for its doctests
+    for module, values in SMALL.items():  # in worker processes too, which import this file
+        vars(resolve_name(module)).update(values)
 
 
 def main() -> None:
