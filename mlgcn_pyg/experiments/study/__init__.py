@@ -14,7 +14,9 @@ Protocol:
   the seed, and where no validation images are given, in these. From 5,000 training images on, heads that are trained by
   SGD have 3 splits.
 * **Intervals and tests over test images.** A bootstrap of the images, which are drawn once for all runs: BCa from 500
-  test images on (Efron 1987), the shifted percentile interval for fewer.
+  test images on (Efron 1987), the shifted percentile interval for fewer. In simulations with 500 to 2,000 images, 95 %
+  intervals missed in 4.5 to 5.9 % of most series of studies if each label had 10 or 30 % of the images, and in 7 to
+  9 % if it had 3 %.
 * **Intervals and tests over splits.** t intervals. On one fixed test set, p is that of the exact sign-flip test. It
   requires 6 splits: with 5, p is at least 2 / 2⁵ > 0.05. Five corrected comparisons require 8, since 5 · 2 / 2⁷ > 0.05.
   From 21 splits on, p is that of the t test. Splits of one pool overlap: the variance of their mean difference is
