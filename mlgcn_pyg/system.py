@@ -185,6 +185,20 @@ def signals_blocked(signals: Iterable[signal.Signals]) -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+@contextmanager
+def starting_without_interrupts() -> Iterator[None]:
+    """Blocks SIGINT within the ``with`` statement, which spawns worker processes of :mod:`multiprocessing`.
+
+    A terminal sends Ctrl-C to the workers too, even while they start. They inherit the block.
+    """
+    if hasattr(signal, "pthread_sigmask"):
+        from multiprocessing import resource_tracker
+
+        resource_tracker.ensure_running()  # the first process would start it, which unblocks the signal
+    with signals_blocked({signal.SIGINT}):
+        yield
+
+
 def obey_only(process: int, signals: Iterable[signal.Signals]) -> None:
     """Makes this worker process ignore ``signals``, except that a SIGTERM from the process ``process`` ends it.
 

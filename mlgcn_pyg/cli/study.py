@@ -29,7 +29,7 @@ from mlgcn_pyg.cli.outputs import make_folder
 from mlgcn_pyg.cli.study_data import feature_files, open_data
 from mlgcn_pyg.cli.study_tables import paper_tables, show_study
 from mlgcn_pyg.cli.values import num_cores, pick_device
-from mlgcn_pyg.errors import InputError, renamed_arguments
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.files.atomic import write_text
 from mlgcn_pyg.files.locks import locked_folder
 
@@ -105,10 +105,8 @@ def study(
     check_positive("replicates", replicates)
     place = pick_device(device)
     data = open_data(feature_files(features, train, val, test), average or [], graph, embeddings, how, splits)
-    with renamed_arguments(num_images="images", presets="preset", contenders="contender"):
-        plan = make_plan(
-            data, preset or (() if contender else ("quick",)), contender or (), num_images=images, unknown=unknown
-        )
+    presets = preset or (() if contender else ("quick",))
+    plan = make_plan(data, presets, contender or (), num_images=images, unknown=unknown)
     for name, reason in plan.omitted.items():
         console.note(f"Omitted: {name}, since {reason}.")
     make_folder("out", out)
@@ -137,7 +135,7 @@ def _run(data: "StudyData", plan: "Plan", out: Path, device: str, workers: int) 
     if seconds:
         console.note(f"{len(plan.keys(data))} runs, about {minutes(seconds)}")
     start = time.perf_counter()
-    with console.progress_bar("training", len(plan.keys(data))) as update, renamed_arguments(folder="out"):
+    with console.progress_bar("training", len(plan.keys(data))) as update:
         try:
             found = run_study(
                 data, plan, out, device=device, workers=workers,

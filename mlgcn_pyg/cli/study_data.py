@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlgcn_pyg.cli.embedding_options import EmbeddingOptions
 from mlgcn_pyg.cli.inputs import open_cache, open_graph
-from mlgcn_pyg.errors import Argument, InputError, renamed_arguments
+from mlgcn_pyg.errors import Argument, InputError
 
 if TYPE_CHECKING:  # this loads torch
     from mlgcn_pyg.experiments.study import StudyData
@@ -63,8 +63,7 @@ def open_data(
         "graph": None if graph is None else open_graph(graph),
         "embeddings": None if embeddings is None else how.read(names, embeddings).x.float(),
     }
-    with renamed_arguments(num_splits="splits"):
-        if "features" in caches:
-            return data_of_pool(caches["features"], average=averages[0] if averages else None, **shared)
-        of_parts = dict(zip(parts, averages, strict=True)) if averages else None
-        return data_of_parts(caches["train"], caches["test"], caches.get("val"), average=of_parts, **shared)
+    if "features" in caches:
+        return data_of_pool(caches["features"], average=averages[0] if averages else None, **shared)
+    of_parts = dict(zip(parts, averages, strict=True)) if averages else None
+    return data_of_parts(caches["train"], caches["test"], caches.get("val"), average=of_parts, **shared)

@@ -9,6 +9,9 @@ import torch
 from typer.testing import CliRunner
 
 from mlgcn_pyg.cli.main import app
+from mlgcn_pyg.cli.study import PRESETS
+from mlgcn_pyg.experiments.study import ALL
+from mlgcn_pyg.experiments.study import PRESETS as LIBRARY_PRESETS
 from mlgcn_pyg.features import FeatureCache
 
 NAMES = ["a", "b", "c", "d"]
@@ -128,6 +131,10 @@ def test_an_error_is_json_with_json(made, tmp_path):
     words = ("--features", made / "all.h5", "--contender", "gat", "--json", *common(tmp_path))
     found = CliRunner().invoke(app, ["study", *map(str, words)])
     assert found.exit_code == 2 and "--contender" in json.loads(found.stdout)["error"]
+
+
+def test_the_presets_are_those_of_the_library():
+    assert (*LIBRARY_PRESETS, ALL) == PRESETS
 
 
 def test_one_file_and_parts_exclude_each_other(made, tmp_path):

@@ -64,10 +64,6 @@ def num_draws(name: str, data: StudyData) -> int:
     return math.ceil(NUM_CONTROLS / len(data.splits)) if find_contender(name).control else 1
 
 
-def _quick(data: StudyData, base: Condition) -> list[tuple[str, Condition]]:
-    return [(name, base) for name in QUICK]
-
-
 def _of(names: Sequence[str]) -> Callable[[StudyData, Condition], list[tuple[str, Condition]]]:
     return lambda data, base: [(name, base) for name in names]
 
@@ -84,7 +80,7 @@ def _partial_labels(data: StudyData, base: Condition) -> list[tuple[str, Conditi
 
 
 PRESETS: Mapping[str, Callable[[StudyData, Condition], list[tuple[str, Condition]]]] = {
-    "quick": _quick,
+    "quick": _of(QUICK),
     "table1": _of(TABLE1),
     "table3": _of(("linear", *SWEEPS["layers"].values())),
     "fig4": _of(("linear", *SWEEPS["embeddings"].values())),

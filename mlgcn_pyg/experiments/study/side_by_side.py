@@ -5,11 +5,10 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import resource_tracker
 from typing import TypeVar
 
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.system import signals_blocked
+from mlgcn_pyg.system import starting_without_interrupts
 
 Value = TypeVar("Value")
 Result = TypeVar("Result")
@@ -33,9 +32,7 @@ def side_by_side(function: Callable[[Value], Result], values: Sequence[Value], w
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, len(values)), context, _ignore_interrupts) as pool:
         try:
-            if hasattr(signal, "pthread_sigmask"):
-                resource_tracker.ensure_running()  # the first process would start it, which unblocks the signal
-            with signals_blocked({signal.SIGINT}):  # a terminal sends Ctrl-C to workers too, even while they start
+            with starting_without_interrupts():
                 results = pool.map(function, values)
             yield from results
         except BrokenProcessPool as error:

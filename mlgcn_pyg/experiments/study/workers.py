@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import connection, resource_tracker
+from multiprocessing import connection
 from pathlib import Path
 
 import torch
@@ -25,7 +25,7 @@ from mlgcn_pyg.experiments.study.data import StudyData
 from mlgcn_pyg.experiments.study.records import RunKey
 from mlgcn_pyg.experiments.study.running import compute_run
 from mlgcn_pyg.experiments.study.storage import write_run
-from mlgcn_pyg.system import signals_blocked
+from mlgcn_pyg.system import starting_without_interrupts
 
 
 @dataclass(frozen=True)
@@ -130,9 +130,7 @@ class Worker:
 def _started(number: int) -> Iterator[list[Worker]]:
     team: list[Worker] = []
     try:
-        if hasattr(signal, "pthread_sigmask"):
-            resource_tracker.ensure_running()  # the first process would start it, which unblocks the signal
-        with signals_blocked({signal.SIGINT}):  # a terminal sends Ctrl-C to workers too, even while they start
+        with starting_without_interrupts():
             for _ in range(number):
                 team.append(Worker())
         yield team
