@@ -18,6 +18,7 @@ BASE = {
     "checks",
     "distributed",
     "errors",
+    "html",
     "imagenet",
     "label_allocation",
     "labels",
