@@ -41,7 +41,7 @@ ALLOWED = {
     "graph": {"released.pickles"},
     "datasets": set(),
     "features": set(),
-    "evaluation": set(),
+    "evaluation": {"graph"},  # labels that are suspicious beside their neighbours
     "nn": {"graph"},
     "checkpoints": {"graph", "nn"},
     "released": {"released.pickles", "graph", "nn"},

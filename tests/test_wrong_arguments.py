@@ -183,6 +183,28 @@ CALLS = {
         evaluation.cross_fitted_f1, {"logits": LOGITS, "targets": TARGETS, "min_positives": 1, "folds": 2}
     ),
     "f1_per_label": (evaluation.f1_per_label, {"logits": LOGITS, "targets": TARGETS, "thresholds": torch.zeros(C)}),
+    "fit_precision_thresholds": (
+        evaluation.fit_precision_thresholds,
+        {"logits": LOGITS, "targets": TARGETS, "precision": 0.9, "min_positives": 1},
+    ),
+    "cross_fitted_precision": (
+        evaluation.cross_fitted_precision,
+        {"logits": LOGITS, "targets": TARGETS, "precision": 0.9, "min_positives": 1, "folds": 2},
+    ),
+    "precision_recall": (
+        evaluation.precision_recall, {"logits": LOGITS, "targets": TARGETS, "thresholds": torch.zeros(C)}
+    ),
+    "fit_temperature": (evaluation.fit_temperature, {"logits": LOGITS, "targets": TARGETS}),
+    "fit_calibration": (evaluation.fit_calibration, {"logits": LOGITS, "targets": TARGETS, "method": "platt"}),
+    "cross_fitted_calibration": (
+        evaluation.cross_fitted_calibration,
+        {"logits": LOGITS, "targets": TARGETS, "method": "platt", "folds": 2, "seed": 0},
+    ),
+    "reliability": (evaluation.reliability, {"logits": LOGITS, "targets": TARGETS, "bins": 3, "per_label": True}),
+    "suspicion": (
+        evaluation.suspicion, {"logits": LOGITS, "targets": TARGETS, "graph": GRAPH, "folds": 2, "seed": 0}
+    ),
+    "expected_labels": (evaluation.expected_labels, {"targets": TARGETS, "graph": GRAPH, "folds": 2, "seed": 0}),
     "fit_head": (
         fitted,
         {"head": nn.LinearHead(C, D), "train": (torch.ones(2, D), TARGETS), "val": (torch.ones(2, D), TARGETS),

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from mlgcn_pyg.checks import check_positive
-from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.evaluation.inputs import check_cuts, check_scores, label_blocks
+from mlgcn_pyg.evaluation.parts import check_folds, parts_per_label
 
 BLOCK = 1 << 24  # entries that are sorted at once, to bound memory
 MIN_POSITIVES = 3  # with fewer, the best cut says more about single images than about the label
@@ -80,8 +80,7 @@ def cross_fitted_f1(logits: Any, targets: Any, min_positives: int = MIN_POSITIVE
     0.5
     """
     logits, targets = check_scores(logits, targets)
-    if check_positive("folds", folds) < 2:
-        raise InputError("folds", "an integer ≥ 2", folds)
+    check_folds(folds)
     check_positive("min_positives", min_positives)
     none = logits.new_zeros(0, dtype=torch.float64)
     blocks = label_blocks(logits, targets, BLOCK)
@@ -118,19 +117,12 @@ def _f1(predicted: Tensor, targets: Tensor) -> Tensor:
 def _cross_fit_block(logits: Tensor, targets: Tensor, min_positives: int, folds: int) -> Tensor:
     """Returns the cross-fitted F1 of a block of labels."""
     few = (targets == 1).sum(dim=0) < min_positives
-    part, predicted = _parts(targets, folds), torch.zeros_like(targets, dtype=torch.bool)
+    part, predicted = parts_per_label(targets, folds), torch.zeros_like(targets, dtype=torch.bool)
     for k in range(folds):
         held_out = part == k
         cuts = _fit_block(logits, targets.masked_fill(held_out, -1), min_positives=1).masked_fill(few, 0)
         predicted |= held_out & (logits > cuts)
     return _f1(predicted, targets)
-
-
-def _parts(targets: Tensor, folds: int) -> Tensor:
-    """Returns the part (N, C) of each entry: the r-th positive of a label is in part r mod ``folds``, as negatives."""
-    positive = targets == 1
-    rank = torch.where(positive, positive.cumsum(dim=0), (~positive).cumsum(dim=0)) - 1
-    return rank % folds
 
 
 def _fit_block(logits: Tensor, targets: Tensor, min_positives: int) -> Tensor:

@@ -1,0 +1,48 @@
+"""Logistic regression with a Gaussian prior, which calibration and the audit of labels share."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+Floats = NDArray[np.float64]
+MOST_STEPS = 50
+CONVERGED = 1e-12  # twice the decrease that a Newton step predicts
+
+
+def logistic_map(offset: Floats, features: Floats, present: Floats, precision: Floats) -> Floats:
+    r"""Returns the most probable weights (K,) of a logistic regression with a Gaussian prior around 0.
+
+    .. math:: \min_\theta \; \sum_n \bigl(\log(1 + e^{z_n}) - y_n z_n\bigr) + \tfrac12 \sum_k \lambda_k \theta_k^2,
+        \qquad z_n = o_n + \mathbf{x}_n^\top \theta
+
+    The problem is strictly convex. It is solved by Newton's method with halved steps where the value would increase.
+
+    Args:
+        offset: o (N,).
+        features: x (N, K).
+        present: y (N,) in {0, 1}.
+        precision: λ (K,) > 0, the reciprocal variances of the prior.
+
+    >>> theta = logistic_map(np.zeros(4), np.ones((4, 1)), np.array([1.0, 1, 1, 0]), np.array([1e-9]))
+    >>> round(float(theta[0]), 6), round(float(np.log(3)), 6)  # the log odds
+    (1.098612, 1.098612)
+    """
+    theta = np.zeros(features.shape[1])
+    value = _value(offset, features, present, precision, theta)
+    for _ in range(MOST_STEPS):
+        p = expit(offset + features @ theta)
+        gradient = features.T @ (p - present) + precision * theta
+        hessian = (features * (p * (1 - p))[:, None]).T @ features + np.diag(precision)
+        step = np.linalg.solve(hessian, gradient)
+        if gradient @ step <= CONVERGED * (1 + abs(value)):
+            return theta - step
+        length = 1.0
+        while (new := _value(offset, features, present, precision, theta - length * step)) > value and length > 1e-9:
+            length /= 2
+        theta, value = theta - length * step, new
+    return theta
+
+
+def _value(offset: Floats, features: Floats, present: Floats, precision: Floats, theta: Floats) -> float:
+    z = offset + features @ theta
+    return float((np.logaddexp(0, z) - present * z).sum() + (precision * theta**2).sum() / 2)
