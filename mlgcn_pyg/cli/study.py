@@ -200,7 +200,7 @@ def _figures(found: "Analysis", out: Path) -> dict[str, Path]:
 
     data = found.study.data
     try:
-        return write_figures(found.runs, out, overlap=data.overlap, all_images=data.num_train(Condition()))
+        return write_figures(found.runs, out, all_images=data.num_train(Condition()))
     except InputError as error:
         if error.argument != "plot":
             raise

@@ -81,7 +81,6 @@ def paper_tables(found: "Analysis") -> "list[TextTable]":
         backbone=str(cache.meta.get("backbone") or ""),
         image_size=_side(cache.meta.get("image_size")),
         dataset=_dataset(data.label_names),
-        overlap=data.overlap,
     )
     if measured.dataset == "voc2007":
         tables = [paper_table2, paper_table3]

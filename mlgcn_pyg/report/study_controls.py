@@ -11,7 +11,15 @@ import pandas as pd
 from mlgcn_pyg.errors import InputError, printable_line
 from mlgcn_pyg.report.figures import INK, save_figure
 from mlgcn_pyg.report.study_axes import GRID, NAME_SIZE, look, note, percents, study_axes, title
-from mlgcn_pyg.report.study_runs import KEYS, check_runs, described_splits, main_condition, replicates, split_interval
+from mlgcn_pyg.report.study_runs import (
+    KEYS,
+    check_runs,
+    described_splits,
+    main_condition,
+    overlap_of,
+    replicates,
+    split_interval,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,9 +31,7 @@ CONTROLS: dict[str, tuple[str, ...]] = {
 }
 
 
-def plot_controls(
-    runs: pd.DataFrame, path: str | Path | None = None, *, ax: "Axes | None" = None, overlap: float = 0.0
-) -> "Axes":
+def plot_controls(runs: pd.DataFrame, path: str | Path | None = None, *, ax: "Axes | None" = None) -> "Axes":
     """Draws how far each control lies from the graph that it replaces, in mAP on the same split.
 
     A dot is one run, such as one shuffled graph on one split, minus the contender with the true graph on that split.
@@ -35,8 +41,6 @@ def plot_controls(
         runs: the runs of a study, one row per run; those with the fewest unknown labels and the most images are drawn.
         path: a file (.png, .svg or .pdf) to which the figure is also written, atomically; default: no file.
         ax: axes to draw on; default: those of a new figure.
-        overlap: the ratio of test to training images if splits overlap; see
-            :func:`~mlgcn_pyg.report.study_runs.split_interval`.
 
     Returns:
         The axes.
@@ -52,7 +56,7 @@ def plot_controls(
     axes = study_axes(path, ax, width=7.2, height=1.5 + 0.42 * len(strips))
     axes.axvline(0, color=INK, linewidth=1.2)
     for height, strip in enumerate(strips):
-        _draw_strip(axes, strip, height, overlap)
+        _draw_strip(axes, strip, height)
     axes.set_yticks(range(len(strips)), [strip.name for strip in strips], fontsize=NAME_SIZE)
     axes.set_ylim(-0.6, len(strips) - 0.4)
     axes.spines["left"].set_visible(False)
@@ -74,6 +78,7 @@ class _Strip:
     control: str
     of_runs: np.ndarray
     of_splits: list[float]
+    overlap: float
 
     @property
     def name(self) -> str:
@@ -90,14 +95,14 @@ def _strips(runs: pd.DataFrame) -> Iterator[_Strip]:
                 of_runs = own["mAP"].to_numpy() - means[base].reindex(own["split"]).to_numpy()
                 of_splits = (means[control] - means[base]).dropna()
                 if len(of_splits):
-                    yield _Strip(base, control, of_runs, of_splits.tolist())
+                    yield _Strip(base, control, of_runs, of_splits.tolist(), overlap_of(runs))
 
 
-def _draw_strip(axes: "Axes", strip: _Strip, height: int, overlap: float) -> None:
+def _draw_strip(axes: "Axes", strip: _Strip, height: int) -> None:
     colour = look(list(CONTROLS).index(strip.base))["color"]
     jitter = np.random.default_rng(height).uniform(-0.22, 0.22, len(strip.of_runs))
     axes.scatter(percents(strip.of_runs), height + jitter, s=16, color=colour, alpha=0.45, linewidths=0, zorder=3)
-    mean = split_interval(strip.of_splits, overlap)
+    mean = split_interval(strip.of_splits, strip.overlap)
     low, value, high = percents((mean.low, mean.value, mean.high))
     axes.plot([low, high], [height, height], color=INK, linewidth=2, zorder=4)
     axes.plot([value], [height], "D", color=INK, markersize=6, markeredgecolor="white", zorder=5)

@@ -26,12 +26,7 @@ if TYPE_CHECKING:
 
 
 def plot_learning_curve(
-    runs: pd.DataFrame,
-    path: str | Path | None = None,
-    *,
-    ax: "Axes | None" = None,
-    overlap: float = 0.0,
-    all_images: int | None = None,
+    runs: pd.DataFrame, path: str | Path | None = None, *, ax: "Axes | None" = None, all_images: int | None = None
 ) -> "Axes":
     """Draws mAP over the number of training images, on a logarithmic axis, with one line per contender.
 
@@ -40,8 +35,6 @@ def plot_learning_curve(
             contenders with at least two numbers of images.
         path: a file (.png, .svg or .pdf) to which the figure is also written, atomically; default: no file.
         ax: axes to draw on; default: those of a new figure.
-        overlap: the ratio of test to training images if splits overlap; see
-            :func:`~mlgcn_pyg.report.study_runs.split_interval`.
         all_images: the number of training images of the runs in which it is missing, which train on all of them;
             default: these runs are left out.
 
@@ -59,7 +52,7 @@ def plot_learning_curve(
     chosen = chosen.assign(num_images=images if all_images is None else images.fillna(all_images))
     with fonts_for(chosen["contender"].unique()):
         axes.set_xscale("log")
-        places = _draw_contenders(axes, chosen.dropna(subset="num_images"), "num_images", overlap)
+        places = _draw_contenders(axes, chosen.dropna(subset="num_images"), "num_images")
         axes.set_xticks(places, [f"{place:,.0f}" for place in places])
         axes.minorticks_off()
         axes.set_xlabel("training images", color=INK, fontsize=NAME_SIZE + 1)
@@ -68,9 +61,7 @@ def plot_learning_curve(
     return axes
 
 
-def plot_partial_labels(
-    runs: pd.DataFrame, path: str | Path | None = None, *, ax: "Axes | None" = None, overlap: float = 0.0
-) -> "Axes":
+def plot_partial_labels(runs: pd.DataFrame, path: str | Path | None = None, *, ax: "Axes | None" = None) -> "Axes":
     """Draws mAP over the share of the training targets that are unknown, with one line per contender.
 
     The runs with the most training images are drawn, and of these the contenders with at least two shares. For the
@@ -82,7 +73,7 @@ def plot_partial_labels(
     several = runs.groupby(images)["unknown"].nunique()
     chosen = runs[images == several[several > 1].index.max()] if (several > 1).any() else runs
     with fonts_for(chosen["contender"].unique()):
-        places = _draw_contenders(axes, chosen, "unknown", overlap)
+        places = _draw_contenders(axes, chosen, "unknown")
         axes.set_xticks(places, [f"{100 * place:g}" for place in places])
         axes.set_xlabel("share of unknown training labels (%)", color=INK, fontsize=NAME_SIZE + 1)
         title(axes, "Partially labelled training images", described_splits(chosen))
@@ -90,10 +81,10 @@ def plot_partial_labels(
     return axes
 
 
-def _draw_contenders(axes: "Axes", runs: pd.DataFrame, by: str, overlap: float) -> list[float]:
+def _draw_contenders(axes: "Axes", runs: pd.DataFrame, by: str) -> list[float]:
     """Draws a line for each contender that has several values of the column ``by``, and returns all values."""
     curves: dict[str, Mapping] = {
-        str(contender): intervals(rows.sort_values(by), "mAP", by, overlap)
+        str(contender): intervals(rows.sort_values(by), "mAP", by)
         for contender, rows in runs.groupby("contender", sort=False)
         if rows[by].nunique() > 1
     }

@@ -41,7 +41,6 @@ def write_figures(
     names: Iterable[str] = tuple(FIGURES),
     *,
     ending: str = "png",
-    overlap: float = 0.0,
     all_images: int | None = None,
 ) -> dict[str, Path]:
     """Writes figures of a study to ``<folder>/<name>.<ending>``, and skips those that the runs have no data for.
@@ -52,8 +51,6 @@ def write_figures(
         names: some of ``"controls"``, ``"fig4"``, ``"fig5"``, ``"fig6"``, ``"depth"``, ``"learning-curve"`` and
             ``"partial-labels"``; default: all.
         ending: ``"png"``, ``"svg"`` or ``"pdf"``.
-        overlap: the ratio of test to training images if splits overlap; see
-            :func:`~mlgcn_pyg.report.study_runs.split_interval`.
         all_images: the number of training images of the runs in which it is missing, for the learning curve.
 
     Returns:
@@ -70,7 +67,7 @@ def write_figures(
         check_libraries(path)
         options: dict[str, Any] = {"all_images": all_images} if plot is plot_learning_curve else {}
         try:
-            plot(runs, path, overlap=overlap, **options)
+            plot(runs, path, **options)
         except InputError as error:
             if error.argument != "runs":
                 raise

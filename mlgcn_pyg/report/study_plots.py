@@ -37,17 +37,13 @@ if TYPE_CHECKING:
 TITLES = {"coco2014": ("paper: COCO", "ResNet-101, 448 px"), "voc2007": ("paper: VOC", "ResNet-101, 448 px")}
 
 
-def plot_embeddings(
-    runs: pd.DataFrame, path: str | Path | None = None, *, ax: "Axes | None" = None, overlap: float = 0.0
-) -> "Axes":
+def plot_embeddings(runs: pd.DataFrame, path: str | Path | None = None, *, ax: "Axes | None" = None) -> "Axes":
     """Draws mAP, CF1 and OF1 of ML-GCN with several label embeddings as grouped bars, as Fig. 4 of the paper.
 
     Args:
         runs: the runs of a study, one row per run; those of the sweep over embeddings are drawn.
         path: a file (.png, .svg or .pdf) to which the figure is also written, atomically; default: no file.
         ax: axes to draw on; default: those of a new figure.
-        overlap: the ratio of test to training images if splits overlap; see
-            :func:`~mlgcn_pyg.report.study_runs.split_interval`.
 
     Returns:
         The axes.
@@ -58,7 +54,7 @@ def plot_embeddings(
     axes = study_axes(path, ax)
     chosen = sweep(runs, "embeddings")
     metrics = ("mAP", "CF1", "OF1")
-    points = {metric: intervals(chosen, metric, "value", overlap) for metric in metrics}
+    points = {metric: intervals(chosen, metric, "value") for metric in metrics}
     embeddings = list(points["mAP"])
     width = 0.8 / len(embeddings)
     with fonts_for(map(str, embeddings)):
@@ -89,9 +85,7 @@ def _draw_bars(axes: "Axes", places: list[float], points: list[Interval], width:
         note(axes, f"{value:.1f}", (place, top), (0, 2), xycoords="data", ha="center", color=INK)
 
 
-def plot_tau(
-    runs: pd.DataFrame, path: str | Path | None = None, *, ax: "Axes | None" = None, overlap: float = 0.0
-) -> "Axes":
+def plot_tau(runs: pd.DataFrame, path: str | Path | None = None, *, ax: "Axes | None" = None) -> "Axes":
     """Draws the mAP of ML-GCN over the threshold τ of the edges, as Fig. 5 of the paper.
 
     The paper has no point at τ = 0, the complete graph, where its network did not converge. Points whose mAP is NaN
@@ -99,7 +93,7 @@ def plot_tau(
     """
     axes = study_axes(path, ax)
     chosen = sweep(runs, "tau")
-    _draw_sweep(axes, chosen, "threshold τ of the edges", overlap)
+    _draw_sweep(axes, chosen, "threshold τ of the edges")
     _mark(axes, 0.0, "paper: did not converge", "left")
     _mark(axes, 0.4, "paper: τ = 0.4", "left")
     title(axes, "Threshold of the edges", described_splits(chosen), above=20)
@@ -107,9 +101,7 @@ def plot_tau(
     return axes
 
 
-def plot_p(
-    runs: pd.DataFrame, path: str | Path | None = None, *, ax: "Axes | None" = None, overlap: float = 0.0
-) -> "Axes":
+def plot_p(runs: pd.DataFrame, path: str | Path | None = None, *, ax: "Axes | None" = None) -> "Axes":
     """Draws the mAP of ML-GCN over p, the weight of the other labels, as Fig. 6 of the paper.
 
     The paper has no point at p = 1, where its network did not converge. Points whose mAP is NaN are marked as not
@@ -117,7 +109,7 @@ def plot_p(
     """
     axes, beside = _axes_beside(path, ax)
     chosen = sweep(runs, "p")
-    _draw_sweep(axes, chosen, "p, the weight of the other labels", overlap)
+    _draw_sweep(axes, chosen, "p, the weight of the other labels")
     _mark(axes, 0.2, "paper: p = 0.2", "center")
     _mark(axes, 1.0, "paper: did not converge", "right")
     for dataset, panel in beside.items():
@@ -131,16 +123,14 @@ def plot_p(
     return axes
 
 
-def plot_depth(
-    runs: pd.DataFrame, path: str | Path | None = None, *, ax: "Axes | None" = None, overlap: float = 0.0
-) -> "Axes":
+def plot_depth(runs: pd.DataFrame, path: str | Path | None = None, *, ax: "Axes | None" = None) -> "Axes":
     """Draws the mAP of ML-GCN over the number of its layers, as Table 3 of the paper.
 
     For the arguments, see :func:`plot_embeddings`.
     """
     axes, beside = _axes_beside(path, ax)
     chosen = sweep(runs, "layers")
-    _draw_sweep(axes, chosen, "layers of the GCN", overlap)
+    _draw_sweep(axes, chosen, "layers of the GCN")
     axes.set_xticks(sorted(set(chosen["value"])))
     for dataset, panel in beside.items():
         rows = published_table(3, dataset)
@@ -162,12 +152,12 @@ def _axes_beside(path: str | Path | None, ax: "Axes | None") -> "tuple[Axes, dic
     return study_axes(path, axes), {name: study_axes(None, panel) for name, panel in zip(DATASETS, others, strict=True)}
 
 
-def _draw_sweep(axes: "Axes", chosen: pd.DataFrame, label: str, overlap: float) -> None:
+def _draw_sweep(axes: "Axes", chosen: pd.DataFrame, label: str) -> None:
     """Draws one line per family of contenders, such as ``mlgcn`` and ``sharing``, over the values of a sweep."""
     ends: dict[str, tuple[float, float]] = {}
     colours: list[str] = []
     for k, (name, rows) in enumerate(chosen.groupby(family(chosen), sort=False)):
-        points: Mapping = intervals(rows, "mAP", "value", overlap)
+        points: Mapping = intervals(rows, "mAP", "value")
         draw_curve(axes, points, k)
         for place in [place for place, point in points.items() if pd.isna(point.value)]:
             _mark_undefined(axes, place)

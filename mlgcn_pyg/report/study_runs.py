@@ -75,18 +75,22 @@ def split_interval(values: Sequence[float], overlap: float = 0.0) -> Interval:
     return Interval(float(np.mean(values)), math.nan, math.nan)
 
 
-def intervals(runs: pd.DataFrame, metric: str, by: str, overlap: float = 0.0) -> dict[object, Interval]:
+def overlap_of(runs: pd.DataFrame) -> float:
+    """Returns the ratio of test to training images of runs under one condition; 0 if they have no such column."""
+    return float(runs["overlap"].iloc[0]) if "overlap" in runs else 0.0
+
+
+def intervals(runs: pd.DataFrame, metric: str, by: str) -> dict[object, Interval]:
     """Returns the interval of a metric for each value of a column, in the order of their first rows.
 
     Args:
         runs: runs in which each value of the column is one contender under one condition.
         metric: the name of the metric.
         by: the name of the column.
-        overlap: see :func:`split_interval`.
     """
     check_runs(runs, [*KEYS, by, metric])
     return {
-        value: split_interval(replicates(rows, [metric])[metric].tolist(), overlap)
+        value: split_interval(replicates(rows, [metric])[metric].tolist(), overlap_of(rows))
         for value, rows in runs.groupby(by, sort=False)
     }
 

@@ -43,8 +43,6 @@ class Measurement:
         backbone: the network that computed the features; empty if unknown.
         image_size: the side of its images in pixels; None if unknown.
         dataset: ``"coco2014"`` or ``"voc2007"`` if the labels and images are of this data set; None for other data.
-        overlap: the ratio of test to training images if splits overlap; see
-            :func:`~mlgcn_pyg.report.study_runs.split_interval`.
     """
 
     data: str
@@ -53,7 +51,6 @@ class Measurement:
     backbone: str = ""
     image_size: int | None = None
     dataset: str | None = None
-    overlap: float = 0.0
 
     @property
     def network(self) -> str:
@@ -157,7 +154,7 @@ def _measured_rows(
     runs: pd.DataFrame, by: str, fields: Sequence[str], with_limits: Sequence[str], measured: Measurement
 ) -> list[list[str]]:
     """Returns one row per value of the column ``by``: means over splits, and ± for the fields ``with_limits``."""
-    found = {field: intervals(runs, field, by, measured.overlap) for field in fields if field in runs}
+    found = {field: intervals(runs, field, by) for field in fields if field in runs}
     return [
         [
             str(value),

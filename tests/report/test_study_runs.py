@@ -50,6 +50,13 @@ def test_the_interval_is_scipys_with_the_variance_of_overlapping_splits(overlap)
     assert (found.value, found.low, found.high) == pytest.approx((values.mean(), low, high))
 
 
+def test_runs_of_few_images_have_the_interval_of_their_own_ratio_of_test_images():
+    values = [0.61, 0.64, 0.60, 0.66, 0.63]
+    few, many = (runs_of("a", values, images=images).assign(overlap=20 / images) for images in (10, 80))
+    found = intervals(joined(few, many), "mAP", "num_images")
+    assert found[10] == split_interval(values, 2.0) and found[80] == split_interval(values, 0.25)
+
+
 def test_one_split_has_no_interval():
     found = split_interval([0.5])
     assert found.value == 0.5 and math.isnan(found.low) and math.isnan(found.high)

@@ -117,14 +117,14 @@ def analyse(
         if progress is not None:
             progress(len(findings), len(ordered))
     runs = runs_frame(study.runs, study.data)
-    contenders = contenders_frame(runs, study.data.overlap)
+    contenders = contenders_frame(runs)
     return Analysis(study, tuple(findings), runs, contenders, smallest, replicates)
 
 
 def _find(part: Part, data: StudyData, smallest: float, replicates: int) -> Finding:
     condition, runs = part
     scores = Scores(
-        runs, data.targets, shared_test=data.shared_test, overlap=_overlap(condition, data),
+        runs, data.targets, shared_test=data.shared_test, overlap=data.overlap(condition),
         shared_training=_shared_training(condition, data), replicates=replicates, seed=data.seed,
     )  # fmt: skip
     targets = data.part(0, condition).train_targets
@@ -143,11 +143,6 @@ def _summary(findings: Sequence[Finding]) -> list[str]:
     ordered = sorted(findings, key=lambda found: (found.condition.unknown, found.condition.num_images or math.inf))
     heads = [f"{found.condition}: {found.verdict[0]}" for found in ordered if found.verdict]
     return [*heads, f"The following is about {findings[0].condition}.", *main[1:]] if main else heads
-
-
-def _overlap(condition: Condition, data: StudyData) -> float:
-    """Returns the number of test images per training image if the splits divide one pool of images, else 0."""
-    return 0.0 if data.shared_test else len(data.splits[0].test) / data.num_train(condition)
 
 
 def _shared_training(condition: Condition, data: StudyData) -> float:

@@ -73,11 +73,6 @@ class StudyData:
     seed: int = 0
     _drawings: dict[tuple[str, int, int], Indices] = field(default_factory=dict, init=False, repr=False)
 
-    @property
-    def overlap(self) -> float:
-        """The number of test images per training image, for the correction of Nadeau and Bengio; 0 for a fixed test."""
-        return 0.0 if self.shared_test else len(self.splits[0].test) / len(self.splits[0].train)
-
     def pool(self, name: str) -> Pool:
         """Returns the features ``"features"`` or ``"average"``.
 
@@ -92,6 +87,13 @@ class StudyData:
         """Returns the number of training images of a condition."""
         most = min(len(split.train) for split in self.splits)
         return most if condition.num_images is None else min(condition.num_images, most)
+
+    def overlap(self, condition: Condition) -> float:
+        """Returns the number of test images per training image, for splits of one pool; 0 for fixed test images.
+
+        The variance over splits of one pool depends on it (Nadeau and Bengio 2003).
+        """
+        return 0.0 if self.shared_test else len(self.splits[0].test) / self.num_train(condition)
 
     def part(self, split: int, condition: Condition) -> Part:
         """Returns the training and validation data of a run.

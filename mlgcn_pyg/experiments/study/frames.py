@@ -22,10 +22,11 @@ MOST_LABELS = 100  # whose AP have a column each
 def runs_frame(runs: Sequence[Run], data: StudyData) -> pd.DataFrame:
     """Returns one row per run.
 
-    The columns are ``contender``, ``num_images`` (missing for all images), ``unknown``, ``split``, ``draw``, the
-    metrics of the test images as fractions (those of the top-3 labels end in 3), the costs of the run, ``parameter``
-    and ``value`` of the sweep that the contender belongs to, and ``AP <label>`` for each label, of at most 100. The
-    metrics of a run that did not converge are undefined.
+    The columns are ``contender``, ``num_images`` (missing for all images), ``unknown``, ``split``, ``draw``,
+    ``overlap`` (test images per training image if the splits divide one pool of images, else 0), the metrics of the
+    test images as fractions (those of the top-3 labels end in 3), the costs of the run, ``parameter`` and ``value`` of
+    the sweep that the contender belongs to, and ``AP <label>`` for each label, of at most 100. The metrics of a run
+    that did not converge are undefined.
     """
     return pd.DataFrame([_row(run, data) for run in runs]).astype({"num_images": "Int64"})
 
@@ -38,9 +39,9 @@ def _row(run: Run, data: StudyData) -> dict[str, object]:
     metrics = {
         name: value if converged and value is not None else math.nan for name, value in (found["all"] | top).items()
     }
-    where = {"num_images": key.condition.num_images, "unknown": key.condition.unknown}
+    where = {"num_images": key.condition.num_images, "unknown": key.condition.unknown, "split": key.split}
     return (
-        {"contender": key.contender, **where, "split": key.split, "draw": key.draw, **metrics}
+        {"contender": key.contender, **where, "draw": key.draw, "overlap": data.overlap(key.condition), **metrics}
         | {name: getattr(run, name) for name in COSTS}
         | _place(key.contender)
         | {f"AP {name}": ap for name, ap in found["AP"].items() if len(data.label_names) <= MOST_LABELS}
@@ -54,21 +55,20 @@ def _place(contender: str) -> dict[str, object]:
     return {"parameter": sweep, "value": str(value)}
 
 
-def contenders_frame(runs: pd.DataFrame, overlap: float = 0.0) -> pd.DataFrame:
+def contenders_frame(runs: pd.DataFrame) -> pd.DataFrame:
     """Returns one row per contender and condition: means over splits, and the 95 % t interval of mAP over splits.
 
     Splits in which mAP is undefined, since no label has a positive test image, are left out of both.
 
     Args:
         runs: the result of :func:`runs_frame`.
-        overlap: n_test / n_train of overlapping splits, else 0.
     """
     keys = ["contender", *CONDITION]
     rows = []
     for place, few in runs.groupby(keys, dropna=False, sort=False):
         by_split = few.groupby("split")[[*METRICS, *COSTS]].mean()
         defined = by_split["mAP"].dropna()
-        limits = mean_interval(defined, overlap=overlap) if len(defined) > 1 else None
+        limits = mean_interval(defined, overlap=few["overlap"].iloc[0]) if len(defined) > 1 else None
         low, high = (math.nan, math.nan) if limits is None else (limits.low, limits.high)
         spread = {"splits": len(by_split), "mAP_low": low, "mAP_high": high}
         rows.append(dict(zip(keys, place, strict=True)) | spread | by_split.mean().to_dict())

@@ -19,7 +19,7 @@ def test_parts_are_numbered_one_after_another(tmp_path):
     assert split.train.tolist() == list(range(NUM_TRAIN))
     assert split.val.tolist() == list(range(NUM_TRAIN, NUM_TRAIN + NUM_VAL))
     assert split.test.tolist() == list(range(NUM_TRAIN + NUM_VAL, sum(SIZES.values())))
-    assert data.shared_test and data.overlap == 0 and data.num_train(ALL) == NUM_TRAIN
+    assert data.shared_test and data.overlap(ALL) == 0 and data.num_train(ALL) == NUM_TRAIN
     features, targets = drawn(NUM_TEST, seed=2)
     found = data.pools["features"].first_views(split.test)
     assert torch.equal(found, features[:, 0].half().float()) and torch.equal(data.targets[split.test], targets)
@@ -117,7 +117,8 @@ def test_one_cache_is_split_into_60_20_and_20_per_cent(tmp_path):
         assert sorted([*split.train, *split.val, *split.test]) == list(range(100))
         assert (np.diff(split.test) > 0).all()
     assert len({tuple(split.test) for split in data.splits}) == 3
-    assert not data.shared_test and data.overlap == pytest.approx(20 / 60)
+    assert not data.shared_test and data.overlap(ALL) == pytest.approx(20 / 60)
+    assert data.overlap(Condition(num_images=10)) == 2.0
 
 
 def test_splits_do_not_depend_on_their_number(tmp_path):

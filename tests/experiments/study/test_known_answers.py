@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from mlgcn_pyg.experiments.study import analyse, data_of_pool, make_plan, run_study
+from mlgcn_pyg.experiments.study import Condition, analyse, data_of_pool, make_plan, run_study
 from mlgcn_pyg.experiments.study.effects import Scores
 from mlgcn_pyg.experiments.study.verdict import answer
 from mlgcn_pyg.features import FeatureCache
@@ -64,7 +64,7 @@ def test_an_advantage_in_half_of_the_labels_is_found_there_and_not_elsewhere(tmp
     embeddings = torch.cat([of_groups, torch.from_numpy(generator.normal(size=(8, 20)).astype(np.float32))])
     data = np.hstack([x, z]), np.hstack([dependent, alone])
     study = study_of(tmp_path, *data, EXACT[:2], embeddings, unknown=0.9)
-    options = {"shared_test": False, "overlap": study.data.overlap, "replicates": 200}
+    options = {"shared_test": False, "overlap": study.data.overlap(Condition()), "replicates": 200}
     scores = Scores(study.runs, study.data.targets, **options)
     there, elsewhere = (scores.effect("sharing", "linear", labels=np.arange(k, k + 8)) for k in (0, 8))
     assert there.p <= 0.05 and there.value > 0.02
