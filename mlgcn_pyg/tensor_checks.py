@@ -90,3 +90,10 @@ def check_device(argument: str, device: str | torch.device) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError, TypeError, ValueError, OverflowError) as error:
         raise InputError(argument, "a device of this machine, such as 'cpu' or 'cuda'", shown(device)) from error
     return found
+
+
+def hardware(device: torch.device) -> str:
+    """Returns the kind of device, with what affects the rounding: the GPU's model, or the CPU's instruction set."""
+    if device.type == "cuda":
+        return f"cuda ({torch.cuda.get_device_name(device)})"
+    return f"cpu ({torch.backends.cpu.get_cpu_capability()})" if device.type == "cpu" else device.type

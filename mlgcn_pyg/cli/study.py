@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from mlgcn_pyg.checks import check_number, check_positive
+from mlgcn_pyg._version import __version__
 from mlgcn_pyg.cli import console, options
 from mlgcn_pyg.cli.embedding_options import EMBEDDINGS, EmbeddingOptions
 from mlgcn_pyg.cli.json_output import print_json, write_json
@@ -107,6 +108,8 @@ def study(
     data = open_data(feature_files(features, train, val, test), average or [], graph, embeddings, how, splits)
     presets = preset or (() if contender else ("quick",))
     plan = make_plan(data, presets, contender or (), num_images=images, unknown=unknown)
+    if data.graph is not None and (unknown or "partial-labels" in presets or "all" in presets):
+        console.note("The targets that are hidden influence --graph if it was mined from them. Omit it to avoid this.")
     for name, reason in plan.omitted.items():
         console.note(f"Omitted: {name}, since {reason}.")
     make_folder("out", out)
@@ -117,7 +120,7 @@ def study(
     processes = _num_workers(workers, place)
     found = _run(data, plan, out, place, processes)
     if found is not None:
-        _report(found, out, effect / 100, replicates, processes, json)
+        _report(found, out, effect / 100, replicates, place, processes, json)
 
 
 def _num_workers(workers: int | None, device: str) -> int:
@@ -160,17 +163,21 @@ def minutes(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
 
 
-def _report(study: "Study", out: Path, effect: float, replicates: int, workers: int, json: bool) -> None:
+def _report(study: "Study", out: Path, effect: float, replicates: int, device: str, workers: int, json: bool) -> None:
     """Writes and shows the results."""
+    import torch
+
     from mlgcn_pyg.experiments.study import analyse
     from mlgcn_pyg.report.study_figures import CAPTIONS
     from mlgcn_pyg.report.study_page import study_page
+    from mlgcn_pyg.tensor_checks import hardware
 
     with console.progress_bar("intervals", len(study.plan.conditions)) as update:
         found = analyse(
             study, smallest=effect, replicates=replicates, workers=workers, progress=lambda done, _: update(done)
         )
     content = found.describe()
+    content["setup"] |= {"device": hardware(torch.device(device)), "workers": workers, "version": __version__}
     write_text(out / "runs.csv", found.runs.to_csv(index=False, float_format="%.6g"))
     write_text(out / "study.csv", found.contenders.to_csv(index=False, float_format="%.6g"))
     write_json(out / "study.json", content)

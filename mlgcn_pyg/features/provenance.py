@@ -19,6 +19,7 @@ from mlgcn_pyg.errors import printable_line
 from mlgcn_pyg.features.forms import PLAIN
 from mlgcn_pyg.files.atomic import tensor_digest
 from mlgcn_pyg.seeding import seeded
+from mlgcn_pyg.tensor_checks import hardware
 from mlgcn_pyg.typing import FeatureExtractor, LabeledDataset
 
 LIBRARIES = ("torch", "torchvision", "h5py", "pillow")
@@ -91,7 +92,7 @@ def provenance(
         "split": getattr(dataset, "split", None),
         "shard": None if shard is None else list(shard),
         "form": PLAIN,
-        "device": _hardware(torch.device(device)),
+        "device": hardware(torch.device(device)),
         "threads": torch.get_num_threads() if torch.device(device).type == "cpu" else None,
         "versions": {"mlgcn_pyg": __version__} | {name: version(name) for name in LIBRARIES},
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -125,13 +126,6 @@ def _weights_digest(backbone: FeatureExtractor) -> str:
     if digest := getattr(backbone, "digest", None):
         return str(digest())
     return tensor_digest({name: value for name, value in backbone.state_dict().items() if isinstance(value, Tensor)})
-
-
-def _hardware(device: torch.device) -> str:
-    """Returns the kind of device, with what affects the rounding: the GPU's model, or the CPU's instruction set."""
-    if device.type == "cuda":
-        return f"cuda ({torch.cuda.get_device_name(device)})"
-    return f"cpu ({torch.backends.cpu.get_cpu_capability()})" if device.type == "cpu" else device.type
 
 
 def _described(transform: Callable[..., Any] | None) -> str:
