@@ -20,8 +20,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from mlgcn_pyg.checks import check_number, check_positive
 from mlgcn_pyg._version import __version__
+from mlgcn_pyg.checks import check_number, check_positive
 from mlgcn_pyg.cli import console, options
 from mlgcn_pyg.cli.embedding_options import EMBEDDINGS, EmbeddingOptions
 from mlgcn_pyg.cli.json_output import print_json, write_json
