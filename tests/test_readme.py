@@ -15,7 +15,6 @@ from mlgcn_pyg.checkpoints import save_model
 from mlgcn_pyg.cli.main import app
 from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.nn import Backbone, LinearHead
-from tests.cli.test_export_and_thresholds import SERVE
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(path for path in (*ROOT.glob("*.md"), *ROOT.glob("[!.]*/README.md")))
@@ -77,10 +76,6 @@ def test_the_program_on_cached_features_runs(tmp_path, monkeypatch, capsys):
     exec(compile(PROGRAMS[1], "README.md", "exec"), scope)
     assert scope["history"].last["gradient"] <= 1e-5 and len(scope["histories"]) == 3
     assert capsys.readouterr().out.splitlines()[-1].startswith("new-photos/a.png")
-
-
-def test_the_program_that_serves_an_onnx_file_is_the_one_that_is_tested():
-    assert PROGRAMS[2].strip() == SERVE.strip() and len(PROGRAMS) == 3
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

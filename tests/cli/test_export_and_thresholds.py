@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from PIL import Image
 from sklearn.metrics import f1_score
 
 from mlgcn_pyg import MLGCN
-from mlgcn_pyg.checkpoints import load_checkpoint, save_head, save_model
+from mlgcn_pyg.checkpoints import load_checkpoint, onnx_file, save_head, save_model
 from mlgcn_pyg.cli import thresholds as cli_thresholds
 from mlgcn_pyg.evaluation import cross_fitted_f1, table1_row
 from mlgcn_pyg.evaluation import thresholds as library_thresholds
@@ -23,25 +24,7 @@ from tests.cli.test_cli import refused, run
 
 NAMES = ["sea", "boat [small]", "dog"]
 
-SERVE = """
-import json
-import sys
-
-import numpy as np
-import onnxruntime
-from PIL import Image, ImageOps
-
-session = onnxruntime.InferenceSession(sys.argv[1])
-meta = {name: json.loads(text) for name, text in session.get_modelmeta().custom_metadata_map.items()}
-height, width = meta["image_size"]
-image = ImageOps.exif_transpose(Image.open(sys.argv[2])).convert("RGB")  # upright
-image = image.resize((width, height), Image.Resampling.BILINEAR)
-pixels = (np.asarray(image) / 255 - meta["mean"]) / meta["std"]
-images = pixels.transpose(2, 0, 1)[None].astype(np.float32)
-(logits,) = session.run(["logits"], {"images": images})
-for k in np.argsort(-logits[0])[:3]:
-    print(f"{meta['label_names'][k]}: {1 / (1 + np.exp(-logits[0, k])):.3f}")
-"""
+SERVE = textwrap.dedent((onnx_file.__doc__ or "").partition("::\n")[2])
 
 
 @pytest.fixture(scope="module")
