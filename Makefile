@@ -48,7 +48,7 @@ $(BIN)/python:
 	$(BIN)/python -m pip install --quiet --upgrade pip setuptools wheel
 
 $(VENV)/.demo: setup.cfg setup.py | $(BIN)/python
-	$(BIN)/python -m pip install --quiet -e '.[plot]'
+	$(BIN)/python -m pip install --quiet -e '.[plot,report]'
 	touch $@
 
 $(VENV)/.test: setup.cfg setup.py | $(BIN)/python

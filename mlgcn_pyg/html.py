@@ -8,6 +8,7 @@ from numbers import Integral, Real
 from mlgcn_pyg.errors import printable_line
 
 NONE = "–"  # of a cell without a value
+VOID = {"img", "input"}  # elements that have no end
 
 
 class Html(str):
@@ -50,7 +51,7 @@ def element(tag: str, *content: object, **attributes: object) -> Html:
     """
     named = {name.rstrip("_").replace("_", "-"): value for name, value in attributes.items() if value is not None}
     opened = "".join(f' {name}="{escaped(str(value))}"' for name, value in named.items())
-    return Html(f"<{tag}{opened}>{joined(content)}</{tag}>")
+    return Html(f"<{tag}{opened}>" if tag in VOID else f"<{tag}{opened}>{joined(content)}</{tag}>")
 
 
 def table(

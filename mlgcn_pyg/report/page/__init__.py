@@ -10,5 +10,16 @@ from mlgcn_pyg.report.page.content import (
     StudyContent,
     Thumbnail,
 )
+from mlgcn_pyg.report.page.writing import write_page
 
-__all__ = ["BrokenExpectation", "Case", "Confusion", "Fact", "HeadContent", "PageContent", "StudyContent", "Thumbnail"]
+__all__ = [
+    "BrokenExpectation",
+    "Case",
+    "Confusion",
+    "Fact",
+    "HeadContent",
+    "PageContent",
+    "StudyContent",
+    "Thumbnail",
+    "write_page",
+]
