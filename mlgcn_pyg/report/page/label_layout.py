@@ -68,6 +68,8 @@ def stress_places(distances: NDArray[np.float64]) -> Places:
     [1.0, 0.0, 1.0]
     """
     n = len(distances)
+    if n == 1:
+        return np.zeros((1, 2))
     weights = (distances + np.eye(n)) ** -2.0
     np.fill_diagonal(weights, 0)
     laplacian = np.diag(weights.sum(1)) - weights
