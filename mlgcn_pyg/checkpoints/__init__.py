@@ -1,5 +1,6 @@
 """Heads and networks on disk: checkpoints, linear files, thresholds, and exports for other runtimes."""
 
+from mlgcn_pyg.checkpoints.calibrated import calibrated_checkpoint, save_checkpoint
 from mlgcn_pyg.checkpoints.checkpoint import Checkpoint
 from mlgcn_pyg.checkpoints.exported import Exported, fold_model
 from mlgcn_pyg.checkpoints.files import load_checkpoint, load_head, load_model, save_head, save_model, store_thresholds
@@ -10,6 +11,7 @@ from mlgcn_pyg.checkpoints.torch_program import export_torch
 __all__ = [
     "Checkpoint",
     "Exported",
+    "calibrated_checkpoint",
     "export_onnx",
     "export_torch",
     "fold_model",
@@ -17,6 +19,7 @@ __all__ = [
     "load_head",
     "load_linear",
     "load_model",
+    "save_checkpoint",
     "save_head",
     "save_linear",
     "save_model",

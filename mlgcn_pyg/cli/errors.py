@@ -49,6 +49,8 @@ OPTION_NAMES: dict[str, dict[str, str]] = {
     "evaluate": {"path": "out"},
     "classifiers": {"plot": "out", "k": "neighbours", "aliases": "alias", "format": "embeddings_format"},
     "retrieve": {"plot": "out", "paths": "root"},
+    "calibrate": {"path": "out"},
+    "check-labels": {"num_folds": "folds"},
     "predict": {"path": "checkpoint", "paths": "images"},
     "export": {"path": "out"},
     "demo": {"folder": "out", "path": "out"},

@@ -10,6 +10,8 @@ from typer.core import TyperGroup
 
 from mlgcn_pyg._version import __version__
 from mlgcn_pyg.cli import cache, console, data
+from mlgcn_pyg.cli.calibrate import calibrate
+from mlgcn_pyg.cli.check_labels import check_labels
 from mlgcn_pyg.cli.classifiers import classifiers
 from mlgcn_pyg.cli.demo import demo
 from mlgcn_pyg.cli.embed import embed
@@ -86,8 +88,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (
-    demo, graph, embed, import_released, extract, train_head, study, train, evaluate, classifiers, retrieve, thresholds,
-    predict, export,
+    demo, graph, embed, import_released, extract, check_labels, train_head, study, train, evaluate, classifiers,
+    retrieve, calibrate, thresholds, predict, export,
 ):  # fmt: skip
     app.command(name=command.__name__.replace("_", "-"), cls=Command)(command)
 

