@@ -49,9 +49,13 @@ ALLOWED = {
     "training": {"graph", "nn", "checkpoints", "features", "evaluation"},
     "experiments": {"graph", "nn", "features", "training", "evaluation"},
     "report": {"graph", "evaluation"},
+    # what a page about a run shows comes from all that the run wrote
+    "run_report": {
+        "checkpoints", "datasets", "evaluation", "experiments", "features", "graph", "nn", "report", "training",
+    },
     "cli": {
         "checkpoints", "datasets", "evaluation", "experiments", "features", "graph", "nn", "prediction", "released",
-        "report", "training",
+        "report", "run_report", "training",
     },
 }  # fmt: skip
 PARTS = sorted(path.name for path in ROOT.iterdir() if path.is_dir() and path.name != "__pycache__")

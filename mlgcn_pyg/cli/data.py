@@ -1,5 +1,6 @@
 """``mlgcn data``: downloads and verifies VOC 2007 and COCO 2014, and inspects any data set."""
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -100,8 +101,19 @@ def inspect(
         _show_statistics(statistics)
         _show_pairs(strongest)
         _show_broken(broken, decode)
+        console.say(f"Next: {_next(data)}")
     if broken:
         raise typer.Exit(1)
+
+
+def _next(data: DatasetOptions) -> str:
+    """Returns the command that follows: a table without splits is divided first."""
+    if data.labels is not None and data.split is None:
+        return f"mlgcn data split {shlex.quote(str(data.labels))}"
+    source = ["--dataset", data.dataset, "--root", str(data.root)]
+    source += ["--labels", str(data.labels)] if data.labels is not None else []
+    source += ["--split", data.split] if data.split is not None else []
+    return f"mlgcn graph {shlex.join(source)} --out graph.pt"
 
 
 def _fetch(root: Path, archives: Iterator[Any]) -> None:

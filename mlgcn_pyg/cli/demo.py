@@ -1,17 +1,20 @@
 """``mlgcn demo``: runs all steps on generated scenes, without downloads."""
 
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from mlgcn_pyg.checks import check_choice, check_positive
 from mlgcn_pyg.cli import console
+from mlgcn_pyg.cli.head_setup import sources
 from mlgcn_pyg.cli.heads import HeadRuns, head_files, remove_heads, save_heads, save_recommended
 from mlgcn_pyg.cli.json_output import write_json
 from mlgcn_pyg.cli.options import COMPUTATION, DATA, OUTPUT, TRAINING, choice, option
 from mlgcn_pyg.cli.outputs import make_folder
+from mlgcn_pyg.cli.report import write_report
 from mlgcn_pyg.cli.values import pick_device
-from mlgcn_pyg.cli.verdict import show_comparison, verdict
+from mlgcn_pyg.cli.verdict import show_comparison
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.training.config import HeadConfig, ModelConfig
 
@@ -51,12 +54,15 @@ def demo(
     plot_label_graph(graph, out / "label_graph.png", title="Labels of the generated scenes: i → j where P(j | i) ≥ 0.4")
     backbone = _train(graph, train_set, test_set, epochs, device)
     train, test = (_extract(backbone, data, out / f"{data.split}.h5", device) for data in (train_set, test_set))
-    metrics = _retrain(HeadRuns(train, test, graph, KINDS, seeds, head_config, device), out)
+    runs = HeadRuns(train, test, graph, KINDS, seeds, head_config, device)
+    metrics = _retrain(runs, out)
     plot_per_class_ap({kind: metrics[kind]["mean"]["AP"] for kind in metrics}, out / "per_class_ap.png")
+    page = _report(runs, out)
     console.say(
         f"Wrote to {out}: label_graph.png, per_class_ap.png, metrics.json, graph.pt, feature files and heads "
         f"({time.perf_counter() - started:.0f} s)"
     )
+    console.say(page)
 
 
 def _draw(root: Path, num_train: int, num_test: int, image_size: int) -> "tuple[Scenes, Scenes]":
@@ -118,17 +124,28 @@ def _extract(backbone: "Backbone", data: "Scenes", path: Path, device: str) -> "
 
 def _retrain(runs: HeadRuns, out: Path) -> dict[str, dict[str, Any]]:
     from mlgcn_pyg.experiments.summary import describe_comparison, describe_setup, summarize_heads
+    from mlgcn_pyg.run_report.metrics import RunMetrics
+    from mlgcn_pyg.run_report.verdict import verdict
 
     found = runs.fit()
     remove_heads(out)
     save_heads(out, found.heads, runs.train)
     save_recommended(out, found.recommended, runs.train)
-    metrics = summarize_heads(found.heads)
+    results = summarize_heads(found.heads)
     setup = describe_setup(runs.train, runs.val, runs.config, runs.seeds, exact=runs.exact)
-    write_json(
-        out / "metrics.json", {"setup": setup, "heads": metrics} | describe_comparison(found, runs.train.label_names)
-    )
-    show_comparison(runs, metrics, found)
-    for line in verdict(found, runs):
+    content = {"setup": setup, "heads": results} | describe_comparison(found, runs.train.label_names)
+    content |= sources(runs, out, others=False)
+    write_json(out / "metrics.json", content)
+    metrics = RunMetrics.of(content)
+    show_comparison(runs, results, found, metrics)
+    for line in verdict(metrics):
         console.say(line)
-    return metrics
+    return results
+
+
+def _report(runs: HeadRuns, out: Path) -> str:
+    """Writes the page about the demo, and returns what to do with it."""
+    if find_spec("plotly") is None:
+        return 'No report: no plotly; pip install "mlgcn_pyg[report]"'
+    page = write_report(out, cache=runs.val, train=runs.train, root=out / "scenes", device=runs.device)
+    return f"Open {page} in a browser to look at the results."

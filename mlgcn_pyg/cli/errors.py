@@ -47,6 +47,7 @@ OPTION_NAMES: dict[str, dict[str, str]] = {
         "name": "backbone",
     },
     "evaluate": {"path": "out"},
+    "report": {"path": "out"},
     "classifiers": {"plot": "out", "k": "neighbours", "aliases": "alias", "format": "embeddings_format"},
     "retrieve": {"plot": "out", "paths": "root"},
     "calibrate": {"path": "out"},

@@ -1,6 +1,7 @@
 """``mlgcn extract``: computes the features of images and writes a feature file."""
 
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -89,6 +90,16 @@ def extract(
         for message in messages:
             console.say(message)
     _report(out, cache)
+    if shard is None:
+        console.say(f"Next: {_next(out, checkpoint)}")
+
+
+def _next(out: Path, checkpoint: Path | None) -> str:
+    """Returns the command that follows: training of heads, or the report of the network that computed the features."""
+    features = shlex.quote(str(out))
+    if checkpoint is None:
+        return f"mlgcn train-head --train {features} --val VAL.h5 --out runs/heads"
+    return f"mlgcn report {shlex.quote(str(checkpoint.parent))} --cache {features}"
 
 
 def _interrupted(out: Path, stop: BaseException) -> typer.Exit:

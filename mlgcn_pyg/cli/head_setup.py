@@ -1,10 +1,12 @@
 """The settings of the heads in a folder of ``train-head``, which further heads in this folder must share."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from mlgcn_pyg.cli import heads
+from mlgcn_pyg.cli.command_line import running_command
 from mlgcn_pyg.errors import Argument, InputError
 from mlgcn_pyg.training.old_config import current_names
 
@@ -48,3 +50,26 @@ def earlier_results(path: Path, setup: dict[str, Any], own: dict[str, dict[str, 
         expected = "a new folder, or one of the same data, recipe and graph"
         raise InputError("out", expected, f"results of a different setup in {path}: {difference}", OVERWRITE)
     return results
+
+
+def sources(runs: heads.HeadRuns, out: Path, others: bool) -> dict[str, Any]:
+    """Returns ``"files"`` and ``"commands"`` of ``metrics.json``, from which a report is made.
+
+    Args:
+        runs: the data.
+        out: the folder of ``metrics.json``.
+        others: whether results of earlier commands remain in it, whose commands are kept.
+    """
+    caches = {"train": runs.train, "val": runs.val, "test": runs.test}
+    files = {part: _relative(cache.path, out) for part, cache in caches.items() if cache is not None}
+    earlier = json.loads((out / "metrics.json").read_text(encoding="utf-8")).get("commands", []) if others else []
+    return {"files": files, "commands": list(dict.fromkeys([*earlier, *running_command()]))}
+
+
+def _relative(path: Path, folder: Path) -> str:
+    """Returns a path relative to a folder, so that both can be moved; the whole path to another drive of Windows."""
+    path = path.absolute()
+    try:
+        return Path(os.path.relpath(path, os.path.realpath(folder))).as_posix()
+    except ValueError:
+        return str(path)

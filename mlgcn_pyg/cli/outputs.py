@@ -52,13 +52,16 @@ OUTPUTS: dict[str, dict[str, Output]] = {
     "import-released": {"out": Output(files=("head.pt", "backbone.pth", "graph.pt"))},
     "extract": {"out": Output((".h5", ".hdf5"), beside=(".partial",))},
     "train-head": {
-        "out": Output(files=("metrics.json", "*-seed*.pt", "*-seed*.jsonl", "recommended.pt", "unfinished/*/*"))
+        "out": Output(
+            files=("metrics.json", "*-seed*.pt", "*-seed*.jsonl", "recommended.pt", "report.html", "unfinished/*/*")
+        )
     },
     "study": {
         "out": Output(files=("study.json", "study.csv", "study.md", "runs.csv", "setup.json", "*.png", "runs/*.npz"))
     },
     "train": {"out": Output(files=("state.pt", "history.jsonl", "last.pt", "best.pt"))},
     "evaluate": {"out": Output((".json",))},
+    "report": {"out": Output((".html",))},
     "classifiers": {"out": Output(PLOTS)},
     "retrieve": {"out": Output(PLOTS)},
     "check-labels": {"out": Output((".csv",))},

@@ -13,6 +13,7 @@ from mlgcn_pyg.files.regular import existing_file
 # parameters that are text, since they may be a path or something else: a name of weights, a pattern of several files
 MAYBE_PATHS = {"weights", "path"}
 WEIGHTS = (".pth", ".pt", ".safetensors")  # endings of weights that are files, and no names
+FOLDERS = {"root", "run", "study"}  # parameters that are folders
 CREATED = {("voc2007", "root"), ("coco2014", "root")}  # inputs that --download creates
 
 
@@ -78,8 +79,9 @@ def _check_exists(name: str, path: str) -> None:
     if name == "images":
         if not os.path.exists(path):
             raise InputError(name, "files and folders that exist", f"nothing at {path}")
-    elif name == "root":
+    elif name in FOLDERS:
         if not os.path.isdir(path):
-            raise InputError(name, "a folder that exists", f"no folder {path}")
+            found = f"the file {path}" if os.path.isfile(path) else f"no folder {path}"
+            raise InputError(name, "a folder that exists", found)
     elif not os.path.isdir(path) and not glob.has_magic(path):
         existing_file(name, path)

@@ -1,5 +1,6 @@
 """``mlgcn data split``: divides a table into stratified parts or folds."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -86,6 +87,9 @@ def split(
     else:
         _show(statistics)
         console.say(f"Wrote {', '.join(map(str, files))}")
+        if folds is None:
+            labels = shlex.quote(str(files[0]))
+            console.say(f"Next: mlgcn graph --dataset table --root PHOTOS --labels {labels} --out graph.pt")
     _warn(read.label_names, statistics)
 
 

@@ -1,6 +1,7 @@
 """``mlgcn train``: trains backbone and head together, as in the paper (Sec. 4.2)."""
 
 import json
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -171,3 +172,6 @@ def _report(history: "History", out: Path) -> None:
         text += f" (best, chosen on the same images: {best['mAP']:.4f} in epoch {best['epoch']})"
     console.say(text)
     console.say(f"Wrote {out / 'last.pt'}")
+    console.say(
+        f"Next, features for a report: mlgcn extract … --checkpoint {shlex.quote(str(out / 'last.pt'))} --out NET.h5"
+    )

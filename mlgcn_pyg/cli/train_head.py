@@ -9,12 +9,15 @@
   each seed, and their mean and standard deviation. A head that is fitted exactly has one entry, with the seed 0. Its
   ``last_epoch`` is the last iteration, with the selected ``l2`` and ``alpha``.
 * ``intervals``: ``level``, ``replicates``, ``seed``, ``heads``, ``reference`` and ``differences``, as in ``mlgcn
-  evaluate``, with kinds of heads in place of files. Several seeds of a head are samples, too.
+  evaluate``, with kinds of heads in place of files, and ``positives``: label → its number of reported images. Several
+  seeds of a head are samples, too.
 * ``recommendation``: null if ``heads`` has kinds that earlier commands trained, else ``head`` and ``seed`` of
   ``recommended.pt``, ``reference`` (the simplest kind), ``clearly_better`` (whether the interval of its difference to
   the reference is above 0) and ``selection``: the images that selected it (``"val"``, or ``"folds"`` of the training
   images; ``"none"`` if there was one kind), the ``mAP`` of each kind on them, and the standard error of its difference
   to the reference.
+* ``files``: ``train``, ``val`` and ``test`` → the feature file, relative to the folder.
+* ``commands``: the commands that wrote the folder.
 
 The rule is that of :func:`~mlgcn_pyg.experiments.recommendation.recommend`.
 """
@@ -26,13 +29,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from mlgcn_pyg.checks import check_positive
 from mlgcn_pyg.cli import console, heads, options
-from mlgcn_pyg.cli.head_setup import OVERWRITE, earlier_results, own_setup
+from mlgcn_pyg.cli.head_setup import OVERWRITE, earlier_results, own_setup, sources
 from mlgcn_pyg.cli.inputs import RECOMMENDED, open_cache, open_graph
 from mlgcn_pyg.cli.json_output import write_json
 from mlgcn_pyg.cli.options import COMPUTATION, DATA, EXACT, MODEL, OUTPUT, TRAINING, choice, from_config, option, takes
 from mlgcn_pyg.cli.outputs import make_folder
+from mlgcn_pyg.cli.report import check_plotly, write_report
 from mlgcn_pyg.cli.values import parse_widths, pick_device
-from mlgcn_pyg.cli.verdict import commands, show_comparison, verdict
+from mlgcn_pyg.cli.verdict import commands, show_comparison
 from mlgcn_pyg.errors import InputError, renamed_arguments
 from mlgcn_pyg.files.locks import locked_folder
 from mlgcn_pyg.training.config import HeadConfig
@@ -92,6 +96,7 @@ def train_head(
     ] = None,
     device: options.Device = "auto",
     out: Annotated[Path, option("Folder for metrics.json, checkpoints and histories.", OUTPUT)],
+    report: Annotated[bool, option("Write report.html to --out, as mlgcn report does.", OUTPUT, "--report")] = False,
     overwrite: options.Overwrite = False,
 ) -> None:  # fmt: skip
     """Train linear, sharing and ML-GCN heads on cached features, compare them, and recommend one.
@@ -124,9 +129,14 @@ def train_head(
         device=pick_device(device),
         stream=stream,
     )
+    if report:
+        check_plotly()
     make_folder("out", out)
     _note_unused(runs)
     _run(runs, out, overwrite)
+    if report:
+        page = write_report(out, cache=runs.reported, train=runs.train, device=runs.device)
+        console.say(f"Wrote {page}. Open it in a browser.")
 
 
 def _kinds(chosen: Sequence[str], recipe: HeadConfig, num_labels: int, sharing_graph: Path | None) -> tuple[str, ...]:
@@ -157,6 +167,8 @@ def _note_unused(runs: heads.HeadRuns) -> None:
 def _run(runs: heads.HeadRuns, out: Path, overwrite: bool) -> None:
     """Fits, writes and shows the heads, and those of earlier commands in ``out`` with the same setup."""
     from mlgcn_pyg.experiments.summary import describe_comparison, describe_setup, summarize_heads
+    from mlgcn_pyg.run_report.metrics import RunMetrics
+    from mlgcn_pyg.run_report.verdict import verdict
 
     setup = describe_setup(runs.train, runs.val, runs.config, runs.seeds, runs.test, runs.exact)
     own = {kind: own_setup(kind, runs) for kind in runs.kinds}
@@ -171,20 +183,17 @@ def _run(runs: heads.HeadRuns, out: Path, overwrite: bool) -> None:
         compared = results.keys() == own.keys()
         heads.save_recommended(out, found.recommended if compared else None, runs.train)
         more = describe_comparison(found, runs.train.label_names, compared=compared)
-        write_json(out / "metrics.json", {"setup": setup, "heads": results} | more)
+        content = {"setup": setup, "heads": results} | more | sources(runs, out, results.keys() != own.keys())
+        write_json(out / "metrics.json", content)
         heads.remove_unfinished(out, runs.kinds)
-    show_comparison(runs, results, found)
-    _show_verdict(runs, found, out, compared)
-
-
-def _show_verdict(runs: heads.HeadRuns, found: "HeadComparison", out: Path, compared: bool) -> None:
-    lines = [*verdict(found, runs), f"Wrote {out / 'metrics.json'} and {out / RECOMMENDED}", *commands(runs, out)]
-    if not compared:
-        lines = [
-            f"Wrote {out / 'metrics.json'}. No head is recommended, since earlier commands trained other heads in this "
-            "folder. Give --head all to compare them."
-        ]
-    for line in lines:
+    with renamed_arguments(run="out"):
+        metrics = RunMetrics.of(content, str(out / "metrics.json"))
+    show_comparison(runs, results, found, metrics)
+    for line in verdict(metrics):
+        console.say(line)
+    written = f"{out / 'metrics.json'} and {out / RECOMMENDED}" if compared else out / "metrics.json"
+    console.say(f"Wrote {written}")
+    for line in commands(runs, out, compared):
         console.say(line)
 
 

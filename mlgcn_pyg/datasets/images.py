@@ -23,7 +23,7 @@ class ImageError(InputError):
     """Raised for an image file that is missing or cannot be decoded."""
 
 
-def read_image(image: str | Path | Image.Image) -> Image.Image:
+def read_image(image: str | Path | Image.Image, side: int | None = None) -> Image.Image:
     """Returns an image as RGB, upright according to its EXIF orientation.
 
     Grey images with 9 to 16 bits are scaled to 8 bits by the largest number that their file can hold, not by their
@@ -32,6 +32,8 @@ def read_image(image: str | Path | Image.Image) -> Image.Image:
 
     Args:
         image: a file, or an image that was opened with Pillow.
+        side: if given, both sides of the result need only be this long, and a large JPEG file is decoded at a half, a
+            quarter or an eighth of its size, which takes less time and memory.
 
     Raises:
         ImageError: if the file is missing or damaged; if it is a FIFO, socket or device; if it is so large that Pillow
@@ -39,30 +41,30 @@ def read_image(image: str | Path | Image.Image) -> Image.Image:
             it is a PostScript program, which is not executed.
     """
     if isinstance(image, Image.Image):
-        return _checked(image, image)
+        return _checked(image, image, side)
     try:
         file = open_file("image", image)
     except InputError as error:
         found = error.found if Path(image).exists() else f"{image} (missing file)"
         raise ImageError("image", "an image that can be decoded", found, error.fix) from error
     with file:
-        return _checked(image, file)
+        return _checked(image, file, side)
 
 
-def _checked(name: str | Path | Image.Image, source: Image.Image | BinaryIO) -> Image.Image:
+def _checked(name: str | Path | Image.Image, source: Image.Image | BinaryIO, side: int | None) -> Image.Image:
     """Decodes an image; any failure becomes an ImageError that names it."""
     try:
         with named_warnings(getattr(name, "filename", None) or name):
-            return _rgb(source) if isinstance(source, Image.Image) else _decoded(source)
+            return _rgb(source) if isinstance(source, Image.Image) else _decoded(source, side)
     except Exception as error:  # decoders raise many types of exceptions for damaged files
         fix = "" if isinstance(source, Image.Image) else _remedy(source)
         reason = "no known format" if isinstance(error, UnidentifiedImageError) else first_line(error)
         raise ImageError("image", "an image that can be decoded", f"{name} ({reason})", fix) from error
 
 
-def _decoded(file: BinaryIO) -> Image.Image:
+def _decoded(file: BinaryIO, side: int | None) -> Image.Image:
     try:
-        return _opened(file)
+        return _opened(file, side)
     except Image.DecompressionBombError:
         raise
     except Exception:
@@ -73,11 +75,13 @@ def _decoded(file: BinaryIO) -> Image.Image:
         content = file.read()
         if len(smaller := without_texts(content)) == len(content):
             raise
-    return _opened(io.BytesIO(smaller))
+    return _opened(io.BytesIO(smaller), side)
 
 
-def _opened(file: BinaryIO | io.BytesIO) -> Image.Image:
+def _opened(file: BinaryIO | io.BytesIO, side: int | None) -> Image.Image:
     with Image.open(file, formats=_formats()) as opened:
+        if side is not None:
+            opened.draft(None, (side, side))
         opened.load()
         return _rgb(opened)
 

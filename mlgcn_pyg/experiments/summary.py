@@ -68,7 +68,8 @@ def describe_comparison(
 def describe_intervals(comparison: HeadComparison, label_names: Sequence[str]) -> dict[str, Any]:
     """Returns the intervals of all kinds, and their differences to the first, as plain values, for JSON.
 
-    The content is that of ``"intervals"`` in ``mlgcn evaluate``, with kinds of heads in place of files.
+    The content is that of ``"intervals"`` in ``mlgcn evaluate``, with kinds of heads in place of files, and the number
+    of positive images of each label.
     """
     return {
         "level": LEVEL,
@@ -77,6 +78,7 @@ def describe_intervals(comparison: HeadComparison, label_names: Sequence[str]) -
         "heads": {kind: _by_label(asdict(found), label_names) for kind, found in comparison.intervals.items()},
         "reference": next(iter(comparison.intervals)),
         "differences": {kind: _by_label(asdict(found), label_names) for kind, found in comparison.differences.items()},
+        "positives": dict(zip(label_names, comparison.positives, strict=True)),
     }
 
 

@@ -36,6 +36,11 @@ train --dataset table --root . --labels t.csv --out runs --epochs 0 -> --epochs:
 train --dataset table --root . --labels t.csv --out runs --precision x -> --precision: expected one of
 evaluate --checkpoint no.pt --cache t.csv -> --checkpoint: expected a file that exists
 evaluate --checkpoint t.csv --cache no.h5 --out m.json -> --cache: expected a file that exists
+report no -> RUN: expected a folder that exists, found no folder no
+report t.csv -> RUN: expected a folder that exists, found the file t.csv
+report . --cache no.h5 -> --cache: expected a file that exists
+report . --study no -> --study: expected a folder that exists
+report . --out r.pdf -> --out: expected a name that ends in .html
 classifiers --checkpoint no.pt -> --checkpoint: expected a file that exists
 classifiers --checkpoint t.csv --neighbours 0 -> --neighbours: expected an integer
 classifiers --checkpoint t.csv --method umap -> --method: expected one of tsne, pca, both

@@ -11,7 +11,7 @@ from mlgcn_pyg.cli.inputs import check_dataset
 from mlgcn_pyg.cli.main import app
 from mlgcn_pyg.cli.options import OUTPUT
 from mlgcn_pyg.cli.outputs import EXPORTS, OUTPUTS, PREDICTIONS, check_inputs, chosen_format
-from mlgcn_pyg.cli.paths import _is_path, prepare_paths
+from mlgcn_pyg.cli.paths import FOLDERS, _is_path, prepare_paths
 from mlgcn_pyg.errors import Argument, InputError
 from tests.cli.test_errors import command
 
@@ -24,6 +24,7 @@ GIVEN = {
     "train-head": {"out": "folder"},
     "train": {"out": "folder"},
     "evaluate": {"out": "e.json"},
+    "report": {"out": "r.html"},
     "classifiers": {"out": "c.png"},
     "retrieve": {"out": "r.png"},
     "predict": {"out": "p.csv"},
@@ -33,7 +34,7 @@ INPUTS = [
     (name, parameter, option)
     for name, outputs in GIVEN.items()
     for parameter, annotation in get_type_hints(command(name).callback).items()
-    if parameter not in ("out", "plot", "root") and (_is_path(annotation) or parameter == "weights")
+    if parameter not in ("out", "plot", *FOLDERS) and (_is_path(annotation) or parameter == "weights")
     for option in outputs
 ]
 
