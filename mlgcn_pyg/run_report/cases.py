@@ -6,10 +6,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mlgcn_pyg.evaluation import expected_labels, suspicion
 from mlgcn_pyg.evaluation.metrics import predicted_labels
+from mlgcn_pyg.graph import LabelGraph
 from mlgcn_pyg.report.page.content import Case, Thumbnail
 
 MOST, PER_LABEL, LISTED = 40, 3, 12
+LEAST = 0.5  # suspicion: labels that are more likely wrong than right
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +46,24 @@ class Cases:
         return [
             self.case(row, label, f"{'Given, but not' if given[row, label] else 'Not given, but'} predicted.")
             for row, label in highest(confidence, most, per_label)
+        ]
+
+    def suspects(self, graph: LabelGraph | None, most: int = MOST, per_label: int = PER_LABEL) -> list[Case]:
+        """Returns the given labels that are more likely wrong than right, the most suspicious first.
+
+        Args:
+            graph: the label graph whose edges make labels expected; see :func:`~mlgcn_pyg.evaluation.suspicion`.
+            most: the largest number of labels.
+            per_label: the largest number of images with the same label.
+        """
+        if len(self.logits) < 2 or not bool((self.targets >= 0).any()):  # nothing to fit to
+            return []
+        scores = suspicion(self.logits, self.targets, graph)
+        expected = expected_labels(self.targets, graph)
+        scores = scores.masked_fill(~(scores > LEAST), -torch.inf)  # also where it is NaN
+        return [
+            self.case(row, label, f"Wrong with a probability of {scores[row, label]:.2f}.", float(expected[row, label]))
+            for row, label in highest(scores, most, per_label)
         ]
 
     def case(self, row: int, label: int, reason: str, expected: float | None = None) -> Case:

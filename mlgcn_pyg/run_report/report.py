@@ -15,8 +15,8 @@ from mlgcn_pyg.report.page.content import PageContent
 from mlgcn_pyg.run_report.cases import Cases
 from mlgcn_pyg.run_report.confusions import broken_expectations, confusions
 from mlgcn_pyg.run_report.facts import network_facts, run_facts, versions
-from mlgcn_pyg.run_report.feature_files import Given, open_features, reported_cache, training_cache
-from mlgcn_pyg.run_report.graphs import expected_edges, mined_graph, tau_of
+from mlgcn_pyg.run_report.feature_files import Given, open_features, reported_cache, training_cache, validation_cache
+from mlgcn_pyg.run_report.graphs import expected_edges, mined_graph, neighbours, tau_of
 from mlgcn_pyg.run_report.metrics import METRICS, RunMetrics
 from mlgcn_pyg.run_report.pictures import STUDY, read_study, study_content
 from mlgcn_pyg.run_report.scored import NETWORK, ScoredHead, scored_heads, scored_network
@@ -125,7 +125,8 @@ def _heads_content(folder: Path, sources: Sources) -> PageContent:
     check_same_labels("cache", cache.label_names, metrics.label_names, METRICS)
     sources.total = PARTS + len(metrics.heads)
     train = training_cache(folder, metrics, sources.train)
-    heads = scored_heads(folder, metrics, cache, sources.device, sources.step)
+    val = validation_cache(folder, metrics)
+    heads = scored_heads(folder, metrics, cache, val, sources.device, sources.step)
     content = _predictions(folder, cache, train, heads, sources)
     return replace(
         content,
@@ -191,7 +192,7 @@ def _predictions(
     sources.step("pictures")
     edges = expected_edges(mined, heads)
     broken = [] if edges is None else broken_expectations(logits, edges, thumbnail, cuts)
-    mistakes = cases.mistakes()
+    mistakes, suspects = cases.mistakes(), cases.suspects(neighbours(mined, heads))
     study = None
     if sources.study is not None:
         with renamed_arguments(run="study"):
@@ -200,7 +201,8 @@ def _predictions(
     sources.step("page")
     return PageContent(
         folder.resolve().name, [], "", names, cache.targets, [head.content for head in heads],
-        graph=mined, tau=tau_of(heads), confusions=confused, broken=broken, mistakes=mistakes, study=figures,
+        graph=mined, tau=tau_of(heads), confusions=confused, broken=broken, mistakes=mistakes,
+        suspects=suspects, study=figures,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mlgcn_pyg.checkpoints import Checkpoint, load_checkpoint
 from mlgcn_pyg.errors import InputError, renamed_arguments
-from mlgcn_pyg.evaluation import Interval, bootstrap_metrics, mean_average_precision, table1_row
+from mlgcn_pyg.evaluation import Interval, bootstrap_metrics, fit_calibration, mean_average_precision, table1_row
 from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.graph import LabelGraph
 from mlgcn_pyg.nn import MLGCNHead, SharingHead
@@ -50,7 +50,12 @@ class ScoredHead:
 
 
 def scored_heads(
-    folder: Path, metrics: RunMetrics, cache: FeatureCache, device: str | torch.device, progress: Progress
+    folder: Path,
+    metrics: RunMetrics,
+    cache: FeatureCache,
+    val: FeatureCache | None,
+    device: str | torch.device,
+    progress: Progress,
 ) -> list[ScoredHead]:
     """Returns the heads of a folder of ``train-head``, the first seed of each kind.
 
@@ -58,6 +63,7 @@ def scored_heads(
         folder: the folder.
         metrics: its ``metrics.json``, which has the metrics of all seeds, and their intervals.
         cache: the images that the results are reported on.
+        val: other images that no head was trained on, for a calibration of the logits; None omits it.
         device: the device of the heads.
         progress: a function that is called with the name of each head.
 
@@ -72,12 +78,14 @@ def scored_heads(
         with renamed_arguments(path="run", checkpoint="run", data="run", views="run"):
             checkpoint = load_checkpoint(path)
             logits, targets = score(checkpoint.head, cache, device, views=views)
+            others = None if val is None else score(checkpoint.head, val, device, views=views)
         _check_same(path, mean_average_precision(logits, targets), results.first)
         content = HeadContent(
             kind, logits, results.mean, metrics.interval(kind), _intervals(metrics, kind),
             None if kind not in metrics.differences else metrics.differences[kind].mAP,
             metrics.choice is not None and metrics.choice.kind == kind,
             _epochs(folder / f"{kind}-seed{results.seeds[0]}.jsonl"), _learned(checkpoint),
+            None if others is None else _calibrated(logits, *others),
         )  # fmt: skip
         found.append(ScoredHead(content, checkpoint))
     return found
@@ -102,6 +110,13 @@ def scored_network(folder: Path, cache: FeatureCache, device: str | torch.device
         Path(NETWORK).stem, logits, row, found.mAP, found.AP, history=history, graph=_learned(checkpoint)
     )
     return ScoredHead(content, checkpoint)
+
+
+def _calibrated(logits: Tensor, other_logits: Tensor, other_targets: Tensor) -> Tensor | None:
+    """Returns logits after a calibration on other images; None if no target of these is known."""
+    if not bool((other_targets >= 0).any()):
+        return None
+    return fit_calibration(other_logits, other_targets)(logits).float()
 
 
 def _file(folder: Path, metrics: RunMetrics, kind: str) -> Path:

@@ -2,6 +2,7 @@
 
 import torch
 
+from mlgcn_pyg.graph import LabelGraph
 from mlgcn_pyg.report.page.content import Thumbnail
 from mlgcn_pyg.run_report.cases import Cases, highest
 
@@ -49,6 +50,32 @@ def test_an_image_with_many_labels_lists_some():
     many = Cases(logits, targets, [str(c) for c in range(50)], lambda row: Thumbnail("a"))
     case = many.mistakes()[0]
     assert len(case.labels) == 12 and case.labels[0][0] == "7"
+
+
+def clear_cut(num_images=60):
+    """Logits that tell both labels, of which the second follows from the first."""
+    given = torch.arange(num_images) % 3 == 0
+    targets = torch.stack([given, given], dim=1).to(torch.int8)
+    return 6.0 * targets - 3 + 0.1 * torch.randn(num_images, 2), targets
+
+
+def test_a_flipped_label_is_suspected():
+    logits, targets = clear_cut()
+    targets[12, 1] = 0  # was 1
+    targets[13, 0] = -1
+    graph = LabelGraph.from_targets(targets, label_names=["cat", "dog"])
+    found = cases(logits, targets).suspects(graph)
+    assert told(found) == [("12.jpg", "dog", 0)]
+    assert found[0].expected > 0.5 and found[0].reason.startswith("Wrong with a probability of 0.")
+    assert told(cases(logits, targets).suspects(None)) == [("12.jpg", "dog", 0)]
+
+
+def test_nothing_is_suspected():
+    logits, targets = clear_cut()
+    assert cases(logits, targets).suspects(None) == []
+    assert cases(logits[:1], targets[:1]).suspects(None) == []  # one image
+    assert cases(logits[:0], targets[:0]).suspects(None) == []
+    assert cases(logits, torch.full_like(targets, -1)).suspects(None) == []
 
 
 def test_highest():

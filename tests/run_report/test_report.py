@@ -10,11 +10,12 @@ from PIL import Image
 
 from mlgcn_pyg.checkpoints import load_checkpoint, save_model, store_thresholds
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.evaluation import mean_average_precision
+from mlgcn_pyg.evaluation import fit_calibration, mean_average_precision
 from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.graph import LabelGraph
 from mlgcn_pyg.nn import MLGCN, Backbone, LinearHead
 from mlgcn_pyg.run_report import run_content
+from mlgcn_pyg.training import score
 from tests.run_report.runs import NAMES, make_caches, make_run, other_cache, run
 
 
@@ -84,6 +85,15 @@ def test_the_files_are_only_read(made):
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in made.rglob("*") if path.is_file()}
     run_content(made / "run", root=made / "photos")
     assert {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in made.rglob("*") if p.is_file()} == before
+
+
+def test_validation_images_that_report_nothing_calibrate(made):
+    head = run_content(made / "run").heads[0]
+    val = FeatureCache(made / "val.h5")
+    logits, targets = score(load_checkpoint(made / "run/linear-seed0.pt").head, val)
+    assert torch.allclose(head.calibrated.double(), fit_calibration(logits, targets)(head.logits), atol=1e-5)
+    (made / "val.h5").unlink()
+    assert run_content(made / "run").heads[0].calibrated is None
 
 
 def test_progress(made):
