@@ -62,7 +62,7 @@ class Cases:
         expected = expected_labels(self.targets, graph)
         scores = scores.masked_fill(~(scores > LEAST), -torch.inf)  # also where it is NaN
         return [
-            self.case(row, label, f"Wrong with a probability of {scores[row, label]:.2f}.", float(expected[row, label]))
+            self.case(row, label, _wrong(float(scores[row, label])), float(expected[row, label]))
             for row, label in highest(scores, most, per_label)
         ]
 
@@ -81,6 +81,15 @@ class Cases:
         labels = sorted(shown.nonzero().flatten().tolist(), key=lambda c: (-int(targets[c] == 1), -float(logits[c])))
         P = logits.double().sigmoid()
         return [(self.label_names[c], int(targets[c]), float(P[c])) for c in labels[:LISTED]]
+
+
+def _wrong(probability: float) -> str:
+    """Returns the sentence about a suspected label.
+
+    >>> _wrong(0.75), _wrong(0.999)
+    ('Wrong with a probability of 0.75.', 'Wrong with a probability of > 0.99.')
+    """
+    return f"Wrong with a probability of {'> 0.99' if probability > 0.99 else format(probability, '.2f')}."
 
 
 def highest(scores: Tensor, most: int, per_label: int) -> list[tuple[int, int]]:
