@@ -90,13 +90,12 @@ def extract(
         for message in messages:
             console.say(message)
     _report(out, cache)
-    if shard is None:
-        console.say(f"Next: {_next(out, checkpoint)}")
+    console.say(f"Next: {_next(out, checkpoint, shard)}")
 
 
-def _next(out: Path, checkpoint: Path | None) -> str:
+def _next(out: Path, checkpoint: Path | None, shard: str | None) -> str:
     """Returns the command that follows: training of heads, or the report of the network that computed the features."""
-    features = shlex.quote(str(out))
+    features = shlex.quote(str(out)) if shard is None else "FILES.h5"
     if checkpoint is None:
         return f"mlgcn train-head --train {features} --val VAL.h5 --out runs/heads"
     return f"mlgcn report {shlex.quote(str(checkpoint.parent))} --cache {features}"

@@ -86,11 +86,15 @@ def split(
         print_json(_content(table, statistics, files, seed))
     else:
         _show(statistics)
-        console.say(f"Wrote {', '.join(map(str, files))}")
-        if folds is None:
-            labels = shlex.quote(str(files[0]))
-            console.say(f"Next: mlgcn graph --dataset table --root PHOTOS --labels {labels} --out graph.pt")
+        _name_files(files, folds)
     _warn(read.label_names, statistics)
+
+
+def _name_files(files: Sequence[Path], folds: int | None) -> None:
+    console.say(f"Wrote {', '.join(map(str, files))}")
+    if folds is None:
+        labels = shlex.quote(str(files[0]))
+        console.say(f"Next: mlgcn graph --dataset table --root PHOTOS --labels {labels} --out graph.pt")
 
 
 def _content(table: Path, statistics: "dict[str, PartStatistics]", files: list[Path], seed: int) -> dict[str, Any]:
