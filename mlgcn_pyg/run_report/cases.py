@@ -12,7 +12,7 @@ from mlgcn_pyg.graph import LabelGraph
 from mlgcn_pyg.report.page.content import Case, Thumbnail
 
 MOST, PER_LABEL, LISTED = 40, 3, 12
-LEAST = 0.5  # suspicion: labels that are more likely wrong than right
+LEAST = 0.5  # suspicion: the other value is more probable than the given one
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,13 +43,10 @@ class Cases:
         predicted, given = self.predicted, self.targets == 1
         wrong = (self.targets >= 0) & (predicted != given)
         confidence = torch.where(given, -self.logits, self.logits).masked_fill(~wrong, -torch.inf)
-        return [
-            self.case(row, label, f"{'Given, but not' if given[row, label] else 'Not given, but'} predicted.")
-            for row, label in highest(confidence, most, per_label)
-        ]
+        return [self.case(row, label) for row, label in highest(confidence, most, per_label)]
 
     def suspects(self, graph: LabelGraph | None, most: int = MOST, per_label: int = PER_LABEL) -> list[Case]:
-        """Returns the given labels that are more likely wrong than right, the most suspicious first.
+        """Returns the labels that the picture and the other labels together contradict, the most suspicious first.
 
         Args:
             graph: the label graph whose edges make labels expected; see :func:`~mlgcn_pyg.evaluation.suspicion`.
@@ -58,15 +55,15 @@ class Cases:
         """
         if len(self.logits) < 2 or not bool((self.targets >= 0).any()):  # nothing to fit to
             return []
-        scores = suspicion(self.logits, self.targets, graph)
+        scores, given = suspicion(self.logits, self.targets, graph), (self.targets == 1).tolist()
         expected = expected_labels(self.targets, graph)
         scores = scores.masked_fill(~(scores > LEAST), -torch.inf)  # also where it is NaN
         return [
-            self.case(row, label, _wrong(float(scores[row, label])), float(expected[row, label]))
+            self.case(row, label, together(float(scores[row, label]), given[row][label]), float(expected[row, label]))
             for row, label in highest(scores, most, per_label)
         ]
 
-    def case(self, row: int, label: int, reason: str, expected: float | None = None) -> Case:
+    def case(self, row: int, label: int, reason: str = "", expected: float | None = None) -> Case:
         """Returns the case of one label of one image."""
         probability = float(self.logits[row, label].double().sigmoid())
         given = int(self.targets[row, label])
@@ -83,13 +80,19 @@ class Cases:
         return [(self.label_names[c], int(targets[c]), float(P[c])) for c in labels[:LISTED]]
 
 
-def _wrong(probability: float) -> str:
+def together(suspicion: float, given: bool) -> str:
     """Returns the sentence about a suspected label.
 
-    >>> _wrong(0.75), _wrong(0.999)
-    ('Wrong with a probability of 0.75.', 'Wrong with a probability of > 0.99.')
+    Args:
+        suspicion: the probability that the label is not as given.
+        given: whether it is given as present.
+
+    >>> together(0.75, True), together(0.999, False)
+    ('Picture and other labels together: P = 0.25.', 'Picture and other labels together: P > 0.99.')
     """
-    return f"Wrong with a probability of {'> 0.99' if probability > 0.99 else format(probability, '.2f')}."
+    p = 1 - suspicion if given else suspicion
+    text = "> 0.99" if p > 0.99 else "< 0.01" if p < 0.01 else f"= {p:.2f}"
+    return f"Picture and other labels together: P {text}."
 
 
 def highest(scores: Tensor, most: int, per_label: int) -> list[tuple[int, int]]:

@@ -90,6 +90,8 @@ def write_run_report(
     from mlgcn_pyg.report.page import write_page
 
     write_page(content, path)
+    if progress is not None:
+        progress(1, 1, "written")
     return path
 
 
