@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Sequence
 
-from mlgcn_pyg.html import Html, element, joined
+from mlgcn_pyg.html import Html, element, escaped, joined
 from mlgcn_pyg.report.page.content import BrokenExpectation, Case, PageContent, Thumbnail
 from mlgcn_pyg.report.page.parts import Cell, Heading, data_table, label, note, percent, probability, section
 
@@ -94,7 +94,7 @@ def _cases(cases: Sequence[Case]) -> Html:
     headings = [Heading("image", False), Heading("label", False), Heading("given", False), Heading("P")]
     headings += [Heading("expected")] if expects else []
     headings += [Heading("reason", False)] if reasons else []
-    headings += [Heading("labels of the image", False, sortable=False)]
+    headings += [Heading("other labels of the image", False, sortable=False)]
     rows = []
     for case in cases:
         row: list[object] = [case.thumbnail.image, label(case.label), GIVEN[case.given]]
@@ -119,18 +119,17 @@ def _figure(case: Case) -> Html:
 
 
 def _term(name: str, value: str) -> Html:
-    return element("span", f"{name} ", element("b", value))
+    return element("span", Html(f"{escaped(name)} "), element("b", value))
 
 
 def _labels(case: Case) -> Html:
-    """Returns the labels of the image: those that are given, and those that are predicted but not given."""
-    given = [name for name, target, _ in case.labels if target == 1]
-    predicted = [(name, p) for name, target, p in case.labels if target != 1]
-    parts = [joined(["has ", _listed([label(name) for name in given])])] if given else []
-    if predicted:
-        shown = [Html(f"{label(name)} {probability(p)}") for name, p in predicted]
-        parts.append(joined(["predicted ", _listed(shown)]))
-    return element("span", joined(parts, "; "), class_="others") if parts else Html("")
+    """Returns the other labels of the image: those that are given, and those that are predicted but not given."""
+    others = [found for found in case.labels if found[0] != case.label]
+    given = [label(name) for name, target, _ in others if target == 1]
+    predicted = [Html(f"{label(name)} {probability(p)}") for name, target, p in others if target != 1]
+    parts = [Html(f"with {_listed(given)}")] if given else []
+    parts += [Html(f"also predicted: {_listed(predicted)}")] if predicted else []
+    return element("span", joined(parts, "; ")) if parts else Html("")
 
 
 def _listed(names: Sequence[Html]) -> Html:
@@ -142,4 +141,4 @@ def _picture(thumbnail: Thumbnail, alt: str) -> Html:
     if thumbnail.picture is None:
         return element("div", "no picture", class_="missing")
     data = f"data:image/jpeg;base64,{base64.b64encode(thumbnail.picture).decode('ascii')}"
-    return element("img", src=data, alt=alt, loading="lazy")
+    return element("img", src=data, alt=alt)

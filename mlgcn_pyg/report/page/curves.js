@@ -98,11 +98,12 @@ function precisionTraces(values, data, label) {
     const y = [...data.precision.subarray(from, to)].map(fraction);
     const cut = [fraction(data.atCut[2 * curve]), fraction(data.atCut[2 * curve + 1])];
     const style = { color: headColour(place) };
+    const shape = x.length > 60 ? "linear" : "vh"; // many small steps are as wide as the line
     const text = "precision %{y:.2f} at recall %{x:.2f}<extra>" + plain(head) + "</extra>";
     return [
       // the precision at a recall holds from the recall before it
-      { x: [0, ...x], y: [y[0], ...y], mode: "lines", line: { ...style, width: 1.8, shape: "vh" }, hovertemplate: text },
-      { x: [cut[0]], y: [cut[1]], mode: "markers", marker: { ...style, size: 9 }, hovertemplate: text },
+      { x: [0, ...x], y: [y[0], ...y], mode: "lines", line: { ...style, width: 1.8, shape }, hovertemplate: text },
+      { x: [cut[0]], y: [cut[1]], mode: "markers", marker: { ...style, size: 9 }, cliponaxis: false, hovertemplate: text },
     ];
   });
 }
@@ -122,6 +123,7 @@ function reliabilityTraces(values, data, label) {
       customdata: counts,
       mode: "lines+markers",
       line: { color: headColour(head), width: 1.4, dash: calibrated ? "dot" : "solid" },
+      cliponaxis: false,
       marker: { size: counts.map((count) => 4 + 10 * Math.sqrt(count / most)), opacity: 0.9, line: { width: 0 } },
       hovertemplate: `%{y:.2f} right at P %{x:.2f}, %{customdata:,} predictions<extra>${name}</extra>`,
     };

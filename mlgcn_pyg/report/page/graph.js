@@ -171,15 +171,22 @@ function drawNames(view) {
   const taken = [];
   for (const node of order) {
     const below = node.py + node.radius + 12;
-    const box = [node.px - node.width / 2 - 2, below - 11, node.px + node.width / 2 + 2, below + 4];
+    const middle = nearestInside(view, node);
+    const box = [middle - node.width / 2 - 2, below - 11, middle + node.width / 2 + 2, below + 4];
     const isWanted = isInFocus(view, node) || (node.shown.length > 0 && !isFaded(view, node));
     const isFree = isWanted && !taken.some((other) => overlap(box, other));
     node.text.style.display = isFree || node === view.selected || node === view.hovered ? "" : "none";
-    if (!isFree) continue;
+    if (node.text.style.display) continue;
     taken.push(box);
-    node.text.setAttribute("x", node.px.toFixed(1));
+    node.text.setAttribute("x", middle.toFixed(1));
     node.text.setAttribute("y", below.toFixed(1));
   }
+}
+
+/** Returns the middle of a name: that of its label, or the nearest one at which the name is within the picture. */
+function nearestInside(view, node) {
+  if (node.px < 0 || node.px > view.width) return node.px;
+  return Math.max(node.width / 2 + 2, Math.min(view.width - node.width / 2 - 2, node.px));
 }
 
 function overlap(a, b) {
@@ -238,7 +245,7 @@ function showDetails(view) {
   const panel = byId("graph-details");
   if (!node) {
     const strongest = view.net.edges.filter((edge) => edge.visible).sort((a, b) => b.prob - a.prob).slice(0, LISTED);
-    const rows = strongest.map((edge) => neighbour(view, edge, `${edge.source.name} → ${edge.target.name}`));
+    const rows = strongest.map((edge) => neighbour(view, edge, [edge.source, edge.target]));
     panel.replaceChildren(create("h3", {}, "Strongest edges"), create("ul", {}, ...rows));
     return;
   }
@@ -249,20 +256,21 @@ function showDetails(view) {
   }
   lines.push(create("p", {}, facts.join(", ")));
   const [out, into] = [node.shown.filter((e) => e.source === node), node.shown.filter((e) => e.target === node)];
-  lines.push(...listed(view, "makes likely", out, (edge) => edge.target.name));
-  lines.push(...listed(view, "is likely with", into, (edge) => edge.source.name));
+  lines.push(...listed(view, "makes likely", out, (edge) => edge.target));
+  lines.push(...listed(view, "is likely with", into, (edge) => edge.source));
   panel.replaceChildren(...lines);
 }
 
-function listed(view, title, edges, nameOf) {
+function listed(view, title, edges, other) {
   if (!edges.length) return [];
   const sorted = [...edges].sort((a, b) => b.prob - a.prob);
-  const rows = sorted.slice(0, LISTED).map((edge) => neighbour(view, edge, nameOf(edge)));
+  const rows = sorted.slice(0, LISTED).map((edge) => neighbour(view, edge, [other(edge)]));
   if (sorted.length > LISTED) rows.push(create("li", { class: "note" }, `and ${sorted.length - LISTED} more`));
   return [create("h4", {}, title), create("ul", {}, ...rows)];
 }
 
-function neighbour(view, edge, name) {
+function neighbour(view, edge, nodes) {
   const value = view.head < 0 ? edge.prob.toFixed(2) : `${edge.weights[view.head].toFixed(2)}×`;
-  return create("li", {}, create("bdi", {}, name), create("span", { class: "value" }, value));
+  const names = nodes.flatMap((node) => [" → ", create("bdi", {}, shortName(node.name))]).slice(1);
+  return create("li", {}, create("span", {}, ...names), create("span", { class: "value" }, value));
 }

@@ -62,14 +62,14 @@ def graph_values(content: PageContent) -> dict[str, Any] | None:
 
 
 def _picture(edges: EdgeData) -> list[Html]:
-    search = element("label", "Find a label ", element("input", type="search", id="graph-search", autocomplete="off"))
+    search = element("label", "Find ", element("input", type="search", id="graph-search", autocomplete="off"))
     low = np.floor(100 * edges.prob.min()) / 100
     limits = {"min": f"{low:g}", "max": 1, "step": 0.01, "value": f"{edges.tau:g}"}
     output = element("output", f"{edges.tau:.2f}", for_="graph-tau", id="graph-tau-value")
     slider = element("label", "τ ", element("input", type="range", id="graph-tau", **limits), " ", output)
-    names = [("", "P, from the training images"), *((name, f"weights that {name} learned") for name in edges.learned)]
+    names = [("", "P of training images"), *((name, f"weights that {name} learned") for name in edges.learned)]
     options = joined(element("option", text, value=str(place - 1)) for place, (_, text) in enumerate(names))
-    chooser = element("label", "Widths ", element("select", options, id="graph-widths")) if edges.learned else Html("")
+    chooser = element("label", "Width ", element("select", options, id="graph-widths")) if edges.learned else Html("")
     dim = element("label", element("input", type="checkbox", id="graph-dim", checked="checked"), " Pale hubs")
     zoom = [element("button", text, type="button", data_zoom=way, aria_label=name) for text, way, name in ZOOM]
     tools = element("div", search, slider, chooser, dim, element("span", *zoom, class_="zoom"), class_="tools")
@@ -91,7 +91,7 @@ def _without_edges(content: PageContent, edges: EdgeData) -> Html:
     names = joined((label(content.label_names[c]) for c in lone[:MOST_NAMES]), ", ")
     more = f" and {len(lone) - MOST_NAMES:,} more" if len(lone) > MOST_NAMES else ""
     low = f"{edges.prob.min():.2f}" if edges.left_out else f"{content.graph.tau:g}" if content.graph else ""
-    return note(f"Without an edge at P ≥ {low}: ", names, more, ".")
+    return note(Html(f"Without an edge at P ≥ {low}: "), names, more, ".")
 
 
 def _left_out(edges: EdgeData) -> Html:

@@ -14,10 +14,13 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, shortest_path
 
-STEPS = 120
+STEPS = 100
+BUSIER = 0.25  # exponent of the number of edges: the labels around a hub get room
 GAP = 1.2  # between components, in lengths of an edge
-WEAKER = 2.0  # the additional length of an edge whose P is 0 instead of τ
+WEAKER = 3.0  # the additional length of an edge whose P is 0 instead of τ
 WIDER = 1.6  # width of the picture divided by its height
+NAME = (0.17, 0.07)  # width and height of the area of a label with its name
+FILLED = 0.45  # the largest share of the picture that these areas cover; with more labels, they are smaller
 
 Places = NDArray[np.float64]
 
@@ -38,11 +41,12 @@ def label_places(num_labels: int, source: NDArray, target: NDArray, prob: NDArra
     count, member = connected_components(lengths, directed=False)
     groups = sorted((np.flatnonzero(member == k) for k in range(count)), key=len, reverse=True)
     distances = shortest_path(lengths, directed=False)
-    return _fitted(_packed([(group, stress_places(distances[np.ix_(group, group)])) for group in groups]))
+    places = _packed([(group, stress_places(distances[np.ix_(group, group)])) for group in groups])
+    return _fitted(moved_apart(_fitted(places)))
 
 
 def edge_lengths(num_labels: int, source: NDArray, target: NDArray, prob: NDArray, tau: float) -> csr_array:
-    """Returns the lengths (C, C) of the edges, in both directions; those between labels with many edges are longer.
+    """Returns the lengths (C, C) of the edges, in both directions; those of labels with many edges are longer.
 
     >>> edge_lengths(2, np.array([0]), np.array([1]), np.array([0.5]), tau=0.5).toarray()
     array([[0., 1.],
@@ -51,8 +55,8 @@ def edge_lengths(num_labels: int, source: NDArray, target: NDArray, prob: NDArra
     likely = prob >= tau
     ends = np.concatenate([source[likely], target[likely]])
     degree = np.maximum(np.bincount(ends, minlength=num_labels), 1)
-    length = np.minimum(degree[source], degree[target]) ** 0.25
-    length += np.where(likely, 0.0, WEAKER * (1 - prob / max(tau, 1e-9)) + 0.5)
+    length = (degree[source] * degree[target]) ** BUSIER
+    length += np.where(likely, 0.0, WEAKER * (1.25 - prob / max(tau, 1e-9)))
     pairs = np.concatenate([source, target]), np.concatenate([target, source])
     order = np.argsort(-np.concatenate([length, length]), kind="stable")  # the shorter of i → j and j → i is used
     dense = np.zeros((num_labels, num_labels))
@@ -84,6 +88,30 @@ def stress_places(distances: NDArray[np.float64]) -> Places:
     axes = np.linalg.svd(places, full_matrices=False)[2]
     turned: Places = places @ axes.T
     return turned
+
+
+def moved_apart(places: Places, steps: int = 60) -> Places:
+    """Moves labels such that names cover each other less, in the direction in which they overlap less.
+
+    Args:
+        places: (C, 2) in [0, WIDER] × [0, 1].
+        steps: the largest number of moves of each label.
+    """
+    places, n = places.copy(), len(places)
+    area = np.array(NAME)
+    area *= min(1.0, (FILLED * WIDER / (n * area.prod())) ** 0.5)
+    order = np.sign(np.arange(n)[:, None] - np.arange(n))  # decides for labels at the same place
+    for _ in range(steps):
+        apart = places[:, None] - places[None]
+        overlap = 1 - np.abs(apart) / area
+        touching = (overlap > 0).all(2) & (order != 0)
+        if not touching.any():
+            break
+        upright = overlap[:, :, 1] < overlap[:, :, 0]
+        for axis, chosen in ((0, ~upright), (1, upright)):
+            side = np.where(apart[:, :, axis] == 0, order, np.sign(apart[:, :, axis]))
+            places[:, axis] += 0.25 * area[axis] * np.where(touching & chosen, overlap[:, :, axis] * side, 0).sum(1)
+    return places
 
 
 def _classical(distances: NDArray[np.float64]) -> Places:

@@ -10,6 +10,7 @@ from mlgcn_pyg.html import NONE, Html, element, escaped, joined
 COLOURS = 6  # of heads, in report.css; more heads repeat them
 FIRST = 25  # rows of a long table that are shown at first
 PRINTED = 200  # rows of a long table that are printed
+LONG = 60  # letters of a name that is also shown when pointed at
 
 
 @dataclass(frozen=True)
@@ -52,14 +53,14 @@ def note(*content: object) -> Html:
 
 
 def data_table(
-    caption: object,
+    caption: str,
     headings: Sequence[Heading],
     rows: Iterable[Sequence[object]],
     *,
     name: str = "",
     sortable: bool = False,
 ) -> Html:
-    """Returns a table that scrolls sideways where it is too wide.
+    """Returns a table below its caption. It scrolls sideways where it is too wide.
 
     Args:
         caption: what the table shows.
@@ -71,17 +72,25 @@ def data_table(
     body = [_row(headings, row) for row in rows]
     titles = joined(_heading(heading, sortable) for heading in headings)
     long = len(body) > FIRST
+    head = element("caption", caption, class_="hidden"), element("thead", element("tr", titles))
     found = element(
-        "table", element("caption", caption), element("thead", element("tr", titles)), element("tbody", *body),
+        "table", *head, element("tbody", *body),
         id=name or None, data_sortable="" if sortable else None, data_first=FIRST if long else None,
         data_printed="" if len(body) <= PRINTED else None,
     )  # fmt: skip
-    return element("div", found, class_="wide", tabindex=0, role="region", aria_label=_plain(caption))
+    shown = element("p", caption, class_="note caption", aria_hidden="true")  # stays in place when the table scrolls
+    region = {"role": "region", "tabindex": 0, "aria_label": caption.split(". ")[0]}
+    return joined([shown, element("div", found, class_="wide", **region)])
 
 
 def swatch(head: int) -> Html:
     """Returns a small mark in the colour of a head, beside its name."""
     return element("span", class_=f"swatch head{head % COLOURS}", aria_hidden="true")
+
+
+def head_name(head: int, name: str) -> Html:
+    """Returns the name of a head with the mark in its colour."""
+    return element("span", Html(f"{swatch(head)} {escaped(name)}"), class_="named")
 
 
 def percent(fraction: float | None, sign: str = "") -> str:
@@ -127,8 +136,8 @@ def images(count: int) -> str:
 
 
 def label(name: object) -> Html:
-    """Returns the name of a label, which keeps the direction of its own script."""
-    return element("bdi", name)
+    """Returns the name of a label, which keeps the direction of its own script. Tables cut off very long names."""
+    return element("bdi", name, title=name if len(str(name)) > LONG else None)
 
 
 def _heading(heading: Heading, sortable: bool) -> Html:
@@ -150,11 +159,3 @@ def _row(headings: Sequence[Heading], row: Sequence[object]) -> Html:
         else:
             cells.append(element("th", cell.content, scope="row", data_order=order))
     return element("tr", *cells)
-
-
-def _plain(caption: object) -> str:
-    """Returns a caption without the elements in it, for an attribute."""
-    import html
-    import re
-
-    return html.unescape(re.sub(r"<[^>]*>", "", caption)) if isinstance(caption, Html) else str(caption)

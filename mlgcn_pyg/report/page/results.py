@@ -3,18 +3,18 @@
 from collections.abc import Sequence
 
 from mlgcn_pyg.evaluation import COUNT_METRICS
-from mlgcn_pyg.html import Html, element, escaped, joined
+from mlgcn_pyg.html import Html, element, escaped
 from mlgcn_pyg.report.page.content import HeadContent, PageContent
 from mlgcn_pyg.report.page.dots import dots, scale_of
 from mlgcn_pyg.report.page.parts import (
     Cell,
     Heading,
     data_table,
+    head_name,
     images,
     label,
     percent,
     section,
-    swatch,
     with_interval,
 )
 
@@ -39,11 +39,10 @@ def labels(content: PageContent) -> Html:
     positives = (content.targets == 1).sum(0).tolist()
     counts = label_counts(content)
     order = sorted(range(len(positives)), key=lambda c: (-positives[c], str(content.label_names[c])))
-    legend = joined((Html(f"{swatch(k)} {escaped(head.name)}") for k, head in enumerate(content.heads)), "  ")
     headings = [Heading("label", number=False)]
     headings += [Heading("training images")] if counts is not None else []
     headings += [Heading("positives", sorted="descending"), Heading(_axis("AP", 0.0, 1.0), False, sortable=False)]
-    headings += [Heading(Html(f"{swatch(k)} {escaped(head.name)}")) for k, head in enumerate(content.heads)]
+    headings += [Heading(head_name(k, head.name)) for k, head in enumerate(content.heads)]
     rows = []
     for c in order:
         found = [head.AP[c] for head in content.heads]
@@ -59,10 +58,7 @@ def labels(content: PageContent) -> Html:
         "p", element("label", "Filter labels ", element("input", type="search", data_filter="label-table")),
         element("span", class_="count", role="status"), class_="tools needs-script",
     )  # fmt: skip
-    lone = [] if len(content.heads) == 1 else [element("p", legend, class_="legend")]
-    return section(
-        "labels", "Labels", tools, *lone, data_table(caption, headings, rows, name="label-table", sortable=True)
-    )
+    return section("labels", "Labels", tools, data_table(caption, headings, rows, name="label-table", sortable=True))
 
 
 def label_counts(content: PageContent) -> Sequence[int] | None:
@@ -101,7 +97,7 @@ def _mean_row(content: PageContent, place: int, differs: bool, scale: tuple[floa
 
 def _named(head: HeadContent, place: int) -> Html:
     mark = f" {element('span', 'recommended', class_='mark')}" if head.recommended else ""
-    return Html(f"{swatch(place)} {escaped(head.name)}{mark}")
+    return Html(f"{head_name(place, head.name)}{mark}")
 
 
 def _count_table(content: PageContent) -> Html:
@@ -111,7 +107,7 @@ def _count_table(content: PageContent) -> Html:
     headings = [Heading("head", number=False)]
     headings += [Heading(f"{name}{title}") for _, title in parts for name in COUNT_METRICS]
     rows = [
-        [Html(f"{swatch(place)} {escaped(head.name)}")]
+        [head_name(place, head.name)]
         + [percent(head.row.get(part, {}).get(name)) for part, _ in parts for name in COUNT_METRICS]
         for place, head in enumerate(content.heads)
     ]

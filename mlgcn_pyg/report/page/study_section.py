@@ -83,9 +83,7 @@ def _compared(study: Any) -> Html:
 
 def _figure(caption: str, picture: bytes) -> Html:
     data = f"data:image/png;base64,{base64.b64encode(picture).decode('ascii')}"
-    return element(
-        "figure", element("img", src=data, alt=caption, loading="lazy", class_="paper"), element("figcaption", caption)
-    )
+    return element("figure", element("img", src=data, alt=caption, class_="paper"), element("figcaption", caption))
 
 
 def _interval(values: Values) -> Interval:
