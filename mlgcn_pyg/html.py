@@ -75,7 +75,7 @@ def table(
     return element("table", *title, element("thead", element("tr", titles)), element("tbody", body))
 
 
-def number(value: Real | None, decimals: int = 3) -> str:
+def number(value: float | None, decimals: int = 3) -> str:
     """Formats a number with a fixed number of decimals; integers have none, and None and NaN are dashes.
 
     >>> number(0.5), number(12), number(None), number(-0.25, 1)
@@ -89,5 +89,6 @@ def number(value: Real | None, decimals: int = 3) -> str:
 
 def _cell(cell: object, decimals: int) -> Html:
     if cell is None or (isinstance(cell, Real) and not isinstance(cell, bool)):
-        return element("td", number(cell, decimals), style="text-align:right")
+        value = int(cell) if isinstance(cell, Integral) else None if cell is None else float(cell)
+        return element("td", number(value, decimals), style="text-align:right")
     return element("td", cell, dir="auto", style="text-align:left")

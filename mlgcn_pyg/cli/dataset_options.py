@@ -1,7 +1,7 @@
 """The options that describe a data set, declared once for all commands that open one."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,6 +23,8 @@ OWNERS: dict[str, tuple[tuple[str, ...], object]] = {
     "keep_empty": (("coco2014", "coco"), False),
 }
 
+DATASET_HELP = "voc2007 (or its layout), coco2014, coco (its format), or table (CSV or Parquet)."
+ROOT_HELP = "Folder of VOCdevkit, of COCO's annotations, or of the images of --annotations or of a table."
 Split = Annotated[
     str | None,
     option(
@@ -45,13 +47,8 @@ Separator = Annotated[str, option("table: the separator of label names.", DATA)]
 class DatasetOptions:
     """The options that describe a data set."""
 
-    dataset: Annotated[
-        str, choice("voc2007 (or its layout), coco2014, coco (its format), or table (CSV or Parquet).", DATA, KINDS)
-    ]
-    root: Annotated[
-        Path,
-        option("Folder of VOCdevkit, of COCO's annotations, or of the images of --annotations or of a table.", DATA),
-    ]
+    dataset: Annotated[str, choice(DATASET_HELP, DATA, KINDS)]
+    root: Annotated[Path, option(ROOT_HELP, DATA)]
     split: Split = None
     labels: Labels = None
     image_column: ImageColumn = "image"
@@ -94,6 +91,16 @@ class DatasetOptions:
         if self.dataset == "coco":
             return replace(self, split=split, annotations=labels)
         return replace(self, split=split, labels=labels or self.labels)
+
+    def words(self) -> list[str]:
+        """Returns the options with other values than their defaults, as words of a command line."""
+        words: list[str] = []
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is not None and value != field.default:
+                flag = f"--{field.name.replace('_', '-')}"
+                words += [flag] if value is True else [flag, str(value)]
+        return words
 
     def _check_unused(self) -> None:
         for name, (kinds, default) in OWNERS.items():
@@ -142,4 +149,26 @@ class DatasetOptions:
             )
 
 
+@dataclass(frozen=True)
+class OptionalDatasetOptions(DatasetOptions):
+    """The options that describe a data set, for a command that can do without one."""
+
+    dataset: Annotated[str | None, choice(DATASET_HELP, DATA, KINDS)] = None  # type: ignore[assignment]
+    root: Annotated[Path | None, option(ROOT_HELP, DATA)] = None  # type: ignore[assignment]
+
+    @property
+    def given(self) -> bool:
+        """Whether there is a data set.
+
+        Raises:
+            InputError: if it is incomplete.
+        """
+        if self.dataset is None and (words := self.words()):
+            raise InputError("dataset", f"one of {', '.join(KINDS)}", f"none, but {words[0]}")
+        if self.dataset is not None and self.root is None:
+            raise InputError("root", "the folder of the data set", "none", ("give ", Argument("root", "photos")))
+        return self.dataset is not None
+
+
 DATASET = from_dataclass(DatasetOptions)
+OPTIONAL_DATASET = from_dataclass(OptionalDatasetOptions)

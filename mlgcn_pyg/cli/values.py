@@ -77,6 +77,7 @@ CHECKS: dict[str, Callable[[str, Any], object]] = {
     "tau": partial(check_number, low=0, high=1),
     "p": partial(check_number, low=0, high=1),
     "threshold": partial(check_number, low=0, high=1),
+    "similar": partial(check_number, low=0, high=1, open_low=True),
     "min_count": check_count,
     "num_workers": check_count,
     "pairs": check_count,

@@ -1,9 +1,14 @@
 """Intervals of metrics from their values on bootstrap samples."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mlgcn_pyg import html
+
+LISTED = 102  # rows of a table in a notebook: mAP, OF1 and 100 labels
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,12 @@ class MetricIntervals:
     OF1: Interval
     AP: tuple[Interval, ...]
 
+    def _repr_html_(self) -> str:
+        """Returns the intervals in per cent as HTML, which notebooks show."""
+        rows = [("mAP", self.mAP), ("OF1", self.OF1), *((f"AP of label {k}", ap) for k, ap in enumerate(self.AP))]
+        cells = [(name, *(100 * value for value in (i.value, i.low, i.high))) for name, i in rows[:LISTED]]
+        return html.table(("metric", "%", "low", "high"), cells, caption=_some("intervals", rows), decimals=1)
+
 
 @dataclass(frozen=True)
 class MetricDifferences:
@@ -64,6 +75,23 @@ class MetricDifferences:
     AP: tuple[Difference, ...]
     gained: tuple[int, ...]
     lost: tuple[int, ...]
+
+    def _repr_html_(self) -> str:
+        """Returns the differences in percentage points as HTML, which notebooks show."""
+        clear = dict.fromkeys(self.gained, "higher") | dict.fromkeys(self.lost, "lower")
+        rows = [("mAP", self.mAP, ""), ("OF1", self.OF1, "")]
+        rows += [(f"AP of label {k}", ap, clear.get(k, "")) for k, ap in enumerate(self.AP)]
+        cells = [
+            (name, *(100 * value for value in (d.value, d.low, d.high, d.above)), note)
+            for name, d, note in rows[:LISTED]
+        ]
+        header = ("metric", "difference", "low", "high", "% of samples > 0", "clear")
+        return html.table(header, cells, caption=_some("differences, a − b", rows), decimals=1)
+
+
+def _some(title: str, rows: Sequence[object]) -> str:
+    """Returns a title that says how many of the rows are listed."""
+    return title if len(rows) <= LISTED else f"{title}, the first {LISTED} of {len(rows)}"
 
 
 def intervals(values: NDArray[np.float64], level: float) -> tuple[Interval, ...]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from mlgcn_pyg import html
 from mlgcn_pyg.checks import check_callable, check_choice, check_positive
 from mlgcn_pyg.errors import Argument, InputError
 from mlgcn_pyg.evaluation import MetricDifferences, MetricIntervals, table1_row
@@ -66,6 +67,19 @@ class HeadComparison:
     def recommended(self) -> FittedHead:
         """The recommended head. Of several seeds it is the first: the best one would be selected by chance."""
         return next(head for head in self.heads if head.kind == self.recommendation.kind)
+
+    def _repr_html_(self) -> str:
+        """Returns the mAP of each kind of head in per cent, with 95 % intervals, as HTML, which notebooks show."""
+        rows = []
+        for kind, found in self.intervals.items():
+            values = [found.mAP.value, found.mAP.low, found.mAP.high]
+            if (to_first := self.differences.get(kind)) is not None:
+                values += [to_first.mAP.value, to_first.mAP.low, to_first.mAP.high]
+            name = f"{kind} (recommended)" if kind == self.recommendation.kind else kind
+            rows.append((name, *(100 * value for value in values), *[None] * (6 - len(values))))
+        first = next(iter(self.intervals), "")
+        header = ("head", "mAP", "low", "high", f"minus {first}", "low", "high")
+        return html.table(header, rows, caption="in per cent, with 95 % intervals", decimals=1)
 
 
 def compare_heads(

@@ -5,6 +5,7 @@ from mlgcn_pyg.graph.counts import CooccurrenceCounter
 from mlgcn_pyg.graph.edges import EdgeRule
 from mlgcn_pyg.graph.embedding_files import label_embeddings
 from mlgcn_pyg.graph.embeddings import LabelEmbeddings
+from mlgcn_pyg.graph.knowledge import edges_from_hierarchy, edges_from_similarity
 from mlgcn_pyg.graph.label_graph import LabelGraph
 from mlgcn_pyg.graph.summary import GraphSummary
 from mlgcn_pyg.graph.vectors import READY_FORMATS, embeddings_format
@@ -20,6 +21,8 @@ __all__ = [
     "GraphSummary",
     "LabelEmbeddings",
     "LabelGraph",
+    "edges_from_hierarchy",
+    "edges_from_similarity",
     "embeddings_format",
     "label_embeddings",
     "label_words",

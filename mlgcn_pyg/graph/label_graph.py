@@ -6,7 +6,6 @@ from typing import Self
 
 from mlgcn_pyg.errors import InputError, renamed_arguments
 from mlgcn_pyg.graph.counts import CooccurrenceCounter, count_targets
-from mlgcn_pyg.graph.data import LabelGraphData
 from mlgcn_pyg.graph.edges import EdgeRule
 from mlgcn_pyg.graph.embeddings import LabelEmbeddings
 from mlgcn_pyg.graph.fields import Array, SparseMatrix
@@ -14,10 +13,11 @@ from mlgcn_pyg.graph.kernel import DEFAULT_ALPHA
 from mlgcn_pyg.graph.mining import MAX_ENTRIES
 from mlgcn_pyg.graph.named_targets import named_targets
 from mlgcn_pyg.graph.ready_counts import checked_label_counts, checked_pair_counts, edges_of_counts, released_loops
+from mlgcn_pyg.graph.shown import ShownGraph
 from mlgcn_pyg.released.pickles import read_released_counts
 
 
-class LabelGraph(LabelGraphData):
+class LabelGraph(ShownGraph):
     r"""A directed graph over labels, mined from training annotations.
 
     From `"Multi-Label Image Recognition with Graph Convolutional Networks" <https://arxiv.org/abs/1904.03582>`_,
@@ -31,8 +31,8 @@ class LabelGraph(LabelGraphData):
     each graph convolution. With ``weighting="paper"`` (Eq. 8), a label keeps the share 1 − p of its features and
     receives the share p from its neighbours (:mod:`mlgcn_pyg.graph.weighting`). A few labels, hubs, have most edges.
 
-    Build a graph with :meth:`from_targets`, :meth:`from_counter`, :meth:`from_counts` or :meth:`from_released`. It is
-    an ordinary :class:`torch_geometric.data.Data`, with methods such as ``.to(device)``.
+    Build a graph with :meth:`from_targets`, :meth:`from_counter`, :meth:`from_counts`, :meth:`from_edges` or
+    :meth:`from_released`. It is a :class:`torch_geometric.data.Data`, with methods such as ``.to(device)``.
 
     Attributes:
         x (Tensor or None): (C, F) label embeddings; None stands for one-hot embeddings, which are never stored.

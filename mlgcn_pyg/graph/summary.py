@@ -32,7 +32,7 @@ class GraphSummary:
         without_outgoing (tuple of str): the labels that imply no other label.
         without_incoming (tuple of str): the labels that no other label implies.
         isolated (tuple of str): the labels in both groups.
-        without_positives (tuple of str): the labels that no image has.
+        without_positives (tuple of str): the labels that no image has; all labels of a graph without counts.
         hubs (tuple): (name, number of edges, fraction of all edges) of the five labels with the most edges. Labels with
             fewer than two edges are left out.
         twins (tuple): groups of labels with equal embeddings and neighbours, to which a GCN gives one classifier.
@@ -69,7 +69,7 @@ class GraphSummary:
             f"labels without outgoing edges: {len(self.without_outgoing)}, "
             f"without incoming edges: {len(self.without_incoming)}, isolated: {len(self.isolated)}",
         ]
-        if self.without_positives:
+        if 0 < len(self.without_positives) < self.num_labels:  # a graph of known edges has no counts
             lines.append("labels in no image: " + ", ".join(self.without_positives))
         lines += IndistinctLabels(self.twins, self.silent).sentences()
         if self.look_alike:
@@ -80,7 +80,9 @@ class GraphSummary:
         if self.strongest:
             lines.append("strongest edges, i → j:")
             width = max(len(f"{i} → {j}") for i, j, _, _ in self.strongest)
-            lines += [f"  {f'{i} → {j}':<{width}}  P = {prob:.3f}  (N = {n})" for i, j, prob, n in self.strongest]
+            counted = len(self.without_positives) < self.num_labels
+            for i, j, prob, n in self.strongest:
+                lines.append(f"  {f'{i} → {j}':<{width}}  P = {prob:.3f}" + (f"  (N = {n})" if counted else ""))
         return "\n".join(lines)
 
 

@@ -123,6 +123,12 @@ class GraphModule(StandardizedHead):
             setattr(self, name, value.detach().to(like, copy=True))
         self._derive()
 
+    def _rows(self) -> list[tuple[str, object]]:
+        graph = self._graph
+        text = f"{self.edge_index.size(1)} edges, weighting {graph.weighting}, τ = {graph.tau:g}, p = {graph.p:g}"
+        learned = [name for name, is_learned in (("edges", self.learn_edges), ("p", self.learn_p)) if is_learned]
+        return [*super()._rows(), ("label graph", text), ("learned", " and ".join(learned) or "nothing of the graph")]
+
     def _operator(self) -> LabelOperator:
         return LabelOperator(self.adjacency, *self.weights())
 

@@ -6,8 +6,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from mlgcn_pyg import html
 from mlgcn_pyg.checks import check_finite, check_tensor
 from mlgcn_pyg.errors import InputError
+
+LISTED = 20  # labels in a notebook
 
 
 class Standardize(torch.nn.Module):
@@ -166,6 +169,23 @@ class StandardizedHead(torch.nn.Module):
         if self.standardize is not None:
             weight, bias = self.standardize.fold(weight, bias)
         return _linear(weight, bias)
+
+    def _repr_html_(self) -> str:
+        """Returns the widths and the labels as HTML, which notebooks show."""
+        return html.table(("", ""), self._rows(), caption=type(self).__name__)
+
+    def _rows(self) -> list[tuple[str, object]]:
+        """Returns names and values of a table in a notebook."""
+        names = ", ".join(self.label_names[:LISTED])
+        parameters = sum(parameter.numel() for parameter in self.parameters())
+        return [
+            ("labels", self.num_labels),
+            ("features", self.num_features),
+            ("parameters", parameters),
+            ("features are standardised", "yes" if self.has_statistics else "no"),
+            ("bias", "no" if self.bias is None else "yes"),
+            ("first labels" if self.num_labels > LISTED else "names", names),
+        ]
 
     def _before_loading_statistics(self, state_dict: Mapping[str, Any], prefix: str, *_: object) -> None:
         """Adds the buffers and the bias that a state dict has in addition to those of a new head."""

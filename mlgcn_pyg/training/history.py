@@ -5,9 +5,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from mlgcn_pyg import html
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.values import shown
 
+LISTED = 20  # epochs in a notebook
 Record = dict[str, float]  # epoch (from 1), lr, loss, and mAP if the epoch was validated
 
 
@@ -53,6 +55,14 @@ class History:
         """
         best_epoch = 0 if self.best is None else self.best["epoch"]
         return sum("mAP" in record and record["epoch"] > best_epoch for record in self.epochs)
+
+    def _repr_html_(self) -> str:
+        """Returns the last epochs as HTML, which notebooks show."""
+        listed = self.epochs[-LISTED:]
+        columns = list(dict.fromkeys(name for record in listed for name in record))
+        title = f"{len(self.epochs)} epochs" + (f", the last {LISTED}" if len(self.epochs) > LISTED else "")
+        rows = [[record.get(name) for name in columns] for record in listed]
+        return html.table(columns, rows, caption=title, decimals=5)
 
 
 def history_line(record: Record) -> str:

@@ -15,8 +15,9 @@ from mlgcn_pyg.evaluation import (
     paired_difference,
     resampling,
 )
-from mlgcn_pyg.evaluation.intervals import changed
+from mlgcn_pyg.evaluation.intervals import Difference, Interval, MetricDifferences, MetricIntervals, changed
 from mlgcn_pyg.evaluation.resampling import CHUNK, Ranking, samples
+from tests.test_html import Parsed
 
 LOGITS = torch.tensor([[2.0, 1.0, -1.0], [-1.0, 3.0, 2.0], [0.1, -0.2, -0.3], [1.5, 0.4, 0.2]])
 TARGETS = torch.tensor([[1, 0, 0], [0, 1, 0], [1, 1, 0], [0, -1, 1]])
@@ -295,3 +296,22 @@ def test_replicates_of_other_images_or_seeds_are_not_compared():
     ):
         with pytest.raises(InputError, match="other"):
             sample.difference(other)
+
+
+def test_notebooks_show_intervals_in_per_cent():
+    def interval(value):
+        return Interval(value, value - 0.1, value + 0.1)
+
+    two = MetricIntervals(interval(0.5), interval(0.25), (interval(0.125), interval(float("nan"))))
+    shown = Parsed(two._repr_html_())
+    assert shown.texts[1:5] == ["metric", "%", "low", "high"]
+    assert shown.texts[5:13] == ["mAP", "50.0", "40.0", "60.0", "OF1", "25.0", "15.0", "35.0"]
+    assert shown.texts[-4:] == ["AP of label 1", "–", "–", "–"]
+    many = MetricIntervals(interval(0.5), interval(0.5), (interval(0.5),) * 200)._repr_html_()
+    assert "the first 102 of 202" in many and many.count("<tr>") == 103
+
+
+def test_notebooks_show_differences_in_points():
+    found = Difference(-0.02, -0.03, -0.01, 0.0)
+    shown = Parsed(MetricDifferences(found, found, (found, found), (), (1,))._repr_html_())
+    assert shown.texts[-6:] == ["AP of label 1", "−2.0", "−3.0", "−1.0", "0.0", "lower"]

@@ -7,14 +7,18 @@ import torch
 
 from mlgcn_pyg import LabelGraph, MLGCNHead
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.evaluation import table1_row
+from mlgcn_pyg.evaluation import MetricDifferences, MetricIntervals, table1_row
+from mlgcn_pyg.evaluation.intervals import Difference, Interval
 from mlgcn_pyg.experiments import compare_heads
+from mlgcn_pyg.experiments.head_comparison import HeadComparison
 from mlgcn_pyg.experiments.kinds import HeadDesign
+from mlgcn_pyg.experiments.recommendation import Recommendation
 from mlgcn_pyg.experiments.summary import describe_setup, summarize_heads
 from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.features.batches import ResidentRows
 from mlgcn_pyg.nn import LinearHead
 from mlgcn_pyg.training import HeadConfig, score
+from tests.test_html import Parsed
 
 NAMES = ("sky", "sea", "sun", "sand")
 CONFIG = HeadConfig(recipe="paper", lr=0.5, epochs=3, batch_size=16)
@@ -170,3 +174,22 @@ def test_a_given_graph_and_its_embeddings(caches):
     part = LabelGraph.from_targets(targets[:20], label_names=NAMES, x=x, weighting="kernel")
     assert torch.equal(kernel_of(HeadDesign(kernel), targets[:20], targets), part.kernel)  # no label of other images
     assert torch.equal(kernel_of(HeadDesign(other), targets[:20], targets), other.kernel)  # counts of other data stay
+
+
+def test_notebooks_show_the_comparison():
+    def intervals(value):
+        return MetricIntervals(Interval(value, value - 0.1, value + 0.1), Interval(0, 0, 0), ())
+
+    to_linear = Difference(0.05, 0.01, 0.09, 1.0)
+    comparison = HeadComparison(
+        [],
+        Recommendation("mlgcn", "val", "linear", {}, {}),
+        {"linear": intervals(0.5), "mlgcn": intervals(0.55)},
+        {"mlgcn": MetricDifferences(to_linear, to_linear, (), (), ())},
+        1000,
+        [],
+    )
+    texts = Parsed(comparison._repr_html_()).texts
+    assert texts[1:8] == ["head", "mAP", "low", "high", "minus linear", "low", "high"]
+    assert texts[8:15] == ["linear", "50.0", "40.0", "60.0", "–", "–", "–"]
+    assert texts[15:] == ["mlgcn (recommended)", "55.0", "45.0", "65.0", "5.0", "1.0", "9.0"]
