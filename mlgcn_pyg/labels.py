@@ -2,6 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from numbers import Integral
+from typing import Any
 
 from mlgcn_pyg.checks import check_text
 from mlgcn_pyg.errors import InputError
@@ -57,6 +60,50 @@ def normal_label_names(names: Sequence[str] | None, num_labels: int | None = Non
     if "" in forms and names[forms.index("")]:
         raise InputError("label_names", "names with a visible character", ascii(names[forms.index("")]))
     return forms
+
+
+def label_row(argument: str, label: Any, label_names: Sequence[str]) -> int:
+    """Returns the row of a label, which is given by its name or its row.
+
+    Args:
+        argument: the name of the argument in the error message.
+        label: a name, in any of its spellings with the same normal form, or a number in 0…C−1.
+        label_names: the C names.
+
+    Raises:
+        InputError: if there is no such label; the message lists names with a similar spelling.
+
+    >>> label_row("label", "dog", ["cat", "dog"])
+    1
+    """
+    if isinstance(label, Integral) and not isinstance(label, bool):
+        if 0 <= int(label) < len(label_names):
+            return int(label)
+        raise InputError(argument, f"a row in 0…{len(label_names) - 1}, or the name of a label", label)
+    if not isinstance(label, str):
+        raise InputError(argument, "the name of a label", shown(label))
+    for name in (label, normal_form(label)):
+        if name in label_names:
+            return label_names.index(name)
+    near = get_close_matches(label, label_names, 5) or label_names[:5]
+    more = f" … ({len(label_names)} labels)" if near is not label_names and len(label_names) > len(near) else ""
+    raise InputError(argument, "the name of a label", repr(label), f"such as {', '.join(map(repr, near))}{more}")
+
+
+def label_rows(argument: str, labels: Any, label_names: Sequence[str]) -> list[int]:
+    """Returns the rows of labels (:func:`label_row`), without duplicates.
+
+    Raises:
+        InputError: if there is no label, or an unknown one.
+
+    >>> label_rows("labels", ["dog", 1, "cat"], ["cat", "dog"])
+    [1, 0]
+    """
+    if isinstance(labels, str) or not isinstance(labels, Sequence):
+        raise InputError(argument, "a list of names of labels", shown(labels))
+    if not labels:
+        raise InputError(argument, "at least one label", "none")
+    return list(dict.fromkeys(label_row(argument, label, label_names) for label in labels))
 
 
 def check_same_labels(argument: str, names: Sequence[str], expected: Sequence[str], where: str) -> None:

@@ -3,9 +3,11 @@
 from typing import TYPE_CHECKING
 
 from mlgcn_pyg.lazy import lazy_names
+from mlgcn_pyg.nn.contributions import Contributions
 from mlgcn_pyg.nn.conv import ReweightedConv
 from mlgcn_pyg.nn.linear_head import LinearHead
 from mlgcn_pyg.nn.losses import LOSSES, asymmetric, make_loss, multilabel_soft_margin
+from mlgcn_pyg.nn.maps import explanation_maps
 from mlgcn_pyg.nn.mlgcn import MLGCN
 from mlgcn_pyg.nn.mlgcn_head import MLGCNHead
 from mlgcn_pyg.nn.sharing_head import SharingHead
@@ -23,6 +25,7 @@ __all__ = [
     "LOSSES",
     "MLGCN",
     "Backbone",
+    "Contributions",
     "LinearHead",
     "MLGCNHead",
     "ReweightedConv",
@@ -30,6 +33,7 @@ __all__ = [
     "Standardize",
     "StandardizedHead",
     "asymmetric",
+    "explanation_maps",
     "make_loss",
     "multilabel_soft_margin",
 ]

@@ -90,15 +90,31 @@ def gcn_factors(
         operator: Â.
         negative_slope: the negative slope of the LeakyReLU between the layers.
     """
-    *inner, last = weights
+    h, last = gcn_hidden(x, propagated_x, weights, operator, negative_slope), weights[-1]
+    if h is None:
+        return operator(last), None
+    if len(weights) == 1 and propagated_x is not None:
+        return propagated_x, last
+    return operator(h), last
+
+
+def gcn_hidden(
+    x: Tensor | None,
+    propagated_x: Tensor | None,
+    weights: Sequence[Tensor],
+    operator: LabelOperator,
+    negative_slope: float,
+) -> Tensor | None:
+    r"""Returns :math:`\mathbf{H}_{L-1}` (C, N), the input of the last layer before its propagation.
+
+    None means one-hot labels. The arguments are those of :func:`gcn_factors`.
+    """
     h, propagated = x, propagated_x
-    for weight in inner:
+    for weight in weights[:-1]:
         h = gcn_layer(h, weight, operator) if propagated is None else propagated @ weight
         # in place, since the backward pass of the product does not require the product
         h, propagated = F.leaky_relu_(h, negative_slope), None
-    if h is None:
-        return operator(last), None
-    return operator(h) if propagated is None else propagated, last
+    return h
 
 
 def gcn_logits(features: Tensor, h: Tensor, weight: Tensor | None, *, train_head: bool, train_features: bool) -> Tensor:

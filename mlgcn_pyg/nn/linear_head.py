@@ -60,6 +60,10 @@ class LinearHead(StandardizedHead):
         """Returns W_cls (C, D), which applies to standardised features if the head has statistics."""
         return self.linear.weight
 
+    def unpropagated(self) -> tuple[Tensor, None]:
+        """Returns W_cls (C, D) and None: nothing is propagated."""
+        return self.linear.weight, None
+
     def forward(self, features: Tensor) -> Tensor:
         """Returns the logits (B, C) of image features (B, D)."""
         check_floats("features", features, ("batch", self.num_features), self.linear.weight)

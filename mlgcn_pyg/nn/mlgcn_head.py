@@ -13,7 +13,7 @@ from mlgcn_pyg.graph import LabelGraph
 from mlgcn_pyg.graph.kernel import KERNEL
 from mlgcn_pyg.graph.twins import IndistinctLabels, indistinct_labels
 from mlgcn_pyg.nn.conv import ReweightedConv
-from mlgcn_pyg.nn.gcn import gcn_factors, gcn_logits
+from mlgcn_pyg.nn.gcn import gcn_factors, gcn_hidden, gcn_logits
 from mlgcn_pyg.nn.graph_buffers import check_graph
 from mlgcn_pyg.nn.graph_module import GraphModule
 from mlgcn_pyg.tensor_checks import check_floats
@@ -114,6 +114,12 @@ class MLGCNHead(GraphModule):
         """Returns H and W with W_cls = HW; see :func:`~mlgcn_pyg.nn.gcn.gcn_factors`."""
         weights = [conv.weight for conv in self.layers]
         return gcn_factors(self.x, self.propagated_x, weights, self._operator(), self.negative_slope)
+
+    def unpropagated(self) -> tuple[Tensor, Tensor | None]:
+        """Returns H and W with V = HW, the classifiers before the last propagation; V and None for one-hot labels."""
+        weights = [conv.weight for conv in self.layers]
+        h = gcn_hidden(self.x, self.propagated_x, weights, self._operator(), self.negative_slope)
+        return (weights[-1], None) if h is None else (h, weights[-1])
 
     def classifiers(self) -> Tensor:
         """Returns W_cls (C, D), which applies to standardised features if the head has statistics."""

@@ -83,6 +83,10 @@ class SharingHead(GraphModule):
         """Returns W_cls (C, D) and None: the classifiers are not a product of smaller matrices."""
         return self.classifiers(), None
 
+    def unpropagated(self) -> tuple[Tensor, None]:
+        """Returns V (C, D) and None."""
+        return self.weight, None
+
     def classifiers(self) -> Tensor:
         """Returns W_cls = SV (C, D), which applies to standardised features if the head has statistics."""
         return self._operator()(self.weight)

@@ -9,6 +9,9 @@ from torch import Tensor
 from mlgcn_pyg import html
 from mlgcn_pyg.checks import check_finite, check_tensor
 from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.nn.contributions import Contributions, contributions_of
+from mlgcn_pyg.nn.gcn import LabelOperator, gcn_logits
+from mlgcn_pyg.tensor_checks import check_floats
 
 LISTED = 20  # labels in a notebook
 
@@ -85,8 +88,8 @@ class StandardizedHead(torch.nn.Module):
 
     .. math:: \text{logits} = \tilde{\mathbf{X}} \, \mathbf{W}_{cls}^{\top} + \mathbf{b}
 
-    A new head has no statistics, and receives features as they are. A subclass defines :meth:`classifiers` and
-    ``forward``, and sets ``label_names``, ``num_features`` and the parameter ``bias``.
+    A new head has no statistics, and receives features as they are. A subclass defines :meth:`classifiers`,
+    :meth:`unpropagated` and ``forward``, and sets ``label_names``, ``num_features`` and the parameter ``bias``.
 
     Attributes:
         standardize: the statistics of the features; None if the head receives features as they are.
@@ -119,6 +122,39 @@ class StandardizedHead(torch.nn.Module):
     def classifiers(self) -> Tensor:
         """Returns the classifiers W_cls (C, D), which apply to standardised features."""
         raise NotImplementedError
+
+    def unpropagated(self) -> tuple[Tensor, Tensor | None]:
+        """Returns H and W with V = HW (C, D), the classifiers before the last propagation; or V and None."""
+        raise NotImplementedError
+
+    def _operator(self) -> LabelOperator | None:
+        """Returns Â, for which W_cls = ÂV; None if V = W_cls."""
+        return None
+
+    @torch.no_grad()
+    def contributions(self, features: Tensor) -> Contributions:
+        """Returns the terms of the logits: of the label itself, of each edge of the label graph, and the bias.
+
+        The sum of the terms is the logit up to rounding (:mod:`mlgcn_pyg.nn.contributions`). The terms of the edges are
+        B · E numbers.
+
+        Args:
+            features: image features (B, D).
+
+        Raises:
+            InputError: if the shape or the type of the features differs from the head's.
+
+        >>> from mlgcn_pyg.nn import LinearHead
+        >>> LinearHead(2, num_features=3, bias=False).contributions(torch.zeros(1, 3)).frame(0, "1")
+                term label  contribution  weight
+        0        own     1           0.0     1.0
+        1       bias     1           0.0     NaN
+        """
+        h, weight = self.unpropagated()
+        check_floats("features", features, ("batch", self.num_features), h)
+        x = self.standardized(features)
+        scores = gcn_logits(x, h, weight, train_head=False, train_features=False)
+        return contributions_of(scores, self._operator(), self.bias, self.label_names)
 
     def standardized(self, features: Tensor) -> Tensor:
         """Returns the standardised features; without statistics, the features as they are."""

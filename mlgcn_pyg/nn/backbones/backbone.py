@@ -15,6 +15,7 @@ from mlgcn_pyg.nn.backbones.feature_maps import feature_map
 from mlgcn_pyg.nn.backbones.inference import inference_form
 from mlgcn_pyg.nn.backbones.timm_maps import PREFIX, timm_map
 from mlgcn_pyg.nn.backbones.weights import put_weights, read_state
+from mlgcn_pyg.nn.maps import pool_maps
 from mlgcn_pyg.tensor_checks import check_floats
 
 # torchvision's classification models that are not supported, and why
@@ -84,11 +85,13 @@ class Backbone(torch.nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Returns the features (B, D) of normalised images (B, 3, height, width)."""
         check_floats("images", images, ("batch", 3, "height", "width"), next(self.parameters(), None))
-        maps = self._maps(images)
-        return maps.amax(dim=(2, 3)) if self.pool == "max" else maps.mean(dim=(2, 3))
+        return pool_maps(self.maps(images), self.pool)
 
-    def _maps(self, images: Tensor) -> Tensor:
-        """Returns the feature maps (B, D, h, w).
+    def maps(self, images: Tensor) -> Tensor:
+        """Returns the feature maps (B, D, h, w) before pooling.
+
+        Args:
+            images: normalised images (B, 3, height, width).
 
         Raises:
             InputError: if the model does not support the size of the images.
