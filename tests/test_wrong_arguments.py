@@ -230,6 +230,16 @@ CALLS = {
         lambda **values: list(prediction.Predictor(WHOLE).predict(**values)),
         {"images": PHOTO, "top_k": 1, "threshold": 0.5, "batch_size": 1, "num_workers": 0},
     ),
+    "Predictor.predict with thresholds": (
+        lambda **values: prediction.Predictor(WHOLE).predict(PHOTO, **values), {"thresholds": torch.zeros(C)}
+    ),
+    "Predictor.logits": (
+        lambda **values: prediction.Predictor(WHOLE).logits(**values),
+        {"images": PHOTO, "batch_size": 1, "num_workers": 0},
+    ),
+    "load": (
+        prediction.load, dict.fromkeys(("path", "backbone", "weights", "pool", "image_size")) | {"device": "cpu"}
+    ),
     "open_model": (prediction.open_model, dict.fromkeys(("path", "backbone", "weights", "pool", "image_size"))),
     "find_images": (prediction.find_images, {"images": []}),
 }  # fmt: skip
@@ -257,7 +267,7 @@ def test_an_argument_of_a_wrong_type_works_or_is_named(name, argument, tmp_path,
     assert not problems, f"{name}({argument}=…), {len(problems)} kinds: " + " | ".join(problems)
 
 
-@pytest.mark.parametrize("name", [name for name in CALLS if name != "open_model"])
+@pytest.mark.parametrize("name", [name for name in CALLS if name not in ("open_model", "load")])
 def test_the_right_arguments_work(name):
     call, right = CALLS[name]
     call(**right)

@@ -22,13 +22,14 @@ from rich.table import Table
 from mlgcn_pyg.checks import check_positive
 from mlgcn_pyg.cli import console, options
 from mlgcn_pyg.cli.embedding_options import EMBEDDINGS, EmbeddingOptions
-from mlgcn_pyg.cli.inputs import checkpoints_in, open_checkpoint, short_names
+from mlgcn_pyg.cli.inputs import open_checkpoint, short_names
 from mlgcn_pyg.cli.json_output import print_json
 from mlgcn_pyg.cli.label_groups import Groups, groups_of
 from mlgcn_pyg.cli.label_relations import Relation, label_relations
 from mlgcn_pyg.cli.options import COMPUTATION, DATA, MODEL, OUTPUT, choice, option, takes
 from mlgcn_pyg.cli.outputs import check_inputs
 from mlgcn_pyg.errors import InputError, renamed_arguments
+from mlgcn_pyg.files.runs import checkpoints_in
 from mlgcn_pyg.labels import check_same_labels
 
 if TYPE_CHECKING:  # these load torch

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from mlgcn_pyg.cli import console
 from mlgcn_pyg.cli.fit_progress import FitProgress
-from mlgcn_pyg.cli.inputs import RECOMMENDED
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.files.atomic import tensor_digest, write_text
+from mlgcn_pyg.files.runs import RECOMMENDED
 from mlgcn_pyg.training.config import HeadConfig
 from mlgcn_pyg.training.exact_config import ExactConfig
 

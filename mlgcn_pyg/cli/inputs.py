@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 
 from mlgcn_pyg.cli import console
 from mlgcn_pyg.cli.outputs import check_inputs
-from mlgcn_pyg.errors import InputError, renamed_arguments
+from mlgcn_pyg.errors import renamed_arguments
+from mlgcn_pyg.files import runs
 
 if TYPE_CHECKING:  # these load torch
     from mlgcn_pyg.checkpoints import Checkpoint
     from mlgcn_pyg.datasets.base import LabeledImages
     from mlgcn_pyg.features import FeatureCache
     from mlgcn_pyg.graph import LabelGraph
-
-RECOMMENDED = "recommended.pt"
 
 
 def open_graph(path: Path, option: str = "graph") -> "LabelGraph":
@@ -46,31 +45,13 @@ def check_dataset(data: "LabeledImages", root: Path) -> None:
 
 
 def checkpoint_file(path: Path) -> Path:
-    """Returns the checkpoint that a path names: a file, or that of a folder, see :func:`checkpoints_in`.
-
-    Raises:
-        InputError: if a folder has no checkpoint, or several heads of which none is recommended.
-    """
-    if not path.is_dir():
-        return path
-    files = checkpoints_in(path)
-    if len(files) != 1:
-        fix = f"choose one of {', '.join(file.name for file in files)}" if files else ""
-        raise InputError("checkpoint", "one checkpoint", f"{len(files) or 'none'} in the folder {path}", fix)
-    check_inputs(files, "checkpoint")
-    console.note(f"Using {files[0]}")
-    return files[0]
-
-
-def checkpoints_in(folder: Path) -> list[Path]:
-    """Returns the checkpoint of a folder: the last network of ``train``, or the recommended head of ``train-head``.
-
-    Without a recommended head, returns all heads in the folder.
-    """
-    for name in ("last.pt", RECOMMENDED):
-        if (folder / name).is_file():
-            return [folder / name]
-    return sorted(folder.glob("*-seed*.pt"))
+    """Returns the checkpoint that a path names (:func:`mlgcn_pyg.files.runs.checkpoint_file`), and notes a choice."""
+    with renamed_arguments(path="checkpoint"):
+        file = runs.checkpoint_file(path)
+    if file != path:
+        check_inputs([file], "checkpoint")
+        console.note(f"Using {file}")
+    return file
 
 
 def short_names(files: Mapping[str, object]) -> dict[str, str]:

@@ -18,12 +18,13 @@ from rich.table import Table
 
 from mlgcn_pyg.checks import check_positive
 from mlgcn_pyg.cli import console, options
-from mlgcn_pyg.cli.inputs import checkpoints_in, open_cache, open_checkpoint, short_names
+from mlgcn_pyg.cli.inputs import open_cache, open_checkpoint, short_names
 from mlgcn_pyg.cli.json_output import print_json
 from mlgcn_pyg.cli.options import COMPUTATION, DATA, MODEL, OUTPUT, option
 from mlgcn_pyg.cli.outputs import check_inputs
 from mlgcn_pyg.cli.values import pick_device
 from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.files.runs import checkpoints_in
 from mlgcn_pyg.labels import check_same_labels
 
 if TYPE_CHECKING:  # these load torch

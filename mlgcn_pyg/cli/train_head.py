@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Annotated
 from mlgcn_pyg.checks import check_positive
 from mlgcn_pyg.cli import console, heads, options
 from mlgcn_pyg.cli.head_setup import OVERWRITE, earlier_results, own_setup, sources
-from mlgcn_pyg.cli.inputs import RECOMMENDED, open_cache, open_graph
+from mlgcn_pyg.cli.inputs import open_cache, open_graph
 from mlgcn_pyg.cli.json_output import write_json
 from mlgcn_pyg.cli.options import COMPUTATION, DATA, EXACT, MODEL, OUTPUT, TRAINING, choice, from_config, option, takes
 from mlgcn_pyg.cli.outputs import make_folder
@@ -39,6 +39,7 @@ from mlgcn_pyg.cli.values import parse_widths, pick_device
 from mlgcn_pyg.cli.verdict import commands, show_comparison
 from mlgcn_pyg.errors import InputError, renamed_arguments
 from mlgcn_pyg.files.locks import locked_folder
+from mlgcn_pyg.files.runs import RECOMMENDED
 from mlgcn_pyg.training.config import HeadConfig
 from mlgcn_pyg.training.exact_config import ExactConfig
 

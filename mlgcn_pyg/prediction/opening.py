@@ -8,9 +8,10 @@ from typing import Any
 import torch
 
 from mlgcn_pyg.checkpoints import Checkpoint, load_checkpoint
-from mlgcn_pyg.checks import check_image_size, check_path
+from mlgcn_pyg.checks import check_image_size
 from mlgcn_pyg.datasets import eval_transform
 from mlgcn_pyg.errors import Argument, Fix, InputError, first_line, printable_line, renamed_arguments
+from mlgcn_pyg.files.runs import checkpoint_file
 from mlgcn_pyg.nn import Backbone
 
 DEFAULT_SIZE = 448  # the size in the paper; used if neither the caller nor the checkpoint specifies one
@@ -30,17 +31,20 @@ def open_model(
     omitted if the file records its value. An argument that contradicts the file raises an error.
 
     Args:
-        path: a whole model, a head, or a linear export (``.safetensors``).
+        path: a whole model, a head, a linear export (``.safetensors``), or the folder of a run, of which the
+            recommended head or the last network is loaded.
         backbone: for a head, the name of the backbone that computed its features.
         weights: for a head, the weights of that backbone: a file or ``"DEFAULT"``.
         pool: for a head, the pooling of that backbone; ``"max"`` if the file does not record it.
         image_size: for a head, side or (height, width) in pixels; 448 if the file does not record it.
 
     Raises:
-        InputError: if the file is not a checkpoint, an argument is missing or contradicts the file, the features were
-            computed with a different transform, or the backbone does not accept images of that size.
+        InputError: if the file is not a checkpoint, a folder has none or several without a recommended one, an
+            argument is missing or contradicts the file, the features were computed with a different transform, or the
+            backbone does not accept images of that size.
     """
-    checkpoint = load_checkpoint(check_path("path", path))
+    path = checkpoint_file(path)
+    checkpoint = load_checkpoint(path)
     size = None if image_size is None else check_image_size(image_size)
     if checkpoint.backbone is None:
         return _on_backbone(checkpoint, path, backbone, weights, pool, size)

@@ -4,9 +4,10 @@ import pytest
 
 from mlgcn_pyg.checkpoints import save_head
 from mlgcn_pyg.cli.head_setup import earlier_results
-from mlgcn_pyg.cli.inputs import checkpoint_file, checkpoints_in
+from mlgcn_pyg.cli.inputs import checkpoint_file
 from mlgcn_pyg.cli.json_output import write_json
 from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.files.runs import checkpoints_in
 from mlgcn_pyg.nn import Backbone, LinearHead
 from mlgcn_pyg.prediction.opening import open_model
 

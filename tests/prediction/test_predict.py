@@ -44,7 +44,7 @@ def test_pillow_images_files_and_folders_agree(made, predictor):
     images = [read_image(path) for path in files]
     rows = list(predictor.predict(images))
     assert [row.labels for row in rows] == expected and all(a.image is b for a, b in zip(rows, images, strict=True))
-    assert next(predictor.predict(images[0])).labels == next(predictor.predict(str(files[0]))).labels
+    assert predictor.predict(images[0])[0].labels == predictor.predict(str(files[0]))[0].labels
     assert list(predictor.predict([])) == []
 
 
@@ -71,6 +71,10 @@ def test_thresholds_passed_stored_and_by_default(made, predictor, tmp_path):
     stored = Predictor(tmp_path / "own.pt")
     assert labels(stored) == above(limits) != above([0.5] * 4)
     assert labels(stored, threshold=0.5) == above([0.5] * 4) and labels(stored, top_k=4) == above([-1] * 4)
+    assert labels(thresholds=logits) == labels(thresholds=logits.tolist()) == above(limits)
+    assert labels(stored, thresholds={"sea": 0.2}) == above([0.2, *limits[1:]])
+    assert labels(stored, thresholds={"sea": 0.2, "é,x": 1}, threshold=0.5) == above([0.2, 0.5, 0.5, 1])
+    assert all(len(names) <= 1 for names in labels(stored, thresholds={"sea": 0}, top_k=1).values())
 
 
 @pytest.mark.parametrize(
@@ -81,14 +85,21 @@ def test_thresholds_passed_stored_and_by_default(made, predictor, tmp_path):
         ({"images": ["a.jpg", Image.new("RGB", (1, 1))]}, "images"),
         ({"top_k": 0}, "top_k"),
         ({"threshold": 1.5}, "threshold"),
+        ({"thresholds": {"boat": 0.5}}, "thresholds"),
+        ({"thresholds": {"sea": 2}}, "thresholds"),
+        ({"thresholds": [0.0] * 3}, "thresholds"),
+        ({"thresholds": [0.0] * 4, "threshold": 0.5}, "thresholds"),
         ({"batch_size": 0}, "batch_size"),
         ({"num_workers": -1}, "num_workers"),
     ],
 )
-def test_arguments_are_checked_before_iterating(predictor, given, argument):
+def test_arguments_that_are_wrong_are_named(predictor, given, argument):
     with pytest.raises(InputError) as caught:
         predictor.predict(**({"images": []} | given))
     assert caught.value.argument == argument
+    if argument != "images":
+        with pytest.raises(InputError):
+            predictor.predict_batches(**({"images": []} | given))  # before the first batch
 
 
 def test_models_that_cannot_predict_are_refused(made, backbone):
@@ -103,7 +114,7 @@ def test_logits_that_are_not_finite_are_refused(made, tmp_path):
     broken.head.convs[0].weight.data.fill_(torch.nan)
     save_model(tmp_path / "nan.pt", broken, image_size=SIZE)
     with pytest.raises(InputError, match="checkpoint: expected finite logits"):
-        next(Predictor(tmp_path / "nan.pt").predict(made / "photos"))
+        Predictor(tmp_path / "nan.pt").predict(made / "photos")
 
 
 def test_a_batch_that_does_not_fit_the_device_names_its_argument(made, predictor, monkeypatch):
@@ -112,7 +123,7 @@ def test_a_batch_that_does_not_fit_the_device_names_its_argument(made, predictor
 
     monkeypatch.setattr(predictor.network, "forward", full)
     with pytest.raises(InputError) as caught:
-        next(predictor.predict(made / "photos", batch_size=4))
+        predictor.predict(made / "photos", batch_size=4)
     assert caught.value.argument == "batch_size" and caught.value.fix[-1] == Argument("batch_size")
 
 
