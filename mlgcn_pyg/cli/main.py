@@ -17,6 +17,7 @@ from mlgcn_pyg.cli.demo import demo
 from mlgcn_pyg.cli.embed import embed
 from mlgcn_pyg.cli.errors import Command
 from mlgcn_pyg.cli.evaluate import evaluate
+from mlgcn_pyg.cli.explain import explain
 from mlgcn_pyg.cli.export import export
 from mlgcn_pyg.cli.extract import extract
 from mlgcn_pyg.cli.graph import graph
@@ -90,7 +91,7 @@ app = typer.Typer(
 )
 for command in (
     demo, graph, embed, import_released, extract, check_labels, train_head, study, train, evaluate, report, classifiers,
-    retrieve, calibrate, thresholds, predict, export,
+    retrieve, calibrate, thresholds, predict, explain, export,
 ):  # fmt: skip
     app.command(name=command.__name__.replace("_", "-"), cls=Command)(command)
 

@@ -67,6 +67,7 @@ OUTPUTS: dict[str, dict[str, Output]] = {
     "check-labels": {"out": Output((".csv",))},
     "calibrate": {"out": Output((".pt",))},
     "predict": {"out": Output(tuple(PREDICTIONS))},
+    "explain": {"out": Output(PLOTS)},
     "export": {"out": Output(tuple(EXPORTS))},
     "split": {"out": Output()},  # the names of its files depend on the table; they are checked before they are written
 }

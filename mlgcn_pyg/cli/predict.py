@@ -67,6 +67,9 @@ def predict(
     broken = _write(predictions, paths, format, out)
     if out is not None:
         console.note(f"Wrote {out}: {len(paths) - broken} images")
+        console.note(
+            f"Which parts of an image a label comes from: mlgcn explain IMAGE {model.words()} --out explain.png"
+        )
     if broken:
         console.note(f"{broken} of {len(paths)} images could not be read")
         raise typer.Exit(1)

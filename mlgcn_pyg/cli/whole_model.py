@@ -1,8 +1,9 @@
 """The options that describe a whole network, or a head with the backbone of its features."""
 
+import shlex
 import sys
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,6 +33,12 @@ class ModelOptions:
         option("For a head: side of the images in pixels, or HEIGHTxWIDTH.", MODEL,
                show_default="from the checkpoint, or 448"),
     ] = None  # fmt: skip
+
+    def words(self) -> str:
+        """Returns the options as they are given on a command line."""
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        pairs = [(f"--{name.replace('_', '-')}", str(value)) for name, value in given.items() if value is not None]
+        return shlex.join(word for pair in pairs for word in pair)
 
     def open(self) -> "Checkpoint":
         """Returns the checkpoint with a backbone and an image size."""

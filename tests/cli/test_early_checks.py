@@ -66,6 +66,9 @@ predict t.csv --checkpoint no.pt -> --checkpoint: expected a file that exists
 predict t.csv --checkpoint t.csv --threshold 2 -> --threshold: expected a number in [0, 1]
 predict t.csv --checkpoint t.csv --batch-size 0 -> --batch-size: expected an integer
 predict t.csv --checkpoint t.csv --out x.json -> --out: expected a name that ends in .txt
+explain no.jpg --checkpoint t.csv -> IMAGES: expected files and folders that exist
+explain t.csv --checkpoint t.csv --top-k 0 -> --top-k: expected an integer
+explain t.csv --checkpoint t.csv --out x.jpg -> --out: expected a name that ends in .png
 export --checkpoint no.pt --out x.onnx -> --checkpoint: expected a file that exists
 export --checkpoint t.csv --out x.onnx --format torch -> --out: expected a name that ends in .pt2
 import-released --checkpoint no.tar --embeddings t.csv --out new -> --checkpoint: expected a file that exists

@@ -28,6 +28,7 @@ GIVEN = {
     "classifiers": {"out": "c.png"},
     "retrieve": {"out": "r.png"},
     "predict": {"out": "p.csv"},
+    "explain": {"out": "x.png"},
     "export": {"out": "x.onnx"},
 }
 INPUTS = [
