@@ -61,7 +61,9 @@ class LabelExplanation:
 
     def __str__(self) -> str:
         title = f"{printable_line(self.label)}: probability {self.probability:.3f}, logit {self.logit:+.2f}"
-        return "\n".join([title, *(f"  {value:+8.2f}  {printable_line(name)}" for name, value in self.terms())])
+        return "\n".join(
+            [title, *(f"  {round(value, 2) + 0.0:+8.2f}  {printable_line(name)}" for name, value in self.terms())]
+        )
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 Requires the optional extra ``plot``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,10 +20,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
 
-RAISES, LOWERS = "#d55e00", "#0072b2"  # can be told apart by people with colour-blindness
+RAISES, LOWERS, BIAS = "#d55e00", "#0072b2", "#b8c0c7"  # can be told apart by people with colour-blindness
+WIDTH = 2.5  # inches of a column
 COLUMNS = 3  # labels beside each other
 SIDE = 480  # pixels of the longer side of a photograph
-LONGEST = 24  # characters of a name
+LONGEST = 22  # characters of a name
+FAINT = 0.08  # share of the strongest contribution that is not drawn
 STRONGEST = 5  # neighbours with a bar of their own
 
 
@@ -69,8 +72,9 @@ def plot_explanation(
 ) -> "Figure":
     """Draws the photograph, and for each explained label a map over the photograph and the terms of its logit.
 
-    Orange parts of the photograph and orange bars raise the logit, blue ones lower it. The maps are smoothed, and each
-    has its own scale. All bars of a photograph have the same scale.
+    Orange parts of the photograph and orange bars raise the logit, blue ones lower it. The bias is grey, since it does
+    not depend on the photograph. The maps are smoothed. All maps of a photograph have the same scale, and so have all
+    its bars.
 
     Args:
         explanations: one result of :meth:`mlgcn_pyg.prediction.Predictor.explain`, or several.
@@ -89,91 +93,133 @@ def plot_explanation(
     if not images:
         raise InputError("explanations", "at least one explained label", "none")
     names = [name for one in images for label in one.labels for name in (label.label, *dict(label.terms(STRONGEST)))]
-    bands = [(one, start) for one in images for start in range(0, len(one.labels), COLUMNS)]
-    columns = 1 + min(COLUMNS, max(len(one.labels) for one in images))
-    with fonts_for([*names, *(_title(one) for one in images)]):
-        figure = new_figure(3.1 * columns, 4.4 * len(bands))
-        ratios = {"height_ratios": (3, 2) * len(bands)}
-        grid = figure.subplots(2 * len(bands), columns, squeeze=False, gridspec_kw=ratios)
-        for number, (one, start) in enumerate(bands):
-            _draw_band(grid[2 * number : 2 * number + 2], one, start)
+    bands = [band for one in images for band in _bands(one)]
+    heights = [height for band in bands for height in band.heights]
+    columns = 1 + max(len(band.labels) for band in bands)
+    with fonts_for([*names, *(band.title for band in bands)]):
+        figure = new_figure(WIDTH * columns, sum(heights))
+        grid = figure.subplots(len(heights), columns, squeeze=False, gridspec_kw={"height_ratios": heights})
+        for number, band in enumerate(bands):
+            _draw_band(grid[2 * number : 2 * number + 2], band, has_key=number == 0)
         save_figure(grid[0, 0], path)
     return figure
 
 
-def _draw_band(grid: np.ndarray, one: ExplainedImage, start: int) -> None:
-    """Draws the photograph in the first column, and the labels from number ``start`` in the others."""
+@dataclass(frozen=True)
+class _Band:
+    """A photograph and up to three of its labels beside each other.
+
+    Attributes:
+        pixels: (H, W, 3) uint8, the photograph.
+        title: the name of the file; empty if there is none.
+        is_first: whether the photograph is drawn, and not in the band above.
+        labels: the labels.
+        strongest: the largest contribution of a cell, and the largest term, of all labels of the photograph.
+    """
+
+    pixels: np.ndarray
+    title: str
+    is_first: bool
+    labels: Sequence[ExplainedLabel]
+    strongest: tuple[float, float]
+
+    @property
+    def heights(self) -> tuple[float, float]:
+        """The height of the photograph and of the bars, in inches."""
+        height, width = self.pixels.shape[:2]
+        return 0.35 + WIDTH * min(max(height / width, 0.3), 1.4), 0.3 + 0.17 * self.rows
+
+    @property
+    def rows(self) -> int:
+        """The largest number of terms and sums of a label."""
+        return 1 + max(4, *(len(label.terms(STRONGEST)) for label in self.labels))
+
+
+def _bands(one: ExplainedImage) -> Iterator[_Band]:
     picture = one.picture()
     picture.thumbnail((SIDE, SIDE))
-    pixels = np.asarray(picture)
-    limit = max(abs(value) for label in one.labels for _, value in label.terms(STRONGEST))
+    maps = [smooth(label.cells, picture.size) for label in one.labels if label.cells is not None]
+    cell = max((float(np.quantile(np.abs(values), 0.998)) for values in maps), default=0)
+    term = max(abs(value) for label in one.labels for _, value in label.terms(STRONGEST))
+    title = "" if isinstance(one.image, Image.Image) else _short(Path(one.image).name)
+    for start in range(0, len(one.labels), COLUMNS):
+        yield _Band(np.asarray(picture), title, start == 0, one.labels[start : start + COLUMNS], (cell, term))
+
+
+def _draw_band(grid: np.ndarray, band: _Band, has_key: bool) -> None:
     for axes in grid.flat:
         axes.set_axis_off()
-    if start == 0:
-        grid[0, 0].imshow(pixels)
-        grid[0, 0].set_title(_title(one), fontsize=9, color=INK, parse_math=False)
+        axes.set_anchor("S")  # beside its bars
+    if band.is_first:
+        grid[0, 0].imshow(band.pixels)
+        grid[0, 0].set_title(band.title, fontsize=8, color=INK, parse_math=False)
+    if has_key:
         _draw_key(grid[1, 0])
-    for column, label in enumerate(one.labels[start : start + grid.shape[1] - 1], start=1):
-        grid[0, column].imshow(pixels if label.cells is None else overlay(pixels, label.cells))
+    for (image, bars), label in zip(grid.T[1:], band.labels, strict=False):
+        image.imshow(band.pixels if label.cells is None else overlay(band.pixels, label.cells, band.strongest[0]))
         title = f"{_short(label.label)}  {100 * label.probability:.0f} %"
-        grid[0, column].set_title(title, fontsize=10, color=INK, weight="bold", parse_math=False)
-        _draw_terms(grid[1, column], label, limit)
+        image.set_title(title, fontsize=9, color=INK, weight="bold", parse_math=False)
+        _draw_terms(bars, label, band.strongest[1])
+        bars.set_ylim(band.rows - 0.4, -0.6)
 
 
-def overlay(pixels: np.ndarray, cells: Any) -> np.ndarray:
+def smooth(cells: Any, size: tuple[int, int]) -> np.ndarray:
+    """Returns the contributions of cells (h, w), interpolated to a picture of ``size`` (width, height)."""
+    values = Image.fromarray(np.asarray(cells, dtype=np.float32))
+    return np.asarray(values.resize(size, Image.Resampling.BICUBIC))
+
+
+def overlay(pixels: np.ndarray, cells: Any, strongest: float) -> np.ndarray:
     """Returns a pale, grey photograph with orange where cells raise the logit, and blue where they lower it.
 
     Args:
         pixels: (H, W, 3) uint8.
         cells: (h, w), a tensor or an array.
+        strongest: the contribution that has the full colour.
 
     Returns:
         (H, W, 3) in [0, 1].
     """
     from matplotlib.colors import to_rgb
 
-    height, width = pixels.shape[:2]
-    values = Image.fromarray(np.asarray(cells, dtype=np.float32))
-    smooth = np.asarray(values.resize((width, height), Image.Resampling.BICUBIC))
-    strength = np.abs(smooth) / max(np.quantile(np.abs(smooth), 0.995), np.finfo(np.float32).tiny)
-    alpha = (0.8 * np.clip(strength, 0, 1))[..., None]
-    grey = 0.3 + 0.7 * (pixels @ np.array([0.299, 0.587, 0.114]))[..., None] / 255
-    colour = np.where(smooth[..., None] > 0, to_rgb(RAISES), to_rgb(LOWERS))
+    values = smooth(cells, pixels.shape[1::-1])
+    strength = np.abs(values) / max(strongest, np.finfo(np.float32).tiny)
+    alpha = 0.9 * np.clip((strength - FAINT) / (1 - FAINT), 0, 1)[..., None]
+    grey = 0.35 + 0.65 * (pixels @ np.array([0.299, 0.587, 0.114]))[..., None] / 255
+    colour = np.where(values[..., None] > 0, to_rgb(RAISES), to_rgb(LOWERS))
     return (1 - alpha) * grey + alpha * colour
 
 
 def _draw_terms(axes: "Axes", label: ExplainedLabel, limit: float) -> None:
-    """Draws the terms of a logit as bars, from top to bottom."""
-    names, values = zip(*label.terms(STRONGEST), strict=True)
-    axes.set_axis_on()
-    axes.barh(range(len(values)), values, color=[RAISES if value > 0 else LOWERS for value in values], height=0.7)
-    for row, value in enumerate(values):
-        side = 1 if value > 0 else -1
-        axes.annotate(
-            f"{value:+.2f}".replace("-", "−"), (value, row), (3 * side, 0), textcoords="offset points", fontsize=7,
-            color=INK, ha="left" if side > 0 else "right", va="center",
-        )  # fmt: skip
+    """Draws the terms of a logit as bars, from top to bottom, with their names on the left."""
+    terms = label.terms(STRONGEST)
+    colours = [BIAS if name == "bias" else RAISES if value > 0 else LOWERS for name, value in terms]
+    axes.barh(range(len(terms)), [value for _, value in terms], color=colours, height=0.7)
     axes.axvline(0, color=QUIET, linewidth=0.8)
-    axes.set_yticks(range(len(names)), [_short(name) for name in names], fontsize=8, color=INK, parse_math=False)
-    axes.set(
-        xlim=(-1.35 * limit, 1.35 * limit) if limit else (-1, 1), ylim=(max(len(values), 4) - 0.4, -0.6), xticks=[]
-    )
-    axes.spines[:].set_visible(False)
-    axes.tick_params(length=0)
-    axes.set_xlabel(f"logit {label.logit:+.2f}".replace("-", "−"), fontsize=8, color=INK)
+    for row, (name, value) in enumerate([*terms, ("logit", label.logit)]):
+        is_sum, side = row == len(terms), 1 if value > 0 or row == len(terms) else -1
+        style = {"fontsize": 7, "color": INK, "va": "center", "weight": "bold" if is_sum else "normal"}
+        axes.text(0, row, _short(name), transform=axes.get_yaxis_transform(), parse_math=False, **style)
+        number = axes.annotate(_signed(value), (0 if is_sum else value, row), (3 * side, 0),
+                               textcoords="offset points", ha="left" if side > 0 else "right", **style)  # fmt: skip
+        number.set_in_layout(False)  # columns keep their width
+    reach = 1.9 * (limit or 1)  # the numbers beside the bars need room
+    axes.set_xlim(-2.1 * reach, reach)
+
+
+def _signed(value: float) -> str:
+    return f"{round(value, 2) + 0.0:+.2f}".replace("-", "−")
 
 
 def _draw_key(axes: "Axes") -> None:
     from matplotlib.patches import Patch
 
-    handles = [Patch(color=RAISES, label="raises the logit"), Patch(color=LOWERS, label="lowers the logit")]
-    axes.legend(handles=handles, loc="upper left", frameon=False, fontsize=8, labelcolor=INK)
-    axes.text(0.02, 0.55, "The bars are all terms of the\nlogit: their sum is the logit.", fontsize=8, color=INK,
-              va="top", transform=axes.transAxes)  # fmt: skip
-
-
-def _title(one: ExplainedImage) -> str:
-    return "" if isinstance(one.image, Image.Image) else shortened(printable_line(Path(one.image).name), LONGEST)
+    colours = {"raises the logit": RAISES, "lowers the logit": LOWERS, "the same for all images": BIAS}
+    handles = [Patch(color=colour, label=name) for name, colour in colours.items()]
+    axes.legend(handles=handles, loc="upper left", borderpad=0, frameon=False, fontsize=7, labelcolor=INK)
+    text = "The logit is the sum of the bars.\nThe map sums to the logit without bias."
+    axes.annotate(text, (0, 1), (2, -44), xycoords="axes fraction", textcoords="offset points", va="top", fontsize=7,
+                  color=INK)  # fmt: skip
 
 
 def _short(name: str) -> str:

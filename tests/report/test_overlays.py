@@ -44,7 +44,7 @@ def test_every_label_has_a_map_and_the_bars_of_its_terms():
         # own, five neighbours, the two others, bias
         assert [bar.get_width() for bar in axes.containers[0]] == [0.5, 2, 1, 0, -1, -2, -3 - 4, 0.25]
     shown = texts(figure)
-    for word in ("label 3 $x$ 犬  82 %", "neighbour 4", "2 other neighbours", "bias", "logit +1.50", "−2.00"):
+    for word in ("label 3 $x$ 犬  82 %", "neighbour 4", "2 other neighbours", "bias", "logit", "+1.50", "−2.00"):
         assert word in shown, word
 
 
@@ -63,10 +63,10 @@ def test_nothing_to_draw_is_refused():
 def test_raised_parts_are_orange_lowered_ones_blue_and_the_others_grey():
     cells = np.zeros((4, 4))
     cells[0, 0], cells[3, 3] = 2.0, -2.0
-    picture = overlay(np.full((80, 80, 3), 128, np.uint8), cells)
+    picture = overlay(np.full((80, 80, 3), 128, np.uint8), cells, 2.0)
     red, _, blue = np.moveaxis(picture, 2, 0)
     assert picture.shape == (80, 80, 3) and picture.min() >= 0 and picture.max() <= 1
     assert red[2, 2] > blue[2, 2] + 0.3 and blue[-3, -3] > red[-3, -3] + 0.3
     assert np.ptp(picture[40, 40]) < 0.1
-    assert np.isfinite(overlay(np.full((8, 9, 3), 128, np.uint8), torch.zeros(2, 2))).all()
-    assert overlay(np.full((8, 9, 3), 128, np.uint8), torch.ones(1, 1)).shape == (8, 9, 3)
+    assert np.isfinite(overlay(np.full((8, 9, 3), 128, np.uint8), torch.zeros(2, 2), 0.0)).all()
+    assert overlay(np.full((8, 9, 3), 128, np.uint8), torch.ones(1, 1), 1.0).shape == (8, 9, 3)
