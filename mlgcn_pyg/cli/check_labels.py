@@ -19,7 +19,11 @@ from mlgcn_pyg.files.atomic import write_text
 if TYPE_CHECKING:  # this is slow to import
     import pandas as pd
 
+    from mlgcn_pyg.features import FeatureCache
+    from mlgcn_pyg.graph import LabelGraph
+
 HEADS = ("linear", "sharing")
+GIVEN = ("known", "present", "absent", "unknown")
 SHOWN = 20  # rows on the terminal if all are written to a file
 
 
@@ -27,9 +31,10 @@ def check_labels(
     cache: Annotated[Path, option("Feature file of the images and labels to check.", DATA)],
     graph: Annotated[
         Path | None,
-        option("Label graph (.pt): labels are also judged by the other labels of the image that an edge connects with "
-               "them.", DATA, show_default="mined from --cache"),
+        option("Label graph (.pt): a label is also judged by the other labels of the image that an edge connects with "
+               "it.", DATA, show_default="mined from --cache: all pairs of up to 100 labels, else those with P ≥ 0.1"),
     ] = None,
+    no_graph: Annotated[bool, option("Judge by the features alone.", DATA, "--no-graph")] = False,
     head: Annotated[
         str, choice("Heads that judge: linear, or sharing (linear heads that labels share).", MODEL, HEADS)
     ] = "linear",
@@ -38,9 +43,11 @@ def check_labels(
     ] = 5,
     seed: Annotated[int, option("Seed of the parts.", COMPUTATION)] = 0,
     top: Annotated[int, option("Number of labels to list.", OUTPUT)] = 50,
-    unknown: Annotated[
-        bool, option("List unknown labels instead, the most certain first.", OUTPUT, "--unknown")
-    ] = False,
+    given: Annotated[
+        str,
+        choice("Labels to list: known, present (possibly wrong), absent (possibly missing), or unknown (the most "
+               "certain first).", OUTPUT, GIVEN),
+    ] = "known",
     out: Annotated[Path | None, option("Write the list to this file (.csv).", OUTPUT)] = None,
     json: options.Json = False,
     device: options.Device = "auto",
@@ -52,18 +59,20 @@ def check_labels(
     check_positive("top", top)
     if check_positive("folds", folds) < 2:
         raise InputError("folds", "an integer ≥ 2", folds)
+    if graph is not None and no_graph:
+        raise InputError("no_graph", "no --graph", graph)
     from mlgcn_pyg.experiments import audit_labels
 
     features = open_cache(cache)
-    known = None if graph is None else open_graph(graph)
+    neighbours = _neighbours(features, graph, no_graph)
     with FitProgress({}, 1, folds) as progress:
         found = audit_labels(
             features,
-            known,
+            neighbours,
             folds=folds,
             head=head,
             top=top,
-            unknown=unknown,
+            given=given,
             seed=seed,
             device=pick_device(device),
             progress=progress,
@@ -73,13 +82,21 @@ def check_labels(
     if json:
         print_json(found.to_dict("records"))
         return
-    _show(found if out is None else found.head(SHOWN), f"{cache.name}, {len(features)} images", unknown)
+    _show(found if out is None else found.head(SHOWN), f"{cache.name}, {len(features)} images")
     if out is not None:
         console.say(f"Wrote {len(found)} rows to {out}")
     console.say("Look at the images before changing a label: rare views of an object are suspicious as well.")
 
 
-def _show(found: "pd.DataFrame", title: str, unknown: bool) -> None:
+def _neighbours(features: "FeatureCache", graph: Path | None, no_graph: bool) -> "LabelGraph | None":
+    from mlgcn_pyg.experiments.label_audit import mined_graph
+
+    if graph is not None:
+        return open_graph(graph)
+    return None if no_graph else mined_graph(features)
+
+
+def _show(found: "pd.DataFrame", title: str) -> None:
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
     for column in ("image", "label", "given", "P", "expected", "score"):
         table.add_column(column, justify="left" if column in ("image", "label") else "right", no_wrap=True)

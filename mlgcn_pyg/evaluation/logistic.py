@@ -9,7 +9,9 @@ MOST_STEPS = 50
 CONVERGED = 1e-12  # twice the decrease that a Newton step predicts
 
 
-def logistic_map(offset: Floats, features: Floats, present: Floats, precision: Floats) -> Floats:
+def logistic_map(
+    offset: Floats, features: Floats, present: Floats, precision: Floats, start: Floats | None = None
+) -> Floats:
     r"""Returns the most probable weights (K,) of a logistic regression with a Gaussian prior around 0.
 
     .. math:: \min_\theta \; \sum_n \bigl(\log(1 + e^{z_n}) - y_n z_n\bigr) + \tfrac12 \sum_k \lambda_k \theta_k^2,
@@ -22,12 +24,13 @@ def logistic_map(offset: Floats, features: Floats, present: Floats, precision: F
         features: x (N, K).
         present: y (N,) in {0, 1}.
         precision: λ (K,) > 0, the reciprocal variances of the prior.
+        start: (K,) weights that the steps start from; default: 0.
 
     >>> theta = logistic_map(np.zeros(4), np.ones((4, 1)), np.array([1.0, 1, 1, 0]), np.array([1e-9]))
     >>> round(float(theta[0]), 6), round(float(np.log(3)), 6)  # the log odds
     (1.098612, 1.098612)
     """
-    theta = np.zeros(features.shape[1])
+    theta = np.zeros(features.shape[1]) if start is None else start
     value = _value(offset, features, present, precision, theta)
     for _ in range(MOST_STEPS):
         p = expit(offset + features @ theta)

@@ -83,7 +83,7 @@ def label_probabilities(
     """Returns the probability (N, C) of each label, given its neighbours and, if there are any, the logits."""
     near, y = _neighbours(graph, targets.size(1)), targets.cpu().numpy()
     z = None if logits is None else logits.double().cpu().numpy()
-    out = np.empty(y.shape)
+    out, last = np.empty(y.shape), dict.fromkeys(range(y.shape[1]))  # the weights of the last fold, which are close
     for part in fitted_parts(targets.cpu(), folds, seed):
         known = y[part.fitted] >= 0
         present, number = (y[part.fitted] == 1).sum(0), known.sum(0)
@@ -95,7 +95,8 @@ def label_probabilities(
             features = np.column_stack([*own, context[:, near[c]]])
             precision = np.array([*PRECISION[-len(own) :], *[NEIGHBOUR] * len(near[c])])
             rows = part.fitted[known[:, c]]
-            theta = logistic_map(base[rows], features[rows], y[rows, c].astype(np.float64), precision)
+            theta = logistic_map(base[rows], features[rows], y[rows, c].astype(np.float64), precision, last[c])
+            last[c] = theta
             out[part.held_out, c] = expit(base[part.held_out] + features[part.held_out] @ theta)
     return torch.from_numpy(out)
 

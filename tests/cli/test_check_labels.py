@@ -55,12 +55,23 @@ def test_suspects_are_shown_and_written(made, tmp_path):
     assert not [path for path in tmp_path.iterdir() if path != out]
 
 
+def test_the_default_graph_has_all_pairs_and_can_be_left_out(made, tmp_path):
+    cache = FeatureCache(made / "c.h5")
+    pairs = LabelGraph.from_targets(cache.targets, label_names=NAMES, tau=0)
+    for more, graph in (((), pairs), (("--no-graph",), None)):
+        run("check-labels", "--cache", made / "c.h5", "--folds", 2, "--out", tmp_path / "s.csv", *more)
+        expected = audit_labels(cache, graph, folds=2, top=50)
+        assert pd.read_csv(tmp_path / "s.csv").score.tolist() == pytest.approx(expected.score.tolist())
+    words = ("check-labels", "--cache", made / "c.h5", "--graph", made / "g.pt", "--no-graph")
+    assert "--no-graph: expected no --graph" in refused(*words)
+
+
 def test_json_and_unknown_labels(made, tmp_path):
     printed = run("check-labels", "--cache", made / "c.h5", "--folds", 2, "--top", 4, "--json")
     records = json.loads(printed[printed.index("[") :])
     assert len(records) == 4 and records[0].keys() == {"image", "label", "given", "P", "expected", "score", "reason"}
-    line = refused("check-labels", "--cache", made / "c.h5", "--unknown")
-    assert line.startswith("mlgcn: error: --unknown: expected unknown labels (−1)")
+    line = refused("check-labels", "--cache", made / "c.h5", "--given", "unknown")
+    assert line.startswith("mlgcn: error: --given: expected a feature file with unknown labels (−1)")
 
 
 def test_refusals_are_one_line(made, tmp_path):

@@ -67,12 +67,12 @@ def test_logits_are_of_heads_that_were_not_trained_on_the_image(audited):
     cache, _, logits, _ = audited
     x, targets = cache.load()[0][:, 0], cache.targets
     probe = LinearHead(3, 6, NAMES)
-    l2 = fit_head(probe, (x, targets), config=ExactConfig(folds=5)).last["l2"]
+    l2 = fit_head(probe, (x, targets), config=ExactConfig(folds=5, tolerance=1e-3)).last["l2"]
     for fold in map(torch.from_numpy, stratified_folds(targets, 5)):
         rest = torch.ones(len(x), dtype=torch.bool)
         rest[fold] = False
         head = LinearHead(3, 6, NAMES)
-        fit_head(head, (x[rest], targets[rest]), config=ExactConfig(l2=l2 * 5 / 4))
+        fit_head(head, (x[rest], targets[rest]), config=ExactConfig(l2=l2 * 5 / 4, tolerance=1e-3))
         assert torch.allclose(score(head, (x[fold], targets[fold]))[0], logits[fold], atol=1e-4)
 
 
@@ -82,20 +82,36 @@ def test_a_seed_gives_the_same_list_and_sharing_heads_judge_as_well(audited):
     assert lists[0].equals(lists[1])
 
 
+def test_present_and_absent_labels_are_listed_apart(audited):
+    cache, graph, logits, _ = audited
+    every = audit_labels(cache, graph, logits=logits)
+    for given, value in (("present", 1), ("absent", 0)):
+        found = audit_labels(cache, graph, given=given, logits=logits)
+        assert found.equals(every[every.given == value].reset_index(drop=True))
+
+
+def test_a_given_strength_is_used_for_all_folds(audited):
+    cache, _, logits, _ = audited
+    x, targets = cache.load()[0][:, 0], cache.targets
+    l2 = fit_head(LinearHead(3, 6, NAMES), (x, targets), config=ExactConfig(folds=5, tolerance=1e-3)).last["l2"]
+    assert torch.allclose(held_out_logits(cache, l2=l2), logits, atol=1e-5)
+    assert not torch.allclose(held_out_logits(cache, l2=100 * l2), logits, atol=0.1)
+
+
 def test_unknown_labels_are_listed_instead(tmp_path):
     x, targets, _ = data()
     hidden = torch.zeros_like(targets, dtype=torch.bool)
     hidden[torch.randperm(300, generator=torch.Generator().manual_seed(1))[:40], 1] = True
     cache = made(tmp_path, x, targets.masked_fill(hidden, -1))
-    found = audit_labels(cache, unknown=True)
+    found = audit_labels(cache, given="unknown")
     assert len(found) == 40 and (found.given == -1).all() and (found.label == "sea").all()
     certain = found[found.score > 0.95]
     truth = [targets[int(image), 1] for image in certain.image]
     agree = sum((p > 0.5) == bool(y) for p, y in zip(certain.P, truth, strict=True))
     assert len(certain) > 10 and agree >= 0.9 * len(certain)
     assert found.reason.str.startswith("sea is unknown, and P is ").all()
-    with pytest.raises(InputError, match="unknown: expected unknown labels"):
-        audit_labels(made(tmp_path, x, targets), unknown=True)
+    with pytest.raises(InputError, match="given: expected a feature file with unknown labels"):
+        audit_labels(made(tmp_path, x, targets), given="unknown")
 
 
 @pytest.mark.parametrize("positives", [0, 1, 4])
@@ -142,6 +158,9 @@ def test_wrong_arguments(tmp_path, audited):
         (lambda: audit_labels(few), "folds: expected at most the number of images, 3, found 5"),
         (lambda: audit_labels(cache, folds=1), "folds: expected an integer ≥ 2"),
         (lambda: audit_labels(cache, other), "found 'moon' instead of 'sun'|'sun'"),
+        (lambda: audit_labels(cache, "g.pt"), "graph: expected a LabelGraph, or None"),
+        (lambda: audit_labels(cache, given="0"), "given: expected one of known, present, absent, unknown"),
+        (lambda: audit_labels(cache, logits=torch.full((300, 3), torch.nan)), "logits: expected finite numbers"),
         (lambda: audit_labels(cache, head="mlgcn"), "head: expected one of linear, sharing"),
         (lambda: audit_labels(cache, top=0), "top"),
         (lambda: audit_labels(cache, logits=logits[:5]), "logits: expected shape"),
