@@ -160,15 +160,19 @@ def reason(label: str, given: int, p: float, expected: float, *, from_graph: boo
         expected: its probability from the other labels of the image.
         from_graph: whether ``expected`` is that of neighbours in a graph.
 
-    >>> reason("tie", 1, 0.02, 0.01)
-    'tie is given, but P is 0.02, and 0.01 from the other labels'
+    >>> reason("tie", 1, 0.02, 0.004)
+    'tie is given, but P is 0.02, and below 0.01 from the other labels'
     >>> reason("person", 0, 0.97, 0.4, from_graph=False)
     'person is not given, but P is 0.97'
     """
     stated = {1: "is given", 0: "is not given", -1: "is unknown"}[given]
     link = "and" if given < 0 else "but"
-    text = f"{label} {stated}, {link} P is {p:.2f}"
-    return f"{text}, and {expected:.2f} from the other labels" if from_graph else text
+    text = f"{label} {stated}, {link} P is {_rounded(p)}"
+    return f"{text}, and {_rounded(expected)} from the other labels" if from_graph else text
+
+
+def _rounded(p: float) -> str:
+    return "below 0.01" if p < 0.01 else "above 0.99" if p > 0.99 else f"{p:.2f}"
 
 
 def _judged_labels(cache: FeatureCache, folds: int, given: str) -> Tensor:
