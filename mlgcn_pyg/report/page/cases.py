@@ -134,7 +134,7 @@ def _labels(case: Case) -> Html:
 
 def _listed(names: Sequence[Html]) -> Html:
     more = f" and {len(names) - MOST_LABELS} more" if len(names) > MOST_LABELS else ""
-    return joined([joined(names[:MOST_LABELS], ", "), more])
+    return Html(f"{joined(names[:MOST_LABELS], ', ')}{more}")
 
 
 def _picture(thumbnail: Thumbnail, alt: str) -> Html:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlgcn_pyg.graph import LabelGraph
-from mlgcn_pyg.graph.edges import selected_edges
+from mlgcn_pyg.graph.edges import certain_probabilities, selected_edges
 from mlgcn_pyg.graph.weighting import defined_weights
 from mlgcn_pyg.report.page.content import PageContent
 
@@ -42,7 +42,9 @@ class EdgeData:
 
 
 def edge_data(content: PageContent, most: int = MOST) -> EdgeData:
-    """Returns the ``most`` edges with the highest P, in the order of the graph.
+    """Returns the ``most`` edges with the highest lower bound of P, in the order of the graph.
+
+    A rare label has many edges with P = 1 by chance, which would leave no room for others.
 
     Args:
         content: the page, which has a graph.
@@ -53,7 +55,7 @@ def edge_data(content: PageContent, most: int = MOST) -> EdgeData:
     selected = selected_edges(graph).cpu().numpy()
     pairs = graph.edge_index.cpu().numpy()[:, selected]
     prob = graph.edge_prob.cpu().double().numpy()[selected]
-    kept = kept_edges(pairs, prob, most, MOST_LABELS)
+    kept = kept_edges(pairs, certain_probabilities(graph).cpu().numpy()[selected], most, MOST_LABELS)
     learned = {
         head.name: relative_weights(head.graph, pairs[:, kept])
         for head in content.heads
@@ -63,13 +65,13 @@ def edge_data(content: PageContent, most: int = MOST) -> EdgeData:
     return EdgeData(pairs[0, kept], pairs[1, kept], prob[kept], tau, learned, len(prob) - len(kept))
 
 
-def kept_edges(pairs: NDArray[np.int64], prob: NDArray[np.float64], most: int, most_labels: int) -> NDArray[np.int64]:
-    """Returns the numbers of the edges with the highest P: at most ``most``, and with at most ``most_labels`` labels.
+def kept_edges(pairs: NDArray[np.int64], rank: NDArray[np.float64], most: int, most_labels: int) -> NDArray[np.int64]:
+    """Returns the numbers of the edges of the highest rank: at most ``most``, with at most ``most_labels`` labels.
 
     >>> kept_edges(np.array([[0, 1, 2], [1, 0, 3]]), np.array([0.5, 0.9, 0.7]), 3, 3).tolist()
     [1]
     """
-    order = np.argsort(-prob, kind="stable")[:most]
+    order = np.argsort(-rank, kind="stable")[:most]
     ends = pairs[:, order].T.ravel()
     first_seen = np.zeros(len(ends), dtype=np.int64)
     first_seen[np.unique(ends, return_index=True)[1]] = 1

@@ -34,9 +34,10 @@ function readGraph(values) {
   const counts = graph.counts === null ? null : unpacked(graph.counts, "u4");
   const learned = graph.learned.map((found) => unpacked(found.ratio, "f4"));
   const most = counts ? Math.max(1, counts.reduce((a, b) => Math.max(a, b), 0)) : 1;
+  const smaller = Math.max(0.5, Math.min(1, Math.sqrt(150 / x.length))); // many labels have small dots
   const nodes = [...unpacked(graph.labels, "u4")].map((label, place) => ({
     label, place, name: labels[label], x: x[place], y: y[place], count: counts ? counts[place] : null,
-    radius: 3.5 + 9 * Math.sqrt(counts ? counts[place] / most : 0.1), edges: [], shown: [],
+    radius: smaller * (3.5 + 9 * Math.sqrt(counts ? counts[place] / most : 0.1)), edges: [], shown: [],
   }));
   const edges = [...source].map((from, place) => ({
     source: nodes[from], target: nodes[target[place]], prob: prob[place], weights: learned.map((ratio) => ratio[place]),
@@ -79,6 +80,8 @@ function select(view) {
     edge.source.shown.push(edge);
     edge.target.shown.push(edge);
   }
+  view.thin = Math.max(0.3, Math.min(1, Math.sqrt(400 / Math.max(1, count)))); // many edges are fine and pale
+  view.svg.style.setProperty("--thin", view.thin.toFixed(2));
   const used = net.nodes.filter((node) => node.shown.length);
   const usual = Math.max(FEW, (8 * count) / Math.max(1, used.length)); // four times the mean degree
   for (const node of net.nodes) node.isHub = node.shown.length >= usual;
@@ -92,7 +95,7 @@ function select(view) {
 function styleEdge(view, edge) {
   const ratio = view.head < 0 ? null : edge.weights[view.head];
   const strength = ratio === null ? edge.prob ** 2 : Math.min(Math.abs(ratio), 3) / 2;
-  edge.path.setAttribute("stroke-width", (0.5 + 1.9 * strength).toFixed(2));
+  edge.path.setAttribute("stroke-width", ((0.5 + 1.9 * strength) * view.thin).toFixed(2));
   edge.kind = ratio === null || Math.abs(ratio - 1) < 0.05 ? "" : ratio > 1 ? "heavier" : "lighter";
   edge.isPale = view.dim && (edge.source.isHub || edge.target.isHub);
 }
@@ -154,7 +157,8 @@ function drawEdge(edge) {
   const [sx, sy] = towards(source.px, source.py, cx, cy, Math.min(source.radius + 1, length / 2));
   const [tx, ty] = towards(target.px, target.py, cx, cy, Math.min(target.radius + 2, length / 2));
   const angle = Math.atan2(ty - cy, tx - cx);
-  const wings = [angle + 2.7, angle - 2.7].map((wing) => `${(tx + 6 * Math.cos(wing)).toFixed(1)} ${(ty + 6 * Math.sin(wing)).toFixed(1)}`);
+  const size = Math.min(6, 2 + target.radius);
+  const wings = [angle + 2.7, angle - 2.7].map((wing) => `${(tx + size * Math.cos(wing)).toFixed(1)} ${(ty + size * Math.sin(wing)).toFixed(1)}`);
   const point = `${tx.toFixed(1)} ${ty.toFixed(1)}`;
   const line = `M${sx.toFixed(1)} ${sy.toFixed(1)}Q${cx.toFixed(1)} ${cy.toFixed(1)} ${point}`;
   edge.path.setAttribute("d", `${line}M${wings[0]}L${point}L${wings[1]}`);

@@ -63,7 +63,7 @@ def graph_values(content: PageContent) -> dict[str, Any] | None:
 
 def _picture(edges: EdgeData) -> list[Html]:
     search = element("label", "Find ", element("input", type="search", id="graph-search", autocomplete="off"))
-    low = np.floor(100 * edges.prob.min()) / 100
+    low = min(np.floor(100 * edges.prob.min()) / 100, edges.tau)
     limits = {"min": f"{low:g}", "max": 1, "step": 0.01, "value": f"{edges.tau:g}"}
     output = element("output", f"{edges.tau:.2f}", for_="graph-tau", id="graph-tau-value")
     slider = element("label", "τ ", element("input", type="range", id="graph-tau", **limits), " ", output)
@@ -89,15 +89,16 @@ def _without_edges(content: PageContent, edges: EdgeData) -> Html:
     if not lone:
         return Html("")
     names = joined((label(content.label_names[c]) for c in lone[:MOST_NAMES]), ", ")
-    more = f" and {len(lone) - MOST_NAMES:,} more" if len(lone) > MOST_NAMES else ""
-    low = f"{edges.prob.min():.2f}" if edges.left_out else f"{content.graph.tau:g}" if content.graph else ""
-    return note(Html(f"Without an edge at P ≥ {low}: "), names, more, ".")
+    more = Html(f" and {len(lone) - MOST_NAMES:,} more" if len(lone) > MOST_NAMES else "")
+    return note(Html("Without an edge in the picture: "), names, more, ".")
 
 
 def _left_out(edges: EdgeData) -> Html:
     if not edges.left_out:
         return Html("")
-    return note(f"{edges.left_out:,} edges with a lower P are left out of this page to keep it small.")
+    return note(
+        f"To keep the page small, {edges.left_out:,} edges are left out, whose P is low or rests on few images."
+    )
 
 
 def _table(content: PageContent, edges: EdgeData) -> Html:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mlgcn_pyg import LabelGraph
 from mlgcn_pyg.report.page import write_page
 from tests.report.page.conftest import opened
 from tests.report.page.pages import made_content, made_targets
@@ -19,13 +20,17 @@ NAMES = [
 ]
 
 
-@pytest.fixture(scope="module")
-def path(tmp_path_factory):
-    """A page with all sections, of labels in several scripts; one has no positive image, one is unknown in some."""
+def odd_targets():
     targets = made_targets(250, len(NAMES))
     targets[:, 39] = 0
     targets[::7, 5] = -1
-    content = made_content(len(NAMES), 250, NAMES, targets=targets, pictures=4)
+    return targets
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    """A page with all sections, of labels in several scripts; one has no positive image, one is unknown in some."""
+    content = made_content(len(NAMES), 250, NAMES, targets=odd_targets(), pictures=4)
     return write_page(content, tmp_path_factory.mktemp("page") / "report.html")
 
 
@@ -76,11 +81,7 @@ def test_the_slider_changes_the_edges_and_says_how_many(desktop):
 
 def test_the_slider_shows_the_edges_of_the_threshold(desktop):
     """The numbers are those of the graph with that τ."""
-    graph = made_content(len(NAMES), 250, NAMES, targets=None).graph
-    targets = made_targets(250, len(NAMES))
-    targets[:, 39] = 0
-    targets[::7, 5] = -1
-    graph = type(graph).from_targets(targets, tau=0.2)
+    graph = LabelGraph.from_targets(odd_targets(), tau=0.2)
     for tau in (0.3, 0.55):
         set_tau(desktop, str(tau))
         assert shown_edges(desktop) == graph.reweighted(tau=tau).edge_index.size(1)
@@ -204,20 +205,20 @@ def test_every_control_has_a_name(desktop):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_texts_have_enough_contrast(browser, path, scheme):
-    """WCAG AA: 4.5:1 for text."""
-    with opened(browser, path, color_scheme=scheme) as found:
-        colours = found.page.evaluate(
-            """["--paper", "--wash", "--ink", "--muted", "--accent", "--warm"].map((name) =>
-            getComputedStyle(document.documentElement).getPropertyValue(name).trim())"""
-        )
-        heads = found.page.evaluate(
-            """[0, 1, 2, 3, 4, 5].map((head) =>
-            getComputedStyle(document.documentElement).getPropertyValue("--head" + head).trim())"""
-        )
-    paper, wash, *texts = map(luminance, colours)
-    assert min(contrast(text, ground) for text in texts for ground in (paper, wash)) >= 4.5
-    assert min(contrast(luminance(head), paper) for head in heads) >= 3  # of graphical objects
+def test_texts_have_enough_contrast(desktop, scheme):
+    """WCAG AA: 4.5:1 for text, 3:1 for graphical objects."""
+    desktop.page.emulate_media(color_scheme=scheme)
+    names = ["paper", "wash", "ink", "muted", "accent", "warm", *(f"head{k}" for k in range(6))]
+    colours = desktop.page.evaluate(
+        """(names) => names.map((name) =>
+        getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim())""",
+        names,
+    )
+    desktop.page.emulate_media(color_scheme="light")
+    found = dict(zip(names, map(luminance, colours), strict=True))
+    assert (found["paper"] < 0.1) == (scheme == "dark")
+    assert min(contrast(found[text], found[g]) for text in names[2:6] for g in ("paper", "wash")) >= 4.5
+    assert min(contrast(found[head], found["paper"]) for head in names[6:]) >= 3
 
 
 def luminance(colour: str) -> float:

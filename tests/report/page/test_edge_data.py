@@ -42,13 +42,19 @@ def test_a_pair_that_is_no_edge_of_the_head_is_nan(graph):
     assert np.isnan(relative_weights(graph, np.array([[1], [2]]))).all()
 
 
-def test_the_most_probable_edges_are_kept():
-    content = made_content(12, 200)
-    everything, some = edge_data(content), edge_data(content, most=5)
-    assert len(some.prob) == 5
-    assert some.left_out == len(everything.prob) - 5
-    assert some.prob.min() >= np.sort(everything.prob)[-5]
-    assert list(everything.learned) == ["mlgcn"]
+def test_the_most_certain_edges_are_kept():
+    """Label 2 comes with both others in its only image, P = 1; 0 and 1 come together in 9 of 10 images with either."""
+    targets = torch.tensor([[1, 1, 1]] + [[1, 1, 0]] * 8 + [[1, 0, 0], [0, 1, 0]], dtype=torch.int8)
+    graph = LabelGraph.from_targets(targets, tau=0.4)
+    content = replace(made_content(3, 11, targets=targets), graph=graph)
+    assert len(edge_data(content).prob) == 4
+    some = edge_data(content, most=2)
+    assert (some.source.tolist(), some.target.tolist()) == ([0, 1], [1, 0])
+    assert some.left_out == 2
+
+
+def test_heads_with_learned_weights_are_named():
+    assert list(edge_data(made_content(12, 200)).learned) == ["mlgcn"]
 
 
 def test_few_labels_are_kept():
