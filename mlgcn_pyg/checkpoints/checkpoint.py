@@ -138,8 +138,9 @@ def check_thresholds(thresholds: Tensor, num_labels: int) -> Tensor:
     Raises:
         InputError: if the shape is not (C,), or a threshold is NaN.
     """
-    thresholds = torch.as_tensor(thresholds).detach().to("cpu", torch.float64)
-    if thresholds.shape != (num_labels,) or thresholds.isnan().any():
-        found = "NaN" if thresholds.shape == (num_labels,) else f"shape {tuple(thresholds.shape)}"
+    thresholds = torch.as_tensor(thresholds).detach()
+    if thresholds.shape != (num_labels,) or thresholds.is_complex() or thresholds.isnan().any():
+        fits = thresholds.shape == (num_labels,) and not thresholds.is_complex()
+        found = "NaN" if fits else f"shape {tuple(thresholds.shape)}, {thresholds.dtype}"
         raise InputError("thresholds", f"one logit per label, shape ({num_labels},)", found)
-    return thresholds
+    return thresholds.to("cpu", torch.float64)
