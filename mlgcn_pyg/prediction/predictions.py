@@ -76,10 +76,11 @@ class Predictions(Sequence[Prediction]):
         """
         import pandas as pd
 
+        without: list[tuple[str | None, float]] = [(None, float("nan"))]
         rows = [
             (image_name(one.image, position), label, probability, one.error)
             for position, one in enumerate(self)
-            for label, probability in (one.labels or [(None, float("nan"))])
+            for label, probability in (one.labels or without)
         ]
         frame = pd.DataFrame(rows, columns=["image", "label", "probability", "error"], dtype=object)
         return frame.astype({"probability": float})  # columns of texts would replace None by NaN

@@ -44,9 +44,10 @@ def list_images(images: ImageSource | Sequence[ImageSource]) -> Sequence[Path | 
         if not isinstance(source, str | os.PathLike | Image.Image | np.ndarray | Tensor):
             raise InputError("images", EXPECTED, type(source).__name__)
     files = [Path(source) for source in sources if isinstance(source, str | os.PathLike)]
-    if files and len(files) < len(sources):
+    pixels = [source for source in sources if not isinstance(source, str | os.PathLike)]
+    if files and pixels:
         raise InputError("images", "either files and folders, or images that were read", "both")
-    return find_images(files) if files else [to_pillow(source) for source in sources]
+    return find_images(files) if files else list(map(to_pillow, pixels))
 
 
 def to_pillow(image: Image.Image | np.ndarray | Tensor) -> Image.Image:

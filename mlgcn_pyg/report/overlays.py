@@ -198,7 +198,7 @@ def _draw_terms(axes: "Axes", label: ExplainedLabel, limit: float) -> None:
     axes.axvline(0, color=QUIET, linewidth=0.8)
     for row, (name, value) in enumerate([*terms, ("logit", label.logit)]):
         is_sum, side = row == len(terms), 1 if value > 0 or row == len(terms) else -1
-        style = {"fontsize": 7, "color": INK, "va": "center", "weight": "bold" if is_sum else "normal"}
+        style: dict[str, Any] = {"fontsize": 7, "color": INK, "va": "center", "weight": "bold" if is_sum else "normal"}
         axes.text(0, row, _short(name), transform=axes.get_yaxis_transform(), parse_math=False, **style)
         number = axes.annotate(_signed(value), (0 if is_sum else value, row), (3 * side, 0),
                                textcoords="offset points", ha="left" if side > 0 else "right", **style)  # fmt: skip
