@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from mlgcn_pyg.errors import InputError, printable_line
 from mlgcn_pyg.graph import LabelGraph
-from mlgcn_pyg.graph.edges import certain_probabilities, selected_edges
+from mlgcn_pyg.graph.edges import selected_edges
 from mlgcn_pyg.report.figures import ACCENT, INK, QUIET, check_libraries, new_figure, save_figure
 from mlgcn_pyg.report.fonts import fonts_for
-from mlgcn_pyg.report.layout import component_layout
+from mlgcn_pyg.report.graph_plot import Drawing, arranged, draw
+from mlgcn_pyg.report.hubs import IMPLIED, IMPLIES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from networkx import DiGraph
 
+LEGEND_LINE = 14  # points
 COLOURS = (ACCENT, "#e08a2e", "#5a9e6f", "#a0559a")
 
 
@@ -34,6 +35,10 @@ def plot_label_graph(
     The higher the lower bound of the 95 % confidence interval of P(L_j|L_i), the darker and wider the edge. Without
     label counts, P is drawn instead. The area of a node grows with the number of images that have the label. Labels
     without edges are listed below the graph.
+
+    Edges of hubs are coloured dots beside the names of labels: full for label → hub, empty for hub → label. A hub has
+    at least 12 edges, and 3 times as many as the mean. Of more than 4,000 edges, the most certain are drawn. The size
+    of a new figure depends on the graph.
 
     Args:
         graph: the graph.
@@ -53,22 +58,21 @@ def plot_label_graph(
 
 
 def _plot_label_graph(graph: LabelGraph, path: str | Path | None, title: str | None, ax: "Axes | None") -> "Axes":
-    import networkx as nx
-
     graph = _likely(graph)
-    network: DiGraph = nx.DiGraph()
-    network.add_edges_from(zip(*graph.edge_index.tolist(), strict=True))
-    isolated = [printable_line(graph.label_names[k]) for k in range(graph.num_labels) if k not in network]
-    rows = textwrap.wrap(", ".join(isolated), 100)
+    drawing = arranged(graph)
+    with_edges = set(drawing.labels)
+    isolated = [printable_line(name) for k, name in enumerate(graph.label_names) if k not in with_edges]
+    rows = textwrap.wrap(", ".join(isolated), int(max(12 * drawing.width, 100)))
     if ax is None:
-        ax, below = _new_axes(network.number_of_nodes(), len(rows))
-        position = (0.0, 1.0)
+        ax, below = _new_axes(drawing, len(rows))
+        position, scale = (0.0, 1.0), 1.0
     else:
-        below, position = ax, (0.0, -0.02)
-    if network:
-        _draw_network(network, graph, ax)
-    edges = f"{network.number_of_edges()} edges i → j with P(j | i) ≥ {graph.tau:g}; darker: higher, more certain P"
-    ax.set_title(title or f"{edges}; larger nodes: more images", fontsize=10, color=INK, loc="left")
+        below, position, scale = ax, (0.0, -0.02), _scale(ax, drawing)
+    if drawing.labels:
+        draw(drawing, ax, scale)
+    pad = 6 + LEGEND_LINE * len(drawing.hubs)
+    ax.set_title(title or _title(graph, drawing), fontsize=10, color=INK, loc="left", pad=pad, parse_math=False)
+    _draw_legend(graph, drawing, ax)
     if isolated:
         text = f"{len(isolated)} labels without edges:\n" + "\n".join(rows)
         style: dict[str, Any] = {"va": "top", "fontsize": 8, "color": QUIET, "parse_math": False}
@@ -86,63 +90,48 @@ def _likely(graph: LabelGraph) -> LabelGraph:
     return graph
 
 
-def _new_axes(num_nodes: int, num_rows: int) -> "tuple[Axes, Axes]":
+def _title(graph: LabelGraph, drawing: Drawing) -> str:
+    """Returns the number of edges, τ, and a legend."""
+    num_edges = graph.edge_index.size(1)
+    some = f"the {num_edges - drawing.num_hidden:,} most certain of " if drawing.num_hidden else ""
+    text = f"{some}{num_edges:,} edges i → j with P(j | i) ≥ {graph.tau:g}; darker: higher, more certain P"
+    return text + ("; larger nodes: more images" if bool(graph.label_counts.any()) else "")
+
+
+def _draw_legend(graph: LabelGraph, drawing: Drawing, axes: "Axes") -> None:
+    """Explains the dots of each hub in a line of its colour between the title and the network."""
+    for row, hub in enumerate(reversed(drawing.hubs)):
+        name = printable_line(graph.label_names[drawing.labels[hub.node]])
+        parts = [f"{IMPLIES} → {name}: {_edges(len(hub.implied_by))}"] if hub.implied_by else []
+        parts += [f"{name} → {IMPLIED}: {_edges(len(hub.implies))}"] if hub.implies else []
+        axes.annotate(
+            ",  ".join(parts),
+            (0, 1),
+            xycoords="axes fraction",
+            xytext=(0, 4 + LEGEND_LINE * row),
+            textcoords="offset points",
+            fontsize=9,
+            color=hub.colour,
+            parse_math=False,
+        )
+
+
+def _edges(number: int) -> str:
+    return f"{number} edge" if number == 1 else f"{number} edges"
+
+
+def _new_axes(drawing: Drawing, num_rows: int) -> "tuple[Axes, Axes]":
     """Returns axes for the graph, and axes below them for the labels without edges."""
-    heights = (6 + 0.09 * num_nodes if num_nodes else 0.1, 0.5 + 0.2 * num_rows)
-    figure = new_figure(1.25 * max(6, heights[0]), sum(heights))
+    heights = (drawing.height + 0.2 if drawing.labels else 0.1, 0.3 + 0.17 * num_rows if num_rows else 0.1)
+    figure = new_figure(max(7.5, drawing.width + 0.4), sum(heights) + 0.2 * (2 + len(drawing.hubs)))
     top, bottom = figure.subplots(2, 1, height_ratios=heights)
     return top, bottom
 
 
-def _draw_network(network: "DiGraph", graph: LabelGraph, axes: "Axes") -> None:
-    import networkx as nx
-    from matplotlib import colormaps
-
-    positions = component_layout(network)
-    counts = graph.label_counts.double()
-    share = (counts / counts.max().clamp(min=1)).tolist()
-    sizes = [120 + 1200 * share[k] for k in network]
-    nx.draw_networkx_nodes(network, positions, ax=axes, node_size=sizes, node_color="#cfe3f1", edgecolors=ACCENT)
-    pairs = zip(*graph.edge_index.tolist(), strict=True)
-    prob, shade = dict(zip(pairs, certain_probabilities(graph).tolist(), strict=True)), colormaps["Blues"]
-    nx.draw_networkx_edges(
-        network,
-        positions,
-        ax=axes,
-        node_size=sizes,
-        arrowsize=9,
-        connectionstyle="arc3,rad=0.08",
-        edge_color=[shade(0.35 + 0.65 * prob[edge]) for edge in network.edges],
-        width=[0.5 + 2 * prob[edge] for edge in network.edges],
-    )
-    for k, size in zip(network, sizes, strict=True):
-        _name_node(axes, positions[k], size**0.5, printable_line(graph.label_names[k]))
-
-
-def _name_node(axes: "Axes", position: tuple[float, float], diameter: float, name: str) -> None:
-    """Writes a label's name into its node, or below the node if it does not fit.
-
-    Below a node, fewer arrow heads overlap the name.
-
-    Args:
-        axes: the axes.
-        position: the centre of the node.
-        diameter: the diameter of the node in points.
-        name: the name of the label.
-    """
-    fits = 5 * len(name) <= diameter
-    axes.annotate(
-        textwrap.fill(name, 24),
-        position,
-        xytext=(0, 0 if fits else -diameter / 2 - 1),
-        textcoords="offset points",
-        ha="center",
-        va="center" if fits else "top",
-        fontsize=8,
-        color=INK,
-        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0 if fits else 0.6, "pad": 0.6},
-        parse_math=False,
-    )
+def _scale(axes: "Axes", drawing: Drawing) -> float:
+    """Returns how much smaller text and circles are drawn on given axes, so that they do not overlap."""
+    box = axes.get_window_extent().transformed(axes.figure.dpi_scale_trans.inverted())
+    return min(1.0, max(0.4, min(box.width / max(drawing.width, 0.1), box.height / max(drawing.height, 0.1))))
 
 
 def plot_per_class_ap(

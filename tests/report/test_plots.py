@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import textwrap
+import time
 
 import numpy as np
 import pytest
@@ -13,6 +15,8 @@ from PIL import Image
 from mlgcn_pyg import LabelGraph
 from mlgcn_pyg.cli.main import app  # noqa: F401, it silences what the libraries warn of
 from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.report.figures import INK, QUIET
+from mlgcn_pyg.report.graph_plot import arranged
 from mlgcn_pyg.report.plots import plot_label_graph, plot_per_class_ap
 
 PAIR = torch.tensor([[1, 1], [1, 1], [0, 0]])
@@ -52,25 +56,44 @@ def test_a_dollar_is_a_dollar(tmp_path):
     assert formula.sum() > literal.sum() + 30
 
 
-def test_a_long_name_is_not_cut(tmp_path):
-    """Its text has as many pixels at a node as in the list of labels without edges."""
-    at_node, below = (
-        drawn(tmp_path, [LONG, "b"], targets).sum() - drawn(tmp_path, [".", "b"], targets).sum()
-        for targets in (PAIR, torch.eye(2, dtype=torch.int8))
-    )
-    assert at_node == pytest.approx(below, rel=0.15)
+def ink_of_text(tmp_path, text, color, darker_than) -> int:
+    figure = Figure(figsize=(9, 3))
+    figure.text(0.02, 0.5, text, fontsize=8, color=color)
+    figure.savefig(tmp_path / "text.png", dpi=140)
+    return dark(tmp_path / "text.png", darker_than)
 
 
-def test_names_do_not_hide_arrows(tmp_path):
-    """The dark blue arrow head is visible, however long the name of its target is."""
+def dark(path, darker_than) -> int:
+    with Image.open(path) as picture:
+        return int((np.asarray(picture.convert("L")) < darker_than).sum())
+
+
+@pytest.mark.parametrize("targets, text, color, darker_than", [
+    (PAIR, textwrap.fill(LONG, 24), INK, 90),  # at a node; circles and arrows are lighter
+    (torch.eye(2, dtype=torch.int8), LONG, QUIET, 250),  # in the list of labels without edges
+])  # fmt: skip
+def test_a_long_name_is_not_cut(tmp_path, targets, text, color, darker_than):
+    pixels = []
+    for name in (LONG, "."):
+        drawn(tmp_path, [name, "b"], targets)
+        pixels.append(dark(tmp_path / "g.png", darker_than))
+    assert pixels[0] - pixels[1] == pytest.approx(ink_of_text(tmp_path, text, color, darker_than), rel=0.3)
+
+
+@pytest.mark.parametrize("name", ["", "refrigerators", LONG])
+def test_names_do_not_hide_arrows(tmp_path, name):
+    """All dark blue pixels of the arrow are visible, however long the name of its target is."""
     graph = torch.tensor([[1, 1], [1, 1], [0, 1], [0, 1], [0, 1], [0, 1]]).repeat(100, 1)  # a → b alone
-    heads = []
-    for names in (["a", ""], ["a", "refrigerators"]):
-        plot_label_graph(LabelGraph.from_targets(graph, label_names=names), tmp_path / "g.png")
+    axes = plot_label_graph(LabelGraph.from_targets(graph, label_names=["a", name]))
+    seen = []
+    for visible in (True, False):
+        for text in axes.texts:
+            text.set_visible(visible)
+        axes.figure.savefig(tmp_path / "g.png", dpi=140)
         with Image.open(tmp_path / "g.png") as picture:
             red, _, blue = np.moveaxis(np.asarray(picture.convert("RGB")).astype(int), 2, 0)
-        heads.append(int(((red < 20) & (blue > 90)).sum()))
-    assert heads[0] == pytest.approx(heads[1], rel=0.01) and heads[0] > 100
+        seen.append(int(((red < 20) & (blue > 90)).sum()))
+    assert seen[0] == pytest.approx(seen[1], rel=0.01) and seen[1] > 100
 
 
 def test_one_image_does_not_make_the_darkest_arrow(tmp_path):
@@ -174,3 +197,84 @@ def test_the_ending_decides_the_format(tmp_path, ending, start):
     with pytest.raises(InputError, match="path: expected a name that ends in .png, .svg or .pdf, found .*g.eps"):
         plot_per_class_ap({"a": {"b": 0.5}}, tmp_path / "g.eps")
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def star(leaves, more=()):
+    """Edges of all leaves to label 0, and others."""
+    edges = [(k, 0, 0.9) for k in range(1, leaves + 1)] + list(more)
+    return LabelGraph.from_edges(edges, label_names=[f"label {k}" for k in range(leaves + 3)])
+
+
+def texts(axes):
+    return [text.get_text() for text in axes.texts]
+
+
+def arrows(axes):
+    return [patch for patch in axes.patches if hasattr(patch, "get_arrowstyle")]
+
+
+def test_edges_of_a_hub_are_dots_and_others_are_arrows():
+    axes = plot_label_graph(star(40, [(0, 41, 0.9), (1, 2, 0.9), (3, 2, 0.9)]))
+    assert len(arrows(axes)) == 2 and texts(axes).count("●") == 40 and texts(axes).count("○") == 1
+    assert "● → label 0: 40 edges,  label 0 → ○: 1 edge" in texts(axes)
+    assert "43 edges i → j" in axes.get_title(loc="left") and texts(axes).count("label 0") == 1
+    below = axes.figure.axes[1]
+    assert any("1 labels without edges:\nlabel 42" in text for text in texts(below))
+
+
+def test_labels_of_few_edges_are_no_hubs():
+    axes = plot_label_graph(star(11))
+    assert len(arrows(axes)) == 11 and "●" not in texts(axes)
+
+
+def test_a_graph_in_which_all_labels_have_many_edges_has_no_hub():
+    everything = [(i, j) for i in range(20) for j in range(20) if i != j]
+    axes = plot_label_graph(LabelGraph.from_edges(everything))
+    assert len(arrows(axes)) == 380 and "●" not in texts(axes)
+
+
+@pytest.fixture(scope="module")
+def thousand(tmp_path_factory):
+    """The axes of a graph of 1,000 labels with two hubs, the seconds that it took, and the size of the picture."""
+    random = np.random.default_rng(0)
+    pairs = {tuple(pair) for pair in random.integers(1000, size=(1600, 2)).tolist()}
+    pairs |= {(k, hub) for hub, number in ((3, 250), (77, 120)) for k in random.choice(1000, number, replace=False)}
+    edges = [(int(i), int(j), 0.5) for i, j in sorted(pairs) if i != j]
+    graph = LabelGraph.from_edges(edges, label_names=[f"label {k}" for k in range(1000)])
+    path, start = tmp_path_factory.mktemp("thousand") / "g.png", time.process_time()
+    axes = plot_label_graph(graph, path)
+    with Image.open(path) as picture:
+        return axes, time.process_time() - start, picture.size
+
+
+def test_a_thousand_labels_take_seconds(thousand):
+    axes, seconds, size = thousand
+    assert seconds < 60 and max(size) < 5000  # about 5 seconds without other load
+    assert texts(axes).count("●") > 300 and not arrows(axes)
+
+
+@pytest.mark.parametrize("labels", ["1000", "43"])
+def test_names_do_not_overlap(labels, request):
+    """The boxes of all names at nodes, as matplotlib measures them."""
+    few = star(40, [(k, k + 1, 0.9) for k in range(1, 30, 3)])
+    axes = plot_label_graph(few) if labels == "43" else request.getfixturevalue("thousand")[0]
+    axes.figure.draw_without_rendering()
+    boxes = np.array([t.get_window_extent().extents for t in axes.texts if t.get_text().startswith("label")])
+    low, high = np.maximum(boxes[:, None, :2], boxes[:, :2]), np.minimum(boxes[:, None, 2:], boxes[:, 2:])
+    overlap = ((high - low) > 1).all(axis=2)
+    np.fill_diagonal(overlap, False)
+    assert len(boxes) > 40 and not overlap.any()
+
+
+def test_of_very_many_edges_the_most_certain_are_drawn():
+    everything = [(i, j, 0.9 if j == 0 else 0.5) for i in range(80) for j in range(80) if i != j]
+    graph = LabelGraph.from_edges(everything)
+    assert arranged(graph).num_hidden == 6320 - 4000
+    assert "the 4,000 most certain of 6,320 edges" in plot_label_graph(graph).get_title(loc="left")
+
+
+def test_a_small_axes_has_smaller_names():
+    small, large = (Figure(figsize=(side, side)).subplots() for side in (3, 12))
+    for axes in (small, large):
+        plot_label_graph(star(11), ax=axes)
+    assert small.texts[0].get_fontsize() < large.texts[0].get_fontsize() == 8
