@@ -92,8 +92,8 @@ def in_columns(points: Points, sizes: Points) -> Points:
         sizes: (n, 2) width and height of the boxes.
 
     >>> points = np.array([[0.0, 0.0], [5.0, 1.0], [0.1, 9.0], [7.0, -1.0]])
-    >>> in_columns(points, np.ones((4, 2))).tolist()
-    [[0.5, 0.65], [1.5, 1.95], [0.5, 1.95], [1.5, 0.65]]
+    >>> in_columns(points, np.ones((4, 2))).round(2).tolist()
+    [[0.5, 0.65], [1.5, 0.65], [0.5, 1.95], [2.5, 0.65]]
     """
     wide, high = np.quantile(sizes, 0.9, axis=0)
     columns = max(1, round(float((ASPECT * len(points) * LOOSE * high / wide) ** 0.5)))
