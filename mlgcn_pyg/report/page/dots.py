@@ -7,7 +7,7 @@ from mlgcn_pyg.evaluation import Interval
 from mlgcn_pyg.html import Html, element
 from mlgcn_pyg.report.page.parts import COLOURS
 
-WIDTH = 180
+WIDTH = 150
 STEP = 7  # pixels between heads
 EDGE = 5  # pixels left and right of the scale, so that dots at its ends are complete
 

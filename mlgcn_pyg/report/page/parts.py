@@ -122,7 +122,8 @@ def with_interval(interval: Interval, sign: str = "") -> Html:
     shown = escaped(percent(interval.value, sign))
     if math.isnan(interval.low) or math.isnan(interval.high):
         return shown
-    limits = f"{percent(interval.low, sign)} to {percent(interval.high, sign)}"
+    between = " to " if sign else "–"
+    limits = f"{percent(interval.low, sign)}{between}{percent(interval.high, sign)}"
     return Html(f"{shown} {element('span', limits, class_='interval')}")
 
 
