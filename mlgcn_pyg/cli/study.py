@@ -4,7 +4,7 @@ The folder ``--out`` receives these files. Metrics are fractions.
 
 * ``study.json``: ``setup``; ``contenders``, one entry per contender and condition; ``comparisons``, one entry per pair
   and condition; ``verdicts``, one list of sentences per condition; ``omitted``, the contenders that the data does not
-  allow.
+  allow; ``commands``, the command that was run.
 * ``study.csv``: the contenders as a table. ``runs.csv``: every run.
 * ``study.md``: the same as a page, with the figures ``*.png``.
 * ``runs/*.npz``: the logits of every run, from which an interrupted study is resumed. ``setup.json``: what they share.
@@ -14,15 +14,15 @@ import math
 import os
 import shlex
 import shutil
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from mlgcn_pyg._version import __version__
 from mlgcn_pyg.checks import check_number, check_positive
 from mlgcn_pyg.cli import console, options
+from mlgcn_pyg.cli.command_line import running_command
 from mlgcn_pyg.cli.embedding_options import EMBEDDINGS, EmbeddingOptions
 from mlgcn_pyg.cli.json_output import print_json, write_json
 from mlgcn_pyg.cli.options import COMPUTATION, DATA, MODEL, OUTPUT, choice, option, takes
@@ -178,6 +178,7 @@ def _report(study: "Study", out: Path, effect: float, replicates: int, device: s
         )
     content = found.describe()
     content["setup"] |= {"device": hardware(torch.device(device)), "workers": workers, "version": __version__}
+    content["commands"] = running_command()
     write_text(out / "runs.csv", found.runs.to_csv(index=False, float_format="%.6g"))
     write_text(out / "study.csv", found.contenders.to_csv(index=False, float_format="%.6g"))
     write_json(out / "study.json", content)
@@ -188,16 +189,21 @@ def _report(study: "Study", out: Path, effect: float, replicates: int, device: s
         title=f"Does the label graph help? A study of {_listed(content['setup']['files']['features'])}",
         figures={CAPTIONS[name]: path for name, path in figures.items()},
         tables=paper_tables(found),
-        commands=_command(),
+        commands=content["commands"],
     )
     if json:
         print_json(content)
         return
+    _show(content, out, [path.name for path in figures.values()])
+
+
+def _show(content: dict[str, Any], out: Path, figures: Sequence[str]) -> None:
+    """Prints the results, the names of the files, and the next command."""
     show_study(content)
     for line in content["verdict"]:
         console.say(line)
-    names = ["study.md", "study.json", "study.csv", "runs.csv", *(path.name for path in figures.values())]
-    console.say(f"Wrote {_listed(names)} to {out}")
+    console.say(f"Wrote {_listed(['study.md', 'study.json', 'study.csv', 'runs.csv', *figures])} to {out}")
+    console.say(f"Next, as a page for a browser: mlgcn report {shlex.quote(str(out))}")
 
 
 def _figures(found: "Analysis", out: Path) -> dict[str, Path]:
@@ -222,10 +228,3 @@ def _listed(names: Sequence[str]) -> str:
     'train.h5, val.h5 and test.h5'
     """
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
-
-
-def _command() -> list[str]:
-    """Returns the running command; nothing if a program called this function instead of the command line."""
-    program = Path(sys.argv[0])
-    runs = program.name == "mlgcn" or program.parent.name == "mlgcn_pyg"
-    return [shlex.join(["mlgcn", *sys.argv[1:]])] if runs else []

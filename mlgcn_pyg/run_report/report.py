@@ -173,10 +173,9 @@ def _study_content(folder: Path, sources: Sources) -> PageContent:
     sources.step("figures")
     study = study_content(content, [folder])
     title = f"Study: {folder.resolve().name}"
+    commands = [*map(str, content.get("commands") or ()), *sources.commands]
     none = torch.zeros(0, 0, dtype=torch.int8)
-    return PageContent(
-        title, content["verdict"], "", (), none, study=study, commands=list(sources.commands), facts=versions()
-    )
+    return PageContent(title, content["verdict"], "", (), none, study=study, commands=commands, facts=versions())
 
 
 def _predictions(

@@ -170,7 +170,7 @@ def test_a_run_of_an_earlier_version(made):
 
 
 def test_a_study_and_pictures(made, tmp_path):
-    study = {"verdict": ["It helps."], "contenders": [], "comparisons": []}
+    study = {"verdict": ["It helps."], "contenders": [], "comparisons": [], "commands": ["mlgcn study"]}
     (tmp_path / "study").mkdir()
     (tmp_path / "study/study.json").write_text(json.dumps(study))
     Image.new("RGB", (5, 5)).save(tmp_path / "study/controls.png")
@@ -178,7 +178,12 @@ def test_a_study_and_pictures(made, tmp_path):
     with_study = run_content(made / "run", study=tmp_path / "study")
     assert with_study.study.verdict == ["It helps."] and len(with_study.study.figures) == 2
     alone = run_content(tmp_path / "study")
-    assert alone.verdict == ["It helps."] and alone.heads == () and len(alone.study.figures) == 1
+    assert (
+        alone.commands == ["mlgcn study"]
+        and alone.verdict == ["It helps."]
+        and alone.heads == ()
+        and len(alone.study.figures) == 1
+    )
     with pytest.raises(InputError, match="cache: expected no value for a folder of mlgcn study"):
         run_content(tmp_path / "study", cache=made / "test.h5")
     with pytest.raises(InputError, match="study: expected a file that exists"):
