@@ -46,7 +46,8 @@ def report(
 ) -> None:  # fmt: skip
     """Write a page about a run: verdict, metrics, curves, label graph, mistakes and suspicious labels.
 
-    The page is one HTML file. It requests nothing from a network, and can be sent to others.
+    The page is one HTML file. It requests nothing from a network, and can be sent to others. Pictures that are named
+    classifiers.png and retrieval.png (mlgcn classifiers, mlgcn retrieve) in RUN or --study are shown, too.
     """
     given = {name: open_cache(path, name) for name, path in (("cache", cache), ("train", train)) if path is not None}
     page = write_report(run, out, **given, study=study, root=root, device=pick_device(device))

@@ -103,15 +103,16 @@ def test_an_interrupted_run_of_other_arguments_is_refused_and_kept(made, tmp_pat
 
 
 def test_an_interrupted_overwrite_resumes(made, tmp_path, monkeypatch):
-    run(*words(made, tmp_path, "--weight-decay", 0.5))
-    before = files(tmp_path)
+    folder = tmp_path / "run"
+    run(*words(made, folder, "--weight-decay", 0.5))
+    before = files(folder)
     with monkeypatch.context() as patch:
         interrupt(patch, 8)
-        run(*words(made, tmp_path, "--overwrite"), code=130)
-    assert files(tmp_path) == before  # nothing is lost before something takes its place
-    assert "(linear: epoch 5)" in run(*words(made, tmp_path, "--overwrite"))
+        run(*words(made, folder, "--overwrite"), code=130)
+    assert files(folder) == before  # nothing is lost before something takes its place
+    assert "(linear: epoch 5)" in run(*words(made, folder, "--overwrite"))
     run(*words(made, tmp_path / "whole"))
-    assert files(tmp_path) == files(tmp_path / "whole")
+    assert files(folder) == files(tmp_path / "whole")
 
 
 def test_a_damaged_state_is_one_line(made, tmp_path):
