@@ -13,11 +13,12 @@ from mlgcn_pyg.cli.inputs import open_cache
 from mlgcn_pyg.cli.options import DATA, OUTPUT, option
 from mlgcn_pyg.cli.values import pick_device
 from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.files.runs import NETWORK, RECOMMENDED
 
 if TYPE_CHECKING:  # this loads torch
     from mlgcn_pyg.features import FeatureCache
 
-PAGE, NETWORK, RECOMMENDED = "report.html", "last.pt", "recommended.pt"
+PAGE = "report.html"
 
 
 def report(

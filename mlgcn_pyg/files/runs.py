@@ -5,7 +5,7 @@ from pathlib import Path
 from mlgcn_pyg.checks import check_path
 from mlgcn_pyg.errors import InputError
 
-RECOMMENDED = "recommended.pt"
+RECOMMENDED, NETWORK = "recommended.pt", "last.pt"  # of train-head, and of train
 
 
 def checkpoint_file(path: str | Path) -> Path:
@@ -29,7 +29,7 @@ def checkpoints_in(folder: Path) -> list[Path]:
 
     Without a recommended head, returns all heads in the folder.
     """
-    for name in ("last.pt", RECOMMENDED):
+    for name in (NETWORK, RECOMMENDED):
         if (folder / name).is_file():
             return [folder / name]
     return sorted(folder.glob("*-seed*.pt"))

@@ -9,6 +9,7 @@ import torch
 from mlgcn_pyg.checks import check_callable, check_path
 from mlgcn_pyg.errors import Argument, InputError, renamed_arguments
 from mlgcn_pyg.features import FeatureCache
+from mlgcn_pyg.files.runs import NETWORK
 from mlgcn_pyg.labels import check_same_labels
 from mlgcn_pyg.report import with_limits
 from mlgcn_pyg.report.page.content import PageContent
@@ -19,7 +20,7 @@ from mlgcn_pyg.run_report.feature_files import Given, open_features, reported_ca
 from mlgcn_pyg.run_report.graphs import expected_edges, mined_graph, neighbours, tau_of
 from mlgcn_pyg.run_report.metrics import METRICS, RunMetrics
 from mlgcn_pyg.run_report.pictures import STUDY, read_study, study_content
-from mlgcn_pyg.run_report.scored import NETWORK, ScoredHead, scored_heads, scored_network
+from mlgcn_pyg.run_report.scored import ScoredHead, scored_heads, scored_network
 from mlgcn_pyg.run_report.thumbnails import Thumbnails
 from mlgcn_pyg.run_report.verdict import selected_on, verdict
 

@@ -12,6 +12,7 @@ from mlgcn_pyg.checkpoints import Checkpoint, load_checkpoint
 from mlgcn_pyg.errors import InputError, renamed_arguments
 from mlgcn_pyg.evaluation import Interval, bootstrap_metrics, fit_calibration, mean_average_precision, table1_row
 from mlgcn_pyg.features import FeatureCache
+from mlgcn_pyg.files.runs import NETWORK, RECOMMENDED
 from mlgcn_pyg.graph import LabelGraph
 from mlgcn_pyg.nn import MLGCNHead, SharingHead
 from mlgcn_pyg.report.page.content import HeadContent
@@ -20,7 +21,7 @@ from mlgcn_pyg.run_report.metrics import RunMetrics
 from mlgcn_pyg.training import score
 from mlgcn_pyg.training.history import Record
 
-RECOMMENDED, NETWORK, HISTORY = "recommended.pt", "last.pt", "history.jsonl"
+HISTORY = "history.jsonl"
 SAME = 0.02  # of mAP; devices and precisions differ by less
 Progress = Callable[[str], None]
 
