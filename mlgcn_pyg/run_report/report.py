@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from mlgcn_pyg.checks import check_callable, check_path
-from mlgcn_pyg.errors import Argument, InputError, renamed_arguments
+from mlgcn_pyg.errors import Argument, Fix, InputError, renamed_arguments
 from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.files.runs import NETWORK
 from mlgcn_pyg.labels import check_same_labels
@@ -145,7 +145,7 @@ def _heads_content(folder: Path, sources: Sources) -> PageContent:
 def _network_content(folder: Path, sources: Sources) -> PageContent:
     """Returns the content for a folder of ``train``."""
     if sources.cache is None:
-        fix = ["compute it with mlgcn extract --checkpoint, and give it as ", Argument("cache")]
+        fix: Fix = ["compute it with mlgcn extract --checkpoint, and give it as ", Argument("cache")]
         raise InputError("cache", f"features by the network in {folder / NETWORK}", "none", fix)
     cache = open_features("cache", sources.cache)
     train = None if sources.train is None else open_features("train", sources.train)

@@ -19,7 +19,6 @@ from mlgcn_pyg.report.page.content import HeadContent
 from mlgcn_pyg.run_report.json_files import read_lines
 from mlgcn_pyg.run_report.metrics import RunMetrics
 from mlgcn_pyg.training import score
-from mlgcn_pyg.training.history import Record
 
 HISTORY = "history.jsonl"
 SAME = 0.02  # of mAP; devices and precisions differ by less
@@ -143,7 +142,7 @@ def _intervals(metrics: RunMetrics, kind: str) -> Sequence[Interval]:
     return [Interval(math.nan if (AP := values[n]) is None else AP, math.nan, math.nan) for n in metrics.label_names]
 
 
-def _epochs(path: Path) -> list[Record]:
+def _epochs(path: Path) -> list[dict[str, float | None]]:
     """Returns the records of a history that are epochs; the exact solver has iterations instead."""
     records = read_lines(path, "a history of a training run")
     return [
