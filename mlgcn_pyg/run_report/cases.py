@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mlgcn_pyg.evaluation import expected_labels, suspicion
 from mlgcn_pyg.evaluation.metrics import predicted_labels
+from mlgcn_pyg.experiments.label_audit import FEWEST
 from mlgcn_pyg.graph import LabelGraph
 from mlgcn_pyg.report.page.content import Case, Thumbnail
 
@@ -48,6 +49,8 @@ class Cases:
     def suspects(self, graph: LabelGraph | None, most: int = MOST, per_label: int = PER_LABEL) -> list[Case]:
         """Returns the labels that the picture and the other labels together contradict, the most suspicious first.
 
+        Labels with fewer than 5 known positives or negatives are not judged.
+
         Args:
             graph: the label graph whose edges make labels expected; see :func:`~mlgcn_pyg.evaluation.suspicion`.
             most: the largest number of labels.
@@ -57,7 +60,8 @@ class Cases:
             return []
         scores, given = suspicion(self.logits, self.targets, graph), (self.targets == 1).tolist()
         expected = expected_labels(self.targets, graph)
-        scores = scores.masked_fill(~(scores > LEAST), -torch.inf)  # also where it is NaN
+        known = torch.minimum((self.targets == 1).sum(0), (self.targets == 0).sum(0))
+        scores = scores.masked_fill(~(scores > LEAST) | (known < FEWEST), -torch.inf)  # also where it is NaN
         return [
             self.case(row, label, together(float(scores[row, label]), given[row][label]), float(expected[row, label]))
             for row, label in highest(scores, most, per_label)

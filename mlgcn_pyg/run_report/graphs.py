@@ -40,12 +40,5 @@ def tau_of(heads: Sequence[ScoredHead]) -> float:
 
 def expected_edges(mined: LabelGraph | None, heads: Sequence[ScoredHead]) -> LabelGraph | None:
     """Returns the graph whose edges predictions should keep: that of the heads, else that of the training images."""
-    return head_graph(heads) or mined
-
-
-def neighbours(mined: LabelGraph | None, heads: Sequence[ScoredHead]) -> LabelGraph | None:
-    """Returns the graph whose edges make labels expected: as :func:`expected_edges`, but never one of all pairs."""
-    found = expected_edges(mined, heads)
-    if found is None or found.kernel is None:
-        return found
-    return None if mined is None or mined.kernel is not None else mined.reweighted(tau=tau_of(heads))
+    found = head_graph(heads)
+    return mined if found is None else found

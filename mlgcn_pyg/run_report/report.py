@@ -8,6 +8,7 @@ import torch
 
 from mlgcn_pyg.checks import check_callable, check_path
 from mlgcn_pyg.errors import Argument, Fix, InputError, renamed_arguments
+from mlgcn_pyg.experiments.label_audit import mined_graph as pairs_of_labels
 from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.files.runs import NETWORK
 from mlgcn_pyg.labels import check_same_labels
@@ -17,7 +18,7 @@ from mlgcn_pyg.run_report.cases import Cases
 from mlgcn_pyg.run_report.confusions import broken_expectations, confusions
 from mlgcn_pyg.run_report.facts import network_facts, run_facts, versions
 from mlgcn_pyg.run_report.feature_files import Given, open_features, reported_cache, training_cache, validation_cache
-from mlgcn_pyg.run_report.graphs import expected_edges, mined_graph, neighbours, tau_of
+from mlgcn_pyg.run_report.graphs import expected_edges, mined_graph, tau_of
 from mlgcn_pyg.run_report.metrics import METRICS, RunMetrics
 from mlgcn_pyg.run_report.pictures import STUDY, read_study, study_content
 from mlgcn_pyg.run_report.scored import ScoredHead, scored_heads, scored_network
@@ -194,7 +195,7 @@ def _predictions(
     sources.step("pictures")
     edges = expected_edges(mined, heads)
     broken = [] if edges is None else broken_expectations(logits, edges, thumbnail, cuts)
-    mistakes, suspects = cases.mistakes(), cases.suspects(neighbours(mined, heads))
+    mistakes, suspects = cases.mistakes(), cases.suspects(pairs_of_labels(cache))
     study = None
     if sources.study is not None:
         with renamed_arguments(run="study"):
