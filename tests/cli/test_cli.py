@@ -307,7 +307,7 @@ def test_demo_small(tmp_path):
     assert json.loads((tmp_path / "demo/metrics.json").read_text())["heads"].keys() == {"linear", "sharing", "mlgcn"}
     assert "Recommended: the " in output and (tmp_path / "demo/recommended.pt").exists()
     page = tmp_path / "demo/report.html"
-    assert output.endswith(f"Open {page} in a browser to look at the results.")
+    assert output.rstrip().endswith(f"Open {page} in a browser to look at the results.")
     assert "data:image/jpeg;base64," in page.read_text(encoding="utf-8")  # scenes as thumbnails
 
 
