@@ -10,7 +10,7 @@ from torch import Tensor
 from mlgcn_pyg.checks import check_image_size
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.nn.mlgcn import MLGCN
-from mlgcn_pyg.nn.standardize import StandardizedHead
+from mlgcn_pyg.nn.standardized_head import StandardizedHead
 
 if TYPE_CHECKING:  # torchvision is slow to import
     from mlgcn_pyg.nn import Backbone

@@ -14,7 +14,7 @@ from mlgcn_pyg.checks import check_image_size
 from mlgcn_pyg.errors import InputError, renamed_arguments
 from mlgcn_pyg.files.plain import load_plain, save_plain
 from mlgcn_pyg.nn.mlgcn import MLGCN
-from mlgcn_pyg.nn.standardize import StandardizedHead
+from mlgcn_pyg.nn.standardized_head import StandardizedHead
 
 
 def save_head(

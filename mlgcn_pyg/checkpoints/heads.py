@@ -12,7 +12,7 @@ from mlgcn_pyg.graph import LabelGraph
 from mlgcn_pyg.nn.linear_head import LinearHead
 from mlgcn_pyg.nn.mlgcn_head import MLGCNHead
 from mlgcn_pyg.nn.sharing_head import SharingHead
-from mlgcn_pyg.nn.standardize import StandardizedHead
+from mlgcn_pyg.nn.standardized_head import StandardizedHead
 from mlgcn_pyg.typing import Head
 from mlgcn_pyg.values import shown
 

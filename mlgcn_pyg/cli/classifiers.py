@@ -36,7 +36,7 @@ if TYPE_CHECKING:  # these load torch
     from torch import Tensor
 
     from mlgcn_pyg.evaluation import Agreement
-    from mlgcn_pyg.nn.standardize import StandardizedHead
+    from mlgcn_pyg.nn.standardized_head import StandardizedHead
 
     Numbers = dict[str, Agreement | None]
 

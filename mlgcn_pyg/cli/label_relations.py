@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # these load torch
     from torch import Tensor
 
     from mlgcn_pyg.graph import LabelGraph
-    from mlgcn_pyg.nn.standardize import StandardizedHead
+    from mlgcn_pyg.nn.standardized_head import StandardizedHead
 
 
 @dataclass(frozen=True)

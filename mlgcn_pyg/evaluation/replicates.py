@@ -11,6 +11,7 @@ from mlgcn_pyg.checks import check_callable, check_count, check_number, check_po
 from mlgcn_pyg.errors import InputError, renamed_arguments
 from mlgcn_pyg.evaluation.inputs import check_cuts, check_scores
 from mlgcn_pyg.evaluation.intervals import (
+    Interval,
     MetricDifferences,
     MetricIntervals,
     changed,
@@ -49,10 +50,11 @@ class Replicates:
         return mean_of_defined(self.AP, axis=1)
 
     def intervals(self, level: float = 0.95) -> MetricIntervals:
-        """Returns the intervals of the metrics; see :func:`bootstrap_metrics`."""
+        """Returns the intervals of the metrics, cut off at 0 and 1; see :func:`bootstrap_metrics`."""
         check_number("level", level, 0, 1, open_low=True)
         rows = (self.mAP[:, None], self.OF1[:, None], self.AP)
-        (mean,), (overall,), labels = (intervals(self._usable(values), level) for values in rows)
+        found = (intervals(self._usable(values), level) for values in rows)
+        (mean,), (overall,), labels = (tuple(map(_in_range, of_metric)) for of_metric in found)
         return MetricIntervals(mean, overall, labels)
 
     def difference(self, other: "Replicates", level: float = 0.95) -> MetricDifferences:
@@ -75,6 +77,12 @@ class Replicates:
     def _usable(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Returns ``values`` (1 + R, K) without samples of fewer than two images, which would all agree."""
         return values if self.num_images > 1 else values[:1]
+
+
+def _in_range(interval: Interval) -> Interval:
+    """Returns the part of an interval in which a metric can lie; shifted percentiles may be outside of [0, 1]."""
+    low, high = np.clip((interval.low, interval.high), 0.0, 1.0).tolist()
+    return Interval(interval.value, low, high)
 
 
 def bootstrap_replicates(

@@ -11,7 +11,8 @@ from mlgcn_pyg.nn.maps import explanation_maps
 from mlgcn_pyg.nn.mlgcn import MLGCN
 from mlgcn_pyg.nn.mlgcn_head import MLGCNHead
 from mlgcn_pyg.nn.sharing_head import SharingHead
-from mlgcn_pyg.nn.standardize import Standardize, StandardizedHead
+from mlgcn_pyg.nn.standardize import Standardize
+from mlgcn_pyg.nn.standardized_head import StandardizedHead
 
 if TYPE_CHECKING:
     from mlgcn_pyg.nn.backbones import Backbone

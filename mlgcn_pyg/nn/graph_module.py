@@ -16,7 +16,7 @@ from mlgcn_pyg.nn.graph_buffers import check_graph, check_saved_buffer, equal_va
 from mlgcn_pyg.nn.kernels import Adjacency
 from mlgcn_pyg.nn.learned_edges import LearnedEdges
 from mlgcn_pyg.nn.learned_entries import LearnedEntries
-from mlgcn_pyg.nn.standardize import StandardizedHead
+from mlgcn_pyg.nn.standardized_head import StandardizedHead
 from mlgcn_pyg.nn.topk import highest
 from mlgcn_pyg.tensor_checks import check_floats
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from mlgcn_pyg.checks import check_flag, check_positive
 from mlgcn_pyg.labels import check_label_names
-from mlgcn_pyg.nn.standardize import StandardizedHead
+from mlgcn_pyg.nn.standardized_head import StandardizedHead
 from mlgcn_pyg.tensor_checks import check_floats
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from mlgcn_pyg.checks import check_choice
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.labels import label_rows
-from mlgcn_pyg.nn.standardize import StandardizedHead
+from mlgcn_pyg.nn.standardized_head import StandardizedHead
 from mlgcn_pyg.tensor_checks import check_floats
 
 

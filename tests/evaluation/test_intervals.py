@@ -135,6 +135,16 @@ def test_limits_are_quantiles_of_the_samples_moved_by_their_mean():
         assert [found.value, found.low, found.high] == pytest.approx([values[0], *expected])
 
 
+def test_limits_of_an_ap_near_1_are_not_above_1():
+    rng = np.random.default_rng(0)
+    targets = (rng.random((60, 40)) < 0.15).astype(int)
+    logits = 4.0 * targets + rng.normal(size=targets.shape)
+    sample = bootstrap_replicates(logits, targets, replicates=200)
+    moved = sample.AP[0] + np.nanquantile(sample.AP[1:], 0.975, axis=0) - np.nanmean(sample.AP[1:], axis=0)
+    limits = np.array([(found.low, found.high) for found in sample.intervals().AP])
+    assert (moved > 1.001).any() and np.nanmax(limits) == 1 and np.nanmin(limits) >= 0
+
+
 def test_a_head_does_not_differ_from_itself():
     (logits,), targets = scenes(np.random.default_rng(2), 60)
     result = paired_difference(logits, logits, targets, replicates=50)

@@ -89,10 +89,7 @@ class StudyData:
         return most if condition.num_images is None else min(condition.num_images, most)
 
     def overlap(self, condition: Condition) -> float:
-        """Returns the number of test images per training image, for splits of one pool; 0 for fixed test images.
-
-        The variance over splits of one pool depends on it (Nadeau and Bengio 2003).
-        """
+        """Returns the test images per training image of splits of one pool; 0 for fixed test images."""
         return 0.0 if self.shared_test else len(self.splits[0].test) / self.num_train(condition)
 
     def part(self, split: int, condition: Condition) -> Part:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.nn.standardize import StandardizedHead
+from mlgcn_pyg.nn.standardized_head import StandardizedHead
 from mlgcn_pyg.training.config import HeadConfig, HeadSettings
 from mlgcn_pyg.training.heads.recipe import complete
 from mlgcn_pyg.training.heads.spectra import Spectra, Spectrum, feature_spectrum, label_spectrum

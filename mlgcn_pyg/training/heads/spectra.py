@@ -9,7 +9,7 @@ from torch import Tensor
 from mlgcn_pyg.nn import MLGCNHead
 from mlgcn_pyg.nn.gcn import LabelOperator
 from mlgcn_pyg.nn.graph_module import GraphModule
-from mlgcn_pyg.nn.standardize import StandardizedHead
+from mlgcn_pyg.nn.standardized_head import StandardizedHead
 from mlgcn_pyg.typing import Head
 
 ITERATIONS = 100  # of the power method; its estimate of an eigenvalue converges with the square of the ratio

@@ -10,7 +10,7 @@ from mlgcn_pyg.nn import LinearHead, MLGCNHead, SharingHead
 from mlgcn_pyg.nn.gcn import times_transposed
 from mlgcn_pyg.nn.graph_module import GraphModule
 from mlgcn_pyg.nn.learned_entries import LearnedEntries
-from mlgcn_pyg.nn.standardize import StandardizedHead
+from mlgcn_pyg.nn.standardized_head import StandardizedHead
 from mlgcn_pyg.training.heads.stacked_graphs import StackedMLGCN, StackedSharing
 from mlgcn_pyg.training.heads.stacked_heads import HeadStack, SingleHead, StackedHeads
 from mlgcn_pyg.typing import Head

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from mlgcn_pyg.nn.standardize import Standardize, StandardizedHead
+from mlgcn_pyg.nn.standardize import Standardize
+from mlgcn_pyg.nn.standardized_head import StandardizedHead
 from mlgcn_pyg.typing import Head
 
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from mlgcn_pyg.nn import LinearHead, MLGCNHead
 from mlgcn_pyg.nn.gcn import LabelOperator
-from mlgcn_pyg.nn.standardize import StandardizedHead
+from mlgcn_pyg.nn.standardized_head import StandardizedHead
 
 MAX_LABELS = 2048  # one-hot labels, above which Â is not inverted: the decomposition takes time in C³
 RANK = 1e-3  # directions of the labels below this share of the largest one count as equal
