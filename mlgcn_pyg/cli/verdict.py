@@ -34,7 +34,8 @@ def show_comparison(
     console.say("")
     console.show_table(interval_table(found.intervals, found.differences, LEVEL))
     console.say("")
-    for line in filter(None, (_fitted_exactly(found), selected_on(metrics))):
+    hint = " With --test, --val selects instead." if metrics.choice and metrics.choice.images == "folds" else ""
+    for line in filter(None, (_fitted_exactly(found), selected_on(metrics) + hint)):
         console.say(line)
 
 

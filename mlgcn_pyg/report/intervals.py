@@ -48,9 +48,11 @@ def with_limits(interval: Interval, sign: str = "") -> str:
 
     >>> with_limits(Interval(0.744, 0.701, 0.788)), with_limits(Interval(0.012, -0.003, 0.027), "+")
     ('74.4 [70.1, 78.8]', '+1.2 [-0.3, +2.7]')
+    >>> with_limits(Interval(0.0, -0.0004, 0.0004))  # no -0.0
+    '0.0 [0.0, 0.0]'
     """
     value, low, high = (
-        "–" if math.isnan(number) else f"{100 * number:{sign}.1f}"
+        "–" if math.isnan(number) else f"{100 * number:{sign}z.1f}"
         for number in (interval.value, interval.low, interval.high)
     )
     return f"{value} [{low}, {high}]"

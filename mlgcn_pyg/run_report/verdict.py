@@ -40,10 +40,7 @@ def selected_on(metrics: RunMetrics) -> str:
     """Returns which images selected the head, and which report its metrics; empty if these are the same."""
     images = "" if metrics.choice is None else metrics.choice.images
     if images == "folds":
-        return (
-            f"λ, α and the recommended head were selected on {_folds(metrics)}; {metrics.reported_file} only reports. "
-            "With --test, --val selects instead."
-        )
+        return f"λ, α and the recommended head were selected on {_folds(metrics)}; {metrics.reported_file} only reports."
     if images == "val" and metrics.reported == "test":
         return (
             f"λ, α and the recommended head were selected on {metrics.setup['val']['file']}; {metrics.reported_file} "
@@ -78,7 +75,7 @@ def _selection(metrics: RunMetrics, choice: Choice) -> str:
     change = 100 * (choice.mAP[choice.kind] - choice.mAP[choice.reference])
     error = 100 * choice.errors[choice.kind]
     limits = f" ± {error:.1f}" if math.isfinite(error) else ""
-    return f"it was selected by {change:+.1f}{limits} on {where}"
+    return f"it was selected by {change:+z.1f}{limits} on {where}"
 
 
 def _others(metrics: RunMetrics, choice: Choice) -> list[str]:
@@ -115,7 +112,7 @@ def _listed(labels: Sequence[int], AP: Sequence[Difference], names: Sequence[str
     texts = []
     for c in labels[:MOST]:
         count = f" ({positives[names[c]]} positive images)" if names[c] in positives else ""
-        change = "–" if math.isnan(AP[c].value) else f"{100 * AP[c].value:+.1f}"
+        change = "–" if math.isnan(AP[c].value) else f"{100 * AP[c].value:+z.1f}"
         texts.append(f"{names[c]} {change}{count}")
     more = f" and {len(labels) - MOST} more" if len(labels) > MOST else ""
     return ", ".join(texts) + more
