@@ -40,7 +40,8 @@ def selected_on(metrics: RunMetrics) -> str:
     """Returns which images selected the head, and which report its metrics; empty if these are the same."""
     images = "" if metrics.choice is None else metrics.choice.images
     if images == "folds":
-        return f"λ, α and the recommended head were selected on {_folds(metrics)}; {metrics.reported_file} only reports."
+        selecting = _folds(metrics)
+        return f"λ, α and the recommended head were selected on {selecting}; {metrics.reported_file} only reports."
     if images == "val" and metrics.reported == "test":
         return (
             f"λ, α and the recommended head were selected on {metrics.setup['val']['file']}; {metrics.reported_file} "
