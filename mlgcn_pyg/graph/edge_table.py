@@ -31,7 +31,7 @@ class EdgeTable:
         prob: P(L_j|L_i) of each edge; None if none is given, which means 1.
         weight: the weight of each edge among the edges of its receiver; None if none is given.
         nodes: the labels, if they are given with the edges.
-        counts: N_i of these labels, if they are given.
+        counts: N_i of these labels, by their names or ids, if they are given.
         place: where the edges are from, such as ``" of edges.csv"``, for error messages.
     """
 
@@ -40,7 +40,7 @@ class EdgeTable:
     prob: Sequence[Any] | None = None
     weight: Sequence[Any] | None = None
     nodes: Sequence[str] | None = None
-    counts: Sequence[Any] | None = None
+    counts: Mapping[Any, Any] | None = None
     place: str = ""
 
     def __len__(self) -> int:
@@ -114,14 +114,14 @@ def _of_network(network: Any, argument: str) -> EdgeTable:
         names = [str(k) for k in range(largest + 1)]
         nodes = {k: nodes.get(k, {}) for k in range(largest + 1)}
     prob, weight = ([values.get(key) for *_, values in links] for key in OPTIONAL)
-    counts = [values.get("count") for values in nodes.values()]
+    counts = {label.get(node, node): values.get("count") for node, values in nodes.items()}
     return EdgeTable(
         [label[i] for i, _, _ in links],
         [label[j] for _, j, _ in links],
         prob=None if all(value is None for value in prob) else prob,
         weight=None if all(value is None for value in weight) else weight,
         nodes=names,
-        counts=None if None in counts else counts,
+        counts=None if None in counts.values() else counts,
     )
 
 

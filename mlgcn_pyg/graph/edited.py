@@ -16,7 +16,7 @@ from mlgcn_pyg.graph.embeddings import LabelEmbeddings
 from mlgcn_pyg.graph.fields import Array
 from mlgcn_pyg.graph.given_weights import check_no_weights, set_given_weights
 from mlgcn_pyg.graph.kernel import KERNEL
-from mlgcn_pyg.graph.known_edges import COMBINATIONS, KnownEdges, combined, ends_of, known_edges, names_of
+from mlgcn_pyg.graph.known_edges import COMBINATIONS, KnownEdges, combined, ends_of, known_edges, label_number, names_of
 from mlgcn_pyg.graph.ready_counts import checked_label_counts
 from mlgcn_pyg.graph.validation import check_embedded
 from mlgcn_pyg.graph.weighting import defined_weights
@@ -76,7 +76,7 @@ class EditedGraph(LabelGraphData):
         known = known_edges(table, names, rule.tau)
         known = known.select(np.argsort(known.key(len(names))))
         graph = cls._from_edges(
-            *_tensors(known), _counts(label_counts, table, len(names)), rule, label_names=names, x=x, p=p,
+            *_tensors(known), _counts(label_counts, table, names), rule, label_names=names, x=x, p=p,
             weighting=weighting,
         )  # fmt: skip
         if known.weight is not None:
@@ -199,14 +199,17 @@ def _tensors(known: KnownEdges) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(np.stack([known.source, known.target])), torch.from_numpy(known.prob)
 
 
-def _counts(label_counts: Array | None, table: EdgeTable, num_labels: int) -> Tensor:
-    """Returns the given label counts, or zeros."""
-    given = table.counts if label_counts is None else label_counts
-    if given is None or (label_counts is None and len(table.counts or ()) != num_labels):
-        return torch.zeros(num_labels, dtype=torch.int64)
-    counts = checked_label_counts(given)
-    if len(counts) != num_labels:
-        raise InputError("label_counts", f"{num_labels} numbers, one per label", len(counts))
+def _counts(label_counts: Array | None, table: EdgeTable, names: Sequence[str]) -> Tensor:
+    """Returns the given label counts, or those of the table, or zeros."""
+    if label_counts is None:
+        position = {name: k for k, name in enumerate(names)}
+        own = {label_number(label, position): count for label, count in (table.counts or {}).items()}
+        if not own.keys() >= set(range(len(names))):
+            return torch.zeros(len(names), dtype=torch.int64)
+        label_counts = [own[c] for c in range(len(names))]
+    counts = checked_label_counts(label_counts)
+    if len(counts) != len(names):
+        raise InputError("label_counts", f"{len(names)} numbers, one per label", len(counts))
     return counts
 
 

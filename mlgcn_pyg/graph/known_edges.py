@@ -105,7 +105,7 @@ def ends_of(
     """
     position = {name: k for k, name in enumerate(label_names)}
     source, target = (
-        np.array([_find(end, position) for end in side], np.int64) for side in (table.source, table.target)
+        np.array([label_number(end, position) for end in side], np.int64) for side in (table.source, table.target)
     )
     if len(unknown := np.flatnonzero((source < 0) | (target < 0))):
         _raise_unknown(table, unknown, source, label_names, argument)
@@ -118,8 +118,8 @@ def ends_of(
     return source, target
 
 
-def _find(end: object, position: dict[str, int]) -> int:
-    """Returns the number of the label, or −1."""
+def label_number(end: object, position: dict[str, int]) -> int:
+    """Returns the number of a label that is given by its name or its id, or −1."""
     if isinstance(end, str):
         return position.get(end, position.get(normal_form(end), -1))
     return int(end) if is_id(end) and int(end) < len(position) else -1  # type: ignore[call-overload]

@@ -112,6 +112,18 @@ def test_one_label():
     assert graph.merge(graph).num_labels == 1 and LabelGraph.from_edges(graph.to_networkx()).label_names == ("only",)
 
 
+@pytest.mark.parametrize("by_name", [True, False])
+def test_counts_of_a_network_belong_to_its_labels(by_name):
+    network = nx.DiGraph([("b", "a")] if by_name else [(1, 0)])
+    network.add_nodes_from(
+        [("b", {"count": 4}), ("a", {"count": 1})] if by_name else [(1, {"count": 4}), (0, {"count": 1})]
+    )
+    assert LabelGraph.from_edges(network, label_names=["a", "b"]).label_counts.tolist() == [1, 4]
+    named = LabelGraph.from_edges(network, label_names=["a", "b"]).to_networkx()
+    assert LabelGraph.from_edges(named, label_names=["b", "a"]).label_counts.tolist() == [4, 1]
+    assert LabelGraph.from_edges(named, label_names=["a", "b", "c"]).label_counts.tolist() == [0, 0, 0]
+
+
 def test_a_hub_receives_from_all():
     graph = LabelGraph.from_edges([(0, k) for k in range(1, 50)] + [(k, 0) for k in range(1, 50)])
     assert_defined(graph)
