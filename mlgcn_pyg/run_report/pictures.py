@@ -9,6 +9,7 @@ from PIL import Image
 
 from mlgcn_pyg.errors import InputError, first_line
 from mlgcn_pyg.report.page.content import StudyContent
+from mlgcn_pyg.report.page.study_section import study_tables
 from mlgcn_pyg.report.study_figures import CAPTIONS
 from mlgcn_pyg.run_report.json_files import read_bytes, read_json
 
@@ -33,6 +34,12 @@ def read_study(folder: Path) -> dict[str, Any]:
         values = content.get(part)
         if not isinstance(values, list) or not all(isinstance(value, kind) for value in values):
             raise InputError("run", EXPECTED, f"{folder / STUDY} without {part}")
+    if not isinstance(content.get("commands", []), list):
+        raise InputError("run", EXPECTED, f"{folder / STUDY} without a list of commands")
+    try:
+        study_tables(StudyContent((), content["contenders"], content["comparisons"]))
+    except Exception as error:  # damaged rows raise many types of exceptions
+        raise InputError("run", EXPECTED, f"{folder / STUDY} ({first_line(error)})") from error
     return content
 
 

@@ -10,7 +10,8 @@ from PIL import Image
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.run_report.pictures import read_study, smaller, study_content
 
-STUDY = {"verdict": ["The graph helps."], "contenders": [{"contender": "linear"}], "comparisons": [], "setup": {}}
+LINEAR = {"contender": "linear", "mAP": {"value": 0.7, "low": 0.6, "high": 0.8}}
+STUDY = {"verdict": ["The graph helps."], "contenders": [LINEAR], "comparisons": [], "setup": {}}
 
 
 def test_a_study_and_its_figures(tmp_path):
@@ -55,3 +56,20 @@ def test_damaged_files_are_one_line(tmp_path):
         (tmp_path / "study.json").write_text(json.dumps(STUDY | changed))
         with pytest.raises(InputError, match="run: expected a study.json of mlgcn study, found .* without"):
             read_study(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"contenders": [{"contender": "linear"}]},
+        {"contenders": [LINEAR | {"mAP": {"value": "text"}}]},
+        {"contenders": [LINEAR | {"mAP": {"value": float("inf")}}]},
+        {"contenders": [LINEAR | {"seconds": "text"}]},
+        {"comparisons": [{"a": "sharing", "b": "linear"}]},
+        {"commands": 5},
+    ],
+)
+def test_damaged_rows_of_a_study_are_one_line(tmp_path, changed):
+    (tmp_path / "study.json").write_text(json.dumps(STUDY | changed))
+    with pytest.raises(InputError, match="run: expected a study.json of mlgcn study, found .*study.json"):
+        read_study(tmp_path)

@@ -6,7 +6,7 @@ from typing import Any
 
 from mlgcn_pyg.evaluation import Interval
 from mlgcn_pyg.html import NONE, Html, element
-from mlgcn_pyg.report.page.content import PageContent
+from mlgcn_pyg.report.page.content import PageContent, StudyContent
 from mlgcn_pyg.report.page.dots import dots, scale_of
 from mlgcn_pyg.report.page.parts import Cell, Heading, data_table, section, with_interval
 
@@ -27,7 +27,16 @@ def study(content: PageContent) -> Html:
         )
         for place, caption in enumerate(found.points)
     ]
-    return section("study", "Study", *sentences, _contenders(found.contenders), _compared(found), *figures, *plots)
+    return section("study", "Study", *sentences, *study_tables(found), *figures, *plots)
+
+
+def study_tables(found: StudyContent) -> list[Html]:
+    """Returns the tables of the contenders and of the comparisons.
+
+    Raises:
+        Exception: of many types, if a row is not as in ``study.json``.
+    """
+    return [_contenders(found.contenders), _compared(found.comparisons)]
 
 
 def _contenders(rows: Sequence[Values]) -> Html:
@@ -58,8 +67,7 @@ def _contenders(rows: Sequence[Values]) -> Html:
     return data_table(caption, headings, lines, sortable=True)
 
 
-def _compared(study: Any) -> Html:
-    rows: Sequence[Values] = study.comparisons
+def _compared(rows: Sequence[Values]) -> Html:
     if not rows:
         return Html("")
     headings = [Heading("comparison", False), Heading("kind", False), Heading("difference"), Heading("p")]
