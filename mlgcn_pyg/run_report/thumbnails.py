@@ -69,6 +69,7 @@ def picture(path: str | Path, side: int = SIDE) -> bytes | None:
     except ImageError:
         return None
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    image.info.clear()  # Pillow would write the comment of the photograph, which may be long and private
     content = b""
     for quality in QUALITIES:
         file = io.BytesIO()

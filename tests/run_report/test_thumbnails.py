@@ -33,6 +33,14 @@ def test_small_images_are_not_enlarged(tmp_path):
     assert opened(picture(noise(tmp_path / "grey.png", 9, 9, "L"))).mode == "RGB"
 
 
+def test_pictures_have_no_metadata(tmp_path):
+    image, exif = Image.new("RGB", (400, 200)), Image.Exif()
+    exif[315] = "a name"  # the artist
+    image.save(tmp_path / "a.jpg", comment=b"a name" * 2000, exif=exif, xmp=b"a name")
+    content = picture(tmp_path / "a.jpg")
+    assert b"a name" not in content and len(content) < 1000
+
+
 def test_pictures_are_upright(tmp_path):
     image = Image.new("RGB", (400, 200))
     exif = image.getexif()
