@@ -82,3 +82,9 @@ def test_pairs_of_a_kernel_graph_that_tau_does_not_select_are_no_edges():
 def test_thresholds_decide():
     cuts = torch.tensor([float("inf"), 0, 0], dtype=torch.float64)
     assert all(found[0] != "tie" for found in broken(LOGITS, tie_graph(), thresholds=cuts))
+
+
+def test_known_edges_keep_their_given_p():
+    given = LabelGraph.from_edges([("tie", "person", 0.9)], label_names=NAMES, label_counts=[3, 3, 1])
+    (found,) = broken_expectations(LOGITS, given, lambda row: Thumbnail(str(row)))
+    assert (found.source, found.target, found.probability) == ("tie", "person", 0.9)

@@ -34,8 +34,8 @@ def suspects(content: PageContent) -> Html:
     if not content.suspects:
         return Html("")
     sentence = (
-        "Given labels that are most likely wrong, the most suspicious first: P, the prediction, contradicts them, and "
-        "so does what the other labels of the image make one expect."
+        "Given labels that are most likely wrong, the most suspicious first. They are judged by the prediction, P, and "
+        "by the other labels of the image together; “expected” is the probability by the other labels alone."
     )
     return section("suspects", "Suspected labels", note(sentence), _cases(content.suspects))
 
@@ -56,15 +56,15 @@ def _confused(content: PageContent) -> Html:
 def _broken(content: PageContent) -> Html:
     if not content.broken:
         return Html("")
-    headings = [Heading("predicted", False), Heading("without", False), Heading("P in training")]
+    headings = [Heading("predicted", False), Heading("without", False), Heading("P of the edge")]
     headings += [Heading("images", sorted="descending"), Heading("share in %")]
     pictured = any(example.picture for found in content.broken for example in found.examples)
     headings += [Heading("examples", False, sortable=False)] if pictured else []
     rows = [[*_expectation(found), *([_examples(found)] if pictured else [])] for found in content.broken]
     caption = (
         "Images for which a label is predicted without the label that it makes likely. P is the share of the training "
-        "images with the first label that also have the second; the last number is the share of the images for which "
-        "the first label is predicted."
+        "images with the first label that also have the second, or the number that was given for a known edge. The "
+        "last number is the share of the images for which the first label is predicted."
     )
     return data_table(caption, headings, rows, sortable=True)
 

@@ -86,7 +86,7 @@ class BrokenExpectation:
     Attributes:
         source: i.
         target: j.
-        probability: P(L_j|L_i) of the training images.
+        probability: P(L_j|L_i) of the edge: that of the training images, or the one that was given for a known edge.
         images: the number of images for which i is predicted and j is not.
         share: ``images`` divided by the number of images for which i is predicted.
         examples: some of these images.

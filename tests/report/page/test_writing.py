@@ -226,3 +226,8 @@ def test_cases_without_pictures_are_rows():
     text = page_html(made_content(5, 50))
     assert "no photographs were given" in text
     assert "<img" not in text
+
+
+def test_p_of_an_edge_may_be_given():
+    text = page_html(made_content(5, 50))
+    assert "or the number that was given for a known edge" in text and "P in training" not in text
