@@ -50,6 +50,8 @@ def report(
     The page is one HTML file. It requests nothing from a network, and can be sent to others. Pictures that are named
     classifiers.png and retrieval.png (mlgcn classifiers, mlgcn retrieve) in RUN or --study are shown, too.
     """
+    if not (run / "study.json").is_file():  # the page of a study has no curves
+        check_plotly()
     given = {name: open_cache(path, name) for name, path in (("cache", cache), ("train", train)) if path is not None}
     page = write_report(run, out, **given, study=study, root=root, device=pick_device(device))
     console.say(f"Wrote {page} ({page.stat().st_size / 1e6:.1f} MB). Open it in a browser.")
@@ -57,10 +59,10 @@ def report(
         console.say(line)
 
 
-def check_plotly() -> None:
-    """Raises an InputError without plotly, before a long computation that ends in a report."""
+def check_plotly(argument: str = "plotly") -> None:
+    """Raises an InputError about an argument without plotly, before a long computation that ends in a report."""
     if find_spec("plotly") is None:
-        raise InputError("report", "plotly (extra 'report')", "no plotly", 'pip install "mlgcn_pyg[report]"')
+        raise InputError(argument, "plotly (extra 'report')", "no plotly", 'pip install "mlgcn_pyg[report]"')
 
 
 def write_report(

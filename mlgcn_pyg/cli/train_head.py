@@ -131,7 +131,7 @@ def train_head(
         stream=stream,
     )
     if report:
-        check_plotly()
+        check_plotly("report")
     make_folder("out", out)
     _note_unused(runs)
     _run(runs, out, overwrite)

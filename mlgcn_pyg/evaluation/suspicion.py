@@ -10,6 +10,7 @@ so that this is its pseudo-likelihood with the logits as external field
 (Besag, Statistical Analysis of Non-Lattice Data, The Statistician 24, 1975).
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -59,12 +60,15 @@ def suspicion(logits: Any, targets: Any, graph: LabelGraph | None = None, *, fol
     return torch.where(given < 0, torch.nan, torch.where(given == 1, 1 - p, p))
 
 
-def expected_labels(targets: Any, graph: LabelGraph | None, *, folds: int = 5, seed: int = 0) -> Tensor:
+def expected_labels(
+    targets: Any, graph: LabelGraph | None, *, labels: Sequence[int] | None = None, folds: int = 5, seed: int = 0
+) -> Tensor:
     """Returns the probability of each label, given the neighbours of the label that the image has, without its picture.
 
     Args:
         targets: (N, C) in {-1, 0, 1}, the given labels.
         graph: a label graph of the C labels; see :func:`suspicion`. None gives the share of each label.
+        labels: the numbers of the labels to compute; the others are NaN. Default: all.
         folds: the number of folds, ≥ 2.
         seed: the seed of the folds.
 
@@ -74,22 +78,30 @@ def expected_labels(targets: Any, graph: LabelGraph | None, *, folds: int = 5, s
     Raises:
         InputError: as :func:`suspicion`.
     """
-    return label_probabilities(check_targets("targets", targets), graph, None, folds=folds, seed=seed)
+    targets = check_targets("targets", targets)
+    return label_probabilities(targets, graph, None, labels=labels, folds=folds, seed=seed)
 
 
 def label_probabilities(
-    targets: Tensor, graph: LabelGraph | None, logits: Tensor | None, *, folds: int, seed: int
+    targets: Tensor,
+    graph: LabelGraph | None,
+    logits: Tensor | None,
+    *,
+    labels: Sequence[int] | None = None,
+    folds: int,
+    seed: int,
 ) -> Tensor:
     """Returns the probability (N, C) of each label, given its neighbours and, if there are any, the logits."""
     near, y = _neighbours(graph, targets.size(1)), targets.cpu().numpy()
     z = None if logits is None else logits.double().cpu().numpy()
-    out, last = np.empty(y.shape), dict.fromkeys(range(y.shape[1]))  # the weights of the last fold, which are close
+    wanted = range(y.shape[1]) if labels is None else labels
+    out, last = np.full(y.shape, np.nan), dict.fromkeys(wanted)  # the weights of the last fold, which are close
     for part in fitted_parts(targets.cpu(), folds, seed):
         known = y[part.fitted] >= 0
         present, number = (y[part.fitted] == 1).sum(0), known.sum(0)
         context = np.where(y >= 0, y - present / np.maximum(number, 1), 0.0)  # an unknown neighbour says nothing
         scale = 1.0 if z is None else common_scale(z[part.fitted], y[part.fitted])
-        for c in range(y.shape[1]):
+        for c in wanted:
             base = np.full(len(y), logit((present[c] + 0.5) / (number[c] + 1))) if z is None else scale * z[:, c]
             own = [np.ones_like(base)] if z is None else [base, np.ones_like(base)]
             features = np.column_stack([*own, context[:, near[c]]])

@@ -59,12 +59,13 @@ class Cases:
         if len(self.logits) < 2 or not bool((self.targets >= 0).any()):  # nothing to fit to
             return []
         scores, given = suspicion(self.logits, self.targets, graph), (self.targets == 1).tolist()
-        expected = expected_labels(self.targets, graph)
         known = torch.minimum((self.targets == 1).sum(0), (self.targets == 0).sum(0))
         scores = scores.masked_fill(~(scores > LEAST) | (known < FEWEST), -torch.inf)  # also where it is NaN
+        found = highest(scores, most, per_label)
+        expected = expected_labels(self.targets, graph, labels=sorted({label for _, label in found}))
         return [
             self.case(row, label, together(float(scores[row, label]), given[row][label]), float(expected[row, label]))
-            for row, label in highest(scores, most, per_label)
+            for row, label in found
         ]
 
     def case(self, row: int, label: int, reason: str = "", expected: float | None = None) -> Case:

@@ -14,6 +14,8 @@ MOST_COMPLETE = 2000  # labels whose edges above LOW are all kept
 def mined_graph(train: FeatureCache | None, heads: Sequence[ScoredHead]) -> LabelGraph | None:
     """Returns the graph of the training images with the edges of P ≥ 0.1, or else that of the heads.
 
+    Edges of the heads, some of which may be given instead of mined, are kept with their P.
+
     Args:
         train: the training images, if they are known.
         heads: the heads.
@@ -22,7 +24,8 @@ def mined_graph(train: FeatureCache | None, heads: Sequence[ScoredHead]) -> Labe
     if train is None:
         return given
     tau = min(LOW if train.num_labels <= MOST_COMPLETE else TAU, tau_of(heads)) or LOW
-    return LabelGraph.from_targets(train.targets, label_names=train.label_names, tau=tau)
+    mined = LabelGraph.from_targets(train.targets, label_names=train.label_names, tau=tau)
+    return mined if given is None else mined.with_edges(given.to_frame()[["source", "target", "prob"]])
 
 
 def head_graph(heads: Sequence[ScoredHead]) -> LabelGraph | None:

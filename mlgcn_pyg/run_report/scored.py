@@ -143,13 +143,19 @@ def _intervals(metrics: RunMetrics, kind: str) -> Sequence[Interval]:
 
 
 def _epochs(path: Path) -> list[dict[str, float | None]]:
-    """Returns the records of a history that are epochs; the exact solver has iterations instead."""
-    records = read_lines(path, "a history of a training run")
-    return [
-        {name: value for name, value in record.items() if isinstance(value, int | float | None)}
-        for record in records
-        if isinstance(record.get("epoch"), int | float)
+    """Returns the records of a history that are epochs; the exact solver has iterations instead.
+
+    Numbers that are not finite become None.
+    """
+    records = [
+        {name: _finite(value) for name, value in record.items() if isinstance(value, int | float | None)}
+        for record in read_lines(path, "a history of a training run")
     ]
+    return [record for record in records if record.get("epoch") is not None]
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _learned(checkpoint: Checkpoint) -> LabelGraph | None:

@@ -135,3 +135,11 @@ def test_wrong_arguments():
         suspicion(logits, targets, folds=1)
     with pytest.raises(InputError, match="logits"):
         suspicion(torch.full((4, 2), torch.inf), targets)
+
+
+def test_some_labels_are_expected_as_among_all():
+    _, targets, _ = flipped(num_images=300)
+    graph = LabelGraph.from_targets(targets, tau=0.3)
+    every, some = expected_labels(targets, graph), expected_labels(targets, graph, labels=[2])
+    assert torch.equal(some[:, 2], every[:, 2]) and some[:, :2].isnan().all()
+    assert expected_labels(targets, graph, labels=[]).isnan().all()

@@ -149,6 +149,14 @@ def test_damaged_files_are_one_line(made, name):
             run_content(made / "run")
 
 
+def test_numbers_of_a_history_that_are_not_finite_are_left_out(made):
+    path = made / "run/mlgcn-seed0.jsonl"
+    first, *rest = path.read_text().splitlines()
+    path.write_text("\n".join([first.replace(first.split('"loss": ')[1].split(",")[0].rstrip("}"), "1e999"), *rest]))
+    (head,) = [head for head in run_content(made / "run").heads if head.name == "mlgcn"]
+    assert head.history[0]["loss"] is None and head.history[1]["loss"] is not None
+
+
 def test_a_run_without_recommendation(made):
     path = made / "run/metrics.json"
     content = json.loads(path.read_text())

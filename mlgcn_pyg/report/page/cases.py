@@ -101,7 +101,7 @@ def _cases(cases: Sequence[Case]) -> Html:
         row += [Cell(probability(case.probability), case.probability)]
         row += [Cell(probability(case.expected), case.expected)] if expects else []
         rows.append([*row, *([case.reason] if reasons else []), _labels(case)])
-    return data_table("Images are listed by name, since no photographs were given.", headings, rows, sortable=True)
+    return data_table("Images are listed by name, without pictures.", headings, rows, sortable=True)
 
 
 def _figure(case: Case) -> Html:

@@ -57,7 +57,7 @@ def write_page(content: PageContent, path: str | Path) -> Path:
         The path.
 
     Raises:
-        InputError: if plotly or networkx is not installed, or the shapes of the content do not fit together.
+        InputError: if plotly is not installed and there are curves, or the shapes of the content do not fit together.
     """
     write_text(path, page_html(content))
     return Path(path)
