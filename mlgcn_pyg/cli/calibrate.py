@@ -50,7 +50,7 @@ def calibrate(
     save_checkpoint(out, calibrated_checkpoint(loaded, fitted.scale, fitted.shift))
     _show(f"{cache.name}, {len(features)} images", {"before": logits, "calibrated, cross-fitted": calibrated}, targets)
     console.say(_numbers(fitted))
-    console.say(f"Wrote {out}. Its probabilities above 0.5 are predicted{_unless(loaded.thresholds)}.")
+    console.say(f"Wrote {out}. {_decision(loaded.thresholds)}")
     console.say(f"Next: mlgcn evaluate --checkpoint {out} --cache TEST.h5")
 
 
@@ -81,5 +81,7 @@ def _numbers(fitted: "Calibration") -> str:
     )
 
 
-def _unless(thresholds: "Tensor | None") -> str:
-    return "" if thresholds is None else ", except that its thresholds, which are converted, decide"
+def _decision(thresholds: "Tensor | None") -> str:
+    if thresholds is None:
+        return "Labels with a probability above 0.5 are predicted."
+    return "The thresholds of the checkpoint were converted to the new probabilities and still decide."

@@ -101,15 +101,16 @@ def inspect(
         _show_statistics(statistics)
         _show_pairs(strongest)
         _show_broken(broken, decode)
-        console.say(f"Next: {_next(data)}")
     if broken:
         raise typer.Exit(1)
+    if not json:
+        console.say(f"Next: {_next(data)}")
 
 
 def _next(data: DatasetOptions) -> str:
     """Returns the command that follows: a table without splits is divided first."""
     if data.labels is not None and data.split is None:
-        return f"mlgcn data split {shlex.quote(str(data.labels))}"
+        return f"mlgcn data split {shlex.quote(str(data.labels))} --val 0.15 --test 0.15"
     source = ["--dataset", data.dataset, "--root", str(data.root)]
     source += ["--labels", str(data.labels)] if data.labels is not None else []
     source += ["--split", data.split] if data.split is not None else []

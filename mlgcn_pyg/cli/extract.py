@@ -90,14 +90,17 @@ def extract(
         for message in messages:
             console.say(message)
     _report(out, cache)
-    console.say(f"Next: {_next(out, checkpoint, shard)}")
+    console.say(f"Next: {_next(out, checkpoint, shard, graph)}")
 
 
-def _next(out: Path, checkpoint: Path | None, shard: str | None) -> str:
+def _next(out: Path, checkpoint: Path | None, shard: str | None, graph: Path | None) -> str:
     """Returns the command that follows: training of heads, or the report of the network that computed the features."""
     features = shlex.quote(str(out)) if shard is None else "FILES.h5"
     if checkpoint is None:
-        return f"mlgcn train-head --train {features} --val VAL.h5 --out runs/heads"
+        train = features if "train" in out.stem else "TRAIN.h5"
+        val = features if "val" in out.stem else "VAL.h5"
+        labels = "" if graph is None else f"--graph {shlex.quote(str(graph))} "
+        return f"mlgcn train-head {labels}--train {train} --val {val} --out runs/heads"
     return f"mlgcn report {shlex.quote(str(checkpoint.parent))} --cache {features}"
 
 

@@ -23,7 +23,10 @@ class KnowledgeOptions:
     """The options of edges that are known. With a data set, they are merged with the edges that are counted."""
 
     edges: Annotated[
-        Path | None, option("Known edges: CSV with the columns source, target and optionally prob, weight.", DATA)
+        Path | None,
+        option(
+            "Known edges: CSV with source, target and optionally prob (P, at least tau) and weight (strength).", DATA
+        ),
     ] = None
     hierarchy: Annotated[
         Path | None, option("Hierarchy of labels: CSV with the columns child and parent.", DATA)
@@ -91,7 +94,7 @@ class KnowledgeOptions:
         with renamed_arguments(other="edges"):
             merged = counted.merge(known, self.merge)
         numbers = [graph.edge_index.size(1) for graph in (counted, known, merged)]
-        console.say(f"{numbers[0]} counted edges, {numbers[1]} known ones, {numbers[2]} merged ({self.merge})")
+        console.say(f"edges: {numbers[0]} counted, {numbers[1]} known, {numbers[2]} merged ({self.merge})")
         return merged
 
 

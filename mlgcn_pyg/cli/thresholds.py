@@ -1,6 +1,7 @@
 """``mlgcn thresholds``: fits one threshold per label on validation features and stores them in the checkpoint."""
 
 import math
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -63,6 +64,7 @@ def thresholds(
     _show(f"{cache.name}, {len(features)} images", loaded.label_names, columns)
     console.say(sentence)
     console.say(f"Wrote the thresholds into {checkpoint}")
+    console.say(f"Next: mlgcn evaluate --checkpoint {shlex.quote(str(checkpoint))} --cache TEST.h5 --thresholds")
 
 
 def _for_f1(

@@ -68,4 +68,4 @@ def commands(runs: HeadRuns, out: Path, recommended: bool = True) -> list[str]:
         f"  mlgcn predict PHOTOS --checkpoint {folder}{backbone} --weights WEIGHTS",
         f"  mlgcn export --checkpoint {folder} --out {target}",
     ]
-    return [*(use if recommended else []), f"Next, a page to look at: mlgcn report {folder} --root PHOTOS"]
+    return [*(use if recommended else []), f"Next, a page with the photographs: mlgcn report {folder} --root PHOTOS"]

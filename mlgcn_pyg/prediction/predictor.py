@@ -67,6 +67,11 @@ class Predictor:
         """The C label names."""
         return self.checkpoint.label_names
 
+    @property
+    def head(self) -> StandardizedHead:
+        """The head with its label graph, for :meth:`~mlgcn_pyg.nn.StandardizedHead.contributions`."""
+        return self.checkpoint.head
+
     def predict(
         self,
         images: ImageSource | Sequence[ImageSource],

@@ -187,7 +187,7 @@ def overlay(pixels: np.ndarray, cells: Any, strongest: float) -> np.ndarray:
     alpha = 0.9 * np.clip((strength - FAINT) / (1 - FAINT), 0, 1)[..., None]
     grey = 0.35 + 0.65 * (pixels @ np.array([0.299, 0.587, 0.114]))[..., None] / 255
     colour = np.where(values[..., None] > 0, to_rgb(RAISES), to_rgb(LOWERS))
-    return (1 - alpha) * grey + alpha * colour
+    return np.clip((1 - alpha) * grey + alpha * colour, 0, 1)
 
 
 def _draw_terms(axes: "Axes", label: ExplainedLabel, limit: float) -> None:

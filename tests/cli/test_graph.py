@@ -48,7 +48,7 @@ def test_known_edges_are_merged_with_counted_ones(folder, how, changed):
     if how == "mean":
         del expected["dog", "sofa"]  # P = 0.25
     assert pairs() == expected
-    assert f"4 counted edges, 3 known ones, {len(expected)} merged ({how})" in output
+    assert f"edges: 4 counted, 3 known, {len(expected)} merged ({how})" in output
     assert LabelGraph.load("g.pt").label_counts.tolist() == [2, 2, 3, 3, 1]
 
 
