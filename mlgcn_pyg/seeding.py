@@ -52,3 +52,16 @@ def seeded(*parts: int | str) -> Iterator[None]:
         torch.set_rng_state(torch_state)
         random.setstate(python_state)
         np.random.set_state(numpy_state)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Within the block, torch computes with one thread: rounding depends on their number."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -30,7 +30,7 @@ from mlgcn_pyg.experiments.study.plan import Plan
 from mlgcn_pyg.experiments.study.records import Condition, RunKey
 from mlgcn_pyg.experiments.study.running import FACTORS, Trainer
 from mlgcn_pyg.experiments.study.storage import read_run
-from mlgcn_pyg.experiments.study.workers import one_thread
+from mlgcn_pyg.seeding import one_thread
 from mlgcn_pyg.training import HeadConfig, fit_head, score
 from mlgcn_pyg.training.heads.recipe import batch_size, num_epochs
 

@@ -25,6 +25,7 @@ from mlgcn_pyg.experiments.study.data import StudyData
 from mlgcn_pyg.experiments.study.records import RunKey
 from mlgcn_pyg.experiments.study.running import compute_run
 from mlgcn_pyg.experiments.study.storage import write_run
+from mlgcn_pyg.seeding import one_thread
 from mlgcn_pyg.system import starting_without_interrupts
 
 
@@ -70,17 +71,6 @@ def compute_runs(task: Task, keys: Sequence[RunKey], workers: int, done: Callabl
     with _started(min(workers, len(keys))) as team:
         for key in _finished(team, task, keys):
             done(key)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Computes with one thread, since rounding depends on their number."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 class Worker:
