@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from mlgcn_pyg.checks import check_number, check_positive
+from mlgcn_pyg.evaluation.cuts import cuts_of
 from mlgcn_pyg.evaluation.inputs import check_cuts, check_scores
 from mlgcn_pyg.evaluation.parts import check_folds, parts_per_label
 from mlgcn_pyg.evaluation.thresholds import MIN_POSITIVES
@@ -116,18 +117,11 @@ def _precision_recall(predicted: Tensor, targets: Tensor) -> PrecisionRecall:
 
 
 def _fit(logits: Tensor, targets: Tensor, precision: float) -> Tensor:
-    """Returns the thresholds (C,). Cut k of a column predicts its k + 1 highest logits."""
+    """Returns the thresholds (C,): those of the lowest cuts that reach the precision."""
     if not len(logits):
         return logits.new_full((logits.size(1),), torch.inf)
-    scores, order = logits.masked_fill(targets < 0, -torch.inf).sort(dim=0, descending=True)
-    truth = targets.gather(0, order)
-    below = torch.cat([scores[1:], scores.new_full((1, scores.size(1)), -torch.inf)])
-    tp, predicted = (truth == 1).cumsum(0), (truth >= 0).cumsum(0)
-    # no cut below an unknown entry, and none between equal logits; 9 of 10 reach 0.9
-    reached = (tp.double() >= precision * predicted * (1 - 1e-12)) & (tp > 0) & (truth >= 0) & (scores != below)
-    last = len(scores) - 1 - reached.flip(0).int().argmax(0, keepdim=True)
-    above, below = scores.gather(0, last)[0], below.gather(0, last)[0]
-    lowest = torch.nextafter(above, above.new_full((), -torch.inf)).clamp(max=0)
-    middle = below + (above - below) / 2
-    middle = torch.where(middle < above, middle, below)
-    return torch.where(below.isinf(), lowest, middle).masked_fill(~reached.any(0), torch.inf)
+    cuts = cuts_of(logits, targets)
+    enough = cuts.tp.double() >= precision * cuts.predicted * (1 - 1e-12)  # 9 of 10 reach 0.9
+    reached = enough & (cuts.tp > 0) & cuts.possible
+    last = len(logits) - 1 - reached.flip(0).int().argmax(0, keepdim=True)
+    return cuts.thresholds(last).masked_fill(~reached.any(0), torch.inf)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from mlgcn_pyg.checks import check_positive
+from mlgcn_pyg.evaluation.cuts import cuts_of
 from mlgcn_pyg.evaluation.inputs import check_cuts, check_scores, label_blocks
 from mlgcn_pyg.evaluation.parts import check_folds, parts_per_label
 
@@ -126,21 +127,11 @@ def _cross_fit_block(logits: Tensor, targets: Tensor, min_positives: int, folds:
 
 
 def _fit_block(logits: Tensor, targets: Tensor, min_positives: int) -> Tensor:
-    """Fits the thresholds of a block of labels. Cut k of a column predicts its k + 1 highest logits."""
+    """Fits the thresholds of a block of labels: those of the cuts with the best F1."""
     logits = logits.double()
     if not len(logits):
         return logits.new_zeros(logits.size(1))
-    scores, order = logits.masked_fill(targets < 0, -torch.inf).sort(dim=0, descending=True)
-    truth = targets.gather(0, order)
-    below = torch.cat([scores[1:], scores.new_full((1, scores.size(1)), -torch.inf)])
-    positives = (truth == 1).sum(dim=0)
-    tp, predicted = (truth == 1).cumsum(dim=0), (truth >= 0).cumsum(dim=0)
-    f1 = 2 * tp.double() / (predicted + positives).clamp(min=1)
-    # no cut below an unknown entry, and none between equal logits
-    f1 = f1.masked_fill((truth < 0) | (scores == below), -1)
-    best = f1.argmax(dim=0, keepdim=True)  # the first maximum: the highest cut
-    above, below = scores.gather(0, best)[0], below.gather(0, best)[0]
-    lowest = torch.nextafter(above, above.new_full((), -torch.inf)).clamp(max=0)
-    middle = below + (above - below) / 2
-    middle = torch.where(middle < above, middle, below)  # no number lies between adjacent floating-point numbers
-    return torch.where(below.isinf(), lowest, middle).masked_fill(positives < min_positives, 0)
+    cuts, positives = cuts_of(logits, targets), (targets == 1).sum(dim=0)
+    f1 = 2 * cuts.tp.double() / (cuts.predicted + positives).clamp(min=1)
+    best = f1.masked_fill(~cuts.possible, -1).argmax(dim=0, keepdim=True)  # the first maximum: the highest cut
+    return cuts.thresholds(best).masked_fill(positives < min_positives, 0)

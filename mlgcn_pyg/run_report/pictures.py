@@ -1,7 +1,7 @@
 """The results and figures of a study, and the pictures of ``mlgcn classifiers`` and ``mlgcn retrieve``."""
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +53,7 @@ def study_content(content: Mapping[str, Any] | None, folders: Iterable[Path]) ->
     figures = {caption: picture for folder in folders for caption, picture in _figures(folder).items()}
     if content is None:
         return StudyContent(figures=figures) if figures else None
-    return StudyContent(_lines(content["verdict"]), content["contenders"], content["comparisons"], figures)
-
-
-def _lines(verdict: Sequence[str]) -> list[str]:
-    return [str(line) for line in verdict]
+    return StudyContent(content["verdict"], content["contenders"], content["comparisons"], figures)
 
 
 def _figures(folder: Path) -> dict[str, bytes]:
