@@ -66,11 +66,21 @@ def _read_text(path: Path, max_bytes: int, separator: str) -> pd.DataFrame:
     if not rows:
         raise ValueError("empty")
     header, *rows = rows
+    _check_separator(header, path, separator)
     for number, row in enumerate(rows, start=1):
         if len(row) != len(header):
             found = f"{len(row)} in row {number} of {path}"
             raise InputError("path", f"{len(header)} fields in every row, as in the first line", found)
     return pd.DataFrame(rows, columns=header, dtype=object)
+
+
+def _check_separator(header: list[str], path: Path, separator: str) -> None:
+    """Raises an InputError if the columns of a table seem to be separated by another character."""
+    found = [name for mark, name in NAMES_OF_SEPARATORS.items() if len(header) == 1 and mark in header[0]]
+    if found:
+        expected = NAMES_OF_SEPARATORS[separator]
+        fix = f"save the table with {expected} between the columns"
+        raise InputError("path", f"columns separated by {expected}", f"{found[0]} in the first line of {path}", fix)
 
 
 def text_rows(file: Iterable[str], separator: str) -> Iterator[tuple[list[str], str]]:
@@ -102,6 +112,7 @@ def fields_up_to(size: int) -> Iterator[None]:
         csv.field_size_limit(limit)
 
 
+NAMES_OF_SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 READERS: dict[str, Callable[[Path, int], pd.DataFrame]] = {
     **{ending: partial(_read_text, separator=separator) for ending, separator in SEPARATORS.items()},

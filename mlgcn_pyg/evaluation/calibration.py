@@ -22,7 +22,7 @@ from mlgcn_pyg.evaluation.inputs import check_scores
 from mlgcn_pyg.evaluation.logistic import Floats, logistic_map
 from mlgcn_pyg.evaluation.parts import fitted_parts
 
-METHODS = ("temperature", "platt")
+METHODS = ("platt", "temperature")
 HOTTEST = 100.0  # the largest temperature, and the reciprocal of the smallest
 PRECISION = (1 / 0.5**2, 1.0)  # of T·a_c − 1 and b_c
 FLATTEST = 0.1  # the smallest T·a_c: the order of the images of a label never changes
@@ -71,20 +71,20 @@ def fit_temperature(logits: Any, targets: Any) -> float:
     return 1 / common_scale(logits.double().cpu().numpy(), targets.cpu().numpy())
 
 
-def fit_calibration(logits: Any, targets: Any, method: str = "temperature") -> Calibration:
+def fit_calibration(logits: Any, targets: Any, method: str = "platt") -> Calibration:
     """Fits a calibration to logits of images that the head was not trained on.
 
     Args:
         logits: (N, C), finite.
         targets: (N, C) in {-1, 0, 1}; entries with −1 are ignored.
-        method: ``"temperature"`` for one temperature, or ``"platt"`` for a scale and a shift of each label, which are
-            close to the common temperature for labels with few positive images.
+        method: ``"platt"`` for a scale and a shift of each label, which are close to the common temperature for labels
+            with few images, or ``"temperature"`` for one temperature.
 
     Raises:
         InputError: if ``method`` is unknown, shapes differ, logits are not finite, targets have other values, or no
             target is known.
 
-    >>> fit_calibration(torch.tensor([[2.0], [2.0], [2.0], [2.0]]), [[1], [1], [1], [0]]).scale
+    >>> fit_calibration(torch.tensor([[2.0], [2.0], [2.0], [2.0]]), [[1], [1], [1], [0]], "temperature").scale
     tensor([0.5493], dtype=torch.float64)
     """
     check_choice("method", method, METHODS)
@@ -94,7 +94,7 @@ def fit_calibration(logits: Any, targets: Any, method: str = "temperature") -> C
 
 
 def cross_fitted_calibration(
-    logits: Any, targets: Any, method: str = "temperature", *, folds: int = 5, seed: int = 0
+    logits: Any, targets: Any, method: str = "platt", *, folds: int = 5, seed: int = 0
 ) -> Tensor:
     """Returns calibrated logits (N, C) float64: those of each fold by a calibration that is fitted to the other folds.
 

@@ -148,7 +148,9 @@ def _numbers(
     numbers = np.array([_number(value) for value in values], dtype=np.float64)
     if len(wrong := np.flatnonzero(~valid(numbers))):
         row = int(wrong[0])
-        raise InputError(argument, f"{expected} for every edge", f"{shown(values[row])} for {table.where(row)}")
+        comma = isinstance(values[row], str) and not np.isnan(_number(values[row].replace(",", ".", 1)))
+        fix = "write decimal points instead of commas" if comma and "," in values[row] else ""
+        raise InputError(argument, f"{expected} for every edge", f"{shown(values[row])} for {table.where(row)}", fix)
     return numbers
 
 

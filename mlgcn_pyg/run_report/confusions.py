@@ -47,8 +47,8 @@ def broken_expectations(
 ) -> list[BrokenExpectation]:
     """Counts the images where label i is predicted and label j is not, for the edges i → j of a graph.
 
-    Those edges are returned that have the largest number of images times P(j | i), the number of labels j that one
-    would expect in these images; the edges with the most images come first.
+    If label i is predicted for n images, n (1 − P(j | i)) images without label j are expected. The edges with more of
+    them are returned; those whose count exceeds the expected number most come first.
 
     Args:
         logits: (N, C).
@@ -64,15 +64,14 @@ def broken_expectations(
     prob = graph.edge_prob[keep].double().cpu().numpy()
     have, both = predicted.sum(dim=0).numpy(), _pairs(predicted, source, target)
     images = have[source] - both
-    order = np.lexsort((target, source, -images * prob))[:most]
-    order = order[np.argsort(-images[order], kind="stable")]
+    surprise = np.round(images - have[source] * (1 - prob), 6)  # equal up to rounding: in the order of the labels
+    order = [k for k in np.lexsort((target, source, -surprise))[:most] if surprise[k] > 0]
     found = []
     for i, j, p, count in ((int(source[k]), int(target[k]), float(prob[k]), int(images[k])) for k in order):
-        if count:
-            margin = (logits[:, i] - logits[:, j]).masked_fill(~predicted[:, i] | predicted[:, j], -torch.inf)
-            rows = margin.topk(min(EXAMPLES, count)).indices.tolist()
-            names = graph.label_names[i], graph.label_names[j]
-            found.append(BrokenExpectation(*names, p, count, count / int(have[i]), [thumbnail(row) for row in rows]))
+        margin = (logits[:, i] - logits[:, j]).masked_fill(~predicted[:, i] | predicted[:, j], -torch.inf)
+        rows = margin.topk(min(EXAMPLES, count)).indices.tolist()
+        names = graph.label_names[i], graph.label_names[j]
+        found.append(BrokenExpectation(*names, p, count, count / int(have[i]), [thumbnail(row) for row in rows]))
     return found
 
 

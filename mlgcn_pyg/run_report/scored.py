@@ -85,7 +85,7 @@ def scored_heads(
             None if kind not in metrics.differences else metrics.differences[kind].mAP,
             metrics.choice is not None and metrics.choice.kind == kind,
             _epochs(folder / f"{kind}-seed{results.seeds[0]}.jsonl"), _learned(checkpoint),
-            None if others is None else _calibrated(logits, *others),
+            None if others is None else _calibrated(logits, *others), len(results.seeds),
         )  # fmt: skip
         found.append(ScoredHead(content, checkpoint))
     return found

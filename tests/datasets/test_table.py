@@ -146,6 +146,8 @@ def test_lists_of_names_in_parquet(photos):
     [
         ("image,labels\na.png,x,more\n", "2 fields in every row, as in the first line, found 3 in row 1"),
         ("image,labels\na.png,x\n\nb.png\n", "2 fields in every row, as in the first line, found 1 in row 2"),
+        ("image;labels;split\na.png;x,y;train\n", "columns separated by commas, found semicolons in the first line"),
+        ("image\tlabels\na.png\tx\n", "columns separated by commas, found tabs in the first line"),
         ("image, image\na.png,b.png\n", "unique column names, found 'image' twice"),
         ("image,labels,labels\na.png,x,y\n", "unique column names, found 'labels' twice"),
         ("image,dog,dog\na.png,1,0\n", "unique column names, found 'dog' twice"),

@@ -1,11 +1,14 @@
 """Calibration against SciPy's general minimisers and scikit-learn's logistic regression."""
 
+import inspect
+
 import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize, minimize_scalar
 from sklearn.linear_model import LogisticRegression
 
+from mlgcn_pyg.cli.calibrate import calibrate
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.evaluation import (
     cross_fitted_calibration,
@@ -37,7 +40,7 @@ def test_the_temperature_is_that_of_a_general_minimiser(data):
     best = minimize_scalar(lambda t: cross_entropy(logits / t, targets), bounds=(0.1, 10), method="bounded",
                            options={"xatol": 1e-9})  # fmt: skip
     assert fit_temperature(logits, targets) == pytest.approx(best.x, rel=1e-5)
-    calibration = fit_calibration(logits, targets)
+    calibration = fit_calibration(logits, targets, "temperature")
     assert torch.allclose(calibration.scale, torch.full((5,), 1 / best.x, dtype=torch.float64), rtol=1e-5)
     assert not calibration.shift.any()
 
@@ -53,6 +56,13 @@ def test_platt_is_the_most_probable_scale_and_shift(data):
 
         best = minimize(loss, [1 / t, 0.0], method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-12}).x
         assert [fitted.scale[c].item(), fitted.shift[c].item()] == pytest.approx(best, abs=1e-5)
+
+
+def test_library_and_command_have_the_same_default(data):
+    default = inspect.signature(calibrate).parameters["method"].default
+    fitted, expected = fit_calibration(*data), fit_calibration(*data, default)
+    assert torch.equal(fitted.scale, expected.scale) and torch.equal(fitted.shift, expected.shift)
+    assert torch.equal(cross_fitted_calibration(*data), cross_fitted_calibration(*data, default))
 
 
 def test_many_images_outweigh_the_prior(data):
@@ -102,7 +112,7 @@ def test_cross_fitting_uses_no_image_for_itself(data):
     whole = fit_calibration(logits, targets, "platt")(torch.from_numpy(logits))
     crossed = cross_fitted_calibration(logits, targets, "platt", folds=4)
     assert crossed.shape == (800, 5) and 0 < (crossed - whole).abs().mean() < 0.1
-    two = cross_fitted_calibration([[1.0], [2.0]], [[1], [0]], folds=2)
+    two = cross_fitted_calibration([[1.0], [2.0]], [[1], [0]], "temperature", folds=2)
     # the first image's scale is fitted to the second alone, whose logit 2 is wrong, and the other way round
     assert two.flatten().tolist() == pytest.approx([0.01 * 1.0, 100 * 2.0])
 

@@ -57,6 +57,7 @@ BAD = {
     "P is nan": (b"source,target,prob\ntie,person,nan\n", "found 'nan'"),
     "no P": (b"source,target,prob\ntie,person,\n", "found '' for"),
     "P is text": (b"source,target,prob\ntie,person,often\n", "found 'often'"),
+    "a decimal comma": (b'source,target,prob\ntie,person,"0,9"\n', "found '0,9'.*write decimal points"),
     "P in per cent": (b"source,target,prob\ntie,person,90\n", "found '90'"),
     "escapes": (b"source,target\ntie,\x1b[2Jperson\n", "edges: expected"),
 }

@@ -61,6 +61,19 @@ def test_ties_without_persons():
     assert [(one.source, one.target, one.images) for one in found[1:]] == [("dog", "person", 1), ("person", "tie", 1)]
 
 
+def test_more_surprising_pairs_come_first_and_expected_ones_are_left_out():
+    """a → b holds in half of the images, c → b always: one broken c → b says more than ten broken a → b of twenty."""
+    targets = [[1, 1, 0]] * 5 + [[1, 0, 0]] * 5 + [[0, 1, 1]] * 3
+    graph = LabelGraph.from_targets(targets, label_names=list("abc"), tau=0.5)
+    predicted = [[1, 1, 0]] * 9 + [[1, 0, 0]] * 11 + [[0, 0, 1]] * 2 + [[0, 1, 1]] * 7
+    found = broken_expectations(2 * torch.tensor(predicted).float() - 1, graph, lambda row: Thumbnail(str(row)))
+    # c → b: 2 images, 0 expected. a → b: 11 images, 10 expected. b → a, P = 5/8: 7 of 16 images, 6 expected
+    assert [(one.source, one.target, one.images) for one in found] == [("c", "b", 2), ("a", "b", 11), ("b", "a", 7)]
+    assert [round(one.expected, 9) for one in found] == [0, 10, 6]
+    kept = broken_expectations(2 * torch.tensor(predicted[:8] + predicted[12:18]).float() - 1, graph, Thumbnail)
+    assert not [one for one in kept if (one.source, one.target) == ("a", "b")]  # 6 of 14 images, 7 expected
+
+
 def test_edges_below_tau_and_kept_ones_are_left_out():
     assert [found[:2] for found in broken(LOGITS, tie_graph(0.9))] == [("dog", "person")]
     assert broken(torch.ones(4, 3), tie_graph()) == []  # every edge holds

@@ -46,6 +46,7 @@ def test_a_run_of_train_head(made):
     for head in content.heads:
         stored = metrics["heads"][head.name]
         assert mean_average_precision(head.logits, content.targets) == pytest.approx(stored["seeds"][0]["all"]["mAP"])
+        assert head.num_seeds == len(stored["seeds"]) == (2 if head.name == "mlgcn" else 1)
         assert head.row == {part: stored["mean"][part] for part in ("all", "top3", "AP")}
         assert head.mAP.low == metrics["intervals"]["heads"][head.name]["mAP"]["low"] and len(head.AP) == 5
     assert content.heads[0].difference is None and content.heads[2].difference.low < 1

@@ -57,14 +57,15 @@ def _broken(content: PageContent) -> Html:
     if not content.broken:
         return Html("")
     headings = [Heading("predicted", False), Heading("without", False), Heading("P of the edge")]
-    headings += [Heading("images", sorted="descending"), Heading("share in %")]
+    headings += [Heading("images"), Heading("expected"), Heading("share in %")]
     pictured = any(example.picture for found in content.broken for example in found.examples)
     headings += [Heading("examples", False, sortable=False)] if pictured else []
     rows = [[*_expectation(found), *([_examples(found)] if pictured else [])] for found in content.broken]
     caption = (
         "Images for which a label is predicted without the label that it makes likely. P is the share of the training "
-        "images with the first label that also have the second, or the number that was given for a known edge. The "
-        "last number is the share of the images for which the first label is predicted."
+        "images with the first label that also have the second, or the number that was given for a known edge. If the "
+        "first label is predicted for n images, n (1 − P) such images are expected. The pairs that exceed this number "
+        "most come first. The last number is the share of these n images."
     )
     return data_table(caption, headings, rows, sortable=True)
 
@@ -75,6 +76,7 @@ def _expectation(found: BrokenExpectation) -> list[object]:
         label(found.target),
         Cell(probability(found.probability), found.probability),
         Cell(f"{found.images:,}", found.images),
+        Cell(f"{found.expected:,.0f}", found.expected),
         Cell(percent(found.share), found.share),
     ]
 

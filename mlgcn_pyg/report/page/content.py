@@ -29,6 +29,8 @@ class HeadContent:
         history: one record per epoch with ``epoch``, and ``lr``, ``loss`` and ``mAP`` where known; may be empty.
         graph: the graph of the head, with learned weights if it has any.
         calibrated: (N, C) logits after a calibration on other images, for a second reliability curve.
+        num_seeds: the number of runs with different seeds. The row and the intervals are those of all of them, and the
+            logits those of the first.
     """
 
     name: str
@@ -41,6 +43,7 @@ class HeadContent:
     history: Sequence[Mapping[str, float | None]] = ()
     graph: LabelGraph | None = None
     calibrated: Tensor | None = None
+    num_seeds: int = 1
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,11 @@ class BrokenExpectation:
     images: int
     share: float
     examples: Sequence[Thumbnail] = ()
+
+    @property
+    def expected(self) -> float:
+        """The number of images that P leads one to expect, n (1 − P) for a label that is predicted for n images."""
+        return self.images / self.share * (1 - self.probability)
 
 
 @dataclass(frozen=True)

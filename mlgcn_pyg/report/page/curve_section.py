@@ -23,7 +23,7 @@ def curves(content: PageContent) -> Html:
     tools = element("div", chooser, element("span", *steps, class_="zoom"), class_="tools")
     legend = [head_name(k, head.name) for k, head in enumerate(content.heads)]
     if any(head.calibrated is not None for head in content.heads):
-        legend.append(element("span", "dotted: after calibration"))
+        legend.append(element("span", "dotted: calibrated on the validation images"))
     status = element("p", id="curve-summary", class_="count", role="status", aria_live="polite")
     plots = [
         element("div", id=f"curve-{kind}", class_="plot square", role="img", aria_label=name) for kind, name in KINDS

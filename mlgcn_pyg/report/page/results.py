@@ -13,6 +13,7 @@ from mlgcn_pyg.report.page.parts import (
     head_name,
     images,
     label,
+    note,
     percent,
     section,
     with_interval,
@@ -29,7 +30,7 @@ def heads(content: PageContent) -> Html:
     """Returns the tables of mAP with intervals, and of precision, recall and F1."""
     if not content.heads:
         return Html("")
-    return section("heads", "Heads", _mean_table(content), _count_table(content))
+    return section("heads", "Heads", _mean_table(content), _count_table(content), _seeds(content))
 
 
 def labels(content: PageContent) -> Html:
@@ -98,6 +99,18 @@ def _mean_row(content: PageContent, place: int, differs: bool, scale: tuple[floa
 def _named(head: HeadContent, place: int) -> Html:
     mark = f" {element('span', 'recommended', class_='mark')}" if head.recommended else ""
     return Html(f"{head_name(place, head.name)}{mark}")
+
+
+def _seeds(content: PageContent) -> Html:
+    """Returns a sentence about heads that were trained with several seeds; empty if there are none."""
+    several = [f"{head.name} ({head.num_seeds})" for head in content.heads if head.num_seeds > 1]
+    if not several:
+        return Html("")
+    text = (
+        f"Trained with several seeds: {', '.join(several)}. The tables show their mean. Curves, confusions, mistakes "
+        "and suspicious labels are those of the first seed."
+    )
+    return note(text)
 
 
 def _count_table(content: PageContent) -> Html:

@@ -136,6 +136,13 @@ def test_all_texts_are_escaped():
     assert data_of(text)["labels"][0] == bad
 
 
+def test_heads_with_several_seeds_are_named(content):
+    """The tables show means over seeds, everything else the first seed."""
+    assert "Trained with several seeds: mlgcn (3)." in page_html(content)
+    single = replace(content, heads=[replace(head, num_seeds=1) for head in content.heads])
+    assert "several seeds" not in page_html(single)
+
+
 def test_sections_without_content_are_left_out():
     content = PageContent("t", ["A sentence."], "test.h5", ["a", "b"], torch.zeros(3, 2, dtype=torch.int8))
     found = Structure(page_html(content))
