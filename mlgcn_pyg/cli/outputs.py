@@ -65,6 +65,7 @@ OUTPUTS: dict[str, dict[str, Output]] = {
     "classifiers": {"out": Output(PLOTS)},
     "retrieve": {"out": Output(PLOTS)},
     "check-labels": {"out": Output((".csv",))},
+    "thresholds": {"out": Output((".pt",))},
     "calibrate": {"out": Output((".pt",))},
     "predict": {"out": Output(tuple(PREDICTIONS))},
     "explain": {"out": Output(PLOTS)},

@@ -2,6 +2,7 @@
 
 import math
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,8 @@ from rich.table import Table
 from mlgcn_pyg.checks import check_number, check_positive
 from mlgcn_pyg.cli import console, options
 from mlgcn_pyg.cli.inputs import checkpoint_file, open_cache, open_checkpoint
-from mlgcn_pyg.cli.options import DATA, MODEL, option
+from mlgcn_pyg.cli.options import DATA, MODEL, OUTPUT, option
+from mlgcn_pyg.cli.outputs import check_inputs
 from mlgcn_pyg.cli.values import pick_device
 from mlgcn_pyg.errors import InputError
 
@@ -22,7 +24,7 @@ MIN_POSITIVES = 3  # as in mlgcn_pyg.evaluation.thresholds, which loads torch
 
 
 def thresholds(
-    checkpoint: Annotated[Path, option("A head or a network; the thresholds are written into it.", MODEL)],
+    checkpoint: Annotated[Path, option("A head or a network.", MODEL)],
     cache: Annotated[Path, option("Feature file of validation images, neither training nor test images.", DATA)],
     precision: Annotated[
         float | None,
@@ -33,6 +35,11 @@ def thresholds(
         int, option("Labels with fewer positive images keep the threshold 0.5; with --precision, they are never "
                     "predicted.", DATA)
     ] = MIN_POSITIVES,
+    out: Annotated[
+        Path | None,
+        option("Write a copy of the checkpoint with the thresholds to this file (.pt).", OUTPUT,
+               show_default="they are written into --checkpoint"),
+    ] = None,
     device: options.Device = "auto",
 ) -> None:  # fmt: skip
     """Fit one threshold per label, for mlgcn predict and mlgcn evaluate --thresholds.
@@ -42,11 +49,12 @@ def thresholds(
     check_positive("min_positives", min_positives)
     if precision is not None:
         check_number("precision", precision, 0, 1, open_low=True)
-    from mlgcn_pyg.checkpoints import store_thresholds
+    from mlgcn_pyg.checkpoints import save_checkpoint, store_thresholds
     from mlgcn_pyg.evaluation import fit_precision_thresholds, fit_thresholds
     from mlgcn_pyg.training import score
 
     checkpoint = checkpoint_file(checkpoint)
+    check_inputs([checkpoint], "checkpoint")
     if checkpoint.suffix == ".safetensors":
         fix = "fit the thresholds of the original checkpoint and export it again"
         raise InputError("checkpoint", "the checkpoint that was exported", f"its linear export {checkpoint}", fix)
@@ -59,12 +67,15 @@ def thresholds(
     else:
         fitted = fit_precision_thresholds(logits, targets, precision, min_positives)
         columns, sentence = _for_precision(logits, targets, fitted, min_positives, precision)
-    store_thresholds(checkpoint, fitted)
+    if out is None:
+        store_thresholds(checkpoint, fitted)
+    else:
+        save_checkpoint(out, replace(loaded, thresholds=fitted))
     _warn_of_few(columns["positives"], loaded.label_names, min_positives, cache.name, precision is not None)
     _show(f"{cache.name}, {len(features)} images", loaded.label_names, columns)
     console.say(sentence)
-    console.say(f"Wrote the thresholds into {checkpoint}")
-    console.say(f"Next: mlgcn evaluate --checkpoint {shlex.quote(str(checkpoint))} --cache TEST.h5 --thresholds")
+    console.say(f"Wrote the thresholds into {checkpoint}" if out is None else f"Wrote {out}")
+    console.say(f"Next: mlgcn evaluate --checkpoint {shlex.quote(str(out or checkpoint))} --cache TEST.h5 --thresholds")
 
 
 def _for_f1(

@@ -69,6 +69,21 @@ def test_thresholds_are_fitted_stored_and_used(made, tmp_path, kind):
     assert torch.equal(before.head.classifiers(), loaded.head.classifiers()) and before.config == loaded.config
 
 
+@pytest.mark.parametrize("kind", ["head.pt", "model.pt"])
+def test_thresholds_are_written_to_a_copy(made, tmp_path, kind):
+    before, copy = (made / kind).read_bytes(), tmp_path / "copy.pt"
+    words = ("thresholds", "--checkpoint", made / kind, "--cache", made / "val.h5", "--out")
+    assert f"--checkpoint {copy}" in run(*words, copy).replace("\n", "")
+    assert (made / kind).read_bytes() == before
+    (tmp_path / kind).write_bytes(before)
+    run("thresholds", "--checkpoint", tmp_path / kind, "--cache", made / "val.h5")
+    stored, copied = load_checkpoint(tmp_path / kind), load_checkpoint(copy)
+    assert torch.equal(copied.thresholds, stored.thresholds) and copied.config == stored.config
+    assert torch.equal(copied.head.classifiers(), stored.head.classifiers())
+    assert "--out: expected a different file than the input files" in refused(*words, made / kind)
+    assert "--out: expected a name that ends in .pt" in refused(*words, tmp_path / "copy.txt")
+
+
 def test_thresholds_refuse_what_does_not_belong_together(made, tmp_path):
     words, cache = ("thresholds", "--checkpoint", made / "head.pt"), FeatureCache(made / "val.h5")
     before = (made / "head.pt").read_bytes()
