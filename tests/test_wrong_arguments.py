@@ -208,7 +208,8 @@ CALLS = {
     "fit_head": (
         fitted,
         {"head": nn.LinearHead(C, D), "train": (torch.ones(2, D), TARGETS), "val": (torch.ones(2, D), TARGETS),
-         "config": FAST, "device": "cpu", "progress": None, "stream": None, "folder": None, "save_seconds": 30.0},
+         "config": FAST, "device": "cpu", "progress": None, "callback": None, "log_with": None, "stream": None,
+         "folder": None, "save_seconds": 30.0},
     ),
     "fit_heads": (
         training.fit_heads,
@@ -243,7 +244,7 @@ CALLS = {
     "open_model": (prediction.open_model, dict.fromkeys(("path", "backbone", "weights", "pool", "image_size"))),
     "find_images": (prediction.find_images, {"images": []}),
 }  # fmt: skip
-CALLED = {"progress", "checking"}  # functions of the caller, whose errors are the caller's
+CALLED = {"progress", "callback", "checking"}  # functions of the caller, whose errors are the caller's
 
 
 ARGUMENTS = [(name, argument) for name, (_, right) in CALLS.items() for argument in right]

@@ -10,24 +10,16 @@ from mlgcn_pyg.errors import Argument, InputError, renamed_arguments
 from mlgcn_pyg.tensor_checks import check_device
 from mlgcn_pyg.training.config import HeadConfig
 from mlgcn_pyg.training.exact_config import ExactConfig
-from mlgcn_pyg.training.heads.arguments import check_heads, check_shared, checked_names, config_per_head, open_images
-from mlgcn_pyg.training.heads.engines import make_step
-from mlgcn_pyg.training.heads.exact.fit import fit_exactly
-from mlgcn_pyg.training.heads.exact.operators import ConvexHead
-from mlgcn_pyg.training.heads.exact.run import EXACT_STATE
+from mlgcn_pyg.training.heads.arguments import check_heads, checked_names, config_per_head, open_images
 from mlgcn_pyg.training.heads.exact.solver import convex_heads, exact_config
-from mlgcn_pyg.training.heads.exact.start import started_at_solution
-from mlgcn_pyg.training.heads.loop import train_heads
-from mlgcn_pyg.training.heads.preparation import prepare_heads
-from mlgcn_pyg.training.heads.run import HEADS_STATE, HeadsRun
+from mlgcn_pyg.training.heads.observers import Observers
 from mlgcn_pyg.training.heads.scoring import Data
-from mlgcn_pyg.training.heads.setup import describe_heads_run
-from mlgcn_pyg.training.heads.stacked import check_alike
-from mlgcn_pyg.training.heads.steps import make_optimizers, matmul_precision
+from mlgcn_pyg.training.heads.solvers import fit_in_folder, train_in_folder
+from mlgcn_pyg.training.heads.steps import matmul_precision
 from mlgcn_pyg.training.history import History, Record
 from mlgcn_pyg.training.label_warnings import warn_of_labels
-from mlgcn_pyg.training.run_folder import RunFolder
-from mlgcn_pyg.typing import Head, RowSource
+from mlgcn_pyg.training.trackers import LogWith, open_trackers
+from mlgcn_pyg.typing import Head
 
 
 def fit_head(
@@ -39,6 +31,8 @@ def fit_head(
     solver: str = "auto",
     device: str | torch.device = "cpu",
     progress: Callable[[Record], None] | None = None,
+    callback: Callable[[Record], bool | None] | None = None,
+    log_with: LogWith = None,
     stream: bool | None = None,
     folder: str | Path | None = None,
     save_seconds: float = 30.0,
@@ -77,6 +71,13 @@ def fit_head(
         device: the device of the head and of the batches.
         progress: a function that is called with the record of each epoch. The exact solver calls it in each iteration
             with ``stage``, ``stages``, ``iteration`` and ``gradient``, and with the last record at the end.
+        callback: a function that is called with the record of each epoch, after the files of the epoch are written.
+            If it returns True, training ends there. If it raises an exception, so does this function, after the state
+            is saved. If a run is interrupted before the function returns, it is called again when the run is resumed.
+            The exact solver calls it with the last record at the end.
+        log_with: experiment trackers that receive the settings and the values ``head/loss``, ``head/mAP``, … of each
+            epoch or iteration: names that Accelerate knows (``"tensorboard"``, ``"wandb"``, ``"mlflow"``, …),
+            instances of ``accelerate.tracking.GeneralTracker``, or :class:`~mlgcn_pyg.training.trackers.Trackers`.
         stream: True streams a cache in windows, False loads it into memory. Both give the same result. Default: depends
             on free memory.
         folder: the folder for ``state.pt``, the history ``head.jsonl`` and the checkpoints ``head-last.pt`` and
@@ -98,6 +99,7 @@ def fit_head(
         InputError: if ``config.pos_weight`` is not one number per label.
         InputError: if ``config.precision`` is ``"tf32"`` and ``device`` is not a CUDA device.
         InputError: if ``folder`` holds a run with different data, a different head or a different config.
+        InputError: if a tracker is not installed or does not start, or requires ``folder``.
         NonFiniteLossError: if a loss is not finite.
 
     >>> from mlgcn_pyg.nn import LinearHead
@@ -107,6 +109,7 @@ def fit_head(
     1.0
     """
     check_callable("progress", progress)
+    check_callable("callback", callback)
     with renamed_arguments(heads="head"):
         histories = fit_heads(
             [head],
@@ -117,6 +120,8 @@ def fit_head(
             names=["head"],
             device=device,
             progress=None if progress is None else lambda _, record: progress(record),
+            callback=None if callback is None else lambda _, record: callback(record),
+            log_with=log_with,
             stream=stream,
             folder=folder,
             save_seconds=save_seconds,
@@ -134,6 +139,8 @@ def fit_heads(
     names: Sequence[str] | None = None,
     device: str | torch.device = "cpu",
     progress: Callable[[int, Record], None] | None = None,
+    callback: Callable[[int, Record], bool | None] | None = None,
+    log_with: LogWith = None,
     stream: bool | None = None,
     folder: str | Path | None = None,
     save_seconds: float = 30.0,
@@ -161,6 +168,9 @@ def fit_heads(
         device: as in :func:`fit_head`.
         progress: a function that is called with the number of a head and its record; see :func:`fit_head`. Iterations
             of the exact solver are reported for head 0.
+        callback: as in :func:`fit_head`, called with the number of a head and its record. If it returns True, the
+            training of this head ends.
+        log_with: as in :func:`fit_head`, with the names of the heads in place of ``head``.
         stream: as in :func:`fit_head`.
         folder: as in :func:`fit_head`, with the names of the heads in place of ``head``.
         save_seconds: as in :func:`fit_head`.
@@ -181,7 +191,9 @@ def fit_heads(
     [3, 3]
     """
     check_heads(heads)
-    check_callable("progress", progress)
+    observers = Observers(
+        check_callable("progress", progress), check_callable("callback", callback), open_trackers(log_with, folder)
+    )
     names, device = checked_names(names, len(heads)), check_device("device", device)
     exact = exact_config(solver, config, heads)
     configs = [] if isinstance(config, ExactConfig) else config_per_head(config, len(heads))
@@ -195,59 +207,6 @@ def fit_heads(
     for head in heads:
         head.to(device).train()
     if exact is not None:
-        return _fit_exactly(convex_heads(heads), names, exact, source, validation, folder, save_seconds, progress)
+        return fit_in_folder(convex_heads(heads), names, exact, source, validation, folder, save_seconds, observers)
     with matmul_precision(configs[0], device):
-        return _train(heads, names, configs, source, validation, folder, save_seconds, progress)
-
-
-def _fit_exactly(
-    heads: Sequence[ConvexHead],
-    names: Sequence[str],
-    config: ExactConfig,
-    source: RowSource,
-    validation: RowSource | None,
-    folder: str | Path | None,
-    save_seconds: float,
-    progress: Callable[[int, Record], None] | None,
-) -> list[History]:
-    """Fits heads with the exact solver, in ``folder`` if it is given."""
-    setup = None if folder is None else describe_heads_run(heads, names, [config] * len(heads), source, validation)
-    run_folder = RunFolder(folder, EXACT_STATE, setup, save_seconds)
-    with run_folder.lock():
-        return fit_exactly(heads, names, config, source, validation, run_folder, progress)
-
-
-def _train(
-    heads: Sequence[Head],
-    names: Sequence[str],
-    configs: Sequence[HeadConfig],
-    source: RowSource,
-    validation: RowSource | None,
-    folder: str | Path | None,
-    save_seconds: float,
-    progress: Callable[[int, Record], None] | None,
-) -> list[History]:
-    """Trains heads by SGD or AdamW, in ``folder`` if it is given."""
-    check_alike(heads)
-    settings = prepare_heads(heads, started_at_solution(heads, configs, source), source)
-    check_alike(heads)  # again, since only heads with the recipe "auto" have changed
-    check_shared(settings)
-    run = HeadsRun(heads, names, settings, make_optimizers(heads, settings, source.device), source)
-    setup = None if folder is None else describe_heads_run(heads, names, settings, source, validation)
-    run_folder = RunFolder(folder, HEADS_STATE, setup, save_seconds)
-    with run_folder.lock():
-        _resume(run, run_folder)
-        if not run.finished:
-            step = make_step(heads, source, run.optimizers, settings)
-            try:
-                train_heads(run, step, source, validation, run_folder, progress)
-            finally:
-                step.release()
-    return run.histories
-
-
-def _resume(run: HeadsRun, folder: RunFolder) -> None:
-    """Moves to the saved position, if there is one, and makes the histories in the folder agree with it."""
-    folder.restore(run.load_state)
-    for name, history in zip(run.names, run.histories, strict=True):
-        folder.write_history(name, history.epochs)
+        return train_in_folder(heads, names, configs, source, validation, folder, save_seconds, observers)

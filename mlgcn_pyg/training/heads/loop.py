@@ -1,4 +1,4 @@
-"""The training loop of heads: steps, validation, checkpoints."""
+"""The training loop of heads: steps, validation, checkpoints, observers."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -9,9 +9,9 @@ from mlgcn_pyg.checkpoints import save_head
 from mlgcn_pyg.errors import Argument, InputError
 from mlgcn_pyg.evaluation import mean_average_precision
 from mlgcn_pyg.nn import LinearHead, MLGCNHead, SharingHead
+from mlgcn_pyg.training.heads.observers import Observers
 from mlgcn_pyg.training.heads.run import HeadsRun
 from mlgcn_pyg.training.heads.scoring import source_logits
-from mlgcn_pyg.training.history import Record
 from mlgcn_pyg.training.interruption import Interruption
 from mlgcn_pyg.training.run_folder import RunFolder
 from mlgcn_pyg.typing import RowSource, TrainingStep
@@ -23,7 +23,7 @@ def train_heads(
     source: RowSource,
     validation: RowSource | None,
     folder: RunFolder,
-    progress: Callable[[int, Record], None] | None,
+    observers: Observers,
 ) -> None:
     """Trains from the position of ``run`` to the last epoch."""
     recipe = run.configs[0]
@@ -34,7 +34,13 @@ def train_heads(
         run.check_losses(folder.last_saved)  # raises, so that a diverged state never replaces a good one
         folder.save_state(run.state())
 
+    def save_all() -> None:
+        for k, name in enumerate(run.names):
+            folder.keep(f"{name}-last", partial(_write_head, run, k))
+        save()
+
     with Interruption(wanted=folder.path is not None) as stop:
+        _call_back(run, observers, save_all)  # if the run was interrupted before it returned
         while not run.finished:
             lrs = run.learning_rates().to(source.device)
             rows = source.row_batches(recipe.batch_size, recipe.seed, run.epoch, start=run.step)
@@ -44,18 +50,35 @@ def train_heads(
 
             run.check_losses(folder.last_saved)
             records = run.end_epoch(_validate(run, validation))
+            run.awaits_callback = observers.callback is not None
             for k, record in records.items():
                 folder.append_history(run.names[k], record)
                 if run.histories[k].best is record:
                     folder.keep(f"{run.names[k]}-best", partial(_write_head, run, k))
             if run.finished or folder.is_due(stop):
-                for k, name in enumerate(run.names):
-                    folder.keep(f"{name}-last", partial(_write_head, run, k))
-                save()
-            if progress:
-                for k, record in records.items():
-                    progress(k, record)
+                save_all()
+            observers.track(run.names, run.histories)
+            for k, record in records.items():
+                observers.show(k, record)
+            _call_back(run, observers, save_all)
             stop.obey()
+
+
+def _call_back(run: HeadsRun, observers: Observers, save_all: Callable[[], None]) -> None:
+    """Calls the callback with the records of the last epoch if it awaits that, and ends the heads that it wants to."""
+    if not run.awaits_callback or observers.callback is None:
+        return
+    was_finished = run.finished
+    try:
+        for k, record in run.last_records().items():
+            if observers.callback(k, record):
+                run.ended.add(k)
+        run.awaits_callback = False
+    except BaseException:
+        save_all()  # when the run is resumed, the callback is called again
+        raise
+    if was_finished or run.finished:
+        save_all()
 
 
 def _validate(run: HeadsRun, validation: RowSource | None) -> dict[int, float]:

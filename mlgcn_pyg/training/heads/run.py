@@ -32,6 +32,8 @@ class HeadsRun:
         losses: (steps, H) of the current epoch, on the device. They are copied to the CPU once per epoch, since a copy
             waits for the device.
         histories: H histories.
+        ended: the numbers of the heads whose training a callback ended.
+        awaits_callback: whether the callback of the last epoch has not returned yet.
     """
 
     def __init__(
@@ -49,11 +51,13 @@ class HeadsRun:
         self.losses = torch.zeros(self.num_steps, len(heads), dtype=dtype, device=source.device)
         self.histories = [History() for _ in heads]
         self.epoch, self.step = 1, 0
+        self.ended: set[int] = set()
+        self.awaits_callback = False
 
     @property
     def running(self) -> list[int]:
-        """The numbers of the heads that have not been stopped early."""
-        return [k for k in range(len(self.heads)) if not self._stopped_early(k)]
+        """The numbers of the heads whose training continues."""
+        return [k for k in range(len(self.heads)) if k not in self.ended and not self._stopped_early(k)]
 
     def _stopped_early(self, k: int) -> bool:
         patience = self.configs[k].patience
@@ -61,7 +65,7 @@ class HeadsRun:
 
     @property
     def finished(self) -> bool:
-        """Whether all epochs are done or all heads have been stopped early."""
+        """Whether all epochs are done, or the training of all heads has been ended early."""
         return self.epoch > self.configs[0].epochs or not self.running
 
     def learning_rates(self) -> Tensor:
@@ -115,6 +119,11 @@ class HeadsRun:
         self.epoch, self.step = self.epoch + 1, 0
         return records
 
+    def last_records(self) -> dict[int, Record]:
+        """Returns the records of the last epoch, by the number of the head. Heads that ended earlier have none."""
+        last = {k: history.last for k, history in enumerate(self.histories) if history.epochs}
+        return {k: record for k, record in last.items() if record["epoch"] == self.epoch - 1}
+
     def state(self) -> dict:
         """Returns everything that resuming needs, as plain values."""
         return {
@@ -122,6 +131,8 @@ class HeadsRun:
             "step": self.step,
             "losses": self.losses[: self.step].to("cpu", copy=True),
             "histories": [list(map(dict, history.epochs)) for history in self.histories],
+            "ended": sorted(self.ended),
+            "awaits_callback": self.awaits_callback,
             "tensors": [plain_copy(tensors) for tensors in trained_tensors(self.optimizers)],
         }
 
@@ -136,6 +147,8 @@ class HeadsRun:
         self.epoch, self.step = state["epoch"], state["step"]
         self.losses[: self.step] = state["losses"].to(self.losses).view_as(self.losses[: self.step])
         self.histories = [History(checked_records(records)) for records in state["histories"]]
+        # states of earlier releases have neither of these
+        self.ended, self.awaits_callback = set(map(int, state.get("ended", ()))), bool(state.get("awaits_callback"))
 
 
 def saved_epoch(folder: str | Path) -> int | None:

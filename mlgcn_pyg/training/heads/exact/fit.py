@@ -1,6 +1,6 @@
 """Fits heads whose problem is convex: linear heads, and sharing heads with fixed edges."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 
@@ -15,6 +15,7 @@ from mlgcn_pyg.training.heads.exact.operators import ConvexHead
 from mlgcn_pyg.training.heads.exact.run import ExactRun
 from mlgcn_pyg.training.heads.exact.selection import Choice, left_out
 from mlgcn_pyg.training.heads.exact.table import FeatureTable
+from mlgcn_pyg.training.heads.observers import Observers
 from mlgcn_pyg.training.heads.scoring import source_logits
 from mlgcn_pyg.training.heads.statistics import feature_statistics
 from mlgcn_pyg.training.history import History, Record
@@ -32,7 +33,7 @@ def fit_exactly(
     source: RowSource,
     validation: RowSource | None,
     folder: RunFolder,
-    progress: Callable[[int, Record], None] | None,
+    observers: Observers,
 ) -> list[History]:
     """Fits heads in place; see :func:`~mlgcn_pyg.training.fit_heads`.
 
@@ -40,6 +41,8 @@ def fit_exactly(
     """
     run = _open_run(heads, config, source, validation)
     folder.restore(run.load_state)
+    if run.solution is None:
+        observers.trackers.start()
     with Interruption(wanted=folder.path is not None) as stop:
 
         def save() -> None:
@@ -48,8 +51,7 @@ def fit_exactly(
 
         def report(iteration: int, gradient: float) -> None:
             folder.end_if_interrupted(stop, save)
-            if progress:
-                progress(0, _position(run, iteration, gradient))
+            observers.show(0, _position(run, iteration, gradient))
 
         saved = run.state()
         while not run.selected:
@@ -68,8 +70,7 @@ def fit_exactly(
     for k, (name, head, history) in enumerate(zip(names, heads, histories, strict=True)):
         folder.write_history(name, history.epochs)
         folder.keep(f"{name}-last", partial(save_head, head=head, config=describe_fit(config, run.choices()[k])))
-        if progress:
-            progress(k, history.last)
+    observers.end(names, histories)
     return histories
 
 

@@ -10,6 +10,7 @@ from mlgcn_pyg.training.config import HeadConfig
 from mlgcn_pyg.training.exact_config import ExactConfig
 from mlgcn_pyg.training.heads.exact.fit import fit_exactly
 from mlgcn_pyg.training.heads.exact.run import EXACT_STATE
+from mlgcn_pyg.training.heads.observers import silent
 from mlgcn_pyg.training.run_folder import RunFolder
 from mlgcn_pyg.typing import Head, RowSource
 
@@ -44,7 +45,8 @@ def _started(head: SharingHead, config: HeadConfig, source: RowSource) -> HeadCo
     fixed = SharingHead(graph, head.num_features).to(head.weight)
     # α of the graph: the learned entries belong to its edges
     settings = ExactConfig(alpha=graph.alpha, pos_weight=config.pos_weight, views=config.views)
-    (history,) = fit_exactly([fixed], ["start"], settings, source, None, RunFolder(None, EXACT_STATE, None, 0.0), None)
+    no_folder = RunFolder(None, EXACT_STATE, None, 0.0)
+    (history,) = fit_exactly([fixed], ["start"], settings, source, None, no_folder, silent())
     head.standardize = fixed.standardize
     head.weight.copy_(fixed.weight)
     head.set_bias(fixed.bias)
