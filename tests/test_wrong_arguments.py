@@ -131,6 +131,7 @@ CALLS = {
         {"features": torch.ones(2, D), "k": 2, "label_chunk": 2},
     ),
     "MLGCNHead.with_graph": (lambda **values: nn.MLGCNHead(GRAPH, D, (2,)).with_graph(**values), {"graph": GRAPH}),
+    "LabelGraph.with_labels": (GRAPH.with_labels, {"label_names": ["d"], "x": torch.ones(1, 5)}),
     "SharingHead": (nn.SharingHead, {"graph": GRAPH, "num_features": D, "learn_edges": False, "learn_p": False}),
     "SharingHead.forward": (lambda **values: nn.SharingHead(GRAPH, D)(**values), {"features": torch.ones(2, D)}),
     "SharingHead.topk": (

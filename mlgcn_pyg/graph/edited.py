@@ -17,6 +17,7 @@ from mlgcn_pyg.graph.fields import Array
 from mlgcn_pyg.graph.given_weights import check_no_weights, set_given_weights
 from mlgcn_pyg.graph.kernel import KERNEL
 from mlgcn_pyg.graph.known_edges import COMBINATIONS, KnownEdges, combined, ends_of, known_edges, label_number, names_of
+from mlgcn_pyg.graph.more_labels import add_labels, new_names
 from mlgcn_pyg.graph.ready_counts import checked_label_counts
 from mlgcn_pyg.graph.validation import check_embedded
 from mlgcn_pyg.graph.weighting import defined_weights
@@ -128,6 +129,34 @@ class EditedGraph(LabelGraphData):
         if len(absent := np.flatnonzero(~np.isin(removed, key))):
             raise InputError("edges", f"edges of the graph, which has {len(key)}", table.where(int(absent[0])))
         return graph._with_known(own.select(~np.isin(key, removed)))
+
+    def with_labels(self, label_names: Sequence[str], x: Array | LabelEmbeddings | None = None) -> Self:
+        """Returns a copy with more labels, which have no images and no edges; :meth:`with_edges` adds edges.
+
+        They follow the labels of this graph, whose edges and weights do not change.
+
+        Args:
+            label_names: the names of the new labels.
+            x: (n, F) their embeddings, from the source of those of this graph; None if this graph has one-hot labels.
+
+        Raises:
+            InputError: if the graph has one of the labels; if ``x`` has no row for each name, or not the width of the
+                embeddings of this graph; if an embedding is 0; if the weighting of this graph is ``"kernel"``.
+
+        >>> from mlgcn_pyg import LabelGraph
+        >>> mined = LabelGraph.from_targets([["horse", "person"]], x=[[1.0, 0.1], [0.2, 1.0]])
+        >>> graph = mined.with_labels(["zebra"], x=[[1.0, 0.0]]).with_edges([("zebra", "horse", 0.9)])
+        >>> graph.label_names, graph.edge_index.tolist(), graph.label_counts.tolist()
+        (['horse', 'person', 'zebra'], [[0, 1, 2], [1, 0, 0]], [1, 1, 0])
+        """
+        _check_no_kernel(self.weighting)
+        self.validate()
+        graph = self.clone()
+        add_labels(graph, new_names(graph, label_names), x)
+        graph.num_nodes = len(graph.label_names)
+        graph.validate()
+        check_embedded(graph)
+        return graph
 
     def merge(self, other: "EditedGraph", how: str = "max") -> Self:
         """Returns a copy with the edges of two graphs over the same labels, in any order.
