@@ -21,7 +21,7 @@ from rich.table import Table
 
 from mlgcn_pyg.checks import check_positive
 from mlgcn_pyg.cli import console, options
-from mlgcn_pyg.cli.embedding_options import EMBEDDINGS, EmbeddingOptions
+from mlgcn_pyg.cli.embedding_options import EMBEDDINGS, SOURCES, EmbeddingOptions
 from mlgcn_pyg.cli.inputs import open_checkpoint, short_names
 from mlgcn_pyg.cli.json_output import print_json
 from mlgcn_pyg.cli.label_groups import Groups, groups_of
@@ -63,10 +63,7 @@ def classifiers(
         option("Label graph with the probabilities P(j | i) of its edges; with --tau 0, it has those of all pairs.",
                DATA, show_default="that of the first checkpoint that has one"),
     ] = None,
-    embeddings: Annotated[
-        Path | None,
-        option("Word vectors, label embeddings, or a file of mlgcn embed.", DATA, show_default="those of the graph"),
-    ] = None,
+    embeddings: Annotated[str | None, option(SOURCES, DATA, show_default="those of the graph")] = None,
     how: EmbeddingOptions,
     neighbours: Annotated[
         int, option("Nearest classifiers k of the purity; reduced to the number of other labels.", COMPUTATION)

@@ -14,7 +14,7 @@ from mlgcn_pyg.cli.dataset_options import (
     Separator,
     Split,
 )
-from mlgcn_pyg.cli.embedding_options import EMBEDDINGS, EmbeddingOptions
+from mlgcn_pyg.cli.embedding_options import EMBEDDINGS, SOURCES, EmbeddingOptions
 from mlgcn_pyg.cli.label_names import read_label_names
 from mlgcn_pyg.cli.options import DATA, OUTPUT, choice, option, takes
 from mlgcn_pyg.errors import Argument, InputError
@@ -24,7 +24,7 @@ from mlgcn_pyg.text import described_groups
 @takes(how=EMBEDDINGS)
 def embed(
     *,
-    embeddings: Annotated[Path, option("Word vectors or label embeddings (see --embeddings-format).", DATA)],
+    embeddings: Annotated[str, option(SOURCES, DATA)],
     how: EmbeddingOptions,
     names: Annotated[Path | None, option("Text file of label names, one per line.", DATA)] = None,
     dataset: Annotated[

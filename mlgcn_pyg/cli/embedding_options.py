@@ -1,4 +1,4 @@
-"""The options that describe label embeddings, declared once for ``mlgcn graph`` and ``mlgcn embed``."""
+"""The options that describe label embeddings, declared once for all commands that read them."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -13,6 +13,8 @@ from mlgcn_pyg.text import normal_form
 if TYPE_CHECKING:  # these load torch
     from mlgcn_pyg.graph import LabelEmbeddings
 
+SENTENCE = "sentence:"  # before the folder or the name of a sentence encoder
+SOURCES = "Word vectors, label embeddings, a file of mlgcn embed, or sentence:ENCODER, a folder or a name on the hub."
 FORMATS = ("auto", "text", "binary", "npy", "pickle", "mlgcn")
 OOV = ("error", "zero", "random")
 
@@ -34,33 +36,65 @@ class EmbeddingOptions:
         option("File of aliases: CSV with the columns label and words, or JSON. --alias takes precedence.",
                DATA),
     ] = None  # fmt: skip
+    prompt: Annotated[
+        list[str] | None,
+        option("Text for a sentence encoder, such as 'a photo of a {}'; repeatable, for the mean over several.", DATA,
+               show_default="{}"),
+    ] = None  # fmt: skip
     oov: Annotated[str, choice("Vector of unknown words: error (stop), zero or random.", DATA, OOV)] = "error"
     seed: Annotated[int, option("Seed of --oov random.", DATA)] = 0
     embeddings_max_bytes: Annotated[
         int, option("Limit on the size of word vectors after decompression.", DATA, show_default="16 GiB")
     ] = 1 << 34
 
-    def read(self, label_names: Sequence[str], path: Path) -> "LabelEmbeddings":
-        """Returns the embeddings of the labels. Words without a vector are listed on stderr."""
-        from mlgcn_pyg.graph import ALIASES, label_embeddings, read_aliases
+    def read(self, label_names: Sequence[str], source: str) -> "LabelEmbeddings":
+        """Returns the embeddings of the labels from a file, or a sentence encoder."""
+        from mlgcn_pyg.graph import ALIASES, read_aliases
 
         aliases = _parse_aliases(self.alias or [], label_names)
         listed: dict[str, str] = {}
         if self.alias_file is not None:
             with renamed_arguments(path="alias_file"):
                 listed = read_aliases(self.alias_file)
+        words = ALIASES | listed | aliases
+        if source.startswith(SENTENCE):
+            return self._encode(label_names, source.removeprefix(SENTENCE), words)
+        return self._read_file(label_names, Path(source), words)
+
+    def _encode(self, label_names: Sequence[str], encoder: str, aliases: dict[str, str]) -> "LabelEmbeddings":
+        from mlgcn_pyg.graph import sentence_embeddings
+
+        given = {"embeddings_format": "auto", "oov": "error"}
+        if other := [name for name, default in given.items() if getattr(self, name) != default]:
+            raise InputError(other[0], "a file of word vectors or embeddings", f"{SENTENCE}{encoder}")
+        renamed = renamed_arguments(encoder="embeddings", prompts="prompt", aliases="alias")
+        with console.progress_bar("encoding labels", len(label_names)) as update, renamed:
+            return sentence_embeddings(
+                label_names,
+                encoder,
+                prompts=self.prompt or ("{}",),
+                aliases=aliases,
+                progress=lambda done, _: update(done),
+            )
+
+    def _read_file(self, label_names: Sequence[str], path: Path, aliases: dict[str, str]) -> "LabelEmbeddings":
+        """Returns the embeddings of a file. Words without a vector are listed on stderr."""
+        from mlgcn_pyg.graph import label_embeddings
+
+        if self.prompt:
+            raise InputError("prompt", f"{SENTENCE}ENCODER in --embeddings, since only encoders read prompts", path)
         renamed = renamed_arguments(path="embeddings", max_bytes="embeddings_max_bytes")
         with console.status(f"reading {path.name}"), renamed:
             result = label_embeddings(
                 label_names,
                 path,
                 format=self.embeddings_format,
-                aliases=ALIASES | listed | aliases,
+                aliases=aliases,
                 oov=self.oov,
                 seed=self.seed,
                 max_bytes=self.embeddings_max_bytes,
             )
-        if aliases or self.alias_file or self.oov != "error":
+        if self.alias or self.alias_file or self.oov != "error":
             self._check_word_vectors(path)
         if words := result.source.get("oov_words"):
             labels = ", ".join(result.source["oov_labels"])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from mlgcn_pyg.cli import console
 from mlgcn_pyg.cli.dataset_options import OPTIONAL_DATASET, OptionalDatasetOptions
-from mlgcn_pyg.cli.embedding_options import EMBEDDINGS, EmbeddingOptions
+from mlgcn_pyg.cli.embedding_options import EMBEDDINGS, SOURCES, EmbeddingOptions
 from mlgcn_pyg.cli.knowledge_options import KNOWLEDGE, KnowledgeOptions
 from mlgcn_pyg.cli.options import DATA, MODEL, OUTPUT, choice, option, takes
 from mlgcn_pyg.errors import Argument, InputError, renamed_arguments
@@ -26,9 +26,7 @@ def graph(
     *,
     data: OptionalDatasetOptions,
     knowledge: KnowledgeOptions,
-    embeddings: Annotated[
-        Path | None, option("Word vectors, label embeddings, or a file of mlgcn embed.", DATA, show_default="one-hot")
-    ] = None,
+    embeddings: Annotated[str | None, option(SOURCES, DATA, show_default="one-hot")] = None,
     how: EmbeddingOptions,
     tau: Annotated[
         float,
@@ -97,7 +95,7 @@ def _check_known(knowledge: KnowledgeOptions, counted: Mapping[str, object]) -> 
 
 
 def _known(
-    knowledge: KnowledgeOptions, embeddings: Path | None, how: EmbeddingOptions, settings: Mapping[str, Any]
+    knowledge: KnowledgeOptions, embeddings: str | None, how: EmbeddingOptions, settings: Mapping[str, Any]
 ) -> "LabelGraph":
     """Returns the graph of known edges alone."""
     from mlgcn_pyg.graph import LabelGraph

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from mlgcn_pyg.cli import console
+from mlgcn_pyg.cli.embedding_options import SENTENCE
 from mlgcn_pyg.cli.options import DATA, choice, from_dataclass, option
 from mlgcn_pyg.errors import Argument, InputError, renamed_arguments
 
@@ -44,7 +45,7 @@ class KnowledgeOptions:
         """Whether there are any."""
         return self.edges is not None or self.hierarchy is not None or self.similar is not None
 
-    def label_names(self, embeddings: Path | None) -> tuple[str, ...]:
+    def label_names(self, embeddings: str | None) -> tuple[str, ...]:
         """Returns the labels of the known edges, sorted; for similarities alone, those of a file of embeddings."""
         from mlgcn_pyg.graph import LabelEmbeddings, edges_from_hierarchy
         from mlgcn_pyg.graph.edge_table import edge_table
@@ -58,6 +59,9 @@ class KnowledgeOptions:
                 names |= {*names_of(edge_table(edges_from_hierarchy(self.hierarchy)), None)}
         if names or embeddings is None:
             return tuple(sorted(names))
+        if embeddings.startswith(SENTENCE):
+            fix = "write them with mlgcn embed first"
+            raise InputError("embeddings", "a file of embeddings, whose labels the graph has", embeddings, fix)
         with renamed_arguments(path="embeddings"):
             return LabelEmbeddings.load(embeddings).label_names
 

@@ -32,7 +32,7 @@ class Relation:
 
 
 def label_relations(
-    heads: "Mapping[str, StandardizedHead]", graph: Path | None, embeddings: Path | None, how: EmbeddingOptions
+    heads: "Mapping[str, StandardizedHead]", graph: Path | None, embeddings: str | None, how: EmbeddingOptions
 ) -> dict[str, Relation]:
     """Returns the relations ``"embeddings"`` and ``"co_occurrence"``, as far as there are such files.
 

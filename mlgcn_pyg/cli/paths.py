@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+from mlgcn_pyg.cli.embedding_options import SENTENCE
 from mlgcn_pyg.cli.outputs import OUTPUTS, check_inputs, check_outputs
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.files.regular import existing_file
 
-# parameters that are text, since they may be a path or something else: a name of weights, a pattern of several files
-MAYBE_PATHS = {"weights", "path"}
+# parameters that are text, since they may be a path or something else: a name of weights or of a sentence encoder, a
+# pattern of several files
+MAYBE_PATHS = {"weights", "path", "embeddings"}
 WEIGHTS = (".pth", ".pt", ".safetensors")  # endings of weights that are files, and no names
 FOLDERS = {"root", "run", "study"}  # parameters that are folders
 CREATED = {("voc2007", "root"), ("coco2014", "root")}  # inputs that --download creates
@@ -51,8 +53,13 @@ def prepare_paths(command: Any, values: dict[str, Any]) -> None:
     for name, paths in inputs.items():
         if (command.name, name) not in CREATED:
             for path in paths:
-                if name != "weights" or path.endswith(WEIGHTS):
+                if not _is_name(name, path):
                     _check_exists(name, path)
+
+
+def _is_name(name: str, path: str) -> bool:
+    """Whether a value names weights or a sentence encoder, and no file."""
+    return path.startswith(SENTENCE) if name == "embeddings" else name == "weights" and not path.endswith(WEIGHTS)
 
 
 def _is_path(annotation: Any) -> bool:
@@ -63,6 +70,8 @@ def _is_path(annotation: Any) -> bool:
 def _expanded(name: str, path: str | os.PathLike[str]) -> str:
     """Returns a path with the home folder in place of ``~``, which shells expand at the start of a word only."""
     expanded = os.path.expanduser(path)
+    if expanded.startswith(SENTENCE):
+        return SENTENCE + _expanded(name, expanded.removeprefix(SENTENCE))
     first, *more = Path(expanded).parts or ("",)
     if first.startswith("~") and more and not os.path.exists(first):
         fix = "create the folder if it is meant"

@@ -23,7 +23,7 @@ from mlgcn_pyg._version import __version__
 from mlgcn_pyg.checks import check_number, check_positive
 from mlgcn_pyg.cli import console, options
 from mlgcn_pyg.cli.command_line import running_command
-from mlgcn_pyg.cli.embedding_options import EMBEDDINGS, EmbeddingOptions
+from mlgcn_pyg.cli.embedding_options import EMBEDDINGS, SOURCES, EmbeddingOptions
 from mlgcn_pyg.cli.json_output import print_json, write_json
 from mlgcn_pyg.cli.options import COMPUTATION, DATA, MODEL, OUTPUT, choice, option, takes
 from mlgcn_pyg.cli.outputs import make_folder
@@ -63,11 +63,7 @@ def study(
         option("Label graph (mlgcn graph) that is not built from test images.", DATA,
                show_default="mined from the training images of each run"),
     ] = None,
-    embeddings: Annotated[
-        Path | None,
-        option("Word vectors, label embeddings, or a file of mlgcn embed.", DATA,
-               show_default="those of --graph, else one-hot"),
-    ] = None,
+    embeddings: Annotated[str | None, option(SOURCES, DATA, show_default="those of --graph, else one-hot")] = None,
     how: EmbeddingOptions,
     preset: Annotated[
         list[str] | None, choice("What to train; repeatable.", MODEL, PRESETS, show_default="quick")

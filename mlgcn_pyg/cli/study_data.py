@@ -34,7 +34,7 @@ def feature_files(features: Path | None, train: Path | None, val: Path | None, t
 
 
 def open_data(
-    parts: dict[str, Path], average: Sequence[Path], graph: Path | None, embeddings: Path | None,
+    parts: dict[str, Path], average: Sequence[Path], graph: Path | None, embeddings: str | None,
     how: EmbeddingOptions, num_splits: int,
 ) -> "StudyData":  # fmt: skip
     """Opens the data of a study.

@@ -159,6 +159,12 @@ def write_text(path: str | Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8", newline="")
 
 
+def file_digest(path: str | Path) -> str:
+    """Returns the SHA-256 of a file, as ``sha256sum`` prints it."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def tensor_digest(tensors: Mapping[str, "Tensor"]) -> str:
     """Returns a SHA-256 digest of the names, dtypes, shapes and bytes of tensors."""
     import torch

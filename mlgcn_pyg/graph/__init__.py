@@ -7,6 +7,7 @@ from mlgcn_pyg.graph.embedding_files import label_embeddings
 from mlgcn_pyg.graph.embeddings import LabelEmbeddings
 from mlgcn_pyg.graph.knowledge import edges_from_hierarchy, edges_from_similarity
 from mlgcn_pyg.graph.label_graph import LabelGraph
+from mlgcn_pyg.graph.sentence_embeddings import sentence_embeddings
 from mlgcn_pyg.graph.summary import GraphSummary
 from mlgcn_pyg.graph.vectors import READY_FORMATS, embeddings_format
 from mlgcn_pyg.graph.weighting import WEIGHTINGS
@@ -30,4 +31,5 @@ __all__ = [
     "permuted_labels",
     "random_edges",
     "read_aliases",
+    "sentence_embeddings",
 ]

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from mlgcn_pyg.checks import check_choice, check_count, check_positive
 from mlgcn_pyg.errors import Argument, InputError, first_line, renamed_arguments
+from mlgcn_pyg.files.atomic import file_digest
 from mlgcn_pyg.files.regular import existing_file
 from mlgcn_pyg.graph.embeddings import LabelEmbeddings
 from mlgcn_pyg.graph.spelling import nearest_spellings
 from mlgcn_pyg.graph.vectors import MAX_BYTES, embeddings_format, read_vectors, read_words
-from mlgcn_pyg.graph.words import ALIASES, label_words, normal_aliases
+from mlgcn_pyg.graph.words import ALIASES, normal_aliases, words_of_labels
 from mlgcn_pyg.labels import normal_label_names
 from mlgcn_pyg.released.pickles import as_array, read_array_pickle
 
@@ -86,7 +87,7 @@ def label_embeddings(
         format = embeddings_format(path)
     if format == "mlgcn":
         return LabelEmbeddings.load(path).select(names)
-    source: dict[str, Any] = {"file": path.name, "format": format, "sha256": _sha256(path)}
+    source: dict[str, Any] = {"file": path.name, "format": format, "sha256": file_digest(path)}
     if format in ("npy", "pickle"):
         with renamed_arguments(x="path"):
             return LabelEmbeddings(names, _matrix(path, format), source)
@@ -105,7 +106,7 @@ def _mean_vectors(
 ) -> LabelEmbeddings:
     """Computes embeddings from a file of word vectors. Records aliases and unknown words in ``source``."""
     aliases = normal_aliases(aliases)
-    words = _words_of_labels(names, aliases)
+    words = words_of_labels(names, aliases)
     wanted = {word for parts in words.values() for word in parts}
     vectors, width = read_vectors(path, wanted, format, max_bytes)
     unknown = sorted(wanted - vectors.keys())
@@ -122,13 +123,6 @@ def _mean_vectors(
     vectors |= _substitutes(unknown, vectors, width, oov, seed)
     means = [np.mean([vectors[word] for word in words[name]], axis=0, dtype=np.float64) for name in names]
     return LabelEmbeddings(tuple(names), torch.from_numpy(np.stack(means)).float(), source)
-
-
-def _words_of_labels(names: Sequence[str], aliases: Mapping[str, str]) -> dict[str, list[str]]:
-    words = {name: label_words(name, aliases) for name in names}
-    if empty := [name for name, parts in words.items() if not parts]:
-        raise InputError("label_names", "names with at least one word", repr(empty[0]))
-    return words
 
 
 def _matrix(path: Path, format: str) -> Tensor:
@@ -177,8 +171,3 @@ def _unknown_words(unknown: Sequence[str], path: Path, format: str) -> InputErro
             Argument("oov", "random"),
         ],
     )
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -3,7 +3,7 @@
 import csv
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mlgcn_pyg.checks import check_text
@@ -33,6 +33,23 @@ def label_words(name: str, aliases: Mapping[str, str] = ALIASES) -> list[str]:
     if words is not None:
         return normal_form(words).split()
     return [word for word in SEPARATORS.split(normal_form(name.lower())) if word]
+
+
+def words_of_labels(names: Sequence[str], aliases: Mapping[str, str]) -> dict[str, list[str]]:
+    """Returns the words of each label (:func:`label_words`).
+
+    Raises:
+        InputError: if there is no name, or one without a word.
+
+    >>> words_of_labels(["Traffic_light"], {})
+    {'Traffic_light': ['traffic', 'light']}
+    """
+    if not names:
+        raise InputError("label_names", "at least one name", "none")
+    words = {name: label_words(name, aliases) for name in names}
+    if empty := [name for name, parts in words.items() if not parts]:
+        raise InputError("label_names", "names with at least one word", repr(empty[0]))
+    return words
 
 
 def normal_aliases(aliases: Mapping[str, str]) -> dict[str, str]:

@@ -9,9 +9,10 @@ from PIL import Image
 
 from mlgcn_pyg import LabelGraph
 from mlgcn_pyg.checkpoints import load_head
-from mlgcn_pyg.graph import LabelEmbeddings
+from mlgcn_pyg.graph import LabelEmbeddings, sentence_embeddings
 from mlgcn_pyg.nn import Backbone
 from tests.cli.test_cli import refused, run
+from tests.graph.encoders import tiny_encoder
 from tests.released.test_network import NUMS, PAIRS, released
 
 
@@ -157,3 +158,47 @@ def test_an_alias_of_a_label_with_an_equals_sign(tmp_path):
     files = "--names", tmp_path / "n.txt", "--embeddings", tmp_path / "v.txt", "--out", tmp_path / "e.pt"
     run("embed", *files, "--alias", "C=C=carbon", "--alias", "Ro\u0308ntgen = x-ray")
     assert LabelEmbeddings.load(tmp_path / "e.pt").x.tolist() == [[1, 2], [3, 4]]
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    return tiny_encoder(tmp_path_factory.mktemp("encoders") / "tiny")
+
+
+def test_a_sentence_encoder_gives_embeddings_and_graphs(folder, encoder):
+    words = ("--embeddings", f"sentence:{encoder}", "--prompt", "a photo of the {}", "--prompt", "{}")
+    said = run("embed", "--names", folder / "names.txt", *words, "--alias", "tvset=tv", "--out", folder / "e.pt")
+    made = LabelEmbeddings.load(folder / "e.pt")
+    assert "2 labels, 8 numbers each" in said and "encoding labels" in said and "Loading" not in said
+    prompts = ["a photo of the {}", "{}"]
+    expected = sentence_embeddings(["tvset", "dog"], encoder, prompts=prompts, aliases={"tvset": "tv"})
+    assert torch.equal(made.x, expected.x) and made.source == expected.source and made.source["prompts"] == prompts
+    run("graph", *table(folder), *words, "--alias", "tvset=tv", "--out", folder / "g.pt")
+    graph = LabelGraph.load(folder / "g.pt")
+    assert torch.equal(graph.x, made.select(graph.label_names).x) and graph.x_source == made.source
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (("--embeddings", "sentence:absent/encoder"), "--embeddings: expected a folder, or a name on the Hugging Face"),
+        (("--embeddings", "sentence:./absent"), "--embeddings: expected a folder, or a name on the Hugging Face"),
+        (("--embeddings", "sentence:"), "--embeddings: expected a folder, or a name on the Hugging Face"),
+        (("--embeddings", "sentence:~absent-user/x"), "--embeddings: expected a path, found ~absent-user/x"),
+        (("--embeddings", "sentence:{encoder}", "--prompt", "a photo"), "--prompt: expected texts with one {} for the"),
+        (("--embeddings", "sentence:{encoder}", "--oov", "zero"), "--oov: expected a file of word vectors or embedd"),
+        (("--embeddings", "sentence:{encoder}", "--embeddings-format", "npy"), "--embeddings-format: expected a file"),
+        (("--embeddings", "v.txt", "--prompt", "a {}"), "--prompt: expected sentence:ENCODER in --embeddings"),
+    ],
+)
+def test_refusals_of_sentence_encoders(folder, encoder, monkeypatch, words, message):
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    words = [word.replace("{encoder}", str(encoder)) for word in words]
+    assert message in refused("embed", "--names", "names.txt", "--out", "e.pt", *words)
+    assert not (folder / "e.pt").exists()
+
+
+def test_edges_by_similarity_alone_need_a_file_that_names_the_labels(folder, encoder):
+    words = ("graph", "--similar", "0.5", "--out", folder / "g.pt")
+    assert "write them with mlgcn embed first" in refused(*words, "--embeddings", f"sentence:{encoder}")
