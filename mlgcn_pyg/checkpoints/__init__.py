@@ -6,6 +6,7 @@ from mlgcn_pyg.checkpoints.exported import Exported, fold_model
 from mlgcn_pyg.checkpoints.files import load_checkpoint, load_head, load_model, save_head, save_model, store_thresholds
 from mlgcn_pyg.checkpoints.linear_file import load_linear, save_linear
 from mlgcn_pyg.checkpoints.onnx_file import export_onnx
+from mlgcn_pyg.checkpoints.onnx_scripts import write_server
 from mlgcn_pyg.checkpoints.torch_program import export_torch
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "save_linear",
     "save_model",
     "store_thresholds",
+    "write_server",
 ]

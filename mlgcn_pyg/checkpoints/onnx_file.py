@@ -1,25 +1,8 @@
 """Exports whole networks to ONNX files.
 
-This program prints the three most probable labels of an image. It requires onnxruntime, NumPy and Pillow, and neither
-this package nor torch::
-
-    import json
-    import sys
-
-    import numpy as np
-    import onnxruntime
-    from PIL import Image, ImageOps
-
-    session = onnxruntime.InferenceSession(sys.argv[1])
-    meta = {name: json.loads(text) for name, text in session.get_modelmeta().custom_metadata_map.items()}
-    height, width = meta["image_size"]
-    image = ImageOps.exif_transpose(Image.open(sys.argv[2])).convert("RGB")  # upright
-    image = image.resize((width, height), Image.Resampling.BILINEAR)
-    pixels = (np.asarray(image) / 255 - meta["mean"]) / meta["std"]
-    images = pixels.transpose(2, 0, 1)[None].astype(np.float32)
-    (logits,) = session.run(["logits"], {"images": images})
-    for k in np.argsort(-logits[0])[:3]:
-        print(f"{meta['label_names'][k]}: {1 / (1 + np.exp(-logits[0, k])):.3f}")
+``onnx_serving/onnx_network.py`` is a program that runs such a file with onnxruntime, NumPy and Pillow, and
+``onnx_serving/onnx_server.py`` serves it (:func:`mlgcn_pyg.checkpoints.write_server`). Neither requires this package or
+torch.
 """
 
 from collections.abc import Sequence
@@ -56,8 +39,7 @@ def export_onnx(
 
     Metadata:
         JSON strings ``label_names``, ``image_size`` (height, width), ``mean``, ``std``, ``thresholds`` (logits or
-        null),
-        ``config``, and ``mlgcn_pyg``, the version that wrote the file.
+        null), ``config``, and ``mlgcn_pyg``, the version that wrote the file.
 
     Raises:
         InputError: if the checkpoint has no backbone or no image size, a library of the extra ``export`` is missing,

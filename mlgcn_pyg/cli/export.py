@@ -1,5 +1,6 @@
 """``mlgcn export``: exports trained heads and networks."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +10,7 @@ from mlgcn_pyg.cli.inputs import checkpoint_file, open_checkpoint
 from mlgcn_pyg.cli.options import OUTPUT, choice, option, takes
 from mlgcn_pyg.cli.outputs import EXPORTS, chosen_format
 from mlgcn_pyg.cli.whole_model import WHOLE_MODEL, ModelOptions
-from mlgcn_pyg.errors import InputError, renamed_arguments
+from mlgcn_pyg.errors import Argument, InputError, renamed_arguments
 
 if TYPE_CHECKING:  # this loads torch
     from mlgcn_pyg.checkpoints import Checkpoint
@@ -26,17 +27,24 @@ def export(
         choice("linear (.safetensors: one linear classifier), onnx (.onnx), torch (.pt2: torch.export), or model (.pt: "
                "backbone and head in one checkpoint).", OUTPUT, FORMATS, show_default="from the ending of --out"),
     ] = None,
+    server: Annotated[
+        bool, option("Write a web server for the ONNX file beside it, which requires no torch.", OUTPUT, "--server")
+    ] = False,
 ) -> None:  # fmt: skip
     """Export a head or a network, and verify the exported file."""
     if format is not None:
         check_choice("format", format, FORMATS)
     format = chosen_format(format, out, EXPORTS)
+    if server:
+        _check_server(out, format)
     if format == "linear":
         _write_linear(checkpoint_file(model.checkpoint), out)
     elif format == "model":
         _write_model(model, out)
     else:
         _write_program(model, out, format)
+    if format == "onnx":
+        _name_server(out, server)
 
 
 def _write_linear(checkpoint: Path, out: Path) -> None:
@@ -70,6 +78,25 @@ def _write_program(model: ModelOptions, out: Path, format: str) -> None:
     if (written.least_side or 1) > 1:
         shape += f" of at least {written.least_side} pixels a side"
     _report(out, f"images {shape} → logits, which differ from PyTorch's by at most {written.difference:.1g}")
+
+
+def _check_server(out: Path, format: str) -> None:
+    from mlgcn_pyg.checkpoints.onnx_scripts import server_files
+
+    if format != "onnx":
+        raise InputError("server", "an ONNX file", out, ["change the ending, or leave out ", Argument("server")])
+    with renamed_arguments(folder="server"):
+        server_files(out.parent)
+
+
+def _name_server(out: Path, server: bool) -> None:
+    """Writes the server beside an ONNX file, and names the command that starts it or writes it."""
+    from mlgcn_pyg.checkpoints import write_server
+
+    if not server:
+        return console.note("A web server for this file: the same command with --server")
+    command = shlex.join(["python", str(write_server(out.parent)), str(out)])
+    console.note(f"Serve it: {command}   # pip install fastapi uvicorn onnxruntime pillow")
 
 
 def _backbone_name(whole: "Checkpoint") -> str:

@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import textwrap
 
 import pytest
 import torch
@@ -13,7 +12,7 @@ from PIL import Image
 from sklearn.metrics import f1_score
 
 from mlgcn_pyg import MLGCN
-from mlgcn_pyg.checkpoints import load_checkpoint, onnx_file, save_head, save_model
+from mlgcn_pyg.checkpoints import load_checkpoint, save_head, save_model
 from mlgcn_pyg.cli import thresholds as cli_thresholds
 from mlgcn_pyg.evaluation import cross_fitted_f1, table1_row
 from mlgcn_pyg.evaluation import thresholds as library_thresholds
@@ -23,8 +22,6 @@ from mlgcn_pyg.training import score
 from tests.cli.test_cli import refused, run
 
 NAMES = ["sea", "boat [small]", "dog"]
-
-SERVE = textwrap.dedent((onnx_file.__doc__ or "").partition("::\n")[2])
 
 
 @pytest.fixture(scope="module")
@@ -133,16 +130,29 @@ def test_the_onnx_file_is_served_with_onnxruntime_numpy_and_pillow(made, tmp_pat
     soft = load_checkpoint(made / "model.pt").model
     soft.head.linear.weight.data /= 40  # or every probability is 0 or 1, whatever the picture
     save_model(tmp_path / "soft.pt", soft, image_size=64)
-    output = run("export", "--checkpoint", tmp_path / "soft.pt", "--format", "onnx", "--out", tmp_path / "m.onnx")
+    words = ("export", "--checkpoint", tmp_path / "soft.pt", "--out", tmp_path / "m.onnx", "--server")
+    output = run(*words)
     assert "images (batch, 3, height, width)" in output
-    words = [sys.executable, "-c", SERVE, str(tmp_path / "m.onnx"), str(made / "photo.png")]
-    served = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
-    words = ["predict", made / "photo.png", "--checkpoint", tmp_path / "soft.pt", "--top-k", 3, "--format", "csv"]
-    csv = run(*words, "--device", "cpu")
+    assert f"Serve it: python {tmp_path / 'onnx_server.py'} {tmp_path / 'm.onnx'}   # pip install fastapi" in output
+    program = [sys.executable, str(tmp_path / "onnx_network.py"), str(tmp_path / "m.onnx"), str(made / "photo.png")]
+    served = subprocess.run(program, capture_output=True, text=True, check=True).stdout.splitlines()
+    asked = ["predict", made / "photo.png", "--checkpoint", tmp_path / "soft.pt", "--top-k", 3, "--format", "csv"]
+    csv = run(*asked, "--device", "cpu")
     predicted = [line.split(",")[1:3] for line in csv.splitlines() if line.startswith(str(made))]
     assert [line.rsplit(": ", 1)[0] for line in served] == [name for name, _ in predicted] and len(served) == 3
     for line, (_, probability) in zip(served, predicted, strict=True):
         assert float(line.rsplit(": ", 1)[1]) == pytest.approx(float(probability), abs=2e-3)
+    (tmp_path / "onnx_page.html").write_text("<p>My page")
+    other = f"--server: expected no other file of the name onnx_page.html, found {tmp_path / 'onnx_page.html'}; move it"
+    assert other in refused(*words) and (tmp_path / "onnx_page.html").read_text() == "<p>My page"
+
+
+def test_a_server_is_for_onnx_files_and_written_on_request(made, tmp_path):
+    words = ("export", "--checkpoint", made / "model.pt", "--out")
+    assert "--server: expected an ONNX file, found" in refused(*words, tmp_path / "m.pt2", "--server")
+    output = run(*words, tmp_path / "m.onnx")
+    assert "A web server for this file: the same command with --server" in output
+    assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
 
 
 def test_a_torch_program_from_the_command_line(made, tmp_path):
