@@ -225,7 +225,8 @@ CALLS = {
     "fit_model": (
         training.fit_model,
         {"model": whole(), "train_set": Images(), "val_set": Images(), "config": ONE_EPOCH, "folder": None,
-         "save_seconds": 600.0, "tensorboard": False, "progress": None, "on_error": "stop", "checking": None},
+         "save_seconds": 600.0, "tensorboard": False, "log_with": None, "progress": None, "callback": None,
+         "on_error": "stop", "checking": None},
     ),
     "Predictor": (prediction.Predictor, {"checkpoint": WHOLE, "device": "cpu"}),
     "Predictor.predict": (

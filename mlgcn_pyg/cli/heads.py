@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # these load torch
     from mlgcn_pyg.experiments import FittedHead, HeadComparison
     from mlgcn_pyg.features import FeatureCache
     from mlgcn_pyg.graph import LabelGraph
+    from mlgcn_pyg.training.trackers import Trackers
 
 # fields of the features' provenance that the checkpoint of a head records
 PROVENANCE = ("backbone", "weights_sha256", "pool", "image_size", "transform")
@@ -47,6 +48,7 @@ class HeadRuns:
     learn_p: bool = False
     replicates: int = 1000
     stream: bool | None = None
+    trackers: "Trackers | None" = None
 
     @property
     def reported(self) -> "FeatureCache":
@@ -81,6 +83,7 @@ class HeadRuns:
                 config=self.config, exact=self.exact, sharing_graph=self.sharing_graph,
                 hidden_channels=self.hidden_channels, learn_edges=self.learn_edges, learn_p=self.learn_p,
                 replicates=self.replicates, device=self.device, stream=self.stream, folder=folder, progress=progress,
+                log_with=self.trackers,
             )  # fmt: skip
 
 

@@ -49,6 +49,11 @@ def choices_of(annotation: Any) -> Sequence[str]:
 
 Json = Annotated[bool, option("Print JSON to standard output, for scripts.", OUTPUT, "--json")]
 Overwrite = Annotated[bool, option("Replace results of a different setup in --out.", OUTPUT, "--overwrite")]
+LogWith = Annotated[
+    list[str] | None,
+    option("Tracker that receives the settings and each epoch: tensorboard (curves in OUT/tensorboard), wandb, mlflow, "
+           "or another that Accelerate has; repeatable.", OUTPUT, "--log-with"),
+]  # fmt: skip
 Device = Annotated[str, option("auto (CUDA if there is a GPU), cpu, cuda, cuda:1, …", COMPUTATION)]
 NumWorkers = Annotated[int, option("Worker processes that decode images; 0 decodes in the main process.", COMPUTATION)]
 AutoWorkers = Annotated[

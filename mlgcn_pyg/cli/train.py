@@ -4,7 +4,6 @@ import json
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,13 +17,14 @@ from mlgcn_pyg.cli.options import DATA, MODEL, OUTPUT, TRAINING, choice, from_co
 from mlgcn_pyg.cli.outputs import make_folder
 from mlgcn_pyg.cli.streams import exit_code
 from mlgcn_pyg.cli.values import parse_image_size, parse_weights, parse_widths, pick_device
-from mlgcn_pyg.errors import InputError, renamed_arguments
+from mlgcn_pyg.errors import renamed_arguments
 from mlgcn_pyg.training.config import ModelConfig
 
 if TYPE_CHECKING:  # these load torch
     from mlgcn_pyg.graph import LabelGraph
     from mlgcn_pyg.nn import MLGCN, Backbone, LinearHead, MLGCNHead
     from mlgcn_pyg.training import History
+    from mlgcn_pyg.training.trackers import Trackers
     from mlgcn_pyg.typing import LabeledDataset, SeededDataset
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -83,16 +83,20 @@ def train(
     ] = "stop",
     device: Annotated[str, choice("auto, cpu or cuda; use torchrun for several GPUs.", TRAINING, DEVICES)] = "auto",
     out: Annotated[Path, option("Folder for the state, the history and the networks last.pt and best.pt.", OUTPUT)],
-    tensorboard: Annotated[bool, option("Write curves to OUT/tensorboard.", OUTPUT, "--tensorboard")] = False,
+    log_with: options.LogWith = None,
+    tensorboard: Annotated[bool, option("Deprecated.", OUTPUT, "--tensorboard", hidden=True)] = False,
 ) -> None:
     """Train backbone and head together. The same command resumes an interrupted run."""
     config()  # checks the values before torch is loaded
-    if tensorboard and find_spec("tensorboard") is None:
-        raise InputError("tensorboard", "an installed TensorBoard", "none", "pip install 'mlgcn_pyg[tensorboard]'")
+    if tensorboard:
+        console.note("Warning: --tensorboard is deprecated; use --log-with tensorboard")
+        log_with = ["tensorboard", *(name for name in log_with or () if name != "tensorboard")]
     from mlgcn_pyg.datasets import eval_transform, train_transform
     from mlgcn_pyg.nn import MLGCN
     from mlgcn_pyg.prediction.opening import check_accepts
+    from mlgcn_pyg.training.trackers import Trackers
 
+    trackers = Trackers(log_with, out)
     check_choice("on_error", on_error, ("stop", "skip"))
     device = pick_device(check_choice("device", device, DEVICES))
     recipe = config(cpu=device == "cpu")
@@ -109,7 +113,7 @@ def train(
     check_accepts(backbone, size)
     model = MLGCN(backbone, head)
     title = f"{backbone.name} + head"
-    history = _fit(model, train_set, val_set, recipe, out, title=title, tensorboard=tensorboard, on_error=on_error)
+    history = _fit(model, train_set, val_set, recipe, out, title=title, log_with=trackers, on_error=on_error)
     _report(history, out)
 
 
@@ -127,7 +131,7 @@ def _fit(
     out: Path,
     *,
     title: str,
-    tensorboard: bool,
+    log_with: "Trackers",
     on_error: str,
 ) -> "History":
     import torch
@@ -148,7 +152,7 @@ def _fit(
             # either data set is described by --dataset and --root
             with renamed_arguments(train_set="dataset", val_set="dataset"):
                 history = fit_model(
-                    model, train_set, val_set, config, folder=out, tensorboard=tensorboard, progress=report,
+                    model, train_set, val_set, config, folder=out, log_with=log_with, progress=report,
                     on_error=on_error, checking=check,
                 )  # fmt: skip
         if torch.distributed.is_initialized():

@@ -97,6 +97,7 @@ def train_head(
     ] = None,
     device: options.Device = "auto",
     out: Annotated[Path, option("Folder for metrics.json, checkpoints and histories.", OUTPUT)],
+    log_with: options.LogWith = None,
     report: Annotated[bool, option("Write report.html to --out, as mlgcn report does.", OUTPUT, "--report")] = False,
     overwrite: options.Overwrite = False,
 ) -> None:  # fmt: skip
@@ -109,6 +110,8 @@ def train_head(
     The recommended head is recommended.pt, which mlgcn evaluate, predict and export take from the folder. The same
     command resumes an interrupted run.
     """
+    from mlgcn_pyg.training.trackers import Trackers
+
     recipe = config()
     shared = {"views": recipe.views, "pos_weight": recipe.pos_weight, "select": "val" if test else "folds"}
     opened = open_cache(train, option="train")
@@ -129,6 +132,7 @@ def train_head(
         replicates=check_positive("replicates", replicates),
         device=pick_device(device),
         stream=stream,
+        trackers=Trackers(log_with, out),
     )
     if report:
         check_plotly("report")
@@ -205,6 +209,8 @@ def _fit(runs: heads.HeadRuns, out: Path, overwrite: bool) -> "HeadComparison":
         if positions := heads.unfinished_positions(out, runs.kinds, runs.exact_kinds):
             text = ", ".join(f"{kind}: {position}" for kind, position in positions.items())
             console.note(f"Resuming from {folder} ({text})")
+        elif overwrite and runs.trackers is not None:
+            runs.trackers.discard()
         return runs.fit(folder)
     except (KeyboardInterrupt, SystemExit):
         console.note("Interrupted. Run the same command to resume.")
@@ -216,4 +222,6 @@ def _fit(runs: heads.HeadRuns, out: Path, overwrite: bool) -> "HeadComparison":
             fix = ("give the options that it was started with, ", *OVERWRITE)
             raise InputError("out", error.expected, error.found, fix) from error
     heads.remove_unfinished(out, runs.kinds)
+    if runs.trackers is not None:
+        runs.trackers.discard()
     return _fit(runs, out, overwrite=False)

@@ -19,6 +19,7 @@ from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.graph import LabelGraph
 from mlgcn_pyg.labels import check_same_labels
 from mlgcn_pyg.training import ExactConfig, HeadConfig, History
+from mlgcn_pyg.training.trackers import LogWith, open_trackers
 from mlgcn_pyg.typing import Head
 
 
@@ -101,6 +102,7 @@ def compare_heads(
     stream: bool | None = None,
     folder: str | Path | None = None,
     progress: Progress | None = None,
+    log_with: LogWith = None,
 ) -> HeadComparison:
     """Trains heads of several kinds on ``train``, compares them, and recommends one.
 
@@ -138,6 +140,8 @@ def compare_heads(
             :func:`~mlgcn_pyg.training.fit_head`. For fits to folds, the kind is followed by ``" folds"``, and the
             number of the fold replaces the seed. For samples of the images, it is followed by ``" samples"``, and the
             record has ``done`` and ``total``.
+        log_with: experiment trackers, as in :func:`~mlgcn_pyg.training.fit_heads`. The name of a head is its kind and
+            its seed, as in ``mlgcn-seed0/loss``. Fits to folds are not logged.
 
     Returns:
         The trained heads, their intervals and differences, and the recommendation.
@@ -146,22 +150,25 @@ def compare_heads(
         InputError: if a kind is unknown, or the recipe does not have it.
         InputError: if labels or widths do not match.
         InputError: if ``folder`` holds runs with a different setup.
+        InputError: if a tracker is not installed or does not start, or requires ``folder``.
     """
     config = config or HeadConfig()
     exact = exact or ExactConfig(views=config.views, pos_weight=config.pos_weight)
     kinds = check_kinds(kinds, config.recipe, train.num_labels, sharing_graph=sharing_graph is not None)
     check_callable("progress", progress)
+    trackers = open_trackers(log_with, folder)
     for name, number in (("seeds", seeds), ("replicates", replicates)):
         check_positive(name, number)
     if test is not None:
         _check_test(train, test)
     design = HeadDesign(graph, sharing_graph, hidden_channels, learn_edges, learn_p)
     folder = None if folder is None else Path(folder)
-    setup = Setup(train, val, test, design, config, exact, device, stream, folder, progress)
+    setup = Setup(train, val, test, design, config, exact, device, stream, folder, progress, trackers)
     heads: dict[str, list[Head]] = {}
     histories: dict[str, list[History]] = {}
-    for kind in kinds:
-        heads[kind], histories[kind] = setup.fit(kind, 1 if setup.is_exact(kind) else seeds)
+    with trackers:
+        for kind in kinds:
+            heads[kind], histories[kind] = setup.fit(kind, 1 if setup.is_exact(kind) else seeds)
     return _compare(setup, heads, histories, replicates)
 
 

@@ -13,6 +13,7 @@ from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.training import ExactConfig, HeadConfig, History, fit_heads
 from mlgcn_pyg.training.heads.scoring import open_source, source_logits
 from mlgcn_pyg.training.history import Record
+from mlgcn_pyg.training.trackers import Trackers
 from mlgcn_pyg.typing import Head
 
 Progress = Callable[[str, int, Record], None]
@@ -33,6 +34,7 @@ class Setup:
     stream: bool | None = None
     folder: Path | None = None
     progress: Progress | None = None
+    trackers: Trackers | None = None
 
     @property
     def reported(self) -> FeatureCache:
@@ -61,6 +63,7 @@ class Setup:
             names=[f"{kind}-seed{seed}" for seed in range(seeds)],
             device=self.device,
             progress=None if self.progress is None else partial(self.progress, kind),
+            log_with=self.trackers,
             stream=self.stream,
             folder=self.folder_of(kind),
         )

@@ -6,43 +6,26 @@ of ``accelerate.tracking.GeneralTracker``.
 
 import json
 import math
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
-from mlgcn_pyg.checks import check_choice, check_path
-from mlgcn_pyg.errors import Argument, InputError, first_line, warn_of_input
+from mlgcn_pyg.checks import check_path
+from mlgcn_pyg.errors import InputError, first_line, warn_of_input
 from mlgcn_pyg.files.regular import open_file
 from mlgcn_pyg.training.config import HeadSettings, ModelConfig
 from mlgcn_pyg.training.exact_config import ExactConfig
 from mlgcn_pyg.training.history import Record, history_line
-from mlgcn_pyg.values import shown
+from mlgcn_pyg.training.tracker_kinds import Tracker, checked_tracker, name_of, started_tracker
 
-PROJECT = "mlgcn_pyg"  # the project, or experiment, of trackers with a service
 SENT = "trackers.log"  # not .jsonl, which is the history of a head
-EXTRAS = {"tensorboard": "pip install 'mlgcn_pyg[tensorboard]'"}
-METHODS = ("store_init_configuration", "log", "finish")
 LARGEST = 1 << 26  # bytes of trackers.log that are read
 STEPS = ("epoch", "iteration")  # the key of a record that counts
-
-
-class Tracker(Protocol):
-    """The methods of ``accelerate.tracking.GeneralTracker`` that are called."""
-
-    name: str
-
-    def store_init_configuration(self, values: dict[str, Any]) -> None:
-        """Stores the settings of the run."""
-
-    def log(self, values: dict[str, float], step: int | None) -> None:
-        """Stores values by name."""
-
-    def finish(self) -> None:
-        """Ends the run of the tracker."""
-
 
 LogWith: TypeAlias = "str | Tracker | Trackers | Sequence[str | Tracker] | None"
 
@@ -75,13 +58,12 @@ class Trackers:
 
     def __init__(self, log_with: LogWith, folder: str | Path | None = None):
         self.folder = None if folder is None else check_path("folder", folder)
-        self.chosen = [_checked(value, self.folder) for value in listed(log_with)]
-        if len({_name(value) for value in self.chosen}) < len(self.chosen):
-            found = ", ".join(map(_name, self.chosen))
+        self.chosen = [checked_tracker(value, self.folder) for value in listed(log_with)]
+        if len({name_of(value) for value in self.chosen}) < len(self.chosen):
+            found = ", ".join(map(name_of, self.chosen))
             raise InputError("log_with", "trackers with different names", found)
         self.running: list[Tracker] | None = None
         self.settings: dict[str, Any] = {}  # of the fit in progress
-        self.sent: set[str] = set()
         self.depth = 0
 
     def __enter__(self) -> Self:
@@ -101,10 +83,8 @@ class Trackers:
     def describe(self, settings: Mapping[str, Any]) -> None:
         """Takes the settings of a fit, which running trackers receive now, and others when they start."""
         self.settings = dict(settings)
-        for tracker in list(self.running or ()):
-            line = _line(tracker, {"settings": self.settings})
-            if settings and line not in self.sent and self._call(tracker, "store_init_configuration", self.settings):
-                self._record(line)
+        if settings:
+            self._send({"settings": self.settings}, "store_init_configuration", self.settings)
 
     def start(self) -> None:
         """Starts the trackers, unless they are running.
@@ -113,9 +93,9 @@ class Trackers:
             InputError: if a tracker does not start.
         """
         if self.running is None:
-            self.sent, self.running = self._read_sent(), []
+            self.running = []
             for value in self.chosen:
-                self.running.append(_started(value, self.folder))
+                self.running.append(started_tracker(value, self.folder))
             self.describe(self.settings)
 
     def log(self, records: Iterable[Record], head: str = "") -> None:
@@ -126,11 +106,20 @@ class Trackers:
             head: the name of a head, which precedes the names of values as in ``head/loss``; empty for a whole network.
         """
         for record in records if self.chosen else ():
-            self.start()
-            for tracker in list(self.running or ()):
-                line = _line(tracker, {"head": head, "record": history_line(record)})
-                if line not in self.sent and self._call(tracker, "log", _values(record, head), step=_step(record)):
-                    self._record(line)
+            content = {"head": head, "record": history_line(record)}
+            if any(_line(value, content) not in self.sent for value in self.chosen):
+                self.start()
+                self._send(content, "log", _values(record, head), step=_step(record))
+
+    def discard(self) -> None:
+        """Removes what an earlier run wrote to the folder, whose curves would continue in those of a new run."""
+        if self.folder is None or not (self.folder / SENT).exists():
+            return
+        for name in self.chosen:
+            if isinstance(name, str):
+                shutil.rmtree(self.folder / name, ignore_errors=True)
+        (self.folder / SENT).unlink()
+        self.sent.clear()
 
     def _call(self, tracker: Tracker, method: str, *arguments: object, **named: object) -> bool:
         """Calls a method, and returns whether it succeeded. A tracker that fails receives no more calls."""
@@ -144,18 +133,25 @@ class Trackers:
             return False
         return True
 
-    def _read_sent(self) -> set[str]:
+    def _send(self, content: Mapping[str, Any], method: str, *arguments: object, **named: object) -> None:
+        """Calls a method of each running tracker that has not received this content, and records that it has."""
+        for tracker in list(self.running or ()):
+            line = _line(tracker, content)
+            if line in self.sent or not self._call(tracker, method, *arguments, **named):
+                continue
+            self.sent.add(line)
+            if self.folder is not None:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                with open(self.folder / SENT, "a", encoding="utf-8") as file:
+                    file.write(line + "\n")
+
+    @cached_property
+    def sent(self) -> set[str]:
+        """The lines of ``trackers.log``. It is first read when the run has locked its folder."""
         if self.folder is None or not (self.folder / SENT).exists():
             return set()
         with open_file("folder", self.folder / SENT) as file:
             return set(file.read(LARGEST).decode("utf-8", "replace").splitlines())
-
-    def _record(self, line: str) -> None:
-        self.sent.add(line)
-        if self.folder is not None:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with open(self.folder / SENT, "a", encoding="utf-8") as file:
-                file.write(line + "\n")
 
 
 def open_trackers(log_with: LogWith, folder: str | Path | None) -> Trackers:
@@ -184,50 +180,9 @@ def listed(log_with: LogWith) -> list[Any]:
     return [] if log_with is None else [log_with]
 
 
-def _checked(value: Any, folder: Path | None) -> Any:
-    """Returns the name of an installed tracker, or an instance of a tracker."""
-    if not isinstance(value, str):
-        if isinstance(value, type) or not all(callable(getattr(value, method, None)) for method in METHODS):
-            expected = "names of trackers, or instances of accelerate's GeneralTracker"
-            raise InputError("log_with", expected, shown(value))
-        return value
-    from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
-    from accelerate.utils import LoggerType
-
-    classes = {str(name): tracker for name, tracker in LOGGER_TYPE_TO_CLASS.items()}
-    check_choice("log_with", value, classes)
-    if value in LoggerType.list() and value not in map(str, get_available_trackers()):
-        raise InputError("log_with", f"an installed {value}", "none", EXTRAS.get(value, f"pip install {value}"))
-    if folder is None and classes[value].requires_logging_directory:
-        raise InputError("log_with", f"a folder for the files of {value}", "none", ["pass ", Argument("folder")])
-    return value
-
-
-def _started(value: Any, folder: Path | None) -> Tracker:
-    """Returns a tracker that records can be sent to."""
-    try:
-        tracker = _made(value, folder) if isinstance(value, str) else value
-        if hasattr(tracker, "start"):  # older versions of Accelerate start in __init__
-            tracker.start()
-    except Exception as error:  # no login, no network, no right to write
-        raise InputError("log_with", "a tracker that starts", f"{_name(value)} ({first_line(error)})") from error
-    return tracker
-
-
-def _made(name: str, folder: Path | None) -> Any:
-    from accelerate.tracking import LOGGER_TYPE_TO_CLASS
-
-    tracker = LOGGER_TYPE_TO_CLASS[name]
-    return tracker(name, folder) if tracker.requires_logging_directory else tracker(PROJECT)
-
-
-def _name(value: Any) -> str:
-    return value if isinstance(value, str) else str(getattr(value, "name", type(value).__name__))
-
-
-def _line(tracker: Tracker, content: Mapping[str, Any]) -> str:
+def _line(tracker: Any, content: Mapping[str, Any]) -> str:
     """Returns the line of ``trackers.log`` for something that a tracker received."""
-    return json.dumps({"tracker": _name(tracker)} | dict(content))
+    return json.dumps({"tracker": name_of(tracker)} | dict(content))
 
 
 def _named(name: str, head: str) -> str:

@@ -23,13 +23,14 @@ from mlgcn_pyg.training.label_warnings import warn_of_labels
 from mlgcn_pyg.training.model.images import ImageCheck, without
 from mlgcn_pyg.training.model.images import record as record_skipped
 from mlgcn_pyg.training.model.layout import channels_last_is_faster
-from mlgcn_pyg.training.model.reporting import ProgressReport, check_tensorboard, tensorboard_curves
+from mlgcn_pyg.training.model.reporting import Observers, ProgressReport, with_tensorboard
 from mlgcn_pyg.training.model.run import MODEL_STATE, ModelRun
 from mlgcn_pyg.training.model.scoring import model_logits
 from mlgcn_pyg.training.model.setup import describe_model_run
 from mlgcn_pyg.training.model.shares import batches, pieces_in_order, shares
 from mlgcn_pyg.training.model.trainee import Trainee
 from mlgcn_pyg.training.run_folder import RunFolder
+from mlgcn_pyg.training.trackers import LogWith, Trackers, open_trackers
 from mlgcn_pyg.typing import LabeledDataset, SeededDataset
 from mlgcn_pyg.values import shown
 
@@ -46,7 +47,9 @@ def fit_model(
     folder: str | Path | None = None,
     save_seconds: float = 600.0,
     tensorboard: bool = False,
+    log_with: LogWith = None,
     progress: Callable[[dict], None] | None = None,
+    callback: Callable[[Record], bool | None] | None = None,
     on_error: str = "stop",
     checking: Callable[[int, str], None] | None = None,
 ) -> History:
@@ -77,9 +80,17 @@ def fit_model(
             ``best.pt`` (:func:`~mlgcn_pyg.checkpoints.load_checkpoint`); None writes no files.
         save_seconds: the longest time between two saved states, in seconds. The state is also saved after each epoch
             and when the run is interrupted.
-        tensorboard: whether to write curves to ``folder/tensorboard``.
+        tensorboard: deprecated; use ``log_with="tensorboard"``.
+        log_with: experiment trackers that receive the settings, and ``loss``, ``lr`` and ``mAP`` of each epoch: names
+            that Accelerate knows (``"tensorboard"``, ``"wandb"``, ``"mlflow"``, …), instances of
+            ``accelerate.tracking.GeneralTracker``, or :class:`~mlgcn_pyg.training.trackers.Trackers`. TensorBoard
+            writes to ``folder/tensorboard``.
         progress: a function that is called every few steps with a dict of ``epoch``, ``step``, ``steps``, ``loss``,
             ``lr`` and ``images_per_second``.
+        callback: a function that is called in the first process with the record of each epoch, after the files of the
+            epoch are written. If it returns True, the run ends there, and counts as finished. If it raises an
+            exception, so does this function, and the state of the epoch is kept. If a run is interrupted before the
+            function returns, it is called again when the run is resumed.
         on_error: what to do with images that cannot be decoded. ``"stop"`` raises an error before the first epoch that
             names and counts them. ``"skip"`` leaves them out and lists them in ``folder/skipped.json``.
         checking: a function that is called with a number of decoded images and a description before the first epoch.
@@ -92,7 +103,7 @@ def fit_model(
         InputError: if there is no image, or images cannot be decoded.
         InputError: if ``on_error`` is ``"stop"`` and ``folder`` holds a run that skips images.
         InputError: if the device does not support ``config.precision``, or no parameter is trainable in some epoch.
-        InputError: if ``tensorboard`` is True without ``folder``, or TensorBoard is not installed.
+        InputError: if a tracker is not installed or does not start, or requires ``folder``.
         InputError: if ``folder`` holds a run with different data, a different model or a different config.
         NonFiniteLossError: if a loss is not finite.
     """
@@ -102,8 +113,8 @@ def fit_model(
     _check_data("train_set", train_set, model)
     if val_set is not None:
         _check_data("val_set", val_set, model)
-    if check_flag("tensorboard", tensorboard):
-        check_tensorboard(folder)
+    check_callable("callback", callback)
+    trackers = open_trackers(with_tensorboard(log_with, check_flag("tensorboard", tensorboard)), folder)
     warn_of_labels([model.head])
     path = None if folder is None else check_path("folder", folder)
     check = ImageCheck(on_error, path, config.num_workers, checking)
@@ -118,11 +129,11 @@ def fit_model(
             run = ModelRun(trainee, sizes)
             setup = None if folder is None else describe_model_run(model, train_set, val_set, config)
             run_folder = RunFolder(folder, MODEL_STATE, setup, save_seconds, ranks)
-            curves = tensorboard_curves(run_folder.path if tensorboard and run_folder.is_writer else None)
-            with run_folder.lock(), curves as add_to_curves:
+            observers = Observers(progress, callback, trackers if run_folder.is_writer else Trackers(None), ranks)
+            with run_folder.lock(), observers.trackers:
                 if path is not None and run_folder.is_writer:
                     record_skipped(path, skipped)
-                _train(run, train_set, val_set, run_folder, add_to_curves, progress)
+                _train(run, train_set, val_set, run_folder, observers)
     finally:
         trainee.finish()
     return run.history
@@ -158,12 +169,7 @@ def _seeded(data: SeededDataset, seed: int) -> Iterator[None]:
 
 
 def _train(
-    run: ModelRun,
-    train_set: SeededDataset,
-    val_set: LabeledDataset | None,
-    folder: RunFolder,
-    add_to_curves: Callable[[Record], None],
-    progress: Callable[[dict], None] | None,
+    run: ModelRun, train_set: SeededDataset, val_set: LabeledDataset | None, folder: RunFolder, observers: Observers
 ) -> None:
     """Resumes the run if the folder has a saved state, and trains to the last epoch."""
     trainee, config = run.trainee, run.trainee.config
@@ -176,10 +182,12 @@ def _train(
 
     with Interruption(wanted=folder.path is not None) as stop:
         _resume(run, folder, train_set)
-        while run.epoch <= config.epochs:
+        observers.begin(run)
+        observers.call_back(run, save)  # if the run was interrupted before it returned
+        while not run.finished:
             train_set.epoch = run.epoch
             trainee.begin_epoch(run.epoch)
-            report = ProgressReport(run, progress)
+            report = ProgressReport(run, observers.progress)
             remaining = shares(len(train_set), config, run.epoch, trainee.rank, trainee.size)[run.step :]
             for pieces in pieces_in_order(train_set, remaining, config.num_workers, pin_memory=trainee.on_gpu):
                 lr_factor = config.lr_factor(run.step_of_run, run.num_steps)
@@ -190,12 +198,14 @@ def _train(
 
             losses = run.batch_losses(folder.last_saved)
             mean_ap = _validate(run, val_set, partial(folder.end_if_interrupted, stop, save))
-            record = run.end_epoch(losses, mean_ap)
+            run.end_epoch(losses, mean_ap)
+            run.awaits_callback = observers.callback is not None
             # the state comes first: history and networks can be written again from it
             save()
             folder.write_history("history", run.history.epochs)
             _keep_networks(run, folder)
-            add_to_curves(record)
+            observers.trackers.log(run.history.epochs)
+            observers.call_back(run, save)
             folder.end_if_interrupted(stop, save)
 
 

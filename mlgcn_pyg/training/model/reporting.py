@@ -1,13 +1,14 @@
-"""Reports during training: progress every few steps, and curves for TensorBoard."""
+"""Reports during training: progress every few steps, and what follows each epoch."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from mlgcn_pyg.errors import Argument, InputError
+from mlgcn_pyg.distributed import Ranks
 from mlgcn_pyg.training.history import Record
 from mlgcn_pyg.training.model.run import ModelRun
+from mlgcn_pyg.training.trackers import LogWith, Trackers, listed, settings_of
 
 REPORT_EVERY = 10  # steps; more frequent reports would wait for the device too often
 
@@ -35,41 +36,47 @@ class ProgressReport:
         })  # fmt: skip
 
 
-@contextmanager
-def tensorboard_curves(folder: Path | None) -> Iterator[Callable[[Record], None]]:
-    """Yields a function that adds a record to the curves in ``folder/tensorboard``.
+@dataclass(frozen=True)
+class Observers:
+    """The functions and trackers that are told of a run. Progress is reported in each process.
 
-    Without a folder, the function does nothing.
+    Attributes:
+        progress: a function for progress; None for none.
+        callback: a function that returns True to end the run; None for none.
+        trackers: the trackers; none in processes other than the first.
+        ranks: the processes of the run.
     """
-    if folder is None:
-        yield lambda record: None
-        return
-    from torch.utils.tensorboard import SummaryWriter
 
-    writer = SummaryWriter(folder / "tensorboard")
+    progress: Callable[[dict], None] | None
+    callback: Callable[[Record], bool | None] | None
+    trackers: Trackers
+    ranks: Ranks
 
-    def add(record: Record) -> None:
-        for name in ("loss", "lr", "mAP"):
-            if name in record:
-                writer.add_scalar(name, record[name], record["epoch"])
-        writer.flush()
+    def begin(self, run: ModelRun) -> None:
+        """Starts the trackers of a run that is not finished, and sends the records that they have not received."""
+        self.trackers.describe(settings_of(run.trainee.config))
+        if not run.finished:
+            self.ranks.share(self.trackers.start)
+        self.trackers.log(run.history.epochs)
 
-    try:
-        yield add
-    finally:
-        writer.close()
+    def call_back(self, run: ModelRun, save: Callable[[], None]) -> None:
+        """Calls the callback in the first process, and ends the run if it returns True.
+
+        Nothing happens if the run does not await it. If it raises an exception, the saved state awaits it.
+        """
+        callback = self.callback
+        if not run.awaits_callback or callback is None:
+            return
+        run.ended = self.ranks.share(lambda: bool(callback(run.history.last)))
+        run.awaits_callback = False
+        if run.finished:
+            save()
 
 
-def check_tensorboard(folder: str | Path | None) -> None:
-    """Checks that curves can be written.
-
-    Raises:
-        InputError: if ``folder`` is None, or TensorBoard is not installed.
-    """
-    try:
-        import torch.utils.tensorboard  # noqa: F401
-    except ImportError as error:
-        fix = "pip install 'mlgcn_pyg[tensorboard]'"
-        raise InputError("tensorboard", "an installed TensorBoard", "none", fix) from error
-    if folder is None:
-        raise InputError("tensorboard", "a folder for the curves", "none", ["pass ", Argument("folder")])
+def with_tensorboard(log_with: LogWith, tensorboard: bool) -> LogWith:
+    """Returns ``log_with`` with TensorBoard added if the deprecated argument ``tensorboard`` is True."""
+    if not tensorboard:
+        return log_with
+    text = "the argument tensorboard of fit_model is deprecated; use log_with='tensorboard'"
+    warnings.warn(text, DeprecationWarning, stacklevel=3)
+    return ["tensorboard", *(value for value in listed(log_with) if value != "tensorboard")]

@@ -23,12 +23,20 @@ class ModelRun:
     Attributes:
         losses: (steps,) this process's part of each loss of the current epoch, on the device.
         history: the :class:`~mlgcn_pyg.training.History`.
+        ended: whether a callback ended the run.
+        awaits_callback: whether the callback of the last epoch has not returned yet.
     """
 
     def __init__(self, trainee: Trainee, sizes: Tensor):
         self.trainee, self.sizes = trainee, sizes
         self.epoch, self.step, self.history = 1, 0, History()
         self.losses = torch.zeros(len(sizes), device=trainee.accelerator.device)
+        self.ended, self.awaits_callback = False, False
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done, or a callback ended the run."""
+        return self.ended or self.epoch > self.trainee.config.epochs
 
     @property
     def num_steps(self) -> int:
@@ -82,6 +90,7 @@ class ModelRun:
             with_trainee: whether to copy the network and its optimizer; needed only in the process that writes.
         """
         position = {"epoch": self.epoch, "step": self.step, "losses": losses, "history": self.history.epochs}
+        position |= {"ended": self.ended, "awaits_callback": self.awaits_callback}
         return position | ({"trainee": self.trainee.state()} if with_trainee else {})
 
     def load_state(self, state: dict, *, with_losses: bool) -> None:
@@ -97,3 +106,5 @@ class ModelRun:
         losses = state["losses"].to(self.losses).view_as(self.losses[: self.step])
         self.losses[: self.step] = losses * with_losses
         self.history = History(checked_records(state["history"]))
+        # states of earlier releases have neither of these
+        self.ended, self.awaits_callback = bool(state.get("ended")), bool(state.get("awaits_callback"))

@@ -503,20 +503,23 @@ def test_one_cycle_goes_up_and_down():
     assert factors[:31] == sorted(factors[:31]) and factors[30:] == sorted(factors[30:], reverse=True)
 
 
-def test_curves_for_tensorboard(root, tmp_path, monkeypatch):
-    pytest.importorskip("tensorboard")
+def test_trackers_are_finished_whether_training_ends_or_fails(root, tmp_path, monkeypatch):
     from torch.utils.tensorboard import SummaryWriter
 
     closed, close = [], SummaryWriter.close
     monkeypatch.setattr(SummaryWriter, "close", lambda writer: closed.append(close(writer)))
     train, val = data(root)
-    fit_model(network(root), train, val, config(epochs=1), folder=tmp_path, tensorboard=True)
-    assert list((tmp_path / "tensorboard").glob("events*")) and len(closed) == 1
-    with pytest.raises(InputError, match="tensorboard: expected a folder for the curves, found none; pass folder"):
-        fit_model(network(root), train, val, config(epochs=1), tensorboard=True)
+    before = len(closed)
+    fit_model(network(root), train, val, config(epochs=1), folder=tmp_path, log_with="tensorboard")
+    assert list((tmp_path / "tensorboard").glob("events*")) and len(closed) > before
+    with pytest.raises(InputError, match="log_with: expected a folder for the files of tensorboard, found none; pass"):
+        fit_model(network(root), train, val, config(epochs=1), log_with="tensorboard")
+    before = len(closed)
     with pytest.raises(InputError, match="lr: expected a learning rate"):
-        fit_model(network(root), train, config=config(lr=1e30, clip_norm=None), folder=tmp_path / "b", tensorboard=True)
-    assert len(closed) == 2
+        fit_model(
+            network(root), train, config=config(lr=1e30, clip_norm=None), folder=tmp_path / "b", log_with="tensorboard"
+        )
+    assert len(closed) > before + 1  # one by the settings, one by the end
 
 
 @pytest.mark.parametrize("seed, epoch", [(None, 0), (7, 3)])

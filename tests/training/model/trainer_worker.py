@@ -30,9 +30,12 @@ def main() -> None:
     parser.add_argument("--accumulate", type=int, default=1)
     parser.add_argument("--freeze-batchnorm", action="store_true")
     parser.add_argument("--stop-after", type=int, help="steps after which this is asked to stop")
+    parser.add_argument("--end-after", type=int, help="the epoch after which a callback ends the run")
+    parser.add_argument("--log-with")
     parser.add_argument("--scored")
     options = vars(parser.parse_args())
     root, folder, scored, last = (options.pop(name) for name in ("root", "folder", "scored", "stop_after"))
+    end, log_with = options.pop("end_after"), options.pop("log_with")
     rank = int(os.environ.get("RANK", 0))
     folder, (train, val) = folder.format(rank=rank), data(root)
     if scored:
@@ -51,7 +54,15 @@ def main() -> None:
             return step(trainee, pieces, number, lr_factor)
 
         Trainee.step = asked
-    fit_model(network(root), train, val, config(**options), folder=folder, save_seconds=0)
+
+    def callback(record):
+        print("epoch", record["epoch"], "in process", rank, flush=True)
+        return record["epoch"] == end
+
+    fit_model(
+        network(root), train, val, config(**options), folder=folder, save_seconds=0, log_with=log_with,
+        callback=None if end is None else callback,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
