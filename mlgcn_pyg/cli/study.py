@@ -63,7 +63,11 @@ def study(
         option("Label graph (mlgcn graph) that is not built from test images.", DATA,
                show_default="mined from the training images of each run"),
     ] = None,
-    embeddings: Annotated[str | None, option(SOURCES, DATA, show_default="those of --graph, else one-hot")] = None,
+    embeddings: Annotated[
+        list[str] | None,
+        option(f"{SOURCES} Repeatable: all contenders have the first, and mlgcn is trained with each of the others.",
+               DATA, show_default="those of --graph, else one-hot"),
+    ] = None,
     how: EmbeddingOptions,
     preset: Annotated[
         list[str] | None, choice("What to train; repeatable.", MODEL, PRESETS, show_default="quick")
@@ -71,7 +75,8 @@ def study(
     contender: Annotated[list[str] | None, option("A further contender, such as mlgcn tau=0.3; repeatable.", MODEL)]
     = None,
     images: Annotated[
-        int | None, option("Number of training images, drawn anew for each split.", DATA, show_default="all")
+        list[int] | None,
+        option("Number of training images, drawn anew for each split; repeatable.", DATA, show_default="all"),
     ] = None,
     unknown: Annotated[float, option("Share of the training labels that are hidden, in [0, 0.99].", DATA)] = 0.0,
     splits: Annotated[int, option("Number of splits, which are also the seeds.", COMPUTATION)] = 10,
@@ -101,7 +106,7 @@ def study(
     check_number("effect", effect, 0, 100, open_low=True)
     check_positive("replicates", replicates)
     place = pick_device(device)
-    data = open_data(feature_files(features, train, val, test), average or [], graph, embeddings, how, splits)
+    data = open_data(feature_files(features, train, val, test), average or [], graph, embeddings or [], how, splits)
     presets = preset or (() if contender else ("quick",))
     plan = make_plan(data, presets, contender or (), num_images=images, unknown=unknown)
     if data.graph is not None and (unknown or "partial-labels" in presets or "all" in presets):

@@ -1,14 +1,17 @@
 """The data of ``mlgcn study``: one feature file that is divided, or one for each part."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlgcn_pyg.cli.embedding_options import EmbeddingOptions
+from mlgcn_pyg.cli.embedding_options import SENTENCE, EmbeddingOptions
 from mlgcn_pyg.cli.inputs import open_cache, open_graph
 from mlgcn_pyg.errors import Argument, InputError
 
-if TYPE_CHECKING:  # this loads torch
+if TYPE_CHECKING:  # these load torch
+    from torch import Tensor
+
     from mlgcn_pyg.experiments.study import StudyData
 
 
@@ -34,7 +37,7 @@ def feature_files(features: Path | None, train: Path | None, val: Path | None, t
 
 
 def open_data(
-    parts: dict[str, Path], average: Sequence[Path], graph: Path | None, embeddings: str | None,
+    parts: dict[str, Path], average: Sequence[Path], graph: Path | None, embeddings: Sequence[str],
     how: EmbeddingOptions, num_splits: int,
 ) -> "StudyData":  # fmt: skip
     """Opens the data of a study.
@@ -43,7 +46,7 @@ def open_data(
         parts: the result of :func:`feature_files`.
         average: further files of the same images, in the order of the parts.
         graph: a label graph, or None.
-        embeddings: word vectors or label embeddings, or None.
+        embeddings: sources of label embeddings.
         how: the options of ``embeddings``.
         num_splits: the number of splits.
     """
@@ -61,9 +64,31 @@ def open_data(
     shared: dict[str, Any] = {
         "num_splits": num_splits,
         "graph": None if graph is None else open_graph(graph),
-        "embeddings": None if embeddings is None else how.read(names, embeddings).x.float(),
+        "embeddings": _embeddings(names, embeddings, how) if embeddings else None,
     }
     if "features" in caches:
         return data_of_pool(caches["features"], average=averages[0] if averages else None, **shared)
     of_parts = dict(zip(parts, averages, strict=True)) if averages else None
     return data_of_parts(caches["train"], caches["test"], caches.get("val"), average=of_parts, **shared)
+
+
+def _embeddings(label_names: Sequence[str], sources: Sequence[str], how: EmbeddingOptions) -> "dict[str, Tensor]":
+    """Returns label embeddings by the names of their files or encoders."""
+    found: dict[str, Tensor] = {}
+    for source in sources:
+        name = source_name(source)
+        if name in found:
+            fix = "rename one, or write it to a file with another name by mlgcn embed"
+            raise InputError("embeddings", "files and encoders with different names", f"{name!r} twice", fix)
+        found[name] = how.read(label_names, source).x.float()
+    return found
+
+
+def source_name(source: str) -> str:
+    """Returns the name of a file without its ending, or the last part of an encoder's name.
+
+    >>> source_name("data/glove.6B.50d.txt"), source_name("sentence:me/all-MiniLM-L6-v2")
+    ('glove.6B.50d', 'all-MiniLM-L6-v2')
+    """
+    encoder = Path(source.removeprefix(SENTENCE))
+    return re.sub(r"[^\w.+-]+", "_", encoder.name if source.startswith(SENTENCE) else encoder.stem) or "_"

@@ -186,3 +186,24 @@ def test_few_test_images_are_no_evidence_and_splits_without_labels_are_left_out(
     words = ("--splits", 4, "--contender", "linear", "--contender", "sharing")
     printed = run("--features", tmp_path / "f.h5", *words, *common(tmp_path / "out"))
     assert "cannot be told with this data" in printed and "a test over images requires 20 of them" in printed
+
+
+def test_several_embeddings_and_numbers_of_images_are_compared_in_one_study(made, tmp_path):
+    for k, name in enumerate(("one", "two")):
+        np.save(tmp_path / f"{name}.npy", np.random.default_rng(k).normal(size=(4, 5)).astype(np.float32))
+    words = (*parts(made), "--embeddings", tmp_path / "one.npy", "--splits", 2, *common(tmp_path / "out"))
+    sizes = ("--images", 20, "--images", 40)
+    run(*words, "--embeddings", tmp_path / "two.npy", *sizes, "--preset", "fig4")
+    content = json.loads((tmp_path / "out" / "study.json").read_text())
+    found = {(one["contender"], one["num_images"]) for one in content["contenders"]}
+    names = {"linear", "mlgcn", "mlgcn one-hot", "mlgcn random embeddings", "mlgcn embeddings=two"}
+    assert found == {(name, size) for name in names for size in (20, 40)}
+    assert content["setup"]["embeddings"] == ["one", "two"]
+    page = (tmp_path / "out" / "study.md").read_text()
+    assert "mlgcn embeddings=two − mlgcn" in page and "fig4.png" in page and '["one", "two"]' in page
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "one.npy").write_bytes((tmp_path / "two.npy").read_bytes())
+    printed = run(*words, "--embeddings", tmp_path / "more" / "one.npy", code=2)
+    assert "--embeddings: expected files and encoders with different names, found 'one' twice" in printed
+    printed = run(*words, "--images", 20, "--images", 61, code=2)
+    assert "--images: expected at most 60, the training images, found 61" in printed

@@ -170,6 +170,7 @@ def _setup(analysis: Analysis) -> dict[str, Any]:
         "test": len(data.splits[0].test),
         "graph": "mined from the training images" if data.graph is None else "given",
         "embedding_dim": None if data.embeddings is None else data.embeddings.size(1),
+        **({"embeddings": [data.embeddings_name, *data.further]} if data.further else {}),
         "seed": data.seed,
         "smallest_effect": analysis.smallest,
         "replicates": analysis.replicates,

@@ -66,6 +66,8 @@ def _embeddings(contender: Contender, data: StudyData, split: int) -> Tensor | N
         return None
     if contender.embeddings == "given":
         return data.embeddings
+    if contender.embeddings != "random":
+        return data.further[contender.embeddings]
     width = RANDOM_WIDTH if data.embeddings is None else data.embeddings.size(1)
     generator = torch.Generator().manual_seed(derived_seed(data.seed, "random embeddings", split))
     return torch.randn(len(data.label_names), width, generator=generator)

@@ -8,6 +8,7 @@ from mlgcn_pyg.errors import InputError
 
 KINDS = ("linear", "sharing", "mlgcn")
 EMBEDDINGS = ("given", "one-hot", "random")
+WITH = " embeddings="  # between the name of a contender and that of further embeddings
 CONTROLS = ("", "labels", "edges", "embeddings")
 WIDTH = 1024  # of the hidden layers, the paper's
 
@@ -22,7 +23,8 @@ class Contender:
         weighting: the weighting of its label graph.
         tau: τ of its label graph.
         p: p of its label graph.
-        embeddings: ``"given"``, ``"one-hot"`` or ``"random"`` (standard normal, as wide as the given ones, else 300).
+        embeddings: ``"given"``, ``"one-hot"``, ``"random"`` (standard normal, as wide as the given ones, else 300), or
+            the name of further embeddings of the study.
         num_layers: the number of layers of an ML-GCN head.
         learn_edges: whether the weights of the edges are learned.
         learn_p: whether one p per label is learned.
@@ -48,7 +50,6 @@ class Contender:
 
     def __post_init__(self) -> None:
         check_choice("kind", self.kind, KINDS)
-        check_choice("embeddings", self.embeddings, EMBEDDINGS)
         check_choice("control", self.control, CONTROLS)
 
     @property
@@ -107,14 +108,19 @@ SWEEPS: Mapping[str, Mapping[float | str, str]] = {
 
 
 def find_contender(name: str) -> Contender:
-    """Returns a contender by its name.
+    """Returns a contender by its name, to which ``" embeddings="`` and the name of further embeddings may be added.
 
     Raises:
         InputError: if there is none with this name; the error lists all names.
 
     >>> find_contender("mlgcn p=0").weighting
     'none'
+    >>> find_contender("sharing embeddings=minilm").embeddings
+    'minilm'
     """
-    if name not in CONTENDERS:
+    base, separator, embeddings = name.partition(WITH)
+    if embeddings and base in CONTENDERS:
+        return replace(CONTENDERS[base], name=name, embeddings=embeddings)
+    if separator or name not in CONTENDERS:
         raise InputError("contenders", f"names of {', '.join(CONTENDERS)}", repr(name))
     return CONTENDERS[name]

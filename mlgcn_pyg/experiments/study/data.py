@@ -9,7 +9,8 @@ from torch import Tensor
 
 from mlgcn_pyg.checks import check_positive
 from mlgcn_pyg.errors import Argument, InputError
-from mlgcn_pyg.experiments.study.pool import Indices, Pool
+from mlgcn_pyg.experiments.study.label_embeddings import Embeddings, named_embeddings
+from mlgcn_pyg.experiments.study.pool import Indices, Pool, check_caches, check_positives
 from mlgcn_pyg.experiments.study.records import Condition
 from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.graph import LabelGraph
@@ -60,6 +61,8 @@ class StudyData:
         shared_test: whether all splits have the same test images.
         graph: a given label graph; None mines one from the training targets of each run.
         embeddings: (C, F) label embeddings; None for one-hot labels.
+        further: further label embeddings by name, for contenders that are compared with those of ``embeddings``.
+        embeddings_name: the name of ``embeddings``.
         seed: the seed of splits, hidden targets and controls.
     """
 
@@ -71,6 +74,8 @@ class StudyData:
     graph: LabelGraph | None = None
     embeddings: Tensor | None = None
     seed: int = 0
+    further: Mapping[str, Tensor] = field(default_factory=dict)
+    embeddings_name: str = "given"
     _drawings: dict[tuple[str, int, int], Indices] = field(default_factory=dict, init=False, repr=False)
 
     def pool(self, name: str) -> Pool:
@@ -131,7 +136,7 @@ def data_of_parts(
     average: Mapping[str, FeatureCache] | None = None,
     num_splits: int = 10,
     graph: LabelGraph | None = None,
-    embeddings: Tensor | None = None,
+    embeddings: Embeddings = None,
     seed: int = 0,
 ) -> StudyData:
     """Returns the data of a study with a fixed test set. Splits differ in the images that a condition draws.
@@ -145,7 +150,8 @@ def data_of_parts(
         num_splits: the number R of splits.
         graph: a label graph that is not built from test images, for the contenders with the default τ and its kind of
             weighting, kernel or not. The others, and all by default, mine one from the training targets of each run.
-        embeddings: (C, F) label embeddings; default: those of ``graph``.
+        embeddings: (C, F) label embeddings; default: those of ``graph``. A dict of several by name trains all
+            contenders with the first, and ``"mlgcn"`` with each of the others too.
         seed: the seed of the splits.
 
     Raises:
@@ -155,8 +161,8 @@ def data_of_parts(
     check_positive("num_splits", num_splits)
     parts = {"train": train, "val": val, "test": test}
     given = {name: cache for name, cache in parts.items() if cache is not None}
-    _check_caches(given)
-    _check_positives("test", test.targets)
+    check_caches(given)
+    check_positives("test", test.targets)
     pool = Pool(tuple(given.values()))
     rows = {
         name: np.arange(start, start + len(cache))
@@ -173,7 +179,7 @@ def data_of_pool(
     average: FeatureCache | None = None,
     num_splits: int = 10,
     graph: LabelGraph | None = None,
-    embeddings: Tensor | None = None,
+    embeddings: Embeddings = None,
     seed: int = 0,
 ) -> StudyData:
     """Returns the data of a study on stratified splits of one cache: 60 % training, 20 % validation, 20 % test images.
@@ -192,7 +198,7 @@ def data_of_pool(
     check_positive("num_splits", num_splits)
     if len(cache) < FEWEST:
         raise InputError("cache", f"at least {FEWEST} images, which are divided into three parts", len(cache))
-    _check_positives("cache", cache.targets)
+    check_positives("cache", cache.targets)
     seeds = (derived_seed(seed, "split", r) for r in range(num_splits))
     splits = tuple(Split(*stratified_split(cache.targets, SHARES, seed=one)) for one in seeds)
     data = _study_data(Pool((cache,)), splits, False, graph, embeddings, seed)
@@ -218,36 +224,17 @@ def _study_data(
     splits: tuple[Split, ...],
     shared_test: bool,
     graph: LabelGraph | None,
-    embeddings: Tensor | None,
+    embeddings: Embeddings,
     seed: int,
 ) -> StudyData:
     names = pool.caches[0].label_names
     if graph is not None:
         check_same_labels("graph", graph.label_names, names, "the features")
         embeddings = graph.x if embeddings is None else embeddings
-    if embeddings is not None and (embeddings.dim() != 2 or len(embeddings) != len(names)):
-        raise InputError("embeddings", f"shape ({len(names)}, F)", f"shape {tuple(embeddings.shape)}")
-    return StudyData({"features": pool}, pool.targets, names, splits, shared_test, graph, embeddings, seed)
-
-
-def _check_caches(caches: Mapping[str, FeatureCache]) -> None:
-    first_name, first = next(iter(caches.items()))
-    for name, cache in caches.items():
-        check_same_labels(name, cache.label_names, first.label_names, f"the features {first_name}")
-        if not len(cache):
-            raise InputError(name, "at least one image", "none")
-        if cache.num_features != first.num_features:
-            expected = f"features of width {first.num_features}, as in {first_name}"
-            raise InputError(name, expected, f"width {cache.num_features}")
-    first_with: dict[str, str] = {}
-    for name, cache in caches.items():
-        if (other := first_with.setdefault(cache.digest(), name)) != name:
-            raise InputError(name, f"other images than {other}", "the same")
-
-
-def _check_positives(name: str, targets: Tensor) -> None:
-    if not (targets == 1).any():
-        raise InputError(name, "an image with at least one label, since mAP is undefined without", "none")
+    named = named_embeddings(embeddings, len(names))
+    first = next(iter(named), "given")
+    x, pools = named.pop(first, None), {"features": pool}
+    return StudyData(pools, pool.targets, names, splits, shared_test, graph, x, seed, named, first)
 
 
 def _fixed_split(rows: Mapping[str, Indices], targets: Tensor, seed: int) -> Split:

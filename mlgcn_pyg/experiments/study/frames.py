@@ -9,7 +9,7 @@ import torch
 
 from mlgcn_pyg.evaluation import COUNT_METRICS, table1_row
 from mlgcn_pyg.evaluation.significance import mean_interval
-from mlgcn_pyg.experiments.study.contenders import SWEEPS
+from mlgcn_pyg.experiments.study.contenders import MLGCN, SWEEPS, WITH
 from mlgcn_pyg.experiments.study.data import StudyData
 from mlgcn_pyg.experiments.study.records import Run
 
@@ -50,6 +50,9 @@ def _row(run: Run, data: StudyData) -> dict[str, object]:
 
 def _place(contender: str) -> dict[str, object]:
     """Returns the sweep of a contender and its value in it; empty texts if it is in none, or in several."""
+    base, _, embeddings = contender.partition(WITH)
+    if embeddings and base == MLGCN.name:
+        return {"parameter": "embeddings", "value": embeddings}
     found = [(sweep, value) for sweep, names in SWEEPS.items() for value, name in names.items() if name == contender]
     sweep, value = found[0] if len(found) == 1 else ("", "")
     return {"parameter": sweep, "value": str(value)}

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.experiments.study.contenders import SWEEPS, Contender, find_contender
+from mlgcn_pyg.experiments.study.contenders import EMBEDDINGS, MLGCN, SWEEPS, WITH, Contender, find_contender
 from mlgcn_pyg.experiments.study.data import StudyData
 from mlgcn_pyg.experiments.study.records import Condition, RunKey
 from mlgcn_pyg.graph.kernel import KERNEL, MAX_LABELS
@@ -98,31 +98,31 @@ def make_plan(
     presets: Sequence[str] = ("quick",),
     contenders: Sequence[str] = (),
     *,
-    num_images: int | None = None,
+    num_images: int | Sequence[int] | None = None,
     unknown: float = 0.0,
 ) -> Plan:
-    """Returns the runs of presets and of further contenders.
+    """Returns the runs of presets and of further contenders, and of ``"mlgcn"`` with each of the further embeddings.
 
     Args:
         data: the data of the study.
         presets: names of :data:`PRESETS`, or ``"all"``.
         contenders: names of further contenders.
-        num_images: the number of training images; default: all.
+        num_images: the number of training images, or several of them; default: all.
         unknown: the share of the training targets that are hidden.
 
     Raises:
         InputError: if a preset or a contender is unknown, or the plan is empty; if there are fewer than ``num_images``
             training images.
     """
-    base = Condition(num_images, unknown)
-    if num_images is not None and num_images > data.num_train(Condition()):
-        raise InputError("num_images", f"at most {data.num_train(Condition()):,}, the training images", num_images)
+    bases = [Condition(size, unknown) for size in _sizes(num_images, data)]
     for preset in presets:
         if preset not in (*PRESETS, ALL):
             raise InputError("presets", f"some of {', '.join((*PRESETS, ALL))}", repr(preset))
     chosen = PRESETS if ALL in presets else presets
-    wanted = [entry for preset in chosen for entry in PRESETS[preset](data, base)]
-    wanted += [(find_contender(name).name, base) for name in contenders]
+    wanted = [entry for base in bases for preset in chosen for entry in PRESETS[preset](data, base)]
+    wanted += [(find_contender(name).name, base) for base in bases for name in contenders]
+    conditions = [condition for name, condition in wanted if name == MLGCN.name] or bases
+    wanted += [(f"{MLGCN.name}{WITH}{name}", condition) for condition in conditions for name in data.further]
     omitted = {name: reason for name, _ in wanted if (reason := _obstacle(find_contender(name), data))}
     entries = tuple(dict.fromkeys(entry for entry in wanted if entry[0] not in omitted))
     if not entries:
@@ -130,10 +130,21 @@ def make_plan(
     return Plan(entries, omitted)
 
 
+def _sizes(num_images: int | Sequence[int] | None, data: StudyData) -> Sequence[int | None]:
+    """Returns the numbers of training images as a list; None stands for all."""
+    sizes = [num_images] if num_images is None or not isinstance(num_images, Sequence) else [*num_images]
+    most = data.num_train(Condition())
+    if too_many := [size for size in sizes if size is not None and size > most]:
+        raise InputError("num_images", f"at most {most:,}, the training images", too_many[0])
+    return sizes or [None]
+
+
 def _obstacle(contender: Contender, data: StudyData) -> str:
     """Returns why the data does not allow a contender; an empty text if it does."""
     if contender.features not in data.pools:
         return "no features with average pooling are given"
+    if contender.embeddings not in (*EMBEDDINGS, *data.further):
+        return f"no label embeddings {contender.embeddings} are given"
     if data.embeddings is None and contender.control == "embeddings":
         return "no label embeddings are given"
     if data.embeddings is None and contender.name == "mlgcn one-hot":

@@ -1,5 +1,6 @@
 """The images of all parts of a study, numbered one after another."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.features import FeatureCache
+from mlgcn_pyg.labels import check_same_labels
 
 Indices = NDArray[np.int64]
 
@@ -62,3 +65,33 @@ class Pool:
             if len(inside):
                 found.append(cache.features[inside - start])
         return found
+
+
+def check_caches(caches: Mapping[str, FeatureCache]) -> None:
+    """Checks that caches, by the names of arguments, have the same labels and width, images, and no images in common.
+
+    Raises:
+        InputError: if they do not.
+    """
+    first_name, first = next(iter(caches.items()))
+    for name, cache in caches.items():
+        check_same_labels(name, cache.label_names, first.label_names, f"the features {first_name}")
+        if not len(cache):
+            raise InputError(name, "at least one image", "none")
+        if cache.num_features != first.num_features:
+            expected = f"features of width {first.num_features}, as in {first_name}"
+            raise InputError(name, expected, f"width {cache.num_features}")
+    first_with: dict[str, str] = {}
+    for name, cache in caches.items():
+        if (other := first_with.setdefault(cache.digest(), name)) != name:
+            raise InputError(name, f"other images than {other}", "the same")
+
+
+def check_positives(name: str, targets: Tensor) -> None:
+    """Checks that an image has a label.
+
+    Raises:
+        InputError: if none has.
+    """
+    if not (targets == 1).any():
+        raise InputError(name, "an image with at least one label, since mAP is undefined without", "none")

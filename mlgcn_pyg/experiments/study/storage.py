@@ -18,6 +18,7 @@ from mlgcn_pyg.experiments.study.records import Run, RunKey
 from mlgcn_pyg.files.atomic import atomic_path, write_text
 
 SETUP = "setup.json"
+GROWING = "further_embeddings"  # by name; a later study in the same folder may have others
 NUMBERS = ("val_mAP", "seconds", "factor", "num_parameters")
 
 
@@ -71,10 +72,15 @@ def check_setup(folder: Path, setup: Mapping[str, Any]) -> None:
     fix = ("choose a different ", Argument("folder"), ", or remove it")
     if not isinstance(found, dict):
         raise InputError("folder", "the folder of a study", f"an invalid {path}", fix)
+    known, given = found.get(GROWING) or {}, wanted.get(GROWING) or {}
+    if known | given == given | known:  # the same for common names
+        found[GROWING] = wanted[GROWING] = known | given
     different = [name for name in {**wanted, **found} if wanted.get(name) != found.get(name)]
     if different:
         expected = "a folder of a study of the same data and settings"
         raise InputError("folder", expected, f"different {', '.join(different)} in {path}", fix)
+    if given.keys() - known.keys():
+        write_text(path, json.dumps(wanted, indent=2) + "\n")
 
 
 def _text(key: RunKey) -> str:

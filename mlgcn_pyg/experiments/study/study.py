@@ -17,7 +17,7 @@ from mlgcn_pyg.experiments.study.data import StudyData
 from mlgcn_pyg.experiments.study.plan import Plan
 from mlgcn_pyg.experiments.study.records import Run, RunKey
 from mlgcn_pyg.experiments.study.running import FACTORS
-from mlgcn_pyg.experiments.study.storage import check_setup, read_run, run_path
+from mlgcn_pyg.experiments.study.storage import GROWING, check_setup, read_run, run_path
 from mlgcn_pyg.experiments.study.workers import Task, compute_runs
 from mlgcn_pyg.files.atomic import tensor_digest
 from mlgcn_pyg.files.locks import locked_folder
@@ -129,6 +129,7 @@ def _found(folder: Path, key: RunKey, num_labels: int) -> Run:
 def describe_study(data: StudyData, device: torch.device) -> Mapping[str, Any]:
     """Returns what all runs in a folder share, as plain values, for JSON."""
     graph, x = data.graph, data.embeddings
+    further = {name: tensor_digest({"embeddings": other}) for name, other in data.further.items()}
     return {
         "protocol": PROTOCOL,
         "features": {name: [cache.digest() for cache in pool.caches] for name, pool in data.pools.items()},
@@ -139,4 +140,4 @@ def describe_study(data: StudyData, device: torch.device) -> Mapping[str, Any]:
         "seed": data.seed,
         "factors": list(FACTORS),
         "device": device.type,
-    }
+    } | ({GROWING: further} if further else {})
