@@ -22,6 +22,9 @@ def write_server(folder: str | Path) -> Path:
     torch. Two more files are written beside it: the page, and ``onnx_network.py``, which runs the network and also
     predicts without a server: ``python onnx_network.py model.onnx photo.jpg``.
 
+    The server accepts connections of the machine that it runs on. Use a reverse proxy, such as nginx, to make it
+    available to others: it limits the time and the number of their connections.
+
     Args:
         folder: the folder, which is created if it does not exist.
 
@@ -44,7 +47,12 @@ def server_files(folder: str | Path) -> dict[Path, str]:
     folder, files = check_path("folder", folder), {}
     for name in (NETWORK, PAGE, SERVER):
         path = folder / name
-        files[path] = (SCRIPTS / name).read_text(encoding="utf-8")
-        if path.exists() and not (path.is_file() and path.read_bytes() == files[path].encode()):
+        files[path] = text = (SCRIPTS / name).read_text(encoding="utf-8")
+        if path.exists() and not (path.is_file() and _holds(path, text.encode())):
             raise InputError("folder", f"no other file of the name {name}", path, "move it or choose another folder")
     return files
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    """Returns whether a file has this content. A file of a different size is not read."""
+    return path.stat().st_size == len(content) and path.read_bytes() == content

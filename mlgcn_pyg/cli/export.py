@@ -8,9 +8,10 @@ from mlgcn_pyg.checks import check_choice
 from mlgcn_pyg.cli import console
 from mlgcn_pyg.cli.inputs import checkpoint_file, open_checkpoint
 from mlgcn_pyg.cli.options import OUTPUT, choice, option, takes
-from mlgcn_pyg.cli.outputs import EXPORTS, chosen_format
+from mlgcn_pyg.cli.outputs import EXPORTS, chosen_format, make_folder
 from mlgcn_pyg.cli.whole_model import WHOLE_MODEL, ModelOptions
 from mlgcn_pyg.errors import Argument, InputError, renamed_arguments
+from mlgcn_pyg.files.atomic import behind_links
 
 if TYPE_CHECKING:  # this loads torch
     from mlgcn_pyg.checkpoints import Checkpoint
@@ -52,6 +53,7 @@ def _write_linear(checkpoint: Path, out: Path) -> None:
 
     loaded = open_checkpoint(checkpoint)
     config = loaded.config | ({"features": loaded.provenance} if loaded.provenance else {})
+    _make_place(out)
     save_linear(out, loaded.head, config=config, thresholds=loaded.thresholds, image_size=loaded.image_size)
     _report(out, f"weight ({loaded.head.num_labels}, {loaded.head.num_features})")
 
@@ -62,6 +64,7 @@ def _write_model(model: ModelOptions, out: Path) -> None:
     whole = model.open()
     if whole.image_size is None:
         raise InputError("image_size", "the size of the images", "none in the checkpoint")
+    _make_place(out)
     save_model(out, whole.model, image_size=whole.image_size, config=whole.config, thresholds=whole.thresholds)
     load_checkpoint(out)
     _report(out, f"{_backbone_name(whole)} and a head for {whole.head.num_labels} labels")
@@ -71,6 +74,7 @@ def _write_program(model: ModelOptions, out: Path, format: str) -> None:
     from mlgcn_pyg.checkpoints import export_onnx, export_torch
 
     whole = model.open()
+    _make_place(out)
     with console.status(f"exporting {_backbone_name(whole)}"), renamed_arguments(path="out"):
         written = (export_onnx if format == "onnx" else export_torch)(out, whole)
     sides = whole.image_size if written.least_side is None else ("height", "width")
@@ -78,6 +82,10 @@ def _write_program(model: ModelOptions, out: Path, format: str) -> None:
     if (written.least_side or 1) > 1:
         shape += f" of at least {written.least_side} pixels a side"
     _report(out, f"images {shape} → logits, which differ from PyTorch's by at most {written.difference:.1g}")
+
+
+def _make_place(out: Path) -> None:
+    make_folder("out", behind_links(out).parent)
 
 
 def _check_server(out: Path, format: str) -> None:

@@ -170,6 +170,11 @@ def test_refusals_of_export(made, tmp_path):
     whole = ("export", "--checkpoint", made / "model.pt")
     assert "one of linear, onnx, torch, model" in refused(*whole, "--format", "tflite", "--out", tmp_path / "x.pt")
     assert "a file name, found the folder" in refused(*whole, "--format", "linear", "--out", tmp_path)
+    below_a_file = tmp_path.parent / "file"
+    below_a_file.write_text("")
+    for name in ("m.onnx", "m.pt2", "m.pt", "m.safetensors"):
+        found = f"--out: expected a folder that can be written, found {below_a_file} ("
+        assert found in refused(*whole, "--out", below_a_file / name)
     assert "contains its backbone" in refused(*whole, "--format", "torch", "--out", tmp_path / "x.pt2", "--pool", "avg")
     assert not list(tmp_path.iterdir())
 

@@ -19,6 +19,7 @@ from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 # not EPS, for example: its files are programs, which Pillow runs
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 Image.MAX_IMAGE_PIXELS = 32_000_000  # Pillow raises for twice as many
+MAX_SCANS = 64  # of a progressive JPEG file; each takes a pass over all pixels, and may have no more than 30 bytes
 PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY  # of programs that generate images
 REFUSED: dict[type[Exception], tuple[int, str]] = {
     UnidentifiedImageError: (415, f"no image of a known format ({', '.join(FORMATS)})"),
@@ -65,6 +66,9 @@ class OnnxNetwork:
         self.mean, self.std = np.array(meta["mean"]), np.array(meta["std"])
         self.thresholds = meta["thresholds"] or [0.0] * len(self.label_names)
         self._turn = Lock()
+        logits = self._logits(np.zeros((self.height, self.width, 3)))
+        if not len(logits) == len(self.label_names) == len(self.thresholds):
+            raise ValueError("the network and its metadata have different numbers of labels")
 
     def labels(self, content: bytes) -> list[Label]:
         """Returns the labels of an image, the most probable first.
@@ -76,18 +80,23 @@ class OnnxNetwork:
             ImageError: if they cannot be decoded.
         """
         with self._turn:  # one large image at a time; onnxruntime uses all processors for it
-            pixels = np.asarray(self._resized(content))
-            images = ((pixels / 255 - self.mean) / self.std).transpose(2, 0, 1)[None].astype(np.float32)
-            logits = self.session.run(["logits"], {"images": images})[0][0].astype(float)
+            logits = self._logits(np.asarray(self._resized(content)) / 255)
         if not np.isfinite(logits).all():
             raise ArithmeticError("the logits of the network are not finite")
         rows = zip(self.label_names, np.exp(-np.logaddexp(0, -logits)), logits, self.thresholds, strict=True)
         found = [Label(name, float(p), float(z), bool(z > threshold)) for name, p, z, threshold in rows]
         return sorted(found, key=lambda label: -label.logit)
 
+    def _logits(self, pixels: np.ndarray) -> np.ndarray:
+        """Returns the logits (C,) float64 of the pixels (height, width, 3) of an image, which are in [0, 1]."""
+        images = ((pixels - self.mean) / self.std).transpose(2, 0, 1)[None].astype(np.float32)
+        return self.session.run(["logits"], {"images": images})[0][0].astype(float)
+
     def _resized(self, content: bytes) -> Image.Image:
         try:
             with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+                if image.format in ("JPEG", "MPO") and content.count(b"\xff\xda") > MAX_SCANS:
+                    raise ImageError(422, f"a JPEG file of more than {MAX_SCANS} scans")
                 upright = _upright(image)
                 rgb = upright if upright.mode == "RGB" else upright.convert("RGB")
                 return rgb.resize((self.width, self.height), Image.Resampling.BILINEAR)
@@ -115,7 +124,8 @@ def open_network(path: str) -> OnnxNetwork:
     try:
         return OnnxNetwork(path)
     except Exception as error:  # onnxruntime raises many types of exceptions
-        sys.exit(f"expected an ONNX file that mlgcn export wrote, found {path!r} ({type(error).__name__}: {error})")
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        sys.exit(f"expected an ONNX file that mlgcn export wrote, found {path!r} ({reason})")
 
 
 if __name__ == "__main__":

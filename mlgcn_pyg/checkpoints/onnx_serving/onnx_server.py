@@ -8,18 +8,17 @@ import sys
 from pathlib import Path
 
 import uvicorn
-from fastapi import FastAPI, Request
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi import FastAPI, Request, responses
 from onnx_network import ImageError, Label, OnnxNetwork, open_network
 from starlette.requests import ClientDisconnect
 
 
 def application(network: OnnxNetwork, limit: int = 20_000_000, seconds: int = 60) -> FastAPI:
     app = FastAPI()
-    app.get("/", response_class=FileResponse)(lambda: Path(__file__).with_name("onnx_page.html"))
-    app.exception_handler(ImageError)(lambda _, error: JSONResponse({"detail": str(error)}, error.status))
+    app.get("/", response_class=responses.FileResponse)(lambda: Path(__file__).with_name("onnx_page.html"))
+    app.exception_handler(ImageError)(lambda _, error: responses.JSONResponse({"detail": str(error)}, error.status))
     for late in (TimeoutError, ClientDisconnect):
-        app.exception_handler(late)(lambda *_: JSONResponse({"detail": f"no image within {seconds} seconds"}, 408))
+        app.exception_handler(late)(lambda *_: responses.JSONResponse({"detail": f"no image within {seconds} s"}, 408))
 
     @app.post("/predict")
     async def predict(request: Request) -> dict[str, list[Label]]:
@@ -35,5 +34,7 @@ def application(network: OnnxNetwork, limit: int = 20_000_000, seconds: int = 60
 
 
 if __name__ == "__main__":
-    model, port = [*sys.argv[1:], "8000"][:2] if sys.argv[1:] else sys.exit(__doc__)
-    uvicorn.run(application(open_network(model)), port=int(port), limit_concurrency=64)
+    words = [*sys.argv[1:], "8000"]
+    if len(words) < 2 or words[1] not in map(str, range(65536)):
+        sys.exit(__doc__)
+    uvicorn.run(application(open_network(words[0])), port=int(words[1]), limit_concurrency=128)

@@ -53,7 +53,19 @@ def test_a_file_that_is_no_exported_network_ends_the_server_with_one_line(folder
     assert errors.startswith(f"expected an ONNX file that mlgcn export wrote, found '{path}' (")
 
 
-def test_a_missing_argument_shows_the_usage(folder):
-    process = start(folder)
+def test_metadata_of_another_network_end_the_server_with_one_line(folder, exported, tmp_path):
+    model = onnx.load(exported.path)
+    for name, value in (("label_names", '["sea", "boat"]'), ("thresholds", "[0.5]"), ("mean", "[0.5"), ("std", "null")):
+        other = onnx.ModelProto.FromString(model.SerializeToString())
+        other.metadata_props.add(key=name, value=value)
+        onnx.save(other, tmp_path / "m.onnx")
+        process = start(folder, tmp_path / "m.onnx")
+        errors = process.communicate(timeout=100)[1]
+        assert process.returncode == 1 and errors.count("\n") == 1 and "that mlgcn export wrote, found" in errors, name
+
+
+@pytest.mark.parametrize("words", [(), ("m.onnx", "many"), ("m.onnx", "65536")])
+def test_wrong_arguments_show_the_usage(folder, words):
+    process = start(folder, *words)
     assert "python onnx_server.py model.onnx [port]" in process.communicate(timeout=100)[1] and process.returncode == 1
-    assert program(folder)[0] == 1
+    assert program(folder, *words[:1])[0] == 1

@@ -1,5 +1,6 @@
 """The server over loopback, in a process without torch: its logits, its statuses, and its memory."""
 
+import contextlib
 import http.client
 import io
 import json
@@ -82,6 +83,13 @@ def bomb(width, height):
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", start) + chunk(b"IEND", b"")
 
 
+def many_scans():
+    """A progressive JPEG file of 70 scans, which takes a decoder 70 passes."""
+    content = saved(colours(), "JPEG", progressive=True)
+    last = content.rindex(b"\xff\xda")
+    return content[:-2] + content[last:-2] * (70 - content.count(b"\xff\xda")) + b"\xff\xd9"
+
+
 PNG = saved(colours(), "PNG")
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n"
 
@@ -97,6 +105,7 @@ EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n"
         (saved(colours(), "JPEG")[:-300], 422, "an image that cannot be decoded: "),
         (bomb(60_000, 60_000), 413, "an image of more than 64,000,000 pixels"),
         (bomb(8_001, 8_001), 413, "an image of more than 64,000,000 pixels"),
+        (many_scans(), 422, "a JPEG file of more than 64 scans"),
         (saved(Image.new("I;16", (9, 9)), "TIFF"), 415, "a grey image with more than 8 bits per pixel"),
         (saved(Image.new("F", (9, 9)), "TIFF"), 415, "a grey image with more than 8 bits per pixel"),
     ],
@@ -195,8 +204,47 @@ def test_the_page_shows_the_labels_of_a_photograph(server, exported, browser, tm
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     page.locator("input").set_input_files(text)
     page.get_by_text("refused: no image of a known format").wait_for()
+    page.route("**/predict", lambda route: route.fulfill(status=503, body="Service Unavailable"))
+    page.locator("input").set_input_files(image)
+    page.get_by_text("refused: the server does not answer").wait_for()
     assert page.locator("table").is_hidden() and page.locator("img").is_hidden() and not errors
     context.close()
+
+
+REQUEST = b"POST /predict HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+
+
+@pytest.mark.parametrize(
+    "headers, statuses",
+    [
+        (b"Content-Length: 9\r\n", (415,)),  # fewer bytes than there are
+        (b"Content-Length: -1\r\n", (400,)),
+        (b"Content-Length: 9\r\nContent-Length: 8\r\n", (400,)),
+        (b"Transfer-Encoding: chunked\r\n", (400,)),  # no chunks
+        (b"X: " + b"a" * 100_000 + b"\r\n", (400,)),
+        (b"Expect: 100-continue\r\nContent-Length: %d\r\n" % len(PNG), (100, 200)),
+    ],
+)
+def test_wrong_and_rare_headers(server, headers, statuses):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as client:
+        client.sendall(REQUEST + headers + b"\r\n" + PNG)
+        answer = client.recv(100_000)
+        for status in statuses:
+            while f"HTTP/1.1 {status} ".encode() not in answer:
+                answer += (more := client.recv(100_000))
+                assert more, answer
+    assert send(server, PNG)[0] == 200
+
+
+def test_more_clients_than_the_limit_are_refused_and_served_later(server):
+    with contextlib.ExitStack() as stack:
+        for _ in range(130):
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=30))
+        status, answer = send(server, PNG)
+        assert (status, answer) == (503, "Service Unavailable")
+    deadline = time.monotonic() + 30
+    while send(server, PNG)[0] != 200:  # until the connections are closed
+        assert time.monotonic() < deadline
 
 
 def test_the_largest_accepted_photograph_takes_bounded_memory(server):
