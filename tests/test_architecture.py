@@ -53,9 +53,10 @@ ALLOWED = {
     "run_report": {
         "checkpoints", "datasets", "evaluation", "experiments", "features", "graph", "nn", "report", "training",
     },
+    "hub": {"checkpoints", "graph", "nn", "report", "run_report"},  # model cards show the results of runs
     "cli": {
-        "checkpoints", "datasets", "evaluation", "experiments", "features", "graph", "nn", "prediction", "released",
-        "report", "run_report", "training",
+        "checkpoints", "datasets", "evaluation", "experiments", "features", "graph", "hub", "nn", "prediction",
+        "released", "report", "run_report", "training",
     },
 }  # fmt: skip
 PARTS = sorted(path.name for path in ROOT.iterdir() if path.is_dir() and path.name != "__pycache__")
@@ -138,7 +139,10 @@ def test_tests_mirror_the_package():
         assert list(mirrored.glob("test_*.py")), f"no test in {mirrored.relative_to(tests.parent)}"
 
 
-HEAVY = ("torchvision", "h5py", "matplotlib", "accelerate", "torchmetrics", "pandas", "PIL", "sklearn", "typer", "rich")
+HEAVY = (
+    "torchvision", "h5py", "matplotlib", "accelerate", "torchmetrics", "pandas", "PIL", "sklearn", "typer", "rich",
+    "huggingface_hub",
+)  # fmt: skip
 
 
 def loaded_by(code: str) -> set[str]:

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from mlgcn_pyg.checkpoints.checkpoint import Checkpoint
-from mlgcn_pyg.checkpoints.files import save_head, save_model
+from mlgcn_pyg.checkpoints.files import checkpoint_content
 from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.files.plain import save_plain
 from mlgcn_pyg.nn.linear_head import LinearHead
 
 
@@ -60,18 +61,7 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
         InputError: as :func:`~mlgcn_pyg.checkpoints.save_head` and :func:`~mlgcn_pyg.checkpoints.save_model`, or if a
             network has no image size.
     """
-    if checkpoint.backbone is None:
-        save_head(path, checkpoint.head, config=checkpoint.config, thresholds=checkpoint.thresholds)
-        return
-    if checkpoint.image_size is None:
-        raise InputError("checkpoint", "a network with its image_size", "none")
-    save_model(
-        path,
-        checkpoint.model,
-        image_size=checkpoint.image_size,
-        config=checkpoint.config,
-        thresholds=checkpoint.thresholds,
-    )
+    save_plain(path, checkpoint_content(checkpoint))
 
 
 def _per_label(argument: str, values: Tensor, num_labels: int) -> Tensor:

@@ -10,9 +10,11 @@ from mlgcn_pyg.checkpoints.content import Content, complete
 from mlgcn_pyg.checkpoints.heads import HEAD_FORMAT, build_head, head_content
 from mlgcn_pyg.checkpoints.linear_file import read_linear
 from mlgcn_pyg.checkpoints.networks import MODEL_FORMAT, build_backbone, model_content
+from mlgcn_pyg.checkpoints.pretrained import read_pretrained, replace_in_pretrained
 from mlgcn_pyg.checks import check_image_size
 from mlgcn_pyg.errors import InputError, renamed_arguments
 from mlgcn_pyg.files.plain import load_plain, save_plain
+from mlgcn_pyg.files.pretrained import is_pretrained
 from mlgcn_pyg.nn.mlgcn import MLGCN
 from mlgcn_pyg.nn.standardized_head import StandardizedHead
 
@@ -68,13 +70,31 @@ def save_model(
     save_plain(path, content | _thresholds_content(thresholds, model.head.num_labels))
 
 
+def checkpoint_content(checkpoint: Checkpoint) -> Content:
+    """Returns the content of the file of a head or, if the checkpoint has a backbone, of a whole network.
+
+    Raises:
+        InputError: as :func:`save_head` and :func:`save_model`, or if a network has no image size.
+    """
+    if checkpoint.backbone is None:
+        content = head_content(checkpoint.head, checkpoint.config)
+    elif checkpoint.image_size is None:
+        raise InputError("checkpoint", "a network with its image_size", "none")
+    else:
+        content = model_content(checkpoint.model, checkpoint.image_size, checkpoint.config)
+    return content | _thresholds_content(checkpoint.thresholds, checkpoint.head.num_labels)
+
+
 def load_checkpoint(path: str | Path) -> Checkpoint:
     """Loads a head, a whole model or a linear export (``.safetensors``) to the CPU. Code in the file is not executed.
+
+    Args:
+        path: a file, or the folder of a model (:class:`mlgcn_pyg.hub.HubModel`).
 
     Raises:
         InputError: if the file is not a checkpoint, or is damaged.
     """
-    if Path(path).suffix == ".safetensors":
+    if _is_linear(path):
         return read_linear(path)
     content = _read(path, "a checkpoint written by save_head or save_model", HEAD_FORMAT, MODEL_FORMAT)
     with complete(path, "a complete head or model"):
@@ -91,7 +111,7 @@ def load_head(path: str | Path) -> StandardizedHead:
     Raises:
         InputError: if the file is neither. Use ``load_model(path).head`` for a whole model.
     """
-    if Path(path).suffix != ".safetensors":
+    if not _is_linear(path):
         _read(path, "a head written by save_head", HEAD_FORMAT)
     return load_checkpoint(path).head
 
@@ -107,26 +127,34 @@ def load_model(path: str | Path) -> MLGCN:
 
 
 def store_thresholds(path: str | Path, thresholds: Tensor) -> None:
-    """Writes thresholds into the checkpoint of a head or a model. Everything else in the file is kept.
+    """Writes thresholds into the checkpoint of a head or a model. Everything else in it is kept. The write is atomic.
 
     Args:
-        path: the checkpoint.
+        path: the checkpoint: a file, or the folder of a model.
         thresholds: (C,) logits above which labels are predicted.
 
     Raises:
         InputError: if the file is not a checkpoint of a head or model, or the thresholds are not one number per label.
     """
     content = _read(path, "a checkpoint written by save_head or save_model", HEAD_FORMAT, MODEL_FORMAT)
-    save_plain(path, content | _thresholds_content(thresholds, load_checkpoint(path).head.num_labels))
+    content = content | _thresholds_content(thresholds, load_checkpoint(path).head.num_labels)
+    if is_pretrained(Path(path)):
+        replace_in_pretrained(Path(path), content)
+    else:
+        save_plain(path, content)
 
 
 def _thresholds_content(thresholds: Tensor | None, num_labels: int) -> Content:
     return {} if thresholds is None else {"thresholds": check_thresholds(thresholds, num_labels)}
 
 
+def _is_linear(path: str | Path) -> bool:
+    return Path(path).suffix == ".safetensors" and not is_pretrained(Path(path))
+
+
 def _read(path: str | Path, expected: str, *formats: str) -> Content:
     """Reads the content of a checkpoint in version 1 of one of ``formats``."""
-    content = load_plain("path", path)
+    content = read_pretrained(Path(path)) if is_pretrained(Path(path)) else load_plain("path", path)
     kind = content.get("format") if isinstance(content, dict) else None
     if kind not in formats:
         found = "a whole model" if kind == MODEL_FORMAT else "a different file"

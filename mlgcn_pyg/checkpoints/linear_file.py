@@ -30,6 +30,7 @@ from mlgcn_pyg.checkpoints.content import Content, complete
 from mlgcn_pyg.checks import check_finite, check_image_size
 from mlgcn_pyg.errors import InputError, first_line
 from mlgcn_pyg.files.atomic import atomic_path, tensor_digest
+from mlgcn_pyg.files.pretrained import is_pretrained
 from mlgcn_pyg.files.regular import existing_file
 from mlgcn_pyg.nn.linear_head import LinearHead
 from mlgcn_pyg.typing import Head
@@ -111,7 +112,8 @@ def read_linear(path: str | Path) -> Checkpoint:
     except Exception as error:  # a damaged or foreign file
         raise InputError("path", "a safetensors file", f"{path} ({first_line(error)})") from error
     if metadata.get("format") != LINEAR_FORMAT:
-        raise InputError("path", "a linear export (save_linear)", f"a different safetensors file, {path}")
+        fix = "give its folder" if is_pretrained(path.parent) else ""
+        raise InputError("path", "a linear export (save_linear)", f"a different safetensors file, {path}", fix)
     if metadata.get("version") != "1":
         raise InputError("path", "format version 1", f"{metadata.get('version')} in {path}", "use a newer mlgcn_pyg")
     with complete(path, "a complete linear export"):

@@ -22,14 +22,12 @@ from rich.table import Table
 from mlgcn_pyg.checks import check_positive
 from mlgcn_pyg.cli import console, options
 from mlgcn_pyg.cli.embedding_options import EMBEDDINGS, SOURCES, EmbeddingOptions
-from mlgcn_pyg.cli.inputs import open_checkpoint, short_names
+from mlgcn_pyg.cli.inputs import checkpoint_files, open_checkpoint, short_names
 from mlgcn_pyg.cli.json_output import print_json
 from mlgcn_pyg.cli.label_groups import Groups, groups_of
 from mlgcn_pyg.cli.label_relations import Relation, label_relations
 from mlgcn_pyg.cli.options import COMPUTATION, DATA, MODEL, OUTPUT, choice, option, takes
-from mlgcn_pyg.cli.outputs import check_inputs
-from mlgcn_pyg.errors import InputError, renamed_arguments
-from mlgcn_pyg.files.runs import checkpoints_in
+from mlgcn_pyg.errors import renamed_arguments
 from mlgcn_pyg.labels import check_same_labels
 
 if TYPE_CHECKING:  # these load torch
@@ -99,23 +97,17 @@ def classifiers(
 
 def _open_heads(paths: Sequence[Path]) -> "dict[str, StandardizedHead]":
     """Returns the heads by file, which have the same labels."""
-    files = list(dict.fromkeys(file for path in paths for file in _files(path)))
-    check_inputs(files, "checkpoint")
-    heads = {str(file): open_checkpoint(file).head for file in files}
-    first = str(files[0])
+    files = checkpoint_files(chain.from_iterable(map(_files, paths)))
+    heads = {name: open_checkpoint(file).head for name, file in files.items()}
+    first = next(iter(heads))
     for head in heads.values():
         check_same_labels("checkpoint", head.label_names, heads[first].label_names, first)
     return heads
 
 
 def _files(path: Path) -> list[Path]:
-    """Returns the checkpoints that a path names."""
-    if not path.is_dir():
-        return [path]
-    files = [path / name for name in COMPARED if (path / name).is_file()] or checkpoints_in(path)
-    if not files:
-        raise InputError("checkpoint", "at least one head (*-seed*.pt in a folder)", f"none in {path}")
-    return files
+    """Returns the heads of a folder of train-head that are compared, or the path."""
+    return [path / name for name in COMPARED if (path / name).is_file()] or [path]
 
 
 def _num_known(groups: Groups | None) -> int:

@@ -15,7 +15,7 @@ The JSON has these keys. Metrics are fractions, and undefined numbers are null.
     whose AP differs, corrected for the number of labels. The intervals in ``"AP"`` are not corrected.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,13 +25,11 @@ import typer
 
 from mlgcn_pyg.checks import check_count
 from mlgcn_pyg.cli import console, options
-from mlgcn_pyg.cli.inputs import open_cache, open_checkpoint, short_names
+from mlgcn_pyg.cli.inputs import checkpoint_files, open_cache, open_checkpoint, short_names
 from mlgcn_pyg.cli.json_output import print_json, write_json
 from mlgcn_pyg.cli.options import COMPUTATION, DATA, MODEL, OUTPUT, option
-from mlgcn_pyg.cli.outputs import check_inputs
 from mlgcn_pyg.cli.values import pick_device
 from mlgcn_pyg.errors import Argument, InputError
-from mlgcn_pyg.files.runs import checkpoints_in
 
 if TYPE_CHECKING:  # these load torch
     from torch import Tensor
@@ -64,7 +62,7 @@ def evaluate(
         fix = ("write the metrics to a file with ", Argument("out", file[0]))
         raise InputError("json" if json else "file", "no value", file[0], fix)
     check_count("replicates", replicates)
-    files = _head_files(checkpoint)
+    files = checkpoint_files(checkpoint)
     features = open_cache(cache)
     rows, comparison = _score_all(files, features, pick_device(device), thresholds, replicates)
     content = {"cache": str(cache), "images": len(features), "thresholds": thresholds, "checkpoints": rows}
@@ -113,22 +111,13 @@ def _by_label(metrics: dict[str, Any], label_names: Sequence[str]) -> dict[str, 
     return metrics | {"AP": dict(zip(label_names, metrics["AP"], strict=True))} | changes
 
 
-def _head_files(paths: Sequence[Path]) -> list[Path]:
-    files = [file for path in paths for file in (checkpoints_in(path) if path.is_dir() else [path])]
-    if not files:
-        found = f"none in {', '.join(map(str, paths))}"
-        raise InputError("checkpoint", "at least one head (*-seed*.pt in a folder)", found)
-    check_inputs(files, "checkpoint")
-    return list(dict.fromkeys(files))
-
-
 def _score_all(
-    files: Sequence[Path], features: "FeatureCache", device: str, fitted: bool, replicates: int
+    files: Mapping[str, Path], features: "FeatureCache", device: str, fitted: bool, replicates: int
 ) -> tuple[dict[str, dict[str, Any]], Comparison | None]:
-    """Returns the metrics of each checkpoint by file name, and their intervals unless ``replicates`` is 0.
+    """Returns the metrics of each checkpoint by name, and their intervals unless ``replicates`` is 0.
 
     Args:
-        files: the checkpoints.
+        files: the checkpoints by name.
         features: the features to score on.
         device: the device of the heads.
         fitted: if True, uses the thresholds in the checkpoints.
@@ -139,14 +128,14 @@ def _score_all(
 
     rows, samples = {}, {}
     with _progress(len(files), replicates, len(features) * len(features.label_names)) as progress:
-        for k, file in enumerate(files):
+        for k, (name, file) in enumerate(files.items()):
             loaded = open_checkpoint(file)
             loaded.check_provenance("cache", features.meta)
             cuts = _thresholds(loaded, file) if fitted else None
             logits, targets = score(loaded.head, features, device)
-            rows[str(file)] = table1_row(logits, targets, loaded.label_names, thresholds=cuts)
+            rows[name] = table1_row(logits, targets, loaded.label_names, thresholds=cuts)
             if replicates:
-                samples[str(file)] = bootstrap_replicates(
+                samples[name] = bootstrap_replicates(
                     logits, targets, replicates=replicates, seed=SEED, thresholds=cuts, progress=progress(k)
                 )
     return rows, Comparison.of(samples) if samples else None

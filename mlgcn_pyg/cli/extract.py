@@ -10,7 +10,7 @@ import typer
 from mlgcn_pyg.checks import check_choice
 from mlgcn_pyg.cli import console, options
 from mlgcn_pyg.cli.dataset_options import DATASET, DatasetOptions
-from mlgcn_pyg.cli.inputs import open_checkpoint, open_graph
+from mlgcn_pyg.cli.inputs import checkpoint_file, open_checkpoint, open_graph
 from mlgcn_pyg.cli.options import COMPUTATION, DATA, MODEL, OUTPUT, choice, option, takes
 from mlgcn_pyg.cli.streams import exit_code
 from mlgcn_pyg.cli.values import parse_image_size, parse_weights, pick_device, pick_workers
@@ -68,6 +68,8 @@ def extract(
     part = _parse_shard(shard)
     names = None if graph is None else open_graph(graph).label_names
     torch.manual_seed(seed)  # so that a resumed run has the same random weights
+    if checkpoint is not None:
+        checkpoint = checkpoint_file(checkpoint)
     if checkpoint is None:
         model, size = Backbone(backbone, parse_weights(weights), pool), parse_image_size(image_size)
     else:
@@ -101,6 +103,8 @@ def _next(out: Path, checkpoint: Path | None, shard: str | None, graph: Path | N
         val = features if "val" in out.stem else "VAL.h5"
         labels = "" if graph is None else f"--graph {shlex.quote(str(graph))} "
         return f"mlgcn train-head {labels}--train {train} --val {val} --out runs/heads"
+    if checkpoint.is_dir():  # a saved model, without the files of its run
+        return f"mlgcn evaluate --checkpoint {shlex.quote(str(checkpoint))} --cache {features}"
     return f"mlgcn report {shlex.quote(str(checkpoint.parent))} --cache {features}"
 
 

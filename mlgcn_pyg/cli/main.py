@@ -25,6 +25,7 @@ from mlgcn_pyg.cli.import_released import import_released
 from mlgcn_pyg.cli.json_output import print_json
 from mlgcn_pyg.cli.predict import predict
 from mlgcn_pyg.cli.processes import print_error, print_once
+from mlgcn_pyg.cli.push import push
 from mlgcn_pyg.cli.report import report
 from mlgcn_pyg.cli.retrieve import retrieve
 from mlgcn_pyg.cli.split import split
@@ -91,7 +92,7 @@ app = typer.Typer(
 )
 for command in (
     demo, graph, embed, import_released, extract, check_labels, train_head, study, train, evaluate, report, classifiers,
-    retrieve, calibrate, thresholds, predict, explain, export,
+    retrieve, calibrate, thresholds, predict, explain, export, push,
 ):  # fmt: skip
     app.command(name=command.__name__.replace("_", "-"), cls=Command)(command)
 

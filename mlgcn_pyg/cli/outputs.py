@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mlgcn_pyg.errors import Argument, Fix, InputError
 from mlgcn_pyg.files.atomic import check_file_name
+from mlgcn_pyg.files.pretrained import PRETRAINED
 
 PLOTS = (".png", ".svg", ".pdf")
 # the format of a file by its ending
@@ -70,6 +71,7 @@ OUTPUTS: dict[str, dict[str, Output]] = {
     "predict": {"out": Output(tuple(PREDICTIONS))},
     "explain": {"out": Output(PLOTS)},
     "export": {"out": Output(tuple(EXPORTS))},
+    "push": {"out": Output(files=PRETRAINED)},
     "split": {"out": Output()},  # the names of its files depend on the table; they are checked before they are written
 }
 _replaced: ContextVar[dict[str, dict[Identity, Path]]] = ContextVar("replaced")

@@ -9,6 +9,7 @@ from typing import Any, get_args, get_type_hints
 from mlgcn_pyg.cli.embedding_options import SENTENCE
 from mlgcn_pyg.cli.outputs import OUTPUTS, check_inputs, check_outputs
 from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.files.hub import is_hub_name
 from mlgcn_pyg.files.regular import existing_file
 
 # parameters that are text, since they may be a path or something else: a name of weights or of a sentence encoder, a
@@ -85,6 +86,8 @@ def _files(path: str) -> Iterator[str]:
 
 
 def _check_exists(name: str, path: str) -> None:
+    if name == "checkpoint" and is_hub_name(path):
+        return
     if name == "images":
         if not os.path.exists(path):
             raise InputError(name, "files and folders that exist", f"nothing at {path}")

@@ -18,13 +18,12 @@ from rich.table import Table
 
 from mlgcn_pyg.checks import check_positive
 from mlgcn_pyg.cli import console, options
-from mlgcn_pyg.cli.inputs import open_cache, open_checkpoint, short_names
+from mlgcn_pyg.cli.inputs import checkpoint_files, open_cache, open_checkpoint, short_names
 from mlgcn_pyg.cli.json_output import print_json
 from mlgcn_pyg.cli.options import COMPUTATION, DATA, MODEL, OUTPUT, option
 from mlgcn_pyg.cli.outputs import check_inputs
 from mlgcn_pyg.cli.values import pick_device
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.files.runs import checkpoints_in
 from mlgcn_pyg.labels import check_same_labels
 
 if TYPE_CHECKING:  # these load torch
@@ -106,13 +105,9 @@ def _open_caches(paths: Sequence[Path]) -> "dict[str, FeatureCache]":
 
 def _scores(paths: Sequence[Path], caches: "Mapping[str, FeatureCache]", device: str) -> "dict[str, Tensor]":
     """Returns the probabilities (N, C) of each head, on the first cache with features of its kind."""
-    files = list(dict.fromkeys(file for path in paths for file in (checkpoints_in(path) if path.is_dir() else [path])))
-    if paths and not files:
-        found = f"none in {', '.join(map(str, paths))}"
-        raise InputError("checkpoint", "at least one head (*-seed*.pt in a folder)", found)
-    check_inputs(files, "checkpoint")
+    files = checkpoint_files(paths)
     place = pick_device(device) if files else "cpu"
-    return {str(file): _probabilities(file, list(caches.values()), place) for file in files}
+    return {name: _probabilities(file, list(caches.values()), place) for name, file in files.items()}
 
 
 def _probabilities(file: Path, caches: "Sequence[FeatureCache]", device: str) -> "Tensor":

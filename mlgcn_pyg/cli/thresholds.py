@@ -16,6 +16,7 @@ from mlgcn_pyg.cli.options import DATA, MODEL, OUTPUT, option
 from mlgcn_pyg.cli.outputs import check_inputs
 from mlgcn_pyg.cli.values import pick_device
 from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.files.hub import is_hub_name
 
 if TYPE_CHECKING:  # this loads torch
     from torch import Tensor
@@ -53,6 +54,10 @@ def thresholds(
     from mlgcn_pyg.evaluation import fit_precision_thresholds, fit_thresholds
     from mlgcn_pyg.training import score
 
+    if is_hub_name(checkpoint):
+        name = checkpoint.as_posix()
+        fix = f"save it first: mlgcn push --checkpoint {name} --out FOLDER"
+        raise InputError("checkpoint", "a file or folder that can be written", name, fix)
     checkpoint = checkpoint_file(checkpoint)
     check_inputs([checkpoint], "checkpoint")
     if checkpoint.suffix == ".safetensors":

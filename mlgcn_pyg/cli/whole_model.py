@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 class ModelOptions:
     """The options that describe a checkpoint and, for a head alone, its backbone."""
 
-    checkpoint: Annotated[Path, option("A network, a head, a linear export, or the folder of a run.", MODEL)]
+    checkpoint: Annotated[
+        Path,
+        option("A network, a head, a linear export, the folder of a run or of mlgcn push, or hub:OWNER/NAME.", MODEL),
+    ]
     backbone: Annotated[
         str | None, option("For a head: the backbone of its features.", MODEL, show_default="from the checkpoint")
     ] = None

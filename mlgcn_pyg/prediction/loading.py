@@ -1,4 +1,4 @@
-"""``mlgcn_pyg.load``: a trained network from a file or the folder of a run."""
+"""``mlgcn_pyg.load``: a trained network from a file, a folder, or the Hugging Face Hub."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,8 +24,9 @@ def load(
     backbone that computed them. An argument may be omitted if the file records its value.
 
     Args:
-        path: a whole model, a head, a linear export (``.safetensors``), or the folder of a run, of which the
-            recommended head or the last network is loaded.
+        path: a whole model, a head, a linear export (``.safetensors``), the folder of a run, of which the recommended
+            head or the last network is loaded, the folder of a saved model, or one on the Hugging Face Hub, such as
+            ``"hub:me/photos"`` or ``"hub:me/photos@v1"`` (:class:`mlgcn_pyg.hub.HubModel`).
         backbone: for a head, the name of the backbone that computed its features.
         weights: for a head, the weights of that backbone: a file or ``"DEFAULT"``.
         pool: for a head, the pooling of that backbone; ``"max"`` if the file does not record it.
@@ -33,7 +34,8 @@ def load(
         device: the device that the network runs on.
 
     Raises:
-        InputError: if the file is not a checkpoint, or an argument is missing or contradicts it.
+        InputError: if the file is not a checkpoint, a model on the hub cannot be read, or an argument is missing or
+            contradicts it.
     """
     checkpoint = open_model(path, backbone=backbone, weights=weights, pool=pool, image_size=image_size)
     return Predictor(checkpoint, device)

@@ -31,8 +31,9 @@ def open_model(
     omitted if the file records its value. An argument that contradicts the file raises an error.
 
     Args:
-        path: a whole model, a head, a linear export (``.safetensors``), or the folder of a run, of which the
-            recommended head or the last network is loaded.
+        path: a whole model, a head, a linear export (``.safetensors``), the folder of a run, of which the recommended
+            head or the last network is loaded, the folder of a saved model, or one on the Hugging Face Hub, such as
+            ``"hub:me/photos"`` or ``"hub:me/photos@v1"`` (:class:`mlgcn_pyg.hub.HubModel`).
         backbone: for a head, the name of the backbone that computed its features.
         weights: for a head, the weights of that backbone: a file or ``"DEFAULT"``.
         pool: for a head, the pooling of that backbone; ``"max"`` if the file does not record it.

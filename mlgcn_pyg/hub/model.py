@@ -1,0 +1,216 @@
+"""Models in folders and on the Hugging Face Hub."""
+
+from pathlib import Path
+from typing import Any, Self
+
+from huggingface_hub import ModelCard, ModelHubMixin
+
+from mlgcn_pyg.checkpoints import Checkpoint, load_checkpoint
+from mlgcn_pyg.checkpoints.files import checkpoint_content
+from mlgcn_pyg.checkpoints.pretrained import write_pretrained
+from mlgcn_pyg.checks import check_path, check_text
+from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.files.atomic import write_text
+from mlgcn_pyg.files.hub import PREFIX, hub_folder, is_hub_name, reason
+from mlgcn_pyg.files.pretrained import CARD, RESULTS
+from mlgcn_pyg.files.runs import checkpoint_file
+from mlgcn_pyg.hub.card import model_card
+from mlgcn_pyg.hub.results import RunResults
+from mlgcn_pyg.nn import StandardizedHead
+from mlgcn_pyg.tensor_checks import check_module
+
+LIBRARY = "mlgcn_pyg"
+
+
+class HubModel(ModelHubMixin, library_name=LIBRARY, pipeline_tag="image-classification"):
+    """A head or a whole network that is saved to a folder, pushed to the Hugging Face Hub, and loaded from there.
+
+    A model has the files ``model.safetensors`` (all tensors), ``config.json`` (label names, settings, graph,
+    thresholds; :mod:`mlgcn_pyg.files.pretrained`), a model card ``README.md`` (:func:`model_card`), and
+    ``metrics.json`` if the results of its run are known. Its logits are those of the checkpoint, bit for bit. No code
+    in the files is executed. :func:`mlgcn_pyg.load` and the commands of ``mlgcn`` accept the folder, and
+    ``hub:OWNER/NAME``.
+
+    Args:
+        checkpoint: a checkpoint, or a head.
+        results: the results of the run, for the model card.
+        license: the licence of the model, such as ``"mit"``, for the model card. Default: not stated.
+        dataset_name: the name of the data set, for the model card. Default: the file of the images that the results
+            are reported on.
+
+    Raises:
+        InputError: if ``checkpoint`` is neither.
+
+    Source: the mixin of https://huggingface.co/docs/huggingface_hub/package_reference/mixins.
+
+    >>> import tempfile, torch
+    >>> from mlgcn_pyg.nn import LinearHead
+    >>> folder = tempfile.mkdtemp()
+    >>> HubModel(LinearHead(2, 4, ["cat", "dog"])).save_pretrained(folder)  # or .push_to_hub("me/pets")
+    >>> HubModel.from_pretrained(folder).head(torch.zeros(1, 4)).shape
+    torch.Size([1, 2])
+    """
+
+    _hub_mixin_config: dict[str, Any] = {}  # noqa: RUF012  # else the mixin copies the checkpoint to make a config
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint | StandardizedHead,
+        *,
+        results: RunResults | None = None,
+        license: str | None = None,
+        dataset_name: str | None = None,
+    ):
+        if not isinstance(checkpoint, Checkpoint):
+            checkpoint = Checkpoint(check_module("checkpoint", checkpoint, "label_names", "to_linear"))
+        self.checkpoint, self.results = checkpoint, results
+        self.license, self.dataset_name = license, dataset_name
+
+    @property
+    def head(self) -> StandardizedHead:
+        """The head."""
+        return self.checkpoint.head
+
+    @classmethod
+    def from_checkpoint(cls, path: str | Path, *, license: str | None = None, dataset_name: str | None = None) -> Self:
+        """Returns the model of a checkpoint, with the results of its run where they are known.
+
+        Args:
+            path: a file, the folder of a run or of a saved model, or ``hub:OWNER/NAME``.
+            license: see :class:`HubModel`.
+            dataset_name: see :class:`HubModel`.
+
+        Raises:
+            InputError: if there is no checkpoint, it is damaged, or a model on the hub cannot be read.
+        """
+        file = checkpoint_file(path)
+        results = RunResults.of_checkpoint(file)
+        return cls(load_checkpoint(file), results=results, license=license, dataset_name=dataset_name)
+
+    @classmethod
+    def from_pretrained(  # type: ignore[override]  # the arguments of the mixin, without those for other classes
+        cls,
+        pretrained_model_name_or_path: str | Path,
+        *,
+        force_download: bool = False,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
+        revision: str | None = None,
+    ) -> Self:
+        """Returns a model from a folder or from the hub. Files are only read.
+
+        Args:
+            pretrained_model_name_or_path: a folder, ``OWNER/NAME`` or ``hub:OWNER/NAME``. A folder that exists has
+                precedence.
+            force_download: download files that are in the local cache, too.
+            token: the token for a private model. Default: that of ``hf auth login`` or ``HF_TOKEN``.
+            cache_dir: the folder of the cache.
+            local_files_only: use the cache only.
+            revision: a branch, tag or commit. Default: ``main``.
+
+        Raises:
+            InputError: if there is no such model, it cannot be reached, its files are damaged, or those of other
+                software.
+        """
+        path = check_path("pretrained_model_name_or_path", pretrained_model_name_or_path)
+        if not path.is_dir():
+            name = path if is_hub_name(path) else f"{PREFIX}{path.as_posix()}"
+            path = hub_folder(
+                name, revision, token=token, cache_dir=cache_dir, force_download=force_download,
+                local_files_only=local_files_only,
+            )  # fmt: skip
+        return cls.from_checkpoint(path)
+
+    def save_pretrained(  # type: ignore[override]
+        self,
+        save_directory: str | Path,
+        *,
+        config: None = None,
+        repo_id: str | None = None,
+        push_to_hub: bool = False,
+        model_card_kwargs: dict[str, Any] | None = None,
+        **push_to_hub_kwargs: Any,
+    ) -> str | None:
+        """Writes the files of the model to a folder, each atomically. An existing ``README.md`` is kept.
+
+        Args:
+            save_directory: the folder, which is created if it does not exist.
+            config: None. The checkpoint has the configuration.
+            repo_id: the name on the hub, with ``push_to_hub=True``. Default: that of the folder.
+            push_to_hub: push the model, too.
+            model_card_kwargs: ``source``, the name that the model card loads the model by. Default: that of the folder.
+            push_to_hub_kwargs: further arguments of :meth:`push_to_hub`.
+
+        Returns:
+            The URL of the commit, or None.
+
+        Raises:
+            InputError: if the checkpoint has content that the files cannot hold, or see :meth:`push_to_hub`.
+            OSError: if the files cannot be written.
+        """
+        if config is not None:
+            raise InputError("config", "None, since the checkpoint has the configuration", type(config).__name__)
+        folder = check_path("save_directory", save_directory)
+        content = checkpoint_content(self.checkpoint)
+        card = self.generate_model_card(**{"source": folder.resolve().name, **(model_card_kwargs or {})})
+        folder.mkdir(parents=True, exist_ok=True)
+        write_pretrained(folder, content)
+        if self.results is not None:
+            self.results.save(folder)
+        else:
+            (folder / RESULTS).unlink(missing_ok=True)
+        if not (folder / CARD).exists():
+            write_text(folder / CARD, str(card))
+        return self.push_to_hub(repo_id or folder.resolve().name, **push_to_hub_kwargs) if push_to_hub else None
+
+    def generate_model_card(self, source: str = "FOLDER") -> ModelCard:  # type: ignore[override]
+        """Returns the model card.
+
+        Args:
+            source: what :func:`mlgcn_pyg.load` in the card loads the model by.
+        """
+        return model_card(
+            self.checkpoint, self.results, source=source, license=self.license, dataset_name=self.dataset_name
+        )
+
+    def push_to_hub(  # type: ignore[override]  # the arguments of the mixin, without patterns of files
+        self,
+        repo_id: str,
+        *,
+        config: None = None,
+        commit_message: str = "Upload a model of mlgcn_pyg",
+        private: bool | None = None,
+        token: str | None = None,
+        branch: str | None = None,
+        create_pr: bool | None = None,
+    ) -> str:
+        """Uploads the files of the model to the hub in one commit, and creates the repository if there is none.
+
+        Args:
+            repo_id: ``OWNER/NAME``.
+            config: None. The checkpoint has the configuration.
+            commit_message: the message of the commit.
+            private: whether a new repository is private. Default: that of the account.
+            token: the token with write access. Default: that of ``hf auth login`` or ``HF_TOKEN``.
+            branch: the branch. Default: ``main``.
+            create_pr: open a pull request instead.
+
+        Returns:
+            The URL of the commit.
+
+        Raises:
+            InputError: if the hub cannot be reached, or refuses the name, the token or the upload.
+        """
+        repo_id = check_text("repo_id", repo_id).removeprefix(PREFIX)
+        try:
+            return super().push_to_hub(
+                repo_id, config=config, commit_message=commit_message, private=private, token=token, branch=branch,
+                create_pr=create_pr, model_card_kwargs={"source": f"{PREFIX}{repo_id}"},
+            )  # fmt: skip
+        except InputError:
+            raise
+        except Exception as error:  # of the network, the server, or the name
+            fix = "log in with `hf auth login`, or set HF_TOKEN to a token with write access"
+            found = f"{repo_id} ({reason(error)})"
+            raise InputError("repo_id", "a repository on the hub that can be written", found, fix) from error
