@@ -35,6 +35,5 @@ def application(network: OnnxNetwork, limit: int = 20_000_000, seconds: int = 60
 
 if __name__ == "__main__":
     words = [*sys.argv[1:], "8000"]
-    if len(words) < 2 or words[1] not in map(str, range(65536)):
-        sys.exit(__doc__)
-    uvicorn.run(application(open_network(words[0])), port=int(words[1]), limit_concurrency=128)
+    model, port = words[:2] if words[1:] and words[1] in map(str, range(65536)) else sys.exit(__doc__)
+    uvicorn.run(application(open_network(model)), port=int(port), limit_concurrency=128)
