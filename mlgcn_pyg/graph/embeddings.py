@@ -30,7 +30,8 @@ class LabelEmbeddings:
         source (dict): their origin. :func:`~mlgcn_pyg.graph.label_embeddings` records ``file``, ``format`` and
             ``sha256``. For word vectors, it also records the used ``aliases``, ``oov`` (the rule for words without a
             vector), ``oov_words`` and ``oov_labels`` (the affected words and labels), and ``seed`` (for
-            ``oov="random"``).
+            ``oov="random"``). :func:`~mlgcn_pyg.graph.sentence_embeddings` records ``encoder``, ``sha256``, ``prompts``
+            and ``aliases``.
 
     Raises:
         InputError: if there is not one row of finite numbers per name.

@@ -1,6 +1,7 @@
 """Label embeddings from a sentence encoder: what a model of texts knows about the names of the labels."""
 
 from collections.abc import Callable, Mapping, Sequence
+from os.path import abspath
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from mlgcn_pyg.checks import check_callable, check_text
-from mlgcn_pyg.errors import InputError, renamed_arguments
+from mlgcn_pyg.errors import InputError, first_line, renamed_arguments
 from mlgcn_pyg.files.atomic import file_digest
 from mlgcn_pyg.graph.embeddings import LabelEmbeddings
 from mlgcn_pyg.graph.sentence_encoder import encoder_folder, open_encoder, quiet_libraries, weight_files
@@ -80,7 +81,7 @@ def sentence_embeddings(
         if progress is not None:
             progress(len(rows), len(names))
     source: dict[str, Any] = {
-        "encoder": folder.resolve().name if Path(encoder).is_dir() else str(encoder),
+        "encoder": Path(abspath(folder)).name if Path(encoder).is_dir() else str(encoder),
         "sha256": {file.relative_to(folder).as_posix(): file_digest(file) for file in weight_files(folder)},
         "prompts": list(prompts),
         "aliases": {name: aliases[key] for name in names for key in (name, name.lower()) if key in aliases},
@@ -119,4 +120,7 @@ def _encoded(model: Any, text: str) -> Tensor:
         raise InputError("label_names", f"texts of at most {most} tokens", f"{length} in {text!r}")
     # an empty prompt, since the settings of an encoder can add one to every text
     options = {"prompt": "", "batch_size": 1, "show_progress_bar": False, "convert_to_tensor": True}
-    return model.encode([text], **options)[0].double().cpu()
+    try:
+        return model.encode([text], **options)[0].double().cpu()
+    except Exception as error:  # settings of an encoder that do not fit its weights can raise any error
+        raise InputError("encoder", f"an encoder that can encode {text!r}", first_line(error)) from error

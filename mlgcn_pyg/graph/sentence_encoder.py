@@ -26,6 +26,7 @@ WITH_WEIGHTS, WITHOUT_WEIGHTS = ("Transformer", "StaticEmbedding", "Dense", "Lay
 MODULE = re.compile(rf"sentence_transformers\.[\w.]+\.({'|'.join((*WITH_WEIGHTS, *WITHOUT_WEIGHTS))})")
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 TOKENIZERS = {"tokenizer.json", "vocab.txt", "vocab.json"}
+ARGUMENTS = [f"{kind}_{name}" for kind in ("model", "tokenizer", "processor", "config") for name in ("args", "kwargs")]
 HARMLESS = {"torch_dtype", "dtype", "add_pooling_layer", "padding_side", "model_max_length"}  # settings of a model
 # eager attention: other kinds can be read from a hub
 MODEL_SETTINGS = {"use_safetensors": True, "attn_implementation": "eager", "dtype": torch.float32}
@@ -104,6 +105,8 @@ def _modules(folder: Path) -> list[tuple[str, Path]]:
     settings = folder / "config_sentence_transformers.json"
     if settings.exists() and (kind := _json(settings, dict).get("model_type", MODEL)) != MODEL:
         raise InputError("encoder", "an encoder of sentences", f"a {kind} in {folder}")
+    if not (folder / "modules.json").exists():
+        raise InputError("encoder", "an encoder that sentence-transformers has saved", f"no modules.json in {folder}")
     found = []
     for module in _json(folder / "modules.json", list):
         name, path = (str(module.get(key)) for key in ("type", "path")) if isinstance(module, dict) else ("", "")
@@ -111,6 +114,8 @@ def _modules(folder: Path) -> list[tuple[str, Path]]:
         if known is None or not place.resolve().is_relative_to(folder.resolve()):
             raise InputError("encoder", READABLE, f"the module {name!r} in {folder / path}")
         found.append((known[1], place))
+    if not found:
+        raise InputError("encoder", "at least one module", f"none in {folder / 'modules.json'}")
     return found
 
 
@@ -158,7 +163,7 @@ def _check_transformer(place: Path) -> None:
 
 def _check_arguments(settings: dict[str, Any], file: Path) -> None:
     """Checks that a module passes no arguments to its model that could load code."""
-    given = {key for name, value in settings.items() if name.endswith(("_args", "_kwargs")) for key in value or ()}
+    given = {key for name in ARGUMENTS for key in settings.get(name) or ()}
     if given - HARMLESS:
         raise InputError("encoder", READABLE, f"the arguments {', '.join(sorted(given - HARMLESS))} in {file}")
 
@@ -171,9 +176,15 @@ def _check_depth(place: Path) -> None:
     for file in place.glob("*.safetensors"):
         with safe_open(file, "pt") as opened:
             tensors += len(opened.keys())
-    for key, value in _json(place / "config.json", dict).items():
+    for key, value in _settings(_json(place / "config.json", dict)):
         if "layer" in key and isinstance(value, int) and value > tensors:
             raise InputError("encoder", "a weight for each layer", f"{key} = {value:,} in {place / 'config.json'}")
+
+
+def _settings(config: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yields the settings of a model, and those of its parts."""
+    for key, value in config.items():
+        yield from _settings(value) if isinstance(value, dict) else [(key, value)]
 
 
 def _json(path: Path, kind: type[Kind]) -> Kind:
@@ -185,8 +196,8 @@ def _json(path: Path, kind: type[Kind]) -> Kind:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise InputError("encoder", "valid JSON", f"{path} ({first_line(error)})") from error
-    if not isinstance(content, kind) or not content:
-        raise InputError("encoder", f"a JSON {kind.__name__} with at least one entry", f"other content in {path}")
+    if not isinstance(content, kind):
+        raise InputError("encoder", f"a JSON {kind.__name__}", f"other content in {path}")
     return content
 
 

@@ -58,6 +58,13 @@ def test_the_record_of_the_source_survives_in_a_graph(tiny, tmp_path):
     torch.testing.assert_close(made.x[0].double(), by_hand(tiny, "the Hot Dog"), atol=1e-6, rtol=0)
 
 
+def test_a_link_to_an_encoder_is_recorded_by_its_own_name(tiny, tmp_path, monkeypatch):
+    (tmp_path / "minilm").symlink_to(tiny)
+    assert sentence_embeddings(["dog"], tmp_path / "minilm").source["encoder"] == "minilm"
+    monkeypatch.chdir(tiny)
+    assert sentence_embeddings(["dog"], ".").source["encoder"] == "tiny"
+
+
 def test_prompts_in_the_settings_of_an_encoder_are_not_added(tiny, tmp_path):
     import shutil
 

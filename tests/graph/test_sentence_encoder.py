@@ -103,7 +103,8 @@ REFUSED = {
     "a model in the folder": (own_model, "without running code of its folder"),
     "another class of the library": (module(type="sentence_transformers.util.Router"), "the module"),
     "a module outside": (module(path="../.."), "the module"),
-    "no modules": (text("modules.json", "[]"), "at least one entry"),
+    "no file of modules": (lambda folder: (folder / "modules.json").unlink(), "no modules.json in"),
+    "no modules": (text("modules.json", "[]"), "at least one module"),
     "modules that are numbers": (text("modules.json", "[1]"), "the module ''"),
     "no list": (text("modules.json", "{}"), "a JSON list"),
     "damaged modules": (text("modules.json", "[{"), "valid JSON"),
@@ -121,6 +122,14 @@ REFUSED = {
     "an encoder of pairs": (config("config_sentence_transformers.json", model_type="CrossEncoder"), "a CrossEncoder"),
     "a layer without weights": (config("config.json", num_hidden_layers=3), "none for encoder.layer.2"),
     "a billion layers": (config("config.json", num_hidden_layers=10**9), "num_hidden_layers = 1,000,000,000"),
+    "a billion layers of a part": (
+        config("config.json", text_config={"num_hidden_layers": 10**9}),
+        "num_hidden_layers = 1,000,000,000",
+    ),
+    "texts that are longer than the model's": (
+        config("sentence_bert_config.json", max_seq_length=1000),
+        "an encoder that can encode 'dog dog dog",
+    ),
     "a billion words": (config("config.json", vocab_size=10**9), "encoder"),
     "a huge dense layer": (dense, "the sizes of the weights"),
     "weights that are not finite": (
@@ -131,11 +140,12 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("change, message", REFUSED.values(), ids=REFUSED)
-def test_refused_folders(encoder, change, message, capfd):
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_folders(encoder, name, capfd):
+    change, message = REFUSED[name]
     change(encoder)
     with pytest.raises(InputError, match="^encoder: expected ") as error:
-        sentence_embeddings(["dog"], encoder)
+        sentence_embeddings(["dog"], encoder, prompts=["dog " * (40 if "longer" in name else 1) + "{}"])
     assert message in str(error.value) and not (encoder / "ran").exists()
     assert capfd.readouterr() == ("", "")
 
@@ -146,6 +156,20 @@ def test_code_and_pickles_that_are_not_needed_are_not_run(encoder, original):
     change_json(encoder / "config.json", auto_map={"AutoModel": "modeling_evil.Evil"})
     assert torch.equal(sentence_embeddings(["dog"], encoder).x, sentence_embeddings(["dog"], original).x)
     assert not (encoder / "ran").exists()
+
+
+def test_modules_without_settings_and_other_kinds_of_modules(original, tmp_path):
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Dense, LayerNorm, Normalize, StaticEmbedding
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(original).backend_tokenizer
+    modules = [StaticEmbedding(tokenizer, embedding_dim=6), Dense(6, 3), LayerNorm(3), Normalize()]
+    model = SentenceTransformer(modules=modules, device="cpu")
+    model.save(str(tmp_path / "static"))
+    (tmp_path / "static" / "3_Normalize" / "config.json").write_text("{}")
+    found = sentence_embeddings(["dog", "cat"], tmp_path / "static").x
+    torch.testing.assert_close(found, torch.from_numpy(model.encode(["dog", "cat"])))
 
 
 def test_a_pooler_without_weights_is_not_missed(encoder, original):
