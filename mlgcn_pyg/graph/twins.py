@@ -25,17 +25,25 @@ class IndistinctLabels:
         silent (tuple of str): labels whose classifier is 0, so that their logit is 0 for every image, such as a label
             without edges whose embedding is 0.
         of_rows (bool): whether only the rows of Â decide, since labels are one-hot and there is one layer.
+        of_gnn (bool): whether a GNN of PyG encodes the labels. A GCN, for example, gives one code to two labels that
+            are connected in both directions and have the same other neighbours.
     """
 
     twins: tuple[tuple[str, ...], ...]
     silent: tuple[str, ...]
     of_rows: bool = False
+    of_gnn: bool = False
 
     def sentences(self) -> list[str]:
         """Returns one sentence for each of the two kinds that exists."""
         twins = "equal embeddings and neighbours give these labels one classifier: {}; "
         twins += "merge them or give them different embeddings"
         silent = "these labels have the logit 0 for every image: {}; give them a nonzero embedding and p < 1"
+        if self.of_gnn:
+            twins = (
+                "the GNN encodes these labels alike and thus gives them one classifier: {}; use a different GNN, such "
+            )
+            twins += "as sage, or different edges or embeddings"
         if self.of_rows:
             twins = "these labels have equal rows in Â and thus one classifier: {}; merge them or lower p or alpha"
             silent = "these labels have no classifier, since their rows in Â are 0: {}; lower p"

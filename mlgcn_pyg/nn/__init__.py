@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from mlgcn_pyg.lazy import lazy_names
 from mlgcn_pyg.nn.contributions import Contributions
 from mlgcn_pyg.nn.conv import ReweightedConv
+from mlgcn_pyg.nn.label_gnn_head import LabelGNNHead
 from mlgcn_pyg.nn.linear_head import LinearHead
 from mlgcn_pyg.nn.losses import LOSSES, asymmetric, make_loss, multilabel_soft_margin
 from mlgcn_pyg.nn.maps import explanation_maps
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from mlgcn_pyg.typing import FeatureExtractor, Head
 
     # type checkers verify the protocols here
-    _HEADS: tuple[type[Head], ...] = (LinearHead, MLGCNHead, SharingHead)
+    _HEADS: tuple[type[Head], ...] = (LinearHead, MLGCNHead, SharingHead, LabelGNNHead)
     _BACKBONES: tuple[type[FeatureExtractor], ...] = (Backbone,)
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "MLGCN",
     "Backbone",
     "Contributions",
+    "LabelGNNHead",
     "LinearHead",
     "MLGCNHead",
     "ReweightedConv",

@@ -178,6 +178,20 @@ class GraphModule(StandardizedHead):
         graph.edge_weight, graph.self_weight = (w.detach().to(graph.edge_weight, copy=True) for w in self.weights())
         return graph
 
+    def _check_embeddings(self, graph: LabelGraph) -> None:
+        """Checks that weights that all labels share fit the embeddings of another label graph."""
+        size = self._graph.num_labels if self.x is None else self.x.size(1)
+        if (self.x is None) != (graph.x is None) or graph.embedding_dim != size:
+            kind = "one-hot " if self.x is None else ""
+            found = f"width {graph.embedding_dim}" + (" (one-hot)" if graph.x is None else "")
+            raise InputError("graph", f"{kind}embeddings of width {size}", found)
+
+    def _copy_bias(self, head: "GraphModule") -> None:
+        """Sets the bias of another head: that of a label with the same name, or the mean of the biases."""
+        if self.bias is not None:
+            known, mean = dict(zip(self.label_names, self.bias.tolist(), strict=True)), self.bias.mean().item()
+            head.set_bias([known.get(name, mean) for name in head.label_names])
+
 
 def _without_embeddings(graph: LabelGraph) -> LabelGraph:
     """Returns a copy of a graph on the CPU without its embeddings, which may be large and are a buffer of the head."""

@@ -158,11 +158,7 @@ class MLGCNHead(GraphModule):
             InputError: if the embeddings differ in size, or only one of the graphs has one-hot labels.
         """
         check_graph(graph)
-        size = self.layers[0].in_channels
-        if (self.x is None) != (graph.x is None) or graph.embedding_dim != size:
-            kind = "one-hot " if self.x is None else ""
-            found = f"width {graph.embedding_dim}" + (" (one-hot)" if graph.x is None else "")
-            raise InputError("graph", f"{kind}embeddings of width {size}", found)
+        self._check_embeddings(graph)
         head = MLGCNHead(
             graph, self.num_features, self.hidden_channels,
             negative_slope=self.negative_slope, learn_edges=self.learn_edges, learn_p=self.learn_p,
@@ -173,9 +169,7 @@ class MLGCNHead(GraphModule):
         if head.learned is not None:
             head.learned.copy_common(graph, self.learned, self._graph)
         head.standardize = copy.deepcopy(self.standardize)
-        if self.bias is not None:
-            known, mean = dict(zip(self.label_names, self.bias.tolist(), strict=True)), self.bias.mean().item()
-            head.set_bias([known.get(name, mean) for name in head.label_names])
+        self._copy_bias(head)
         return head
 
     def extra_repr(self) -> str:
