@@ -23,7 +23,7 @@ class Checkpoint:
     """A trained head, its backbone (optional), and the settings for prediction.
 
     Attributes:
-        head: :class:`MLGCNHead`, :class:`SharingHead` or :class:`LinearHead`.
+        head: :class:`MLGCNHead`, :class:`SharingHead`, :class:`LinearHead`, or :class:`LabelGNNHead`.
         backbone: :class:`Backbone`, or None for a head that was trained on cached features.
         image_size: (height, width) in pixels that images are resized to, or None if unknown. An integer is the side of
             a square.

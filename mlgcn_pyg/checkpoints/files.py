@@ -26,7 +26,7 @@ def save_head(
 
     Args:
         path: the file.
-        head: :class:`MLGCNHead`, :class:`SharingHead` or :class:`LinearHead`.
+        head: :class:`MLGCNHead`, :class:`SharingHead`, :class:`LinearHead`, or :class:`LabelGNNHead`.
         config: the training configuration: numbers, strings and containers of them.
         thresholds: (C,) logits above which labels are predicted (:func:`mlgcn_pyg.evaluation.fit_thresholds`);
             default: 0.

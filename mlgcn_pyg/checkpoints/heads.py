@@ -4,11 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from mlgcn_pyg.checkpoints.content import Content, load_state, state_content
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.graph import LabelGraph
+from mlgcn_pyg.nn.label_gnn import GNNS, named_gnn
+from mlgcn_pyg.nn.label_gnn_head import LabelGNNHead
 from mlgcn_pyg.nn.linear_head import LinearHead
 from mlgcn_pyg.nn.mlgcn_head import MLGCNHead
 from mlgcn_pyg.nn.sharing_head import SharingHead
@@ -19,16 +22,21 @@ from mlgcn_pyg.values import shown
 HEAD_FORMAT = "mlgcn_pyg.head"
 LEARNED = ("learn_edges", "learn_p")  # arguments and attributes of heads with a label graph
 SETTINGS = ("hidden_channels", "negative_slope", *LEARNED)  # of MLGCNHead
+GNN_SETTINGS = ("hidden_channels", "num_layers", "weighted")  # of LabelGNNHead
 
 
 def head_content(head: Head, config: Content | None = None) -> Content:
     """Returns the content that :func:`build_head` requires, and the training configuration.
 
     Raises:
-        InputError: if the head is not one of the three classes of this package.
+        InputError: if the head is not of a class of this package, or its GNN is a module, which a file that runs no
+            code cannot describe.
     """
-    if not isinstance(head, MLGCNHead | LinearHead | SharingHead):
-        raise InputError("head", "an MLGCNHead, a SharingHead or a LinearHead", type(head).__name__)
+    if not isinstance(head, MLGCNHead | LinearHead | SharingHead | LabelGNNHead):
+        raise InputError("head", "a head of mlgcn_pyg.nn", type(head).__name__)
+    if isinstance(head, LabelGNNHead) and head.gnn_name is None:
+        fix = "write head.state_dict() to build the head again, or the folded head with save_linear(path, head)"
+        raise InputError("head", f"a GNN that was given by name, {', '.join(GNNS)}", type(head.gnn).__name__, fix)
     content = {
         "format": HEAD_FORMAT,
         "version": 1,
@@ -44,6 +52,9 @@ def head_content(head: Head, config: Content | None = None) -> Content:
     if isinstance(head, SharingHead):
         settings = {name: getattr(head, name) for name in LEARNED}
         return content | {"head": "sharing", "graph": head.base_graph().state()} | settings
+    if isinstance(head, LabelGNNHead):
+        settings = {name: getattr(head, name) for name in GNN_SETTINGS}
+        return content | {"head": "gnn", "gnn": head.gnn_name, "graph": head.base_graph().state()} | settings
     return content | {"head": "linear"}
 
 
@@ -72,6 +83,21 @@ def _build_sharing(content: Content, path: str | Path) -> SharingHead:
     return SharingHead(graph, content["num_features"], **{name: content[name] for name in LEARNED})
 
 
+def _build_gnn(content: Content, path: str | Path) -> LabelGNNHead:
+    graph = LabelGraph.from_state(content["graph"], str(path))
+    state, gnn, num_layers = content["state_dict"], content["gnn"], content["num_layers"]
+    _check_sizes(state, "weight", [content["hidden_channels"], content["num_features"]])
+    if not isinstance(num_layers, int) or num_layers > len(state):
+        raise ValueError(f"{shown(num_layers)} layers, but {len(state)} weights")
+    with torch.device("meta"):
+        planned = named_gnn(gnn, graph.embedding_dim, content["hidden_channels"], num_layers)
+    for name, parameter in planned.named_parameters(prefix="gnn"):
+        if state[name].shape != parameter.shape:
+            raise ValueError(f"{name} of shape {tuple(state[name].shape)} instead of {tuple(parameter.shape)}")
+    settings = {name: content[name] for name in GNN_SETTINGS}
+    return LabelGNNHead(graph, content["num_features"], gnn, bias=content["bias"], **settings)
+
+
 def _build_linear(content: Content, path: str | Path) -> LinearHead:
     names = content["label_names"]
     _check_sizes(content["state_dict"], "linear.weight", [len(names), content["num_features"]])
@@ -83,6 +109,7 @@ BUILDERS: dict[str, Callable[[Content, str | Path], StandardizedHead]] = {
     "mlgcn": _build_mlgcn,
     "sharing": _build_sharing,
     "linear": _build_linear,
+    "gnn": _build_gnn,
 }
 
 
