@@ -132,6 +132,17 @@ CALLS = {
     ),
     "MLGCNHead.with_graph": (lambda **values: nn.MLGCNHead(GRAPH, D, (2,)).with_graph(**values), {"graph": GRAPH}),
     "LabelGraph.with_labels": (GRAPH.with_labels, {"label_names": ["d"], "x": torch.ones(1, 5)}),
+    "LabelGNNHead": (
+        nn.LabelGNNHead,
+        {"graph": GRAPH, "num_features": D, "gnn": "gcn", "hidden_channels": 4, "num_layers": 2, "weighted": False}
+        | {"bias": False},
+    ),
+    "LabelGNNHead.forward": (lambda **values: nn.LabelGNNHead(GRAPH, D)(**values), {"features": torch.ones(2, D)}),
+    "LabelGNNHead.contributions": (
+        lambda **values: nn.LabelGNNHead(GRAPH, D, "gat", 4).contributions(**values),
+        {"features": torch.ones(2, D)},
+    ),
+    "LabelGNNHead.with_graph": (lambda **values: nn.LabelGNNHead(GRAPH, D).with_graph(**values), {"graph": GRAPH}),
     "SharingHead": (nn.SharingHead, {"graph": GRAPH, "num_features": D, "learn_edges": False, "learn_p": False}),
     "SharingHead.forward": (lambda **values: nn.SharingHead(GRAPH, D)(**values), {"features": torch.ones(2, D)}),
     "SharingHead.topk": (

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from mlgcn_pyg.errors import warn_of_input
-from mlgcn_pyg.nn import MLGCNHead, SharingHead
+from mlgcn_pyg.nn import LabelGNNHead, MLGCNHead, SharingHead
 
 
 def warn_of_labels(heads: Iterable[object]) -> None:
@@ -12,6 +12,8 @@ def warn_of_labels(heads: Iterable[object]) -> None:
     Args:
         heads: heads of any kind. Heads that learn their edges are passed over: they may learn to tell labels apart.
     """
-    fixed = [head for head in heads if isinstance(head, MLGCNHead | SharingHead) and head.learned is None]
+    fixed = [
+        head for head in heads if isinstance(head, MLGCNHead | SharingHead | LabelGNNHead) and head.learned is None
+    ]
     for sentence in dict.fromkeys(text for head in fixed for text in head.indistinct_labels().sentences()):
         warn_of_input(sentence)

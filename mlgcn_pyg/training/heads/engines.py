@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mlgcn_pyg.features.batches import ResidentRows
-from mlgcn_pyg.nn import MLGCNHead
+from mlgcn_pyg.nn import LabelGNNHead, MLGCNHead
 from mlgcn_pyg.nn.kernels.choice import triton_runs
 from mlgcn_pyg.training.config import HeadSettings
 from mlgcn_pyg.training.heads.branched import BranchedMLGCN, has_branches
@@ -177,7 +177,8 @@ def make_step(
         each = zip(heads, optimizers, configs, strict=True)
         steps = [Step(SingleHead(head), source, [optimizer], [config]) for head, optimizer, config in each]
         return SideBySide(steps, source, batch_size)
-    if source.device.type != "cuda":
+    # a CUDA graph cannot hold the convolutions of PyG: how many self-loops they add depends on the values of the edges
+    if source.device.type != "cuda" or isinstance(heads[0], LabelGNNHead):
         return Step(stack_heads(heads), source, optimizers, configs)
     fused = FUSED if triton_runs(source.device) else ()
     full = source.num_images // batch_size
@@ -195,4 +196,4 @@ def _branched(heads: Sequence[Head]) -> HeadStack:
 
 def side_by_side(heads: Sequence[Head], device: torch.device) -> bool:
     """Returns whether to train heads on separate cores. Linear heads are fast enough as one product on a CPU too."""
-    return device.type == "cpu" and len(heads) > 1 and isinstance(heads[0], MLGCNHead)
+    return device.type == "cpu" and len(heads) > 1 and isinstance(heads[0], MLGCNHead | LabelGNNHead)

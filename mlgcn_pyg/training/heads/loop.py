@@ -1,6 +1,6 @@
 """The training loop of heads: steps, validation, checkpoints, observers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -8,13 +8,14 @@ from pathlib import Path
 from mlgcn_pyg.checkpoints import save_head
 from mlgcn_pyg.errors import Argument, InputError
 from mlgcn_pyg.evaluation import mean_average_precision
-from mlgcn_pyg.nn import LinearHead, MLGCNHead, SharingHead
+from mlgcn_pyg.nn import LabelGNNHead, LinearHead, MLGCNHead, SharingHead
+from mlgcn_pyg.nn.standardized_head import StandardizedHead
 from mlgcn_pyg.training.heads.observers import Observers
 from mlgcn_pyg.training.heads.run import HeadsRun
 from mlgcn_pyg.training.heads.scoring import source_logits
 from mlgcn_pyg.training.interruption import Interruption
 from mlgcn_pyg.training.run_folder import RunFolder
-from mlgcn_pyg.typing import RowSource, TrainingStep
+from mlgcn_pyg.typing import Head, RowSource, TrainingStep
 
 
 def train_heads(
@@ -90,11 +91,19 @@ def _validate(run: HeadsRun, validation: RowSource | None) -> dict[int, float]:
     return {k: mean_average_precision(values, targets) for k, values in zip(running, logits, strict=True)}
 
 
+def check_savable(heads: Sequence[Head]) -> None:
+    """Raises an InputError if a head cannot be written to a folder, before it is trained."""
+    fix: list[str | Argument] = ["pass ", Argument("folder", None)]
+    for head in heads:
+        if not isinstance(head, MLGCNHead | LinearHead | SharingHead | LabelGNNHead):
+            raise InputError("head", "a head of mlgcn_pyg.nn, which can be saved", type(head).__name__, fix)
+        if isinstance(head, LabelGNNHead) and head.gnn_name is None:
+            fix.append(", and write the trained head with save_linear(path, head)")
+            expected = "a GNN that was given by name, which can be saved"
+            raise InputError("head", expected, f"the module {type(head.gnn).__name__}", fix)
+
+
 def _write_head(run: HeadsRun, k: int, path: Path) -> None:
     head = run.heads[k]
-    if not isinstance(head, MLGCNHead | LinearHead | SharingHead):
-        fix: list[str | Argument] = ["pass ", Argument("folder", None)]
-        raise InputError(
-            "head", "an MLGCNHead, a SharingHead or a LinearHead, which can be saved", type(head).__name__, fix
-        )
+    assert isinstance(head, StandardizedHead)  # checked before the first step
     save_head(path, head, config=asdict(run.configs[k]) | {"epoch": run.histories[k].last["epoch"]})

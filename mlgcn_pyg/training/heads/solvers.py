@@ -12,7 +12,7 @@ from mlgcn_pyg.training.heads.exact.fit import fit_exactly
 from mlgcn_pyg.training.heads.exact.operators import ConvexHead
 from mlgcn_pyg.training.heads.exact.run import EXACT_STATE
 from mlgcn_pyg.training.heads.exact.start import started_at_solution
-from mlgcn_pyg.training.heads.loop import train_heads
+from mlgcn_pyg.training.heads.loop import check_savable, train_heads
 from mlgcn_pyg.training.heads.observers import Observers
 from mlgcn_pyg.training.heads.preparation import prepare_heads
 from mlgcn_pyg.training.heads.run import HEADS_STATE, HeadsRun
@@ -55,6 +55,8 @@ def train_in_folder(
     observers: Observers,
 ) -> list[History]:
     """Trains heads by SGD or AdamW, in ``folder`` if it is given."""
+    if folder is not None:
+        check_savable(heads)
     check_alike(heads)
     settings = prepare_heads(heads, started_at_solution(heads, configs, source), source)
     check_alike(heads)  # again, since only heads with the recipe "auto" have changed

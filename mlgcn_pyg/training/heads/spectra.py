@@ -1,12 +1,13 @@
 """The spectra of features and labels, which decide which learning rates are stable and how much a penalty shrinks."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from mlgcn_pyg.nn import MLGCNHead
+from mlgcn_pyg.nn import LabelGNNHead, MLGCNHead
 from mlgcn_pyg.nn.gcn import LabelOperator
 from mlgcn_pyg.nn.graph_module import GraphModule
 from mlgcn_pyg.nn.standardized_head import StandardizedHead
@@ -63,8 +64,8 @@ def feature_spectrum(head: Head, sample: Tensor) -> Spectrum:
 def label_spectrum(head: Head) -> Spectrum:
     """Returns the spectrum of the labels of a head with its current weights.
 
-    S is ÂH for ML-GCN, Â for label sharing and for ML-GCN with one layer on one-hot labels, and the identity for a
-    linear head.
+    S is ÂH for ML-GCN, the output G of the GNN for a head with a GNN, Â for label sharing and for ML-GCN with one layer
+    on one-hot labels, and the identity for a linear head.
 
     >>> from mlgcn_pyg import LabelGraph
     >>> from mlgcn_pyg.nn import SharingHead
@@ -87,6 +88,8 @@ def _factor(head: Head) -> Tensor | LabelOperator | None:
     """Returns S: a matrix (C, N), an operator (C, C), or None for the identity."""
     if not isinstance(head, GraphModule):
         return None
+    if isinstance(head, LabelGNNHead):
+        return copy.deepcopy(head).train().label_codes()  # batch normalisation scales the codes of training only
     if isinstance(head, MLGCNHead):
         h, weight = head.factors()
         if weight is not None:

@@ -6,13 +6,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.nn import LinearHead, MLGCNHead, SharingHead
+from mlgcn_pyg.nn import LabelGNNHead, LinearHead, MLGCNHead, SharingHead
 from mlgcn_pyg.nn.gcn import times_transposed
 from mlgcn_pyg.nn.graph_module import GraphModule
 from mlgcn_pyg.nn.learned_entries import LearnedEntries
 from mlgcn_pyg.nn.standardized_head import StandardizedHead
 from mlgcn_pyg.training.heads.stacked_graphs import StackedMLGCN, StackedSharing
-from mlgcn_pyg.training.heads.stacked_heads import HeadStack, SingleHead, StackedHeads
+from mlgcn_pyg.training.heads.stacked_heads import HeadStack, SeparateHeads, SingleHead, StackedHeads
 from mlgcn_pyg.typing import Head
 
 
@@ -33,6 +33,8 @@ def stack_heads(heads: Sequence[Head]) -> HeadStack:
     """Returns the stack of heads that passed :func:`check_alike`."""
     if len(heads) == 1:
         return SingleHead(heads[0])
+    if isinstance(heads[0], LabelGNNHead):
+        return SeparateHeads(heads)
     if mlgcn_heads := [head for head in heads if isinstance(head, MLGCNHead)]:
         return StackedMLGCN(mlgcn_heads)
     if sharing_heads := [head for head in heads if isinstance(head, SharingHead)]:
@@ -52,11 +54,9 @@ def check_alike(heads: Sequence[Head]) -> None:
         return
     if len({id(head) for head in heads}) < len(heads):
         raise InputError("heads", "different heads", "the same head twice")
-    if type(heads[0]) not in (LinearHead, MLGCNHead, SharingHead):
+    if type(heads[0]) not in (LinearHead, MLGCNHead, SharingHead, LabelGNNHead):
         found = type(heads[0]).__name__
-        raise InputError(
-            "heads", "heads of type MLGCNHead, SharingHead or LinearHead", found, "train them one after another"
-        )
+        raise InputError("heads", "heads of a class of mlgcn_pyg.nn", found, "train them one after another")
     shapes = [head_shape(head) for head in heads]
     for k, shape in enumerate(shapes):
         for name in shapes[0] | shape:
@@ -82,6 +82,10 @@ def head_shape(head: Head) -> dict[str, object]:
         shape["negative_slope"] = head.negative_slope
         shape |= {"hidden_channels": list(head.hidden_channels), "embedding_dim": head.layers[0].in_channels}
         shape["one_hot"] = head.x is None
+    elif isinstance(head, LabelGNNHead):
+        shape |= {"gnn": head.gnn_name or type(head.gnn).__name__, "weighted": head.weighted}
+        shape |= {"hidden_channels": head.hidden_channels, "num_layers": head.num_layers}
+        shape |= {"embedding_dim": None if head.x is None else head.x.size(1)}
     elif isinstance(head, LinearHead):
         shape["bias"] = head.bias is not None
     # absent if not set, as in states of earlier versions

@@ -62,6 +62,29 @@ class SingleHead:
             p.grad = None
 
 
+class SeparateHeads:
+    """H heads with one forward pass each."""
+
+    def __init__(self, heads: Sequence[Head]):
+        self.heads = [SingleHead(head) for head in heads]
+        self.leaves: list[Tensor] = [leaf for head in self.heads for leaf in head.leaves]
+        self.parts = [part for head in self.heads for part in head.parts]
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Returns the logits (H, B, C) of features (B, D)."""
+        return torch.cat([head.logits(features) for head in self.heads])
+
+    def set_gradients(self, gradients: Sequence[Tensor | None]) -> None:
+        """Sets the gradients of the parameters; see :class:`HeadStack`."""
+        for p, gradient in zip(self.leaves, gradients, strict=True):
+            p.grad = gradient
+
+    def release(self) -> None:
+        """Removes all gradients."""
+        for head in self.heads:
+            head.release()
+
+
 class StackedHeads:
     """H heads whose parameters are views of one stacked tensor per parameter name until :meth:`release` is called.
 

@@ -4,9 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mlgcn_pyg.nn import LinearHead, MLGCNHead
+from mlgcn_pyg.nn import LabelGNNHead, LinearHead, MLGCNHead
 from mlgcn_pyg.nn.gcn import LabelOperator
 from mlgcn_pyg.nn.standardized_head import StandardizedHead
+from mlgcn_pyg.training.heads.start_gnn import whiten_inputs
 
 MAX_LABELS = 2048  # one-hot labels, above which Â is not inverted: the decomposition takes time in C³
 RANK = 1e-3  # directions of the labels below this share of the largest one count as equal
@@ -39,6 +40,9 @@ def start_weights(head: StandardizedHead) -> None:
     """
     if isinstance(head, LinearHead):
         head.linear.weight.zero_()
+    if isinstance(head, LabelGNNHead):
+        whiten_inputs(head)
+        head.weight.zero_()
     if not isinstance(head, MLGCNHead):
         return
     *inner, last = head.layers
