@@ -125,3 +125,78 @@ def test_results_are_not_appended_to_a_file_with_other_columns(monkeypatch, tmp_
     with pytest.raises(SystemExit, match="other columns"):
         harness.append(path, [{"a": 3, "b": 4}])
     assert [row["a"] for row in harness.read(path)] == ["1", "2"]
+
+
+@pytest.fixture
+def unseen_labels(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import unseen_labels
+
+    return unseen_labels
+
+
+def test_each_label_is_left_out_once_per_pairing(unseen_labels):
+    data, _ = unseen_labels.generated()
+    pairings = [data.pairs(pairing) for pairing in (0, 1)]
+    for pairs in pairings:
+        assert len(pairs) == 6 and sorted(c for pair in pairs for c in pair) == list(range(12))
+    assert pairings[0] != pairings[1] and pairings[0] == data.pairs(0)
+
+
+def test_targets_of_unseen_labels_have_no_effect(unseen_labels):
+    from dataclasses import replace
+
+    import torch
+
+    from mlgcn_pyg.nn import LinearHead
+    from mlgcn_pyg.training import ExactConfig, HeadConfig, fit_head
+
+    data, embeddings = unseen_labels.generated()
+    targets = data.y.clone()
+    targets[:, [3, 7]] = 1 - targets[:, [3, 7]]
+    found = []
+    for own in (data, replace(data, y=targets)):
+        linear = LinearHead(12, 32, data.names)
+        fit_head(linear, (own.x, own.y), config=ExactConfig(folds=1))
+        split = unseen_labels.Split(own, [3, 7], embeddings["generated"])
+        cases = unseen_labels.all_logits(linear, split, 0, HeadConfig(epochs=2))
+        found.append({(head, way): logits for head, way, logits in cases})
+    assert len(found[0]) == 13
+    for case, logits in found[0].items():
+        same = torch.allclose(logits[:, -2:], found[1][case][:, -2:], atol=1e-4)
+        assert same == (case[0] != "supervised"), case
+
+
+def test_metrics_and_combinations_of_unseen_labels(unseen_labels):
+    import numpy as np
+    import torch
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    logits = torch.randn(50, 4).round(decimals=1)  # with ties
+    target = (torch.rand(50) < 0.3).to(torch.int8)
+    row = unseen_labels.quality(logits, 2, target)
+    assert float(row["AUROC"]) == pytest.approx(roc_auc_score(target, logits[:, 2]), abs=1e-4)
+    assert float(row["AP"]) == pytest.approx(average_precision_score(target, logits[:, 2]), abs=1e-4)
+    ranks = [1 + sum(float(z) > float(image[2]) for z in image) for image in logits[target == 1]]
+    assert float(row["rank"]) == pytest.approx(np.mean(ranks), abs=0.01)
+
+    data, embeddings = unseen_labels.generated()
+    x = embeddings["generated"]
+    split = unseen_labels.Split(data, [0, 1], x)
+    found = unseen_labels.combinations(split)
+    expected = np.linalg.lstsq(x[2:].T.double().numpy(), x[:2].T.double().numpy(), rcond=None)[0].T
+    assert np.allclose(found["least squares"], expected, atol=1e-5)
+    for name in ("nearest label", "average of labels"):
+        assert torch.allclose(found[name].sum(1), torch.ones(2)) and (found[name] >= 0).all()
+    centred = (x - x[2:].mean(0)).numpy()
+    cosine = [[a @ b / np.linalg.norm(a) / np.linalg.norm(b) for b in centred[2:]] for a in centred[:2]]
+    assert found["nearest label"].argmax(1).tolist() == np.argmax(cosine, axis=1).tolist()
+
+
+def test_unseen_labels_are_not_measured_twice(tmp_path):
+    out = tmp_path / "results.csv"
+    sizes = []
+    for _ in range(2):
+        assert run("unseen_labels", out).returncode == 0
+        sizes.append(len(out.read_text().splitlines()))
+    assert sizes[0] == sizes[1] == 1 + 2 * 13
