@@ -27,7 +27,7 @@ from torch import Tensor
 from mlgcn_pyg import LabelGraph, MLGCNHead
 from mlgcn_pyg.evaluation.average_precision import average_precision
 from mlgcn_pyg.features import FeatureCache
-from mlgcn_pyg.graph import edges_from_similarity, label_embeddings
+from mlgcn_pyg.graph import edges_from_similarity, label_embeddings, sentence_embeddings
 from mlgcn_pyg.nn import LinearHead
 from mlgcn_pyg.training import ExactConfig, HeadConfig, fit_head
 
@@ -243,10 +243,7 @@ def photographs(args) -> tuple[Data, dict[str, Tensor]]:
     if args.glove:
         embeddings["GloVe"] = label_embeddings(names, args.glove).x
     if args.encoder:
-        from sentence_transformers import SentenceTransformer
-
-        rows = SentenceTransformer(str(args.encoder), device="cpu").encode(names, show_progress_bar=False)
-        embeddings["sentence encoder"] = torch.from_numpy(rows)
+        embeddings["sentence encoder"] = sentence_embeddings(names, args.encoder).x
     return Data(x[:n, 0].float(), y[:n], test_x[:, 0].float(), test_y, names), embeddings
 
 

@@ -65,7 +65,7 @@ def _rows(like: Tensor, names: Sequence[str], x: Array | LabelEmbeddings | None)
 
 
 def _common_source(source: dict[str, Any], x: Any) -> dict[str, Any]:
-    """Returns the origin of all embeddings if those of the new labels are from the same file, otherwise {}."""
-    digest = source.get("sha256")
-    same = isinstance(x, LabelEmbeddings) and digest is not None and x.source.get("sha256") == digest
+    """Returns the origin of all embeddings if those of the new labels are of the same file or encoder, otherwise {}."""
+    own = x.source if isinstance(x, LabelEmbeddings) else {}
+    same = source.get("sha256") is not None and all(own.get(key) == source.get(key) for key in ("sha256", "prompts"))
     return source if same else {}

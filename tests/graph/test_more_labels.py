@@ -75,9 +75,10 @@ def test_the_source_of_the_embeddings_is_kept_where_it_is_that_of_all():
     graph = mined(x=LabelEmbeddings(tuple(NAMES), X, file))
     zebra = LabelEmbeddings(("zebra",), NEW[:1], file | {"oov": "error"})
     assert graph.with_labels(["zebra"], zebra).x_source == file
-    other = LabelEmbeddings(("zebra",), NEW[:1], {"file": "glove.txt", "sha256": "cd"})
-    for x in (other, NEW[:1]):
+    others = ({"file": "glove.txt", "sha256": "cd"}, file | {"prompts": ["a {}"]}, {})
+    for x in (*(LabelEmbeddings(("zebra",), NEW[:1], other) for other in others), NEW[:1]):
         assert graph.with_labels(["zebra"], x).x_source == {}
+    assert mined().with_labels(["zebra"], LabelEmbeddings(("zebra",), NEW[:1])).x_source == {}
 
 
 @pytest.mark.parametrize(
