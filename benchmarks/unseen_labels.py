@@ -25,13 +25,14 @@ from scipy.stats import rankdata, t
 from torch import Tensor
 
 from mlgcn_pyg import LabelGraph, MLGCNHead
-from mlgcn_pyg.evaluation.average_precision import average_precision
+from mlgcn_pyg.evaluation.average_precision import average_precision, mean_average_precision
 from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.graph import edges_from_similarity, label_embeddings, sentence_embeddings
 from mlgcn_pyg.nn import LinearHead
 from mlgcn_pyg.training import ExactConfig, HeadConfig, fit_head
 
 TAU, CONSE_LABELS = 0.4, 10
+METRICS = ["AP", "chance", "AUROC", "rank", "probability", "known_mAP"]
 CASE = ["images", "embeddings", "head", "unseen"]
 
 
@@ -157,25 +158,27 @@ def quality(logits: Tensor, column: int, target: Tensor) -> dict:
     """Returns the metrics of one label: its scores are a column of the logits."""
     scores, positive = logits[:, column], target == 1
     shown = logits[positive]
-    rank = 1 + (shown > shown[:, [column]]).sum(1).double().mean()
-    complete = logits.size(1) > 2
     return {
-        "AP": f"{average_precision(scores[:, None], target[:, None]).item():.4f}",
-        "chance": f"{positive.double().mean():.4f}", "AUROC": f"{auroc(scores, positive):.4f}",
-        "rank": f"{rank:.2f}" if complete else "",
-        "probability": f"{scores.sigmoid().mean():.4f}" if complete else "",
+        "AP": average_precision(scores[:, None], target[:, None]).item(), "chance": positive.double().mean().item(),
+        "AUROC": auroc(scores, positive),
+        "rank": 1 + (shown > shown[:, [column]]).sum(1).double().mean().item(),
+        "probability": scores.sigmoid().mean().item(),
     }  # fmt: skip
 
 
 def measure(linear: LinearHead, split: Split, pairing: int, name: str, config: HeadConfig) -> list[dict]:
     """Returns a row for each method and label of a pair."""
-    rows = []
+    rows, targets = [], split.data.test_y
     for head, way, logits in all_logits(linear, split, pairing, config):
-        for k, label in enumerate(split.unseen):
-            column = logits.size(1) - 2 + k
+        complete = logits.size(1) > 2
+        known = mean_average_precision(logits[:, :-2], targets[:, split.known]) if complete else float("nan")
+        for column, label in zip((-2, -1), split.unseen, strict=True):
             key = {"status": "ok", "images": len(split.data.x), "pairing": pairing, "label": split.data.names[label]}
             case = {"embeddings": name, "head": head, "unseen": way}
-            rows.append(key | case | quality(logits, column, split.data.test_y[:, label]))
+            values = quality(logits, column, targets[:, label]) | {"known_mAP": known}
+            if not complete:  # scores that cannot be compared with logits
+                values |= {"rank": float("nan"), "probability": float("nan")}
+            rows.append(key | case | {metric: f"{value:.4f}" for metric, value in values.items()})
     return rows
 
 
@@ -186,7 +189,7 @@ def table(path: Path) -> pd.DataFrame:
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
     """Returns the mean metrics of each case over labels with half the width of their 95 % interval."""
-    labels = rows.groupby([*CASE, "label"], sort=False)[["AP", "chance", "AUROC", "rank", "probability"]].mean()
+    labels = rows.groupby([*CASE, "label"], sort=False)[METRICS].mean()
     labels["AP / chance"] = np.log(labels["AP"] / labels["chance"])
     labels["probability / chance"] = labels.pop("probability") / labels["chance"]
     groups = labels.groupby(CASE, sort=False)
@@ -196,6 +199,7 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     for name, sign in (("low", -1), ("", 0), ("high", 1)):
         out[f"AP / chance {name}".strip()] = np.exp(mean["AP / chance"] + sign * half["AP / chance"])
     out["AUROC"], out["AUROC ±"] = mean["AUROC"], half["AUROC"]
+    out["known mAP"] = 100 * mean["known_mAP"]
     return out.join(mean[["rank", "probability / chance"]]).round(3)
 
 

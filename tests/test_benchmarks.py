@@ -175,10 +175,10 @@ def test_metrics_and_combinations_of_unseen_labels(unseen_labels):
     logits = torch.randn(50, 4).round(decimals=1)  # with ties
     target = (torch.rand(50) < 0.3).to(torch.int8)
     row = unseen_labels.quality(logits, 2, target)
-    assert float(row["AUROC"]) == pytest.approx(roc_auc_score(target, logits[:, 2]), abs=1e-4)
-    assert float(row["AP"]) == pytest.approx(average_precision_score(target, logits[:, 2]), abs=1e-4)
+    assert row["AUROC"] == pytest.approx(roc_auc_score(target, logits[:, 2]), abs=1e-4)
+    assert row["AP"] == pytest.approx(average_precision_score(target, logits[:, 2]), abs=1e-4)
     ranks = [1 + sum(float(z) > float(image[2]) for z in image) for image in logits[target == 1]]
-    assert float(row["rank"]) == pytest.approx(np.mean(ranks), abs=0.01)
+    assert row["rank"] == pytest.approx(np.mean(ranks), abs=0.01)
 
     data, embeddings = unseen_labels.generated()
     x = embeddings["generated"]

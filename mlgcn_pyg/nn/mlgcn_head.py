@@ -151,11 +151,21 @@ class MLGCNHead(GraphModule):
         the features are copied, and so is the bias of labels whose names are in both graphs. All other labels get the
         mean of the biases.
 
+        Hence a head can score labels that have no training images. Their classifiers follow from their embeddings,
+        which must be from the source of the other embeddings, and from their edges. Such scores rank images; a
+        threshold requires images that show the label. The example adds such a label. MEASURED
+
         Args:
             graph: the label graph, whose embeddings have the same size as those of this head.
 
         Raises:
             InputError: if the embeddings differ in size, or only one of the graphs has one-hot labels.
+
+        >>> mined = LabelGraph.from_targets([["horse", "person"], ["person"]], x=[[1.0, 0.2], [0.1, 1.0]])
+        >>> head = MLGCNHead(mined, num_features=8, hidden_channels=(4,))  # then fit_head
+        >>> graph = head.base_graph().with_labels(["zebra"], x=[[0.9, 0.1]])
+        >>> head.with_graph(graph.with_edges([("zebra", "horse", 0.9)]))(torch.randn(2, 8)).shape
+        torch.Size([2, 3])
         """
         check_graph(graph)
         self._check_embeddings(graph)

@@ -132,6 +132,26 @@ def test_trained_weights_on_a_different_graph():
             head.with_graph(other)
 
 
+def test_a_label_without_training_images(tmp_path):
+    """Its classifier is that of its embedding and its edges; it has the mean of the biases, and can be saved."""
+    targets = torch.tensor([[1, 1, 0], [1, 0, 0], [0, 1, 1]])
+    head = MLGCNHead(LabelGraph.from_targets(targets, x=torch.randn(3, 5), label_names=list("abc")), 6, (4,))
+    head.set_bias([1.0, 2.0, 6.0])
+    head.set_statistics(torch.randn(6), torch.rand(6) + 0.5)
+    features, twin = torch.randn(2, 6), head.x[:1]
+    wider = head.with_graph(head.base_graph().with_labels(["new", "twin"], torch.cat([torch.randn(1, 5), twin])))
+    assert wider.label_names == ("a", "b", "c", "new", "twin") and wider.bias.tolist() == [1, 2, 6, 3, 3]
+    weights = [conv.weight for conv in head.layers]
+    expected = dense_logits(wider.label_graph(), weights, wider.standardized(features)) + wider.bias
+    assert torch.allclose(wider(features), expected, atol=1e-5)
+    assert torch.allclose(wider(features)[:, :3], head(features), atol=1e-5)
+    edges = [("twin", name, 1.0) for i, name in enumerate("abc") if head.base_graph().to_dense()[0, i] and name != "a"]
+    same = head.with_graph(head.base_graph().with_labels(["twin"], twin).with_edges(edges))  # the neighbours of a
+    assert torch.allclose(same.classifiers()[3], head.classifiers()[0], atol=1e-6)
+    save_head(tmp_path / "wider.pt", wider)
+    assert torch.equal(load_head(tmp_path / "wider.pt")(features), wider(features))
+
+
 def test_learned_edges_follow_their_labels_to_a_different_graph():
     targets = torch.tensor([[1, 1, 1], [1, 1, 0], [1, 0, 1]])
     x = torch.randn(3, 5)
