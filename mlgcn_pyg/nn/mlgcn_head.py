@@ -153,7 +153,7 @@ class MLGCNHead(GraphModule):
 
         Hence a head can score labels that have no training images. Their classifiers follow from their embeddings,
         which must be from the source of the other embeddings, and from their edges. Such scores rank images; a
-        threshold requires images that show the label. The example adds such a label. MEASURED
+        threshold requires images that show the label. The example adds such a label.
 
         Args:
             graph: the label graph, whose embeddings have the same size as those of this head.
