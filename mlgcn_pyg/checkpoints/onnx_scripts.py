@@ -16,7 +16,8 @@ def write_server(folder: str | Path) -> Path:
     ``python onnx_server.py model.onnx`` serves a page on http://127.0.0.1:8000 that predicts the labels of a chosen
     photograph. ``POST /predict`` with the bytes of an image as the body returns ``{"labels": [{"label", "probability",
     "logit", "predicted"}, …]}``, the most probable label first. Statuses of refused images: 400 for an empty body, 408
-    for a slow one, 413 for more than 20 MB or 64 megapixels, 415 for an unknown format, and 422 for a damaged image.
+    for a slow one, 413 for more than 20 MB, 64 megapixels or 65,535 pixels a side, 415 for an unknown format, and 422
+    for a damaged image.
 
     The server requires fastapi, uvicorn, onnxruntime and Pillow (the extra ``serve``), and neither this package nor
     torch. Two more files are written beside it: the page, and ``onnx_network.py``, which runs the network and also

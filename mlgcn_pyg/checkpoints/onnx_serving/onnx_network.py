@@ -7,10 +7,10 @@ torch nor mlgcn_pyg. The logits are those of ``mlgcn predict``.
 import io
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 
 import numpy as np
 import onnxruntime
@@ -19,6 +19,7 @@ from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 # not EPS, for example: its files are programs, which Pillow runs
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 Image.MAX_IMAGE_PIXELS = 32_000_000  # Pillow raises for twice as many
+MAX_SIDE = 65_535  # in pixels, as in JPEG; Pillow needs much time and memory for millions of rows
 MAX_SCANS = 64  # of a progressive JPEG file; each takes a pass over all pixels, and may have no more than 30 bytes
 PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY  # of programs that generate images
 REFUSED: dict[type[Exception], tuple[int, str]] = {
@@ -65,7 +66,8 @@ class OnnxNetwork:
         self.label_names, (self.height, self.width) = meta["label_names"], meta["image_size"]
         self.mean, self.std = np.array(meta["mean"]), np.array(meta["std"])
         self.thresholds = meta["thresholds"] or [0.0] * len(self.label_names)
-        self._turn = Lock()
+        # one image at a time bounds the memory; in one thread, because allocators keep memory for each thread
+        self._worker = ThreadPoolExecutor(1)
         logits = self._logits(np.zeros((self.height, self.width, 3)))
         if not len(logits) == len(self.label_names) == len(self.thresholds):
             raise ValueError("the network and its metadata have different numbers of labels")
@@ -79,8 +81,7 @@ class OnnxNetwork:
         Raises:
             ImageError: if they cannot be decoded.
         """
-        with self._turn:  # one large image at a time; onnxruntime uses all processors for it
-            logits = self._logits(np.asarray(self._resized(content)) / 255)
+        logits = self._worker.submit(lambda: self._logits(np.asarray(self._resized(content)) / 255)).result()
         if not np.isfinite(logits).all():
             raise ArithmeticError("the logits of the network are not finite")
         rows = zip(self.label_names, np.exp(-np.logaddexp(0, -logits)), logits, self.thresholds, strict=True)
@@ -95,6 +96,8 @@ class OnnxNetwork:
     def _resized(self, content: bytes) -> Image.Image:
         try:
             with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+                if max(image.size) > MAX_SIDE:
+                    raise ImageError(413, f"an image of more than {MAX_SIDE:,} pixels a side")
                 if image.format in ("JPEG", "MPO") and content.count(b"\xff\xda") > MAX_SCANS:
                     raise ImageError(422, f"a JPEG file of more than {MAX_SCANS} scans")
                 upright = _upright(image)
@@ -130,5 +133,9 @@ def open_network(path: str) -> OnnxNetwork:
 
 if __name__ == "__main__":
     model, photo = sys.argv[1:] if len(sys.argv) == 3 else sys.exit(__doc__)
-    for found in open_network(model).labels(Path(photo).read_bytes())[:3]:
+    try:
+        labels = open_network(model).labels(Path(photo).read_bytes())
+    except (OSError, ImageError) as error:
+        sys.exit(f"expected an image, found {photo!r} ({error})")
+    for found in labels[:3]:
         print(f"{found.label}: {found.probability:.3f}")

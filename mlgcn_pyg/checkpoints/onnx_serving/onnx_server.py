@@ -36,4 +36,4 @@ def application(network: OnnxNetwork, limit: int = 20_000_000, seconds: int = 60
 if __name__ == "__main__":
     words = [*sys.argv[1:], "8000"]
     model, port = words[:2] if words[1:] and words[1] in map(str, range(65536)) else sys.exit(__doc__)
-    uvicorn.run(application(open_network(model)), port=int(port), limit_concurrency=128)
+    uvicorn.run(application(open_network(model)), port=int(port), limit_concurrency=128, timeout_graceful_shutdown=5)

@@ -26,6 +26,14 @@ def test_the_program_prints_the_most_probable_labels(folder, exported, tmp_path)
     assert {name for name, _ in expected} == set(NAMES)
 
 
+def test_a_file_that_is_no_image_ends_the_program_with_one_line(folder, exported, tmp_path):
+    (tmp_path / "notes.txt").write_text("no image")
+    for name, reason in (("notes.txt", "no image of a known format"), ("absent.png", "No such file")):
+        code, output, errors = program(folder, exported.path, tmp_path / name)
+        assert (code, output) == (1, "") and errors.count("\n") == 1
+        assert errors.startswith(f"expected an image, found '{tmp_path / name}' (") and reason in errors
+
+
 def foreign(path):
     """An ONNX file without metadata."""
     value = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
