@@ -48,11 +48,31 @@ def build_backbone(content: Content) -> "Backbone":
     """Returns the backbone that is described by the entry ``backbone`` of a :func:`model_content`."""
     from mlgcn_pyg.nn.backbones import Backbone
 
+    _check_sizes(content)
     backbone = Backbone(content["name"], None, content["pool"])
     load_state(backbone, content)
     for layer in _rescalings(backbone):
         layer.enabled = content["rescales"]
     return backbone
+
+
+def _check_sizes(content: Content) -> None:
+    """Compares the architecture with the stored parameters, before they are allocated.
+
+    Raises:
+        ValueError: if they differ.
+    """
+    from mlgcn_pyg.nn.backbones import Backbone
+
+    try:
+        with torch.device("meta"):
+            planned = Backbone(content["name"], None, content["pool"])
+    except NotImplementedError:  # RegNets read numbers of tensors while they are built
+        return
+    state = content["state_dict"]
+    for name, value in planned.state_dict().items():
+        if state[name].shape != value.shape:
+            raise ValueError(f"{name} of shape {tuple(state[name].shape)} instead of {tuple(value.shape)}")
 
 
 def _rescalings(backbone: torch.nn.Module) -> "list[Rescaling]":

@@ -245,3 +245,13 @@ def test_linear_exports_and_heads_stay_readable(tmp_path):
     assert load_checkpoint(tmp_path / "a.pt").head.num_labels == 2
     with pytest.raises(InputError, match="a file that exists, found the folder"):
         load_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("changes", [{"name": "vit_h_14"}, {"name": "timm:absent"}, {"pool": "x"}, {"state_dict": {}}])
+def test_a_backbone_that_does_not_fit_its_parameters_is_not_allocated(tmp_path, changes):
+    network = Checkpoint(LinearHead(2, 512), Backbone("squeezenet1_1"), 64)
+    folder = written(tmp_path / "m", network)
+    backbone = read_pretrained(folder)["backbone"]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    refused(hostile(folder, backbone=backbone | changes))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < 1 << 20  # KiB; vit_h_14 has 2.5 GB
