@@ -11,6 +11,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from mlgcn_pyg._version import __version__
 from mlgcn_pyg.checkpoints import Checkpoint
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.hub.card_results import reported_images, result_lines
 from mlgcn_pyg.hub.card_settings import decision_lines, feature_lines, graph_lines, training_lines
 from mlgcn_pyg.hub.card_usage import usage_lines
@@ -41,10 +42,15 @@ def model_card(
         license: the licence of the model. Default: not stated.
         dataset_name: the name of the data set that the results are reported on. Default: that of the feature file.
 
+    Raises:
+        InputError: if ``checkpoint`` is not a :class:`~mlgcn_pyg.checkpoints.Checkpoint`.
+
     >>> from mlgcn_pyg.nn import LinearHead
     >>> print(model_card(Checkpoint(LinearHead(2, 4, ["cat", "dog"]))).data.library_name)
     mlgcn_pyg
     """
+    if not isinstance(checkpoint, Checkpoint):
+        raise InputError("checkpoint", "a Checkpoint", type(checkpoint).__name__)
     data = _metadata(results, source, license, dataset_name)
     sections = {
         "Labels": [f"The labels are {listed(map(plain, checkpoint.label_names), MOST_LABELS)}."],
@@ -101,9 +107,8 @@ def _summary(checkpoint: Checkpoint) -> str:
     elif isinstance(head, SharingHead):
         kind = "a sharing head: labels that are neighbours in a graph share their linear classifiers"
     elif isinstance(head, GraphModule):
-        kind = (
-            f"a head of the class {code(type(head).__name__)}: a graph neural network computes one classifier per label"
-        )
+        gnn = getattr(head, "gnn_name", None) or type(head).__name__
+        kind = f"a GNN head ({code(gnn)}): a graph neural network over the labels computes one classifier per label"
     else:
         kind = "a linear head: one linear classifier per label"
     if checkpoint.backbone is None:

@@ -79,6 +79,8 @@ def graph_lines(head: StandardizedHead) -> list[str]:
         return [*lines, "* embeddings of the labels: one-hot"]
     source = graph.x_source.get("file") or graph.x_source.get("encoder")
     origin = UNKNOWN if source is None else code(PurePath(str(source)).name)
+    if prompts := graph.x_source.get("prompts"):
+        origin += f", prompts {', '.join(map(code, prompts))}"
     return [*lines, f"* embeddings of the labels: {graph.x.size(1):,} numbers each, source {origin}"]
 
 

@@ -39,7 +39,7 @@ class HubModel(ModelHubMixin, library_name=LIBRARY, pipeline_tag="image-classifi
             are reported on.
 
     Raises:
-        InputError: if ``checkpoint`` is neither.
+        InputError: if ``checkpoint`` is neither, or ``license`` or ``dataset_name`` is no text.
 
     Source: the mixin of https://huggingface.co/docs/huggingface_hub/package_reference/mixins.
 
@@ -64,7 +64,8 @@ class HubModel(ModelHubMixin, library_name=LIBRARY, pipeline_tag="image-classifi
         if not isinstance(checkpoint, Checkpoint):
             checkpoint = Checkpoint(check_module("checkpoint", checkpoint, "label_names", "to_linear"))
         self.checkpoint, self.results = checkpoint, results
-        self.license, self.dataset_name = license, dataset_name
+        self.license = None if license is None else check_text("license", license)
+        self.dataset_name = None if dataset_name is None else check_text("dataset_name", dataset_name)
 
     @property
     def head(self) -> StandardizedHead:
@@ -204,10 +205,11 @@ class HubModel(ModelHubMixin, library_name=LIBRARY, pipeline_tag="image-classifi
         """
         repo_id = check_text("repo_id", repo_id).removeprefix(PREFIX)
         try:
-            return super().push_to_hub(
+            commit = super().push_to_hub(
                 repo_id, config=config, commit_message=commit_message, private=private, token=token, branch=branch,
                 create_pr=create_pr, model_card_kwargs={"source": f"{PREFIX}{repo_id}"},
             )  # fmt: skip
+            return str(getattr(commit, "commit_url", commit))  # before 1.0, the text was the URL of the branch
         except InputError:
             raise
         except Exception as error:  # of the network, the server, or the name

@@ -12,6 +12,7 @@ from huggingface_hub import ModelCard
 from mlgcn_pyg import LabelGraph, MLGCNHead
 from mlgcn_pyg.checkpoints import Checkpoint
 from mlgcn_pyg.files.runs import checkpoint_file
+from mlgcn_pyg.graph import LabelEmbeddings
 from mlgcn_pyg.hub import HubModel, RunResults, model_card
 from mlgcn_pyg.nn import LinearHead, SharingHead
 from tests.hub.runs import NAMES, make_caches, make_run, network, photo, rare_run
@@ -77,6 +78,12 @@ def test_the_label_graph(heads):
     for head in (MLGCNHead(graph, 4), SharingHead(graph, 4)):
         text = sections(model_card(Checkpoint(head)))["Label graph"]
         assert "τ of the edges: 0.5" in text and "neighbours: 0.3" in text and "edges: 4" in text and "one-hot" in text
+
+
+def test_embeddings_of_a_sentence_encoder():
+    x = LabelEmbeddings(["a", "b"], torch.randn(2, 3), {"encoder": "me/x", "prompts": ["a photo of a {}", "{}"]})
+    head = MLGCNHead(LabelGraph.from_targets([[1, 0], [0, 1]], x=x, label_names=["a", "b"]), 4)
+    assert "3 numbers each, source `x`, prompts `a photo of a {}`, `{}`" in str(model_card(Checkpoint(head)))
 
 
 def test_a_label_without_images_has_unknown_results(tmp_path):

@@ -11,7 +11,7 @@ import torch
 import mlgcn_pyg
 from mlgcn_pyg.checkpoints import Checkpoint, load_checkpoint
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.hub import HubModel
+from mlgcn_pyg.hub import HubModel, RunResults, model_card
 from mlgcn_pyg.nn import LinearHead
 from tests.hub.hub_server import TOKEN, serving
 from tests.hub.runs import make_caches, make_run, network, photo
@@ -82,6 +82,14 @@ def test_arguments_are_checked(tmp_path, monkeypatch):
     for wrong in (None, 1, "a\0b"):
         with pytest.raises(InputError, match="^pretrained_model_name_or_path: |^path: "):
             HubModel.from_pretrained(wrong)
+    for name in ("license", "dataset_name"):
+        with pytest.raises(InputError, match=f"^{name}: expected a string"):
+            HubModel(LinearHead(2, 3), **{name: 5})
+    with pytest.raises(InputError, match="^checkpoint: expected a Checkpoint"):
+        model_card(LinearHead(2, 3))
+    for content in (None, {}, {"setup": 1}):
+        with pytest.raises(InputError, match="^content: expected a metrics.json"):
+            RunResults("linear", content)
     with pytest.raises(InputError, match="^config: expected None"):
         HubModel(LinearHead(2, 3)).save_pretrained(tmp_path / "x", config={})
     with pytest.raises(InputError, match="one checkpoint, found none in the folder"):
