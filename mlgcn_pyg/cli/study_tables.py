@@ -16,7 +16,7 @@ MOST_ROWS = 60  # of contenders in the terminal; study.md has all of them
 
 
 def show_study(content: Mapping[str, Any]) -> None:
-    """Shows the contenders, and the comparisons under the main condition."""
+    """Shows the contenders, and the comparisons under the main condition that are primary or of further embeddings."""
     rows = content["contenders"]
     table = Table(title="mAP with its 95 % interval over splits", title_justify="left", box=None, title_style="")
     for name in ("contender", "training data"):
@@ -37,11 +37,18 @@ def show_study(content: Mapping[str, Any]) -> None:
 
 def _show_comparisons(content: Mapping[str, Any]) -> None:
     condition = content["verdicts"][0]["condition"]
-    found = [one for one in content["comparisons"] if one["condition"] == condition and one["primary"]]
+    found = [one for one in content["comparisons"] if one["condition"] == condition]
+    primary = [one for one in found if one["primary"]]
+    further = [one for one in found if " embeddings=" in one["a"]]
+    _show_differences(f"Differences in mAP, {condition}", primary, "adjusted p")
+    _show_differences(f"Differences in mAP by label embeddings, {condition}", further, "p")
+
+
+def _show_differences(title: str, found: Sequence[Mapping[str, Any]], p_name: str) -> None:
     if not found:
         return
-    table = Table(title=f"\nDifferences in mAP, {condition}", title_justify="left", box=None, title_style="")
-    for name in ("comparison", "difference", "over images", "over splits", "over both", "adjusted p", "finding"):
+    table = Table(title=f"\n{title}", title_justify="left", box=None, title_style="")
+    for name in ("comparison", "difference", "over images", "over splits", "over both", p_name, "finding"):
         table.add_column(name, justify="left" if name in ("comparison", "finding") else "right")
     for one in found:
         effect = one["effect"]

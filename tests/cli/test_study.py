@@ -193,7 +193,8 @@ def test_several_embeddings_and_numbers_of_images_are_compared_in_one_study(made
         np.save(tmp_path / f"{name}.npy", np.random.default_rng(k).normal(size=(4, 5)).astype(np.float32))
     words = (*parts(made), "--embeddings", tmp_path / "one.npy", "--splits", 2, *common(tmp_path / "out"))
     sizes = ("--images", 20, "--images", 40)
-    run(*words, "--embeddings", tmp_path / "two.npy", *sizes, "--preset", "fig4")
+    printed = run(*words, "--embeddings", tmp_path / "two.npy", *sizes, "--preset", "fig4")
+    assert "Differences in mAP by label embeddings, 20 images" in printed and "mlgcn embeddings=two − mlgcn" in printed
     content = json.loads((tmp_path / "out" / "study.json").read_text())
     found = {(one["contender"], one["num_images"]) for one in content["contenders"]}
     names = {"linear", "mlgcn", "mlgcn one-hot", "mlgcn random embeddings", "mlgcn embeddings=two"}
