@@ -23,6 +23,8 @@ def own_setup(kind: str, runs: heads.HeadRuns) -> dict[str, Any]:
         return own
     own |= {name: graph[name] for name in ("tau", "p", "weighting")}
     own |= {"edges": graph.edge_index.size(1), "embedding_dim": graph.embedding_dim, "one_hot": graph.x is None}
+    if kind in heads.GNNS:
+        own["hidden_channels"] = list(runs.hidden_channels)
     if kind == "mlgcn":
         shape = {"hidden_channels": list(runs.hidden_channels), "learn_edges": runs.learn_edges}
         own |= shape | {"learn_p": runs.learn_p}

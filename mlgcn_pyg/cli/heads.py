@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # these load torch
 
 # fields of the features' provenance that the checkpoint of a head records
 PROVENANCE = ("backbone", "weights_sha256", "pool", "image_size", "transform")
+GNNS = ("gcn", "sage", "gat", "gatv2", "gin")  # those of mlgcn_pyg.nn.label_gnn, which loads torch
 CHOSEN = ("l2", "alpha", "selection_mAP")  # what the exact solver selected, in the last record of a history
 
 
@@ -89,7 +90,8 @@ class HeadRuns:
 
 def head_files(out: Path) -> list[Path]:
     """Returns the checkpoints and histories of an earlier run in ``out``."""
-    name = re.compile(r"(mlgcn|linear|sharing)-seed\d+\.(pt|jsonl)")
+    kinds = "|".join(("mlgcn", "linear", "sharing", *GNNS))
+    name = re.compile(rf"({kinds})-seed\d+\.(pt|jsonl)")
     return [path for path in sorted(out.glob("*-seed*")) if name.fullmatch(path.name)]
 
 

@@ -68,9 +68,10 @@ def label_relations(
 
 def _own_graph(heads: "Mapping[str, StandardizedHead]") -> "tuple[str, LabelGraph | None]":
     """Returns the file and the label graph of the first head that has a graph; graphs with embeddings come first."""
-    from mlgcn_pyg.nn import MLGCNHead, SharingHead
+    from mlgcn_pyg.nn import LabelGNNHead, MLGCNHead, SharingHead
 
-    graphs = [(name, head.base_graph()) for name, head in heads.items() if isinstance(head, MLGCNHead | SharingHead)]
+    with_graph = MLGCNHead | SharingHead | LabelGNNHead
+    graphs = [(name, head.base_graph()) for name, head in heads.items() if isinstance(head, with_graph)]
     return min(graphs, key=lambda named: named[1].x is None, default=("", None))
 
 

@@ -2,7 +2,7 @@
 
 ``metrics.json`` has these keys. Metrics are fractions, and undefined numbers are null.
 
-* ``setup``: ``config`` (the settings of the ML-GCN head, and of the linear head with the recipe ``"paper"``),
+* ``setup``: ``config`` (the settings of ML-GCN and GNN heads, and of the linear head with the recipe ``"paper"``),
   ``seeds``, ``train``, ``val``, with --test ``test``, and unless the recipe is ``"paper"`` ``exact``, the settings of
   linear and sharing heads.
 * ``heads``: kind → ``{"setup", "seeds", "mean", "std"}``: the settings of this kind besides ``setup``, the metrics of
@@ -63,8 +63,8 @@ def train_head(
     test: Annotated[Path | None, option("Feature file to report on. Nothing is selected on it.", DATA)] = None,
     graph: Annotated[
         Path | None,
-        option("Label graph of the ML-GCN head (mlgcn graph). A graph with the weighting kernel is also that of the "
-               "sharing head.", DATA, show_default="mined from --train, one-hot labels"),
+        option("Label graph of ML-GCN and GNN heads (mlgcn graph). A graph with the weighting kernel is also that of "
+               "the sharing head.", DATA, show_default="mined from --train, one-hot labels"),
     ] = None,
     sharing_graph: Annotated[
         Path | None,
@@ -76,6 +76,11 @@ def train_head(
         list[str] | None,
         choice("all, linear (the baseline), sharing (linear heads that labels share), mlgcn, or both (linear and "
                "mlgcn); repeatable.", MODEL, KINDS, show_default="all"),
+    ] = None,
+    gnn: Annotated[
+        list[str] | None,
+        choice("A GNN of PyG in place of ML-GCN's, beside the heads of --head: gcn, sage (GraphSAGE), gat, gatv2 or "
+               "gin; repeatable.", MODEL, heads.GNNS, show_default="none"),
     ] = None,
     hidden: options.Hidden = "1024",
     learn_edges: Annotated[
@@ -104,8 +109,8 @@ def train_head(
     """Train linear, sharing and ML-GCN heads on cached features, compare them, and recommend one.
 
     Linear and sharing heads are fitted exactly, with λ and α selected on folds of --train, or on --val if --test is
-    given. The options under "Training" apply to ML-GCN only, except --recipe, --pos-weight and --views. With --recipe
-    paper, the linear head is trained like ML-GCN, and there is no sharing head.
+    given. The options under "Training" apply to ML-GCN and GNNs only, except --recipe, --pos-weight and --views. With
+    --recipe paper, the linear head is trained like ML-GCN, and there is no sharing head.
 
     The recommended head is recommended.pt, which mlgcn evaluate, predict and export take from the folder. The same
     command resumes an interrupted run.
@@ -124,7 +129,7 @@ def train_head(
         train=opened,
         val=open_cache(val, option="val"),
         test=None if test is None else open_cache(test, option="test"),
-        kinds=_kinds(head or ["all"], recipe, opened.num_labels, sharing_graph),
+        kinds=_kinds(head or ["all"], gnn or [], recipe, opened.num_labels, sharing_graph),
         seeds=check_positive("seeds", seeds),
         hidden_channels=parse_widths(hidden),
         learn_edges=learn_edges,
@@ -144,8 +149,10 @@ def train_head(
         console.say(f"Wrote {page}. Open it in a browser.")
 
 
-def _kinds(chosen: Sequence[str], recipe: HeadConfig, num_labels: int, sharing_graph: Path | None) -> tuple[str, ...]:
-    """Returns the kinds of heads that --head names."""
+def _kinds(
+    chosen: Sequence[str], gnns: Sequence[str], recipe: HeadConfig, num_labels: int, sharing_graph: Path | None
+) -> tuple[str, ...]:
+    """Returns the kinds of heads that --head and --gnn name."""
     from mlgcn_pyg.experiments.head_comparison import check_kinds
     from mlgcn_pyg.experiments.kinds import HEADS, default_kinds
 
@@ -154,7 +161,8 @@ def _kinds(chosen: Sequence[str], recipe: HeadConfig, num_labels: int, sharing_g
     if "all" in chosen and recipe.recipe != "paper" and every != HEADS:
         console.note("The sharing head is omitted: a kernel graph has at most 4,096 labels. Give a --sharing-graph.")
     with renamed_arguments(kinds="head"):
-        return check_kinds([kind for name in chosen for kind in groups.get(name, (name,))], recipe.recipe, num_labels)
+        kinds = [kind for name in chosen for kind in groups.get(name, (name,))]
+        return check_kinds([*kinds, *gnns], recipe.recipe, num_labels)
 
 
 def _note_unused(runs: heads.HeadRuns) -> None:
@@ -166,7 +174,8 @@ def _note_unused(runs: heads.HeadRuns) -> None:
     if given:
         flags = ", ".join("--" + name.replace("_", "-") for name in given)
         verb = "applies" if len(given) == 1 else "apply"
-        console.note(f"{flags} {verb} to ML-GCN only. Fitted exactly: {', '.join(runs.exact_kinds)}")
+        slow = ["ML-GCN", *(kind for kind in runs.kinds if kind in heads.GNNS)]
+        console.note(f"{flags} {verb} to {', '.join(slow)} only. Fitted exactly: {', '.join(runs.exact_kinds)}")
 
 
 def _run(runs: heads.HeadRuns, out: Path, overwrite: bool) -> None:
@@ -184,7 +193,7 @@ def _run(runs: heads.HeadRuns, out: Path, overwrite: bool) -> None:
             heads.remove_heads(out)
         heads.save_heads(out, found.heads, runs.train)
         results = earlier | {kind: {"setup": own[kind], **row} for kind, row in summarize_heads(found.heads).items()}
-        results = {kind: results[kind] for kind in KINDS if kind in results}
+        results = {kind: results[kind] for kind in (*KINDS, *heads.GNNS) if kind in results}
         compared = results.keys() == own.keys()
         heads.save_recommended(out, found.recommended if compared else None, runs.train)
         more = describe_comparison(found, runs.train.label_names, compared=compared)

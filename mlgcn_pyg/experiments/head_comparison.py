@@ -11,13 +11,14 @@ from mlgcn_pyg.checks import check_callable, check_choice, check_positive
 from mlgcn_pyg.errors import Argument, InputError
 from mlgcn_pyg.evaluation import MetricDifferences, MetricIntervals, table1_row
 from mlgcn_pyg.evaluation.table1 import Row
-from mlgcn_pyg.experiments.kinds import HEADS, PAPER_HEADS, HeadDesign, default_kinds
+from mlgcn_pyg.experiments.kinds import KINDS, PAPER_HEADS, HeadDesign, default_kinds
 from mlgcn_pyg.experiments.recommendation import Recommendation, recommend, replicates_over_seeds
 from mlgcn_pyg.experiments.selection import REPLICATES, selection_scores
 from mlgcn_pyg.experiments.setup import Progress, Setup
 from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.graph import LabelGraph
 from mlgcn_pyg.labels import check_same_labels
+from mlgcn_pyg.nn.label_gnn import GNNS
 from mlgcn_pyg.training import ExactConfig, HeadConfig, History
 from mlgcn_pyg.training.trackers import LogWith, open_trackers
 from mlgcn_pyg.typing import Head
@@ -28,7 +29,7 @@ class FittedHead:
     """A trained head.
 
     Attributes:
-        kind: ``"linear"``, ``"sharing"`` or ``"mlgcn"``.
+        kind: ``"linear"``, ``"sharing"``, ``"mlgcn"``, or the name of a GNN (:class:`~mlgcn_pyg.nn.LabelGNNHead`).
         seed: the seed of the initial weights; 0 for a head that is fitted exactly.
         head: the head.
         history: the record of each epoch, or of each iteration of the exact solver.
@@ -119,17 +120,19 @@ def compare_heads(
     Args:
         train: the training features.
         val: the validation features, with the same labels.
-        graph: the label graph of the ML-GCN head; default: mined from the training targets, with one-hot labels.
+        graph: the label graph of ML-GCN and GNN heads; default: mined from the training targets, with one-hot labels.
         test: the test features, with the same labels.
-        kinds: the kinds of heads to train, of ``"linear"``, ``"sharing"`` and ``"mlgcn"``; default: all that the recipe
-            and the number of labels allow.
+        kinds: the kinds of heads to train, of ``"linear"``, ``"sharing"`` and ``"mlgcn"``; default: all of these that
+            the recipe and the number of labels allow. Also ``"gcn"``, ``"sage"``, ``"gat"``, ``"gatv2"`` and ``"gin"``:
+            a GNN of PyG in place of ML-GCN's (:class:`~mlgcn_pyg.nn.LabelGNNHead`), with the same settings.
         seeds: the number of ML-GCN heads, with the seeds 0, 1, …; at least 2 for a standard deviation.
         config: the settings of the ML-GCN head; default: ``HeadConfig()``, the recipe ``"auto"``.
         exact: the settings of linear and sharing heads; default: ``ExactConfig()``, with the views and ``pos_weight``
             of ``config``. ``exact.select`` is ignored.
         sharing_graph: the label graph of the sharing head, with any weighting. Default: ``graph`` if its weighting is
             ``"kernel"``, else a kernel graph of the training targets and the embeddings of ``graph``, if it has any.
-        hidden_channels: the widths between the layers of the ML-GCN head; (1024,) is the paper's.
+        hidden_channels: the widths between the layers of the ML-GCN head; (1024,) is the paper's. A GNN requires equal
+            widths.
         learn_edges: whether the ML-GCN head learns the weights of the edges.
         learn_p: whether the ML-GCN head learns one p per label.
         replicates: the number of samples of the images for the intervals.
@@ -162,6 +165,8 @@ def compare_heads(
     if test is not None:
         _check_test(train, test)
     design = HeadDesign(graph, sharing_graph, hidden_channels, learn_edges, learn_p)
+    if set(kinds) & set(GNNS):
+        design.check_gnns()
     folder = None if folder is None else Path(folder)
     setup = Setup(train, val, test, design, config, exact, device, stream, folder, progress, trackers)
     heads: dict[str, list[Head]] = {}
@@ -186,13 +191,13 @@ def check_kinds(
     if kinds is None:
         return default_kinds(recipe, num_labels, sharing_graph=sharing_graph)
     for kind in kinds:
-        check_choice("kinds", kind, HEADS)
+        check_choice("kinds", kind, KINDS)
     if not kinds:
-        raise InputError("kinds", f"some of {', '.join(HEADS)}", "none")
+        raise InputError("kinds", f"some of {', '.join(KINDS)}", "none")
     if recipe == "paper" and "sharing" in kinds:
         fix = ("pass ", Argument("recipe", "auto"))
         raise InputError("kinds", f"{' or '.join(PAPER_HEADS)} for the recipe 'paper'", "'sharing'", fix)
-    return tuple(kind for kind in HEADS if kind in kinds)
+    return tuple(kind for kind in KINDS if kind in kinds)
 
 
 def _check_test(train: FeatureCache, test: FeatureCache) -> None:

@@ -7,11 +7,15 @@ import torch
 from torch import Tensor
 
 from mlgcn_pyg.checks import check_choice
+from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.graph import LabelGraph
 from mlgcn_pyg.graph.kernel import MAX_LABELS
-from mlgcn_pyg.nn import LinearHead, MLGCNHead, SharingHead
+from mlgcn_pyg.nn import LabelGNNHead, LinearHead, MLGCNHead, SharingHead
+from mlgcn_pyg.nn.label_gnn import GNNS, check_edges
+from mlgcn_pyg.values import shown
 
-HEADS = ("linear", "sharing", "mlgcn")  # the simplest first
+HEADS = ("linear", "sharing", "mlgcn")  # those that are compared by default, the simplest first
+KINDS = (*HEADS, *GNNS)  # a GNN of PyG in place of ML-GCN's is a kind of head, too
 PAPER_HEADS = ("linear", "mlgcn")
 SAME = 1e-9  # the largest difference between kernels of the same counts
 
@@ -39,10 +43,11 @@ class HeadDesign:
     """What the heads of a comparison are built from.
 
     Attributes:
-        graph: the label graph of the ML-GCN head; None mines one with one-hot labels from the training targets.
+        graph: the label graph of the ML-GCN head and of heads with a GNN; None mines one with one-hot labels from the
+            training targets.
         sharing_graph: the label graph of the sharing head. None stands for ``graph`` if its weighting is ``"kernel"``,
             else for a kernel graph of the training targets and the embeddings of ``graph``, if it has any.
-        hidden_channels: the widths between the layers of the ML-GCN head.
+        hidden_channels: the widths between the layers of the ML-GCN head. A GNN has as many layers, all of this width.
         learn_edges: whether the ML-GCN head learns the weights of the edges.
         learn_p: whether the ML-GCN head learns one p per label.
     """
@@ -67,7 +72,7 @@ class HeadDesign:
         """
         if kind == "linear":
             return None
-        if kind == "mlgcn":
+        if kind == "mlgcn" or kind in GNNS:
             return self.graph or LabelGraph.from_targets(targets, label_names=label_names)
         given = self.sharing_graph
         if given is None and self.graph is not None and self.graph.kernel is not None:
@@ -86,11 +91,11 @@ class HeadDesign:
         label_names: Sequence[str],
         seed: int = 0,
         whole: Tensor | None = None,
-    ) -> LinearHead | SharingHead | MLGCNHead:
+    ) -> LinearHead | SharingHead | MLGCNHead | LabelGNNHead:
         """Returns a new head.
 
         Args:
-            kind: one of :data:`HEADS`.
+            kind: one of :data:`KINDS`.
             num_features: the width D of the features.
             targets: as in :meth:`graph_of`.
             label_names: the C names.
@@ -98,17 +103,37 @@ class HeadDesign:
             whole: as in :meth:`graph_of`.
 
         Raises:
-            InputError: if ``kind`` is unknown.
+            InputError: if ``kind`` is unknown, or the widths between the layers of a GNN are not equal.
         """
-        check_choice("kind", kind, HEADS)
+        check_choice("kind", kind, KINDS)
         graph = self.graph_of(kind, targets, label_names, whole)
         torch.manual_seed(seed)
         if graph is None:
             return LinearHead(len(label_names), num_features, label_names)
         if kind == "sharing":
             return SharingHead(graph, num_features)
+        if kind in GNNS:
+            return LabelGNNHead(graph, num_features, kind, self.width(), num_layers=len(self.hidden_channels) + 1)
         edges = {"learn_edges": self.learn_edges, "learn_p": self.learn_p}
         return MLGCNHead(graph, num_features, self.hidden_channels, **edges)
+
+    def check_gnns(self) -> None:
+        """Raises an InputError if the graph or the widths are not those of a GNN, before other heads are trained."""
+        self.width()
+        if self.graph is not None:
+            check_edges(self.graph)
+
+    def width(self) -> int:
+        """Returns the width of all layers of a GNN.
+
+        Raises:
+            InputError: if there is none, or the widths are not equal.
+        """
+        widths = self.hidden_channels
+        if not isinstance(widths, Sequence) or len(set(widths)) != 1:
+            fix = "choose one width for all layers, such as (1024,) or (1024, 1024)"
+            raise InputError("hidden_channels", "equal widths for a GNN", shown(widths), fix)
+        return widths[0]
 
 
 def _is_mined_from(graph: LabelGraph, targets: Tensor) -> bool:

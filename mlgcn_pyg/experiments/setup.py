@@ -92,4 +92,4 @@ def solves_exactly(kind: str, config: HeadConfig) -> bool:
     >>> solves_exactly("linear", HeadConfig()), solves_exactly("linear", HeadConfig(recipe="paper"))
     (True, False)
     """
-    return kind != "mlgcn" and config.recipe != "paper"
+    return kind in ("linear", "sharing") and config.recipe != "paper"

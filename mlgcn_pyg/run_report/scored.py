@@ -14,7 +14,7 @@ from mlgcn_pyg.evaluation import Interval, bootstrap_metrics, fit_calibration, m
 from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.files.runs import NETWORK, RECOMMENDED
 from mlgcn_pyg.graph import LabelGraph
-from mlgcn_pyg.nn import MLGCNHead, SharingHead
+from mlgcn_pyg.nn import LabelGNNHead, MLGCNHead, SharingHead
 from mlgcn_pyg.report.page.content import HeadContent
 from mlgcn_pyg.run_report.json_files import read_lines
 from mlgcn_pyg.run_report.metrics import RunMetrics
@@ -46,7 +46,7 @@ class ScoredHead:
     def graph(self) -> LabelGraph | None:
         """The label graph that the head was built from."""
         head = self.checkpoint.head
-        return head.base_graph() if isinstance(head, MLGCNHead | SharingHead) else None
+        return head.base_graph() if isinstance(head, MLGCNHead | SharingHead | LabelGNNHead) else None
 
 
 def scored_heads(

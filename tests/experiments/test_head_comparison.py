@@ -98,7 +98,7 @@ def test_an_interrupted_comparison_resumes_in_its_folder(caches, graph, tmp_path
 
 
 def test_refusals(caches, graph, tmp_path):
-    with pytest.raises(InputError, match="kinds: expected one of linear, sharing, mlgcn, found 'tree'"):
+    with pytest.raises(InputError, match="kinds: expected one of linear, sharing, mlgcn, gcn, sage, gat, gatv2, gin, found 'tree'"):
         compared(caches, graph, kinds=["linear", "tree"])
     with pytest.raises(InputError, match="kinds: expected some of linear, sharing, mlgcn, found none"):
         compared(caches, graph, kinds=[])
@@ -193,3 +193,17 @@ def test_notebooks_show_the_comparison():
     assert texts[1:8] == ["head", "mAP", "low", "high", "minus linear", "low", "high"]
     assert texts[8:15] == ["linear", "50.0", "40.0", "60.0", "–", "–", "–"]
     assert texts[15:] == ["mlgcn (recommended)", "55.0", "45.0", "65.0", "5.0", "1.0", "9.0"]
+
+
+def test_gnns_of_pyg_are_kinds_of_heads(caches, graph):
+    found = compare_heads(*caches, graph, kinds=("gat", "linear", "gcn"), seeds=2, hidden_channels=(6,), replicates=20)
+    assert [(head.kind, head.seed) for head in found.heads] == [
+        ("linear", 0), ("gcn", 0), ("gcn", 1), ("gat", 0), ("gat", 1)
+    ]  # fmt: skip
+    assert [head.head.gnn_name for head in found.heads[1:]] == ["gcn", "gcn", "gat", "gat"]
+    assert set(found.differences) == {"gcn", "gat"} and found.recommendation.kind in ("linear", "gcn", "gat")
+    assert compare_heads(*caches, graph, kinds=("gin",), seeds=1, config=CONFIG, hidden_channels=(6, 6)).heads
+    with pytest.raises(InputError, match="hidden_channels: expected equal widths for a GNN, found \\(6, 5\\)"):
+        compare_heads(*caches, graph, kinds=("gin",), hidden_channels=(6, 5))
+    with pytest.raises(InputError, match="kinds: expected one of linear, sharing, mlgcn, gcn, sage, gat, gatv2, gin"):
+        compare_heads(*caches, graph, kinds=("mpnn",))
