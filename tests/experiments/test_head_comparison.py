@@ -98,7 +98,7 @@ def test_an_interrupted_comparison_resumes_in_its_folder(caches, graph, tmp_path
 
 
 def test_refusals(caches, graph, tmp_path):
-    with pytest.raises(InputError, match="kinds: expected one of linear, sharing, mlgcn, gcn, sage, gat, gatv2, gin, found 'tree'"):
+    with pytest.raises(InputError, match="kinds: expected one of linear, sharing, mlgcn, gcn, .*, found 'tree'"):
         compared(caches, graph, kinds=["linear", "tree"])
     with pytest.raises(InputError, match="kinds: expected some of linear, sharing, mlgcn, found none"):
         compared(caches, graph, kinds=[])

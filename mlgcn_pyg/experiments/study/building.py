@@ -9,7 +9,8 @@ from mlgcn_pyg.experiments.study.records import RunKey
 from mlgcn_pyg.graph import LabelGraph
 from mlgcn_pyg.graph.controls import permuted_embeddings, permuted_labels, random_edges
 from mlgcn_pyg.graph.kernel import KERNEL
-from mlgcn_pyg.nn import LinearHead, MLGCNHead, SharingHead
+from mlgcn_pyg.nn import LabelGNNHead, LinearHead, MLGCNHead, SharingHead
+from mlgcn_pyg.nn.label_gnn import GNNS
 from mlgcn_pyg.seeding import derived_seed, seeded
 
 CONTROLS = {"labels": permuted_labels, "edges": random_edges, "embeddings": permuted_embeddings}
@@ -18,7 +19,7 @@ RANDOM_WIDTH = 300  # of random embeddings, if none are given
 
 def build_head(
     contender: Contender, data: StudyData, targets: Tensor, key: RunKey
-) -> LinearHead | SharingHead | MLGCNHead:
+) -> LinearHead | SharingHead | MLGCNHead | LabelGNNHead:
     """Returns the new head of a run.
 
     Args:
@@ -37,6 +38,8 @@ def build_head(
         graph = label_graph(contender, data, targets, key)
         if contender.kind == "sharing":
             return SharingHead(graph, num_features)
+        if contender.kind in GNNS:
+            return LabelGNNHead(graph, num_features, contender.kind, WIDTH, num_layers=contender.num_layers)
         hidden = (WIDTH,) * (contender.num_layers - 1)
         return MLGCNHead(graph, num_features, hidden, learn_edges=contender.learn_edges, learn_p=contender.learn_p)
 

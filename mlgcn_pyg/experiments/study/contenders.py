@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 
 from mlgcn_pyg.checks import check_choice
 from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.nn.label_gnn import GNNS
 
-KINDS = ("linear", "sharing", "mlgcn")
+KINDS = ("linear", "sharing", "mlgcn", *GNNS)
 EMBEDDINGS = ("given", "one-hot", "random")
 WITH = " embeddings="  # between the name of a contender and that of further embeddings
 CONTROLS = ("", "labels", "edges", "embeddings")
@@ -19,13 +20,13 @@ class Contender:
 
     Attributes:
         name: its name.
-        kind: ``"linear"``, ``"sharing"`` or ``"mlgcn"``.
+        kind: ``"linear"``, ``"sharing"``, ``"mlgcn"``, or the name of a GNN (:class:`~mlgcn_pyg.nn.LabelGNNHead`).
         weighting: the weighting of its label graph.
         tau: τ of its label graph.
         p: p of its label graph.
         embeddings: ``"given"``, ``"one-hot"``, ``"random"`` (standard normal, as wide as the given ones, else 300), or
             the name of further embeddings of the study.
-        num_layers: the number of layers of an ML-GCN head.
+        num_layers: the number of layers of an ML-GCN head or a GNN.
         learn_edges: whether the weights of the edges are learned.
         learn_p: whether one p per label is learned.
         control: what makes the head a control: ``"labels"`` permutes the labels of its graph, ``"edges"`` replaces
@@ -55,7 +56,7 @@ class Contender:
     @property
     def is_exact(self) -> bool:
         """Whether the head is fitted by the exact solver."""
-        return self.kind != "mlgcn"
+        return self.kind in ("linear", "sharing")
 
     @property
     def is_default_graph(self) -> bool:
@@ -87,6 +88,7 @@ CONTENDERS: Mapping[str, Contender] = {
         _changed("random embeddings", embeddings="random"),
         _changed("3 layers", num_layers=3),
         _changed("4 layers", num_layers=4),
+        *(Contender(gnn, gnn) for gnn in GNNS),
         Contender("mlp", "mlgcn", weighting="none", p=0.0, embeddings="one-hot"),
         SHARING,
         Contender("sharing paper", "sharing"),

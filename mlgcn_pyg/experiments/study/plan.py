@@ -9,12 +9,14 @@ from mlgcn_pyg.experiments.study.contenders import EMBEDDINGS, MLGCN, SWEEPS, WI
 from mlgcn_pyg.experiments.study.data import StudyData
 from mlgcn_pyg.experiments.study.records import Condition, RunKey
 from mlgcn_pyg.graph.kernel import KERNEL, MAX_LABELS
+from mlgcn_pyg.nn.label_gnn import GNNS, MAX_ONE_HOT
 
 NUM_CONTROLS = 20  # the least number of control graphs
 MANY_IMAGES, FEW_SPLITS = 5000, 3  # from so many training images on, heads that are trained by SGD have fewer splits
 CURVE = (300, 1000, 5000, 20_000)  # numbers of training images of a learning curve
 UNKNOWN = (0.0, 0.5, 0.9)  # shares of unknown training targets
 QUICK = ("linear", "mlgcn", "mlgcn p=0", "mlgcn shuffled", "sharing", "sharing shuffled")
+GNN = ("linear", "sharing", "mlgcn", "mlgcn binary", "gcn", "sage", "gat")
 TABLE1 = ("linear", "linear average", "mlgcn binary", "mlgcn", "mlgcn released")
 CONTROLS = (*QUICK, "mlp", "mlgcn random graph", "mlgcn permuted embeddings", "mlgcn learned edges", "mlgcn learned p",
             "sharing paper")  # fmt: skip
@@ -87,6 +89,7 @@ PRESETS: Mapping[str, Callable[[StudyData, Condition], list[tuple[str, Condition
     "fig5": _of(("linear", *SWEEPS["tau"].values())),
     "fig6": _of(("linear", *SWEEPS["p"].values())),
     "controls": _of(CONTROLS),
+    "gnn": _of(GNN),
     "learning-curve": _learning_curve,
     "partial-labels": _partial_labels,
 }
@@ -151,6 +154,8 @@ def _obstacle(contender: Contender, data: StudyData) -> str:
         return "no label embeddings are given, so that mlgcn is one-hot"
     if contender.control and len(data.label_names) == 1:
         return "one label has no other place in a graph"
+    if contender.kind in GNNS and data.embeddings is None and len(data.label_names) > MAX_ONE_HOT:
+        return f"there are more than {MAX_ONE_HOT:,} one-hot labels"
     if contender.weighting == KERNEL and len(data.label_names) > MAX_LABELS:
         return f"there are more than {MAX_LABELS:,} labels"
     return ""
