@@ -38,7 +38,8 @@ if TYPE_CHECKING:  # these load torch
     from mlgcn_pyg.experiments.study import Analysis, Plan, Study, StudyData
 
 # the names in mlgcn_pyg.experiments.study.plan, which loads torch
-PRESETS = ("quick", "table1", "table3", "fig4", "fig5", "fig6", "controls", "learning-curve", "partial-labels", "all")
+PRESETS = ("quick", "table1", "table3", "fig4", "fig5", "fig6", "controls", "gnn", "learning-curve",
+           "partial-labels", "all")  # fmt: skip
 
 
 @takes(how=EMBEDDINGS)

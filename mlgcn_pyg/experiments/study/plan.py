@@ -16,7 +16,7 @@ MANY_IMAGES, FEW_SPLITS = 5000, 3  # from so many training images on, heads that
 CURVE = (300, 1000, 5000, 20_000)  # numbers of training images of a learning curve
 UNKNOWN = (0.0, 0.5, 0.9)  # shares of unknown training targets
 QUICK = ("linear", "mlgcn", "mlgcn p=0", "mlgcn shuffled", "sharing", "sharing shuffled")
-GNN = ("linear", "sharing", "mlgcn", "mlgcn binary", "gcn", "sage", "gat")
+GNN = ("linear", "sharing", "mlgcn", "mlgcn binary", *GNNS)
 TABLE1 = ("linear", "linear average", "mlgcn binary", "mlgcn", "mlgcn released")
 CONTROLS = (*QUICK, "mlp", "mlgcn random graph", "mlgcn permuted embeddings", "mlgcn learned edges", "mlgcn learned p",
             "sharing paper")  # fmt: skip

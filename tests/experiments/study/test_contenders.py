@@ -38,8 +38,8 @@ def test_every_name_of_a_sweep_is_a_contender_with_its_value():
 
 
 def test_an_unknown_contender_or_choice_is_refused():
-    with pytest.raises(InputError, match="contenders: expected names of linear, .*mlgcn p=0.*, found 'gcn'"):
-        find_contender("gcn")
+    with pytest.raises(InputError, match="contenders: expected names of linear, .*mlgcn p=0.*, found 'mpnn'"):
+        find_contender("mpnn")
     for choice in ("kind", "control"):
         with pytest.raises(InputError, match=f"{choice}: expected"):
             Contender("mine", **{"kind": "mlgcn"} | {choice: "other"})
@@ -156,3 +156,20 @@ def test_every_contender_that_the_data_allows_is_built_and_trained(tmp_path, qui
         run = compute_run(RunKey(name, ALL, 0), contender, data)
         assert run.logits.shape == (60, targets.size(1)) and torch.from_numpy(run.logits).isfinite().all()
         assert run.rows.tolist() == list(range(80, 140)) and run.num_parameters > 0 and run.factor in (1 / 3, 1, 3)
+
+
+@pytest.mark.parametrize("name", ["gcn", "gat", "sage"])
+def test_a_gnn_is_trained_by_sgd_with_the_graph_and_the_embeddings_of_ml_gcn(tmp_path, quickly, name):
+    data = parts(tmp_path)
+    head = build_head(CONTENDERS[name], data, TRAIN_TARGETS, RunKey(name, ALL, 0))
+    assert (head.gnn_name, head.hidden_channels, head.num_layers) == (name, 8, 2)
+    assert same(head.base_graph(), graph_of(data, "mlgcn")) and torch.equal(head.x, data.embeddings.float())
+    assert not CONTENDERS[name].is_exact
+    run = compute_run(RunKey(name, ALL, 0), CONTENDERS[name], data)
+    assert run.val_mAP > 0 and run.num_parameters == sum(p.numel() for p in head.parameters()) + 4  # and a bias
+
+
+def test_the_preset_of_gnns(tmp_path):
+    plan = make_plan(parts(tmp_path), ("gnn",))
+    assert list(plan.contenders) == ["linear", "sharing", "mlgcn", "mlgcn binary", "gcn", "sage", "gat", "gatv2", "gin"]
+    assert not plan.omitted
