@@ -221,7 +221,7 @@ def test_refusals(tmp_path):
     for value, text in (
         ("tensorbord", "log_with: expected one of aim, "),
         ("all", "log_with: expected one of aim, "),
-        ("swanlab", "log_with: expected an installed swanlab, found none; pip install swanlab"),
+        ("comet_ml", "log_with: expected an installed comet_ml, found none; pip install comet_ml"),
         ("tensorboard", "log_with: expected a folder for the files of tensorboard, found none; pass folder"),
         (Listed, "names of trackers, or instances of accelerate's GeneralTracker"),
         ([Listed("a"), Listed("a")], "log_with: expected trackers with different names, found a, a"),
