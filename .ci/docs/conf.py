@@ -1,11 +1,13 @@
-"""Sphinx's configuration: the API reference made from the docstrings (``make docs``).
+"""Sphinx's configuration: the guides, and the API reference made from the docstrings (``make docs``).
 
 Every object is documented in the module that defines it. A reference to a name that a package re-exports
 (``mlgcn_pyg.graph.LabelGraph``) is resolved to that place, and fails the build if no such name exists. Formulas become
-MathML when the pages are built, so that the site needs neither JavaScript nor a network.
+MathML when the pages are built, so that the site needs neither JavaScript nor a network. The guides are scripts in
+``guides`` that sphinx-gallery runs and shows with their output.
 """
 
 import importlib
+from pathlib import Path
 
 from docutils import nodes
 from latex2mathml.converter import convert
@@ -19,7 +21,7 @@ author = "The mlgcn_pyg developers"
 copyright = author
 version = release = mlgcn_pyg.__version__
 
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "sphinx_gallery.gen_gallery"]
 html_theme = "furo"
 html_title = f"mlgcn_pyg {release}"
 html_math_renderer = "mathml"
@@ -37,6 +39,21 @@ autodoc_inherit_docstrings = False
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_default_options = {"members": True, "ignore-module-all": True, "show-inheritance": True}
+
+# the guides are run when the pages are built; an exception in one fails the build
+sphinx_gallery_conf = {
+    "examples_dirs": str(Path(__file__).with_name("guides")),
+    "gallery_dirs": "guides",
+    "filename_pattern": r"\d_\w+\.py",
+    "capture_repr": ("_repr_html_", "__repr__"),
+    "reference_url": {"mlgcn_pyg": None},  # names in the code are links to these pages
+    "download_all_examples": False,
+    "show_memory": False,
+    "show_signature": False,
+    "min_reported_time": 10**6,  # seconds: pages do not depend on how long a build takes
+    "reset_modules": (),
+    "remove_config_comments": True,
+}
 
 # an attribute's own name is looked up as a reference too: several classes have a "tau"
 suppress_warnings = ["ref.python"]
