@@ -33,11 +33,12 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m mypy mlgcn_pyg
 
+# the guides are run by one thread each: on busy machines, more threads wait for each other
 docs: $(VENV)/.docs
 	rm -rf build/docs build/docs-source
 	$(BIN)/sphinx-apidoc -q --separate --module-first --no-toc -o build/docs-source mlgcn_pyg mlgcn_pyg/__main__.py
 	cp .ci/docs/index.rst build/docs-source/
-	$(BIN)/sphinx-build -q --fail-on-warning --keep-going -c .ci/docs build/docs-source build/docs
+	OMP_NUM_THREADS=1 $(BIN)/sphinx-build -q --fail-on-warning --keep-going -c .ci/docs build/docs-source build/docs
 	@echo "open build/docs/index.html"
 
 clean:

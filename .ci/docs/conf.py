@@ -44,6 +44,7 @@ autodoc_default_options = {"members": True, "ignore-module-all": True, "show-inh
 sphinx_gallery_conf = {
     "examples_dirs": str(Path(__file__).with_name("guides")),
     "gallery_dirs": "guides",
+    "within_subsection_order": "FileNameSortKey",
     "filename_pattern": r"\d_\w+\.py",
     "capture_repr": ("_repr_html_", "__repr__"),
     "reference_url": {"mlgcn_pyg": None},  # names in the code are links to these pages

@@ -2,16 +2,18 @@
 Your own table of labels
 ========================
 
-This guide goes from a table with one row per image to a label graph, features, and a comparison of heads with a
-verdict: does it help that labels are related, or is a linear layer enough?
+This guide goes from a table with one row per image to a label graph, features, and a
+comparison of heads with a verdict: does it help that labels are related, or is a linear
+layer enough?
 """
 
 # %%
 # The table
 # ---------
 #
-# Generated scenes stand in for your photographs. The table has one row per image, and the names of its labels in one
-# column. Unknown labels are possible, too: then the table has one column per label, with the values 1, 0 and -1.
+# Generated scenes stand in for your photographs. The table has one row per image, and
+# the names of its labels in one column. Unknown labels are possible, too: then the
+# table has one column per label, with the values 1, 0 and -1.
 
 import tempfile
 from pathlib import Path
@@ -23,28 +25,33 @@ from mlgcn_pyg.datasets import Scenes, TableDataset, eval_transform
 folder = Path(tempfile.mkdtemp())
 scenes = Scenes(folder, 450, image_size=48)
 labels = scenes.label_names
-names = [[name for name, value in zip(labels, row, strict=True) if value == 1] for row in scenes.targets.tolist()]
-table = pd.DataFrame({"image": [f"{name}.jpg" for name in scenes.ids], "labels": [";".join(n) for n in names]})
+names = [
+    ";".join(labels[c] for c in row.nonzero().flatten()) for row in scenes.targets == 1
+]
+table = pd.DataFrame({"image": [f"{name}.jpg" for name in scenes.ids], "labels": names})
 table["split"] = ["train"] * 300 + ["val"] * 150
 table.to_csv(folder / "photos.csv", index=False)
 table.head()
 
 # %%
-# A :class:`~mlgcn_pyg.datasets.TableDataset` reads it. A row with a missing file, an unknown value or a repeated
-# image is named in an error. The two parts share the list of labels.
+# A :class:`~mlgcn_pyg.datasets.TableDataset` reads it. A row with a missing file, an
+# unknown value or a repeated image is named in an error. The two parts share the list
+# of labels.
 
 photographs = folder / "VOCdevkit" / "VOC2007" / "JPEGImages"
+settings = {"label_names": labels, "transform": eval_transform(48)}
 train_set, val_set = (
-    TableDataset(folder / "photos.csv", photographs, label_names=labels, split=split, transform=eval_transform(48))
+    TableDataset(folder / "photos.csv", photographs, split=split, **settings)
     for split in ("train", "val")
 )
-print(len(train_set), "training images,", len(val_set), "validation images,", len(labels), "labels")
+print(len(train_set), "training images and", len(val_set), "validation images")
 
 # %%
 # The label graph
 # ---------------
 #
-# An edge i → j says that images with label i often have label j: :math:`P(L_j \mid L_i) \geq \tau`.
+# An edge i → j says that images with label i often have label j: :math:`P(L_j \mid L_i)
+# \geq \tau`.
 
 from mlgcn_pyg import LabelGraph
 
@@ -52,17 +59,12 @@ graph = LabelGraph.from_targets(train_set.targets, label_names=labels, tau=0.4)
 print(graph.summary())
 
 # %%
-# Its edges, the strongest first:
-
-graph.to_frame().head()
-
-# %%
 # Features
 # --------
 #
-# A backbone computes the features of an image once, and heads are trained on the stored features. Use a backbone from
-# torchvision or timm, ``Backbone("resnet101")``. This guide downloads nothing, so its backbone counts colours
-# instead.
+# A backbone computes the features of an image once, and heads are trained on the stored
+# features. Use a backbone from torchvision or timm, ``Backbone("resnet101")``. This
+# guide downloads nothing, so its backbone counts colours instead.
 
 import torch
 
@@ -85,15 +87,22 @@ val = extract_features(Colours(), val_set, folder / "val.h5")
 # The verdict
 # -----------
 #
-# :func:`~mlgcn_pyg.experiments.compare_heads` trains a linear head, a sharing head and an ML-GCN head on the same
-# features. It selects a head on folds of the training images, so that the validation images only report. Intervals
-# and differences are over images: a difference whose interval contains 0 may be chance.
+# :func:`~mlgcn_pyg.experiments.compare_heads` trains a linear head, a sharing head and
+# an ML-GCN head on the same features. It selects a head on folds of the training
+# images, so that the validation images only report. Intervals and differences are over
+# images: a difference whose interval contains 0 may be chance.
 
 from mlgcn_pyg.experiments import compare_heads
 from mlgcn_pyg.training import ExactConfig
 
 comparison = compare_heads(
-    train, val, graph, seeds=1, hidden_channels=(64,), exact=ExactConfig(folds=2), replicates=200
+    train,
+    val,
+    graph,
+    seeds=1,
+    hidden_channels=(64,),
+    exact=ExactConfig(folds=2),
+    replicates=200,
 )
 comparison
 
@@ -103,8 +112,9 @@ comparison
 print(comparison.recommendation.kind, comparison.recommendation.mAP)
 
 # %%
-# The recommended head is saved with its labels, and predicts from features. A checkpoint that is made with ``mlgcn
-# train-head`` also knows its backbone, and predicts from photographs.
+# The recommended head is saved with its labels, and predicts from features. A
+# checkpoint that is made with ``mlgcn train-head`` also knows its backbone, and
+# predicts from photographs.
 
 from mlgcn_pyg.checkpoints import load_head, save_head
 
@@ -113,7 +123,9 @@ save_head(folder / "head.pt", best.head)
 head = load_head(folder / "head.pt")
 features, targets = val.load()
 probabilities = head(features[:1, 0].float()).sigmoid()[0]
-print(val.ids[0], {name: f"{p:.2f}" for name, p in zip(labels, probabilities, strict=True) if p > 0.5})
+print(
+    val.ids[0], {labels[c]: f"{p:.2f}" for c, p in enumerate(probabilities) if p > 0.5}
+)
 
 # %%
 # The same on the command line
@@ -121,7 +133,9 @@ print(val.ids[0], {name: f"{p:.2f}" for name, p in zip(labels, probabilities, st
 #
 # .. code-block:: sh
 #
-#    mlgcn graph --dataset table --root photos --labels photos.csv --split train --out g.pt
-#    mlgcn extract --dataset table --root photos --labels photos.csv --split train --graph g.pt --out train.h5
-#    mlgcn extract --dataset table --root photos --labels photos.csv --split val --graph g.pt --out val.h5
-#    mlgcn train-head --train train.h5 --val val.h5 --graph g.pt --out runs/heads --report
+#    mlgcn data inspect --dataset table --root photos --labels photos.csv
+#    options="--dataset table --root photos --labels photos.csv"
+#    mlgcn graph $options --split train --out g.pt
+#    mlgcn extract $options --split train --graph g.pt --out train.h5
+#    mlgcn extract $options --split val --graph g.pt --out val.h5
+#    mlgcn train-head --train train.h5 --val val.h5 --graph g.pt --out runs --report

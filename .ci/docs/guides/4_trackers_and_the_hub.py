@@ -2,16 +2,16 @@
 Trackers, callbacks, and a folder for the hub
 =============================================
 
-This guide follows a training in an experiment tracker, ends it early from a function of yours, resumes it, and saves
-the head in the format of the Hugging Face Hub.
+This guide follows a training in an experiment tracker, ends it early from a function of
+yours, resumes it, and saves the head in the format of the Hugging Face Hub.
 """
 
 # %%
 # Data
 # ----
 #
-# The label statistics are those of generated scenes. A random map of the labels, with noise, stands in for the
-# features of a backbone.
+# The label statistics are those of generated scenes. A random map of the labels, with
+# noise, stands in for the features of a backbone.
 
 import tempfile
 from pathlib import Path
@@ -40,17 +40,20 @@ def new_head():
 # Trackers
 # --------
 #
-# ``log_with`` takes the names of trackers that Accelerate has: ``"tensorboard"``, ``"wandb"``, ``"mlflow"``,
-# ``"comet_ml"`` and others. They receive the settings, and the loss, the learning rate and the mAP of each epoch.
-# TensorBoard writes to the folder of the run: ``tensorboard --logdir FOLDER``.
+# ``log_with`` takes the names of trackers that Accelerate has: ``"tensorboard"``,
+# ``"wandb"``, ``"mlflow"``, ``"comet_ml"`` and others. They receive the settings, and
+# the loss, the learning rate and the mAP of each epoch. TensorBoard writes to the
+# folder of the run: ``tensorboard --logdir FOLDER``.
 
-history = fit_head(new_head(), train, val, HeadConfig(epochs=8), folder=folder / "run", log_with="tensorboard")
+run = {"config": HeadConfig(epochs=8), "folder": folder / "run"}
+history = fit_head(new_head(), train, val, **run, log_with="tensorboard")
 print(sorted(path.name for path in (folder / "run").iterdir()))
 history
 
 # %%
-# A tracker of your own is a subclass of Accelerate's ``GeneralTracker``. If it raises an exception in ``log``, for
-# example since the network is down, a warning names it, and training continues without it.
+# A tracker of your own is a subclass of Accelerate's ``GeneralTracker``. If it raises
+# an exception in ``log``, for example since the network is down, a warning names it,
+# and training continues without it.
 
 from accelerate.tracking import GeneralTracker
 
@@ -65,26 +68,33 @@ class Table(GeneralTracker):
         return None
 
     def store_init_configuration(self, values):
-        print("recipe", values["head/recipe"], "learning rate", round(values["head/lr"], 4))
+        print(
+            "recipe",
+            values["head/recipe"],
+            "learning rate",
+            round(values["head/lr"], 4),
+        )
 
     def log(self, values, step=None, **options):
-        print(f"{step:3d}  loss {values['head/loss']:.4f}  mAP {values['head/mAP']:.3f}")
+        print(
+            f"{step:3d}  loss {values['head/loss']:.4f}  mAP {values['head/mAP']:.3f}"
+        )
 
 
-fit_head(new_head(), train, val, HeadConfig(epochs=3), log_with=Table())
+history = fit_head(new_head(), train, val, HeadConfig(epochs=3), log_with=Table())
 
 # %%
-# A resumed run sends what is missing, and nothing twice. Here, the run from above has finished. ``Table`` was not a
-# tracker of it, so it receives all of its epochs now.
+# A resumed run sends what is missing, and nothing twice. Here, the run from above has
+# finished. ``Table`` was not a tracker of it, so it receives all of its epochs now.
 
-fit_head(new_head(), train, val, HeadConfig(epochs=8), folder=folder / "run", log_with=["tensorboard", Table()])
+history = fit_head(new_head(), train, val, **run, log_with=["tensorboard", Table()])
 
 # %%
 # Callbacks
 # ---------
 #
-# ``callback`` is called after each epoch, when its files are written. If it returns True, training ends there, and
-# the run counts as finished.
+# ``callback`` is called after each epoch, when its files are written. If it returns
+# True, training ends there, and the run counts as finished.
 
 
 def good_enough(record):
@@ -95,8 +105,8 @@ history = fit_head(new_head(), train, val, HeadConfig(epochs=40), callback=good_
 print(len(history.epochs), "epochs, mAP", round(history.last["mAP"], 3))
 
 # %%
-# If it raises an exception, training ends with this exception after the state is saved. This is what pruning
-# requires. With Optuna, the callback is two lines:
+# If it raises an exception, training ends with this exception after the state is saved.
+# This is what pruning requires. With Optuna, the callback is two lines:
 #
 # .. code-block:: python
 #
@@ -113,25 +123,29 @@ def prune(record):
         raise Pruned
 
 
+run = {"config": HeadConfig(epochs=8), "folder": folder / "pruned"}
 try:
-    fit_head(new_head(), train, val, HeadConfig(epochs=8), folder=folder / "pruned", callback=prune)
+    fit_head(new_head(), train, val, **run, callback=prune)
 except Pruned:
-    print("pruned after", len((folder / "pruned" / "head.jsonl").read_text().splitlines()), "epochs")
+    lines = (folder / "pruned" / "head.jsonl").read_text().splitlines()
+    print("pruned after", len(lines), "epochs")
 
 # %%
-# The same call without the callback resumes the run. The result is that of a run without interruption, bit for bit.
+# The same call without the callback resumes the run. The result is that of a run
+# without interruption, bit for bit.
 
 whole, resumed = new_head(), new_head()
 fit_head(whole, train, val, HeadConfig(epochs=8))
-fit_head(resumed, train, val, HeadConfig(epochs=8), folder=folder / "pruned")
+fit_head(resumed, train, val, **run)
 print(torch.equal(whole.classifiers(), resumed.classifiers()))
 
 # %%
 # A folder for the hub
 # --------------------
 #
-# :class:`~mlgcn_pyg.hub.HubModel` writes the head as ``model.safetensors`` and ``config.json`` with a model card.
-# ``push_to_hub("me/scenes")`` uploads the same files. Nothing in them is executed when they are loaded.
+# :class:`~mlgcn_pyg.hub.HubModel` writes the head as ``model.safetensors`` and
+# ``config.json`` with a model card. ``push_to_hub("me/scenes")`` uploads the same
+# files. Nothing in them is executed when they are loaded.
 
 from mlgcn_pyg.hub import HubModel
 

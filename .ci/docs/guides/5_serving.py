@@ -2,15 +2,17 @@
 Serving a network
 =================
 
-This guide exports a network to ONNX and starts the web server that comes with it. The server requires neither torch nor
-this package, and its logits are those of the network in this package.
+This guide exports a network to ONNX and starts the web server that comes with it. The
+server requires neither torch nor this package, and its logits are those of the network
+in this package.
 """
 
 # %%
 # A network
 # ---------
 #
-# Any checkpoint of a whole network can be exported. To save time, the weights of this one are random.
+# Any checkpoint of a whole network can be exported. To save time, the weights of this
+# one are random.
 
 import json
 import socket
@@ -42,8 +44,9 @@ save_model(folder / "model.pt", model.eval(), image_size=96)
 # Export
 # ------
 #
-# The file contains the labels, the size and the normalisation of images, and thresholds if the checkpoint has them.
-# On the command line this is ``mlgcn export --checkpoint model.pt --out model.onnx --server``.
+# The file contains the labels, the size and the normalisation of images, and thresholds
+# if the checkpoint has them. On the command line this is ``mlgcn export --checkpoint
+# model.pt --out model.onnx --server``.
 
 checkpoint = load_checkpoint(folder / "model.pt")
 export_onnx(folder / "model.onnx", checkpoint)
@@ -53,18 +56,19 @@ print(write_server(folder).name)
 # The server
 # ----------
 #
-# This is all of ``onnx_server.py``. The network is in ``onnx_network.py`` beside it, which also runs without a
-# server.
+# This is all of ``onnx_server.py``. The network is in ``onnx_network.py`` beside it,
+# which also runs without a server.
 #
 # .. literalinclude:: ../../../mlgcn_pyg/checkpoints/onnx_serving/onnx_server.py
 #    :language: python
 #
-# It is started with ``python onnx_server.py model.onnx``, and listens on this machine only.
+# It is started with ``python onnx_server.py model.onnx``, and listens on this machine
+# only.
 
 with socket.create_server(("127.0.0.1", 0)) as free:
     port = free.getsockname()[1]
 words = [sys.executable, "onnx_server.py", "model.onnx", str(port)]
-server = subprocess.Popen(words, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+server = subprocess.Popen(words, cwd=folder, stderr=subprocess.DEVNULL)
 url = f"http://127.0.0.1:{port}"
 for _ in range(600):
     try:
@@ -77,7 +81,8 @@ for _ in range(600):
 # A request
 # ---------
 #
-# The body of a request is the image file: ``curl --data-binary @photo.jpg http://127.0.0.1:8000/predict``.
+# The body of a request is the image file: ``curl --data-binary @photo.jpg
+# http://127.0.0.1:8000/predict``.
 
 photo = folder / "VOCdevkit" / "VOC2007" / "JPEGImages" / f"{scenes.ids[0]}.jpg"
 
@@ -100,7 +105,8 @@ for label in answer["labels"][:3]:
 
 (prediction,) = Predictor(checkpoint).logits([photo])
 served = {label["label"]: label["logit"] for label in answer["labels"]}
-print(max(abs(served[name] - float(z)) for name, z in zip(scenes.label_names, prediction, strict=True)))
+found = dict(zip(scenes.label_names, prediction.tolist(), strict=True))
+print("largest difference:", max(abs(served[name] - found[name]) for name in found))
 
 # %%
 # A body that is not an image is refused with a status and a reason:
