@@ -25,6 +25,8 @@ extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"
 html_theme = "furo"
 html_title = f"mlgcn_pyg {release}"
 html_math_renderer = "mathml"
+html_static_path = ["static"]
+html_css_files = ["guides.css"]
 
 # text in single backquotes is code
 default_role = "code"

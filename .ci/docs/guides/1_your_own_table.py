@@ -122,7 +122,7 @@ best = comparison.recommended
 save_head(folder / "head.pt", best.head)
 head = load_head(folder / "head.pt")
 features, targets = val.load()
-probabilities = head(features[:1, 0].float()).sigmoid()[0]
+probabilities = head(features[:1, 0].float()).sigmoid()[0].tolist()
 print(
     val.ids[0], {labels[c]: f"{p:.2f}" for c, p in enumerate(probabilities) if p > 0.5}
 )
