@@ -22,7 +22,7 @@ from mlgcn_pyg.checkpoints import (
 from mlgcn_pyg.checkpoints.files import checkpoint_content
 from mlgcn_pyg.checkpoints.pretrained import read_pretrained, write_pretrained
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.nn import Backbone, LinearHead, SharingHead
+from mlgcn_pyg.nn import Backbone, LabelGNNHead, LinearHead, SharingHead
 
 NAMES = ["person", "tie", "dog [small]", "犬\n", "</script>"]
 TARGETS = torch.tensor([[1, 1, 0, 0, 0], [1, 0, 1, 0, 0], [0, 0, 0, 1, 1], [1, -1, 0, 0, 0]])
@@ -40,6 +40,9 @@ HEADS = {
     "one-hot": lambda: MLGCNHead(graph(weighting="released"), 12),
     "without an edge": lambda: MLGCNHead(graph(tau=0.9), 12, (8,)),
     "learned": lambda: MLGCNHead(graph(), 12, (8,), learn_edges=True, learn_p=True),
+    "gat": lambda: LabelGNNHead(graph(x=torch.randn(5, 6)), 12, "gat", 8, num_layers=2),
+    "gin, one-hot": lambda: LabelGNNHead(graph(), 12, "gin", 8),
+    "gcn with weights": lambda: LabelGNNHead(graph(x=torch.randn(5, 6)), 12, "gcn", 8, weighted=True, bias=True),
     "sharing": lambda: SharingHead(graph(x=torch.randn(5, 6), weighting="kernel", alpha=0.5), 12),
 }
 

@@ -14,7 +14,7 @@ from mlgcn_pyg.checkpoints import Checkpoint
 from mlgcn_pyg.files.runs import checkpoint_file
 from mlgcn_pyg.graph import LabelEmbeddings
 from mlgcn_pyg.hub import HubModel, RunResults, model_card
-from mlgcn_pyg.nn import LinearHead, SharingHead
+from mlgcn_pyg.nn import LabelGNNHead, LinearHead, SharingHead
 from tests.hub.runs import NAMES, make_caches, make_run, network, photo, rare_run
 from tests.run_report.runs import run
 
@@ -78,6 +78,12 @@ def test_the_label_graph(heads):
     for head in (MLGCNHead(graph, 4), SharingHead(graph, 4)):
         text = sections(model_card(Checkpoint(head)))["Label graph"]
         assert "τ of the edges: 0.5" in text and "neighbours: 0.3" in text and "edges: 4" in text and "one-hot" in text
+
+
+def test_a_gnn_is_named():
+    head = LabelGNNHead(LabelGraph.from_targets([[1, 0], [0, 1]], label_names=["a", "b"]), 4, "sage", 3)
+    card = model_card(Checkpoint(head))
+    assert "a GNN head (`sage`)" in card.text and "weighting: `paper`" in sections(card)["Label graph"]
 
 
 def test_embeddings_of_a_sentence_encoder():
