@@ -2,11 +2,11 @@
 
 In the JSON value, an object with one key that begins with ``$`` stands for what JSON does not have:
 
-===========================  ============================================================
-``{"$tensor": name}``        the tensor of this name
-``{"$float": "inf"}``        an infinite number, or ``nan``
-``{"$dict": [[key, …], …]}``  a dict with keys that are no strings, or begin with ``$``
-===========================  ============================================================
+=============================  ============================================================
+``{"$tensor": name}``          the tensor of this name
+``{"$float": "inf"}``          an infinite number, or ``nan``
+``{"$dict": [[key, …], …]}``   a dict with keys that are no strings, or begin with ``$``
+=============================  ============================================================
 
 Tuples become lists.
 """
