@@ -19,6 +19,7 @@ from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 # not EPS, for example: its files are programs, which Pillow runs
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 Image.MAX_IMAGE_PIXELS = 32_000_000  # Pillow raises for twice as many
+MAX_INPUT = 4096**2  # pixels of the images that a network requires
 MAX_SIDE = 65_535  # in pixels, as in JPEG; Pillow needs much time and memory for millions of rows
 MAX_SCANS = 64  # of a progressive JPEG file; each takes a pass over all pixels, and may have no more than 30 bytes
 PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY  # of programs that generate images
@@ -68,6 +69,8 @@ class OnnxNetwork:
         self.thresholds = meta["thresholds"] or [0.0] * len(self.label_names)
         # one image at a time bounds the memory; in one thread, because allocators keep memory for each thread
         self._worker = ThreadPoolExecutor(1)
+        if not 0 < self.height * self.width <= MAX_INPUT:
+            raise ValueError(f"images of {self.height} × {self.width} pixels")
         logits = self._logits(np.zeros((self.height, self.width, 3)))
         if not len(logits) == len(self.label_names) == len(self.thresholds):
             raise ValueError("the network and its metadata have different numbers of labels")
@@ -82,16 +85,18 @@ class OnnxNetwork:
             ImageError: if they cannot be decoded.
         """
         logits = self._worker.submit(lambda: self._logits(np.asarray(self._resized(content)) / 255)).result()
-        if not np.isfinite(logits).all():
-            raise ArithmeticError("the logits of the network are not finite")
         rows = zip(self.label_names, np.exp(-np.logaddexp(0, -logits)), logits, self.thresholds, strict=True)
         found = [Label(name, float(p), float(z), bool(z > threshold)) for name, p, z, threshold in rows]
         return sorted(found, key=lambda label: -label.logit)
 
     def _logits(self, pixels: np.ndarray) -> np.ndarray:
         """Returns the logits (C,) float64 of the pixels (height, width, 3) of an image, which are in [0, 1]."""
-        images = ((pixels - self.mean) / self.std).transpose(2, 0, 1)[None].astype(np.float32)
-        return self.session.run(["logits"], {"images": images})[0][0].astype(float)
+        with np.errstate(all="ignore"):  # the logits are checked
+            images = ((pixels - self.mean) / self.std).transpose(2, 0, 1)[None].astype(np.float32)
+        logits = self.session.run(["logits"], {"images": images})[0][0].astype(float)
+        if not np.isfinite(logits).all():
+            raise ArithmeticError("the logits of the network are not finite")
+        return logits
 
     def _resized(self, content: bytes) -> Image.Image:
         try:

@@ -63,13 +63,18 @@ def test_a_file_that_is_no_exported_network_ends_the_server_with_one_line(folder
 
 def test_metadata_of_another_network_end_the_server_with_one_line(folder, exported, tmp_path):
     model = onnx.load(exported.path)
-    for name, value in (("label_names", '["sea", "boat"]'), ("thresholds", "[0.5]"), ("mean", "[0.5"), ("std", "null")):
+    wrong = {"label_names": '["sea", "boat"]', "thresholds": "[0.5]", "mean": "[0.5", "std": "[0, 0, 0]",
+             "image_size": "[100000, 100000]"}  # fmt: skip
+    for name, value in wrong.items():
         other = onnx.ModelProto.FromString(model.SerializeToString())
         other.metadata_props.add(key=name, value=value)
         onnx.save(other, tmp_path / "m.onnx")
         process = start(folder, tmp_path / "m.onnx")
         errors = process.communicate(timeout=100)[1]
-        assert process.returncode == 1 and errors.count("\n") == 1 and "that mlgcn export wrote, found" in errors, name
+        assert process.returncode == 1 and errors.count("\n") == 1 and "that mlgcn export wrote, found" in errors, (
+            name,
+            errors,
+        )
 
 
 @pytest.mark.parametrize("words", [(), ("m.onnx", "many"), ("m.onnx", "65536")])
