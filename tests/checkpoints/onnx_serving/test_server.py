@@ -219,10 +219,10 @@ def test_the_page_shows_the_labels_of_a_photograph(server, exported, browser, tm
     assert page.locator("[role=status]").inner_text() == f"{len(predicted)} of 3 labels are predicted."
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     page.locator("input").set_input_files(text)
-    page.get_by_text("refused: no image of a known format").wait_for()
+    page.get_by_text("No labels: no image of a known format").wait_for()
     page.route("**/predict", lambda route: route.fulfill(status=503, body="Service Unavailable"))
     page.locator("input").set_input_files(image)
-    page.get_by_text("refused: the server does not answer").wait_for()
+    page.get_by_text("No labels: the server does not answer").wait_for()
     assert page.locator("table").is_hidden() and page.locator("img").is_hidden() and not errors
     context.close()
 
