@@ -1,9 +1,6 @@
 """``mlgcn push``, and folders of models as checkpoints of the other commands."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -12,7 +9,7 @@ from mlgcn_pyg.checkpoints import load_checkpoint, save_checkpoint
 from mlgcn_pyg.files.runs import checkpoint_file
 from mlgcn_pyg.hub import HubModel
 from tests.cli.test_cli import refused, run
-from tests.hub.hub_server import TOKEN, serving
+from tests.hub.hub_server import connect, disconnect, serving
 from tests.hub.runs import make_caches, make_run, network, photo
 
 CARD = ("--license", "mit", "--dataset-name", "photos")
@@ -113,7 +110,7 @@ def test_an_existing_folder(made, tmp_path):
 
 
 def test_arguments(made, tmp_path, monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    disconnect(monkeypatch)
     checkpoint = ("push", "--checkpoint", made / "net.pt")
     assert "--repo: expected one of the two results, found none" in refused(*checkpoint)
     assert "found both" in refused(*checkpoint, "--repo", "me/x", "--out", tmp_path / "m")
@@ -133,27 +130,22 @@ def test_arguments(made, tmp_path, monkeypatch):
     (tmp_path / "kept").rename(made / "run" / "metrics.json")
 
 
-def test_upload_and_use_over_loopback(made, tmp_path):
+def test_upload_and_use_over_loopback(made, tmp_path, monkeypatch):
+    scored = ("--cache", made / "test.h5", "--json", "--replicates", 0)
     with serving() as hub:
-        settings = os.environ | {
-            "HF_ENDPOINT": hub.address, "HF_HOME": str(tmp_path / "hf"), "HF_TOKEN": TOKEN, "HF_HUB_OFFLINE": "0",
-        }  # fmt: skip
-
-        def mlgcn(*words, **more):
-            arguments = [sys.executable, "-m", "mlgcn_pyg", *map(str, words)]
-            return subprocess.run(
-                arguments, env=settings | more, capture_output=True, text=True, timeout=300, check=False
-            )
-
-        done = mlgcn("push", "--checkpoint", made / "saved", "--repo", "me/x", "--private")
-        assert done.returncode == 0, done.stderr
-        assert "mlgcn predict PHOTOS --checkpoint hub:me/x" in done.stdout and hub.private == {"me/x": True}
-        done = mlgcn("evaluate", "--checkpoint", "hub:me/x", "--cache", made / "test.h5", "--json", "--replicates", 0)
-        assert done.returncode == 0, done.stderr
-        local = json.loads(run("evaluate", "--checkpoint", made / "run", "--cache", made / "test.h5", "--json"))
-        assert json.loads(done.stdout)["checkpoints"]["hub:me/x"] == next(iter(local["checkpoints"].values()))
-    # the server is gone: the cache still has the model
-    done = mlgcn("push", "--checkpoint", "hub:me/x", "--out", tmp_path / "pulled", HF_HUB_OFFLINE="1")
-    assert done.returncode == 0, done.stderr
-    assert contents(tmp_path / "pulled")["model.safetensors"] == contents(made / "saved")["model.safetensors"]
+        connect(monkeypatch, hub, tmp_path / "cache")
+        output = run("push", "--checkpoint", made / "saved", "--repo", "me/x", "--private")
+        assert "mlgcn predict PHOTOS --checkpoint hub:me/x" in output and hub.private == {"me/x": True}
+        local, pulled = (
+            json.loads(run("evaluate", "--checkpoint", one, *scored)) for one in (made / "run", "hub:me/x")
+        )
+        assert pulled["checkpoints"] == {"hub:me/x": next(iter(local["checkpoints"].values()))}
+        monkeypatch.setenv("HF_TOKEN", "wrong")
+        error = refused("push", "--checkpoint", made / "saved", "--repo", "me/x")
+        assert error.splitlines()[-1].startswith("mlgcn: error: --repo: expected a repository on the hub")
+        assert len(hub.commits["me/x"]) == 1
+    disconnect(monkeypatch)
+    run("push", "--checkpoint", "hub:me/x", "--out", tmp_path / "pulled")
+    for name in ("config.json", "model.safetensors", "metrics.json"):
+        assert contents(tmp_path / "pulled")[name] == contents(made / "saved")[name]
     assert HubModel.from_pretrained(tmp_path / "pulled").results is not None

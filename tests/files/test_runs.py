@@ -7,6 +7,7 @@ import pytest
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.files.hub import is_hub_name
 from mlgcn_pyg.files.runs import checkpoint_file, checkpoint_files, files_of
+from tests.hub.hub_server import disconnect
 
 
 def touched(folder: Path, *names: str) -> Path:
@@ -42,7 +43,7 @@ def test_files_that_are_read(tmp_path):
 
 def test_names_on_the_hub(monkeypatch):
     assert is_hub_name("hub:me/x@v1") and is_hub_name(Path("hub:me/x")) and not is_hub_name("me/x")
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    disconnect(monkeypatch)
     for name in ("hub:", "hub:@main", "hub:a/b/c", "hub:--", "hub:mlgcn-pyg-tests/absent", "hub:x\n"):
         with pytest.raises(InputError, match="^path: expected ") as caught:
             checkpoint_file(name)

@@ -1,6 +1,6 @@
 """A small server with the parts of the hub's API that uploads and downloads of models use, over loopback.
 
-It keeps repositories in memory and shares no code with :mod:`huggingface_hub`. Run it with ``serving()``.
+It keeps repositories in memory and shares no code with :mod:`huggingface_hub`, whose client talks to it.
 """
 
 import base64
@@ -10,7 +10,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+import pytest
+from huggingface_hub import constants, file_download
 
 TOKEN = "hf_test"
 
@@ -149,3 +153,19 @@ def serving() -> Iterator[Hub]:
         finally:
             hub.shutdown()
             thread.join()
+
+
+def connect(monkeypatch: pytest.MonkeyPatch, hub: Hub, cache: Path) -> None:
+    """Lets huggingface_hub talk to a server, and keep downloads in a folder. It reads its variables when imported."""
+    template = hub.address + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    monkeypatch.setattr(constants, "ENDPOINT", hub.address)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(file_download, "HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)  # before 1.0
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+
+
+def disconnect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets huggingface_hub use its cache only."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)

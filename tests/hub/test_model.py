@@ -13,7 +13,7 @@ from mlgcn_pyg.checkpoints import Checkpoint, load_checkpoint
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.hub import HubModel, RunResults, model_card
 from mlgcn_pyg.nn import LinearHead
-from tests.hub.hub_server import TOKEN, serving
+from tests.hub.hub_server import TOKEN, disconnect, serving
 from tests.hub.runs import make_caches, make_run, network, photo
 
 FILES = ["README.md", "config.json", "model.safetensors"]
@@ -75,7 +75,7 @@ def test_a_model_that_cannot_be_saved_leaves_the_folder_as_it_was(tmp_path):
 
 
 def test_arguments_are_checked(tmp_path, monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    disconnect(monkeypatch)
     for wrong in (None, 1, "text", torch.nn.Linear(2, 3)):
         with pytest.raises(InputError, match="^checkpoint: "):
             HubModel(wrong)
