@@ -136,9 +136,8 @@ def test_upload_and_use_over_loopback(made, tmp_path, monkeypatch):
         connect(monkeypatch, hub, tmp_path / "cache")
         output = run("push", "--checkpoint", made / "saved", "--repo", "me/x", "--private")
         assert "mlgcn predict PHOTOS --checkpoint hub:me/x" in output and hub.private == {"me/x": True}
-        local, pulled = (
-            json.loads(run("evaluate", "--checkpoint", one, *scored)) for one in (made / "run", "hub:me/x")
-        )
+        local = json.loads(run("evaluate", "--checkpoint", made / "run", *scored))
+        pulled = json.loads(run("evaluate", "--checkpoint", "hub:me/x", *scored))
         assert pulled["checkpoints"] == {"hub:me/x": next(iter(local["checkpoints"].values()))}
         monkeypatch.setenv("HF_TOKEN", "wrong")
         error = refused("push", "--checkpoint", made / "saved", "--repo", "me/x")

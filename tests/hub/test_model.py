@@ -1,9 +1,6 @@
 """Models that are saved, pushed and loaded. The hub is a server over loopback, which huggingface_hub talks to."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -11,9 +8,10 @@ import torch
 import mlgcn_pyg
 from mlgcn_pyg.checkpoints import Checkpoint, load_checkpoint
 from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.files.runs import checkpoint_file
 from mlgcn_pyg.hub import HubModel, RunResults, model_card
 from mlgcn_pyg.nn import LinearHead
-from tests.hub.hub_server import TOKEN, disconnect, serving
+from tests.hub.hub_server import connect, disconnect, serving
 from tests.hub.runs import make_caches, make_run, network, photo
 
 FILES = ["README.md", "config.json", "model.safetensors"]
@@ -105,72 +103,48 @@ def test_the_checkpoint_is_not_copied():
     assert model.head is head and not model._hub_mixin_config
 
 
-PROGRAM = """
-import json, sys
-import torch
-import mlgcn_pyg
-from mlgcn_pyg.checkpoints import load_checkpoint
-from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.files.runs import checkpoint_file
-from mlgcn_pyg.hub import HubModel
-
-def error(call, *arguments, **settings):
-    try:
+def error_of(call, *arguments, **settings) -> str:
+    with pytest.raises(InputError) as caught:
         call(*arguments, **settings)
-    except InputError as error:
-        return str(error)
-
-folder, net, photo = sys.argv[1:]
-head = load_checkpoint(checkpoint_file(folder)).head
-x = torch.randn(5, head.num_features, generator=torch.Generator().manual_seed(0))
-found = {"head": HubModel.from_checkpoint(folder).push_to_hub("me/heads", private=True)}
-first = found["head"].rpartition("/")[2]
-pulled = HubModel.from_pretrained("me/heads")
-found["equal"] = torch.equal(pulled.head(x), head(x))
-found["results"] = pulled.results.kind
-HubModel(load_checkpoint(net)).push_to_hub("hub:me/net")
-found["logits"] = torch.equal(mlgcn_pyg.load("hub:me/net").logits(photo), mlgcn_pyg.load(net).logits(photo))
-HubModel(load_checkpoint(net)).push_to_hub("me/heads")  # replaces the head
-found["last"] = mlgcn_pyg.load("hub:me/heads").head.num_features
-found["first"] = HubModel.from_pretrained("hub:me/heads@" + first).head.num_features
-found["revision"] = HubModel.from_pretrained("me/heads", revision=first).head.num_features
-found["errors"] = {
-    "absent": error(mlgcn_pyg.load, "hub:me/absent"),
-    "no revision": error(mlgcn_pyg.load, "hub:me/net@" + 40 * "0"),
-    "foreign": error(mlgcn_pyg.load, "hub:other/bert"),
-    "no weights": error(mlgcn_pyg.load, "hub:other/half"),
-    "no token": error(HubModel.from_checkpoint(folder).push_to_hub, "me/heads", token="wrong"),
-}
-print(json.dumps(found))
-"""
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
 
 
-def test_push_and_pull_over_loopback(heads, tmp_path):
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    with serving() as server:
+        connect(monkeypatch, server, tmp_path / "cache")
+        yield server
+
+
+def test_push_and_pull_over_loopback(heads, tmp_path, hub):
+    head = load_checkpoint(checkpoint_file(heads)).head
+    features, image = torch.randn(5, head.num_features), photo(tmp_path / "photo.png")
+    url = HubModel.from_checkpoint(heads).push_to_hub("me/heads", private=True)
+    pulled = HubModel.from_pretrained("me/heads")
+    assert torch.equal(pulled.head(features), head(features))
+    assert pulled.results.kind == json.loads((heads / "metrics.json").read_text())["recommendation"]["head"]
+    HubModel(network()).push_to_hub("hub:me/net")
+    assert hub.private == {"me/heads": True, "me/net": False}
+    expected = mlgcn_pyg.prediction.Predictor(network()).logits(image)
+    assert torch.equal(mlgcn_pyg.load("hub:me/net").logits(image), expected)
+    HubModel(network()).push_to_hub("me/heads")  # replaces the head
+    first, _ = hub.commits["me/heads"]
+    assert url.endswith(first[0]) and mlgcn_pyg.load("hub:me/heads").head.num_features == 512 != head.num_features
+    for name, revision in ((f"hub:me/heads@{first[0]}", None), ("me/heads", first[0])):
+        assert torch.equal(HubModel.from_pretrained(name, revision=revision).head(features), head(features))
+    assert sorted(first[1]) == ["README.md", "config.json", "metrics.json", "model.safetensors"]
+    assert b'HubModel.from_pretrained("hub:me/heads")' in first[1]["README.md"]
+
+
+def test_the_hub_refuses(heads, tmp_path, hub):
     HubModel(network()).save_pretrained(tmp_path / "net")
-    with serving() as hub:
-        hub.commit("other/bert", {"config.json": b'{"model_type": "bert"}', "model.safetensors": b"x" * 100})
-        hub.commit("other/half", {"config.json": (tmp_path / "net" / "config.json").read_bytes()})
-        settings = {
-            "HF_ENDPOINT": hub.address,
-            "HF_HOME": str(tmp_path / "hf"),
-            "HF_TOKEN": TOKEN,
-            "HF_HUB_OFFLINE": "0",
-        }
-        arguments = [sys.executable, "-c", PROGRAM, heads, tmp_path / "net", photo(tmp_path / "photo.png")]
-        done = subprocess.run(
-            arguments, env=os.environ | settings, capture_output=True, text=True, timeout=300, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        found = json.loads(done.stdout.splitlines()[-1])
-        assert found["equal"] and found["logits"] and hub.private == {"me/heads": True, "me/net": False}
-        assert found["results"] == json.loads((heads / "metrics.json").read_text())["recommendation"]["head"]
-        assert found["last"] == 512 != found["first"] == found["revision"]
-        first, last = hub.commits["me/heads"]
-        assert sorted(first[1]) == ["README.md", "config.json", "metrics.json", "model.safetensors"]
-        assert b'HubModel.from_pretrained("hub:me/heads")' in first[1]["README.md"]
-        assert not any("bert" in line and "safetensors" in line for line in hub.requests)  # not downloaded
-    errors = found["errors"]
-    assert "no such repository" in errors["absent"] and "no such revision" in errors["no revision"]
-    assert "config.json of other software" in errors["foreign"] and "no model of mlgcn_pyg" in errors["no weights"]
-    assert errors["no token"].startswith("repo_id: expected a repository on the hub that can be written")
-    assert not any("\n" in error for error in errors.values())
+    hub.commit("other/bert", {"config.json": b'{"model_type": "bert"}', "model.safetensors": b"x" * 100})
+    hub.commit("other/half", {"config.json": (tmp_path / "net" / "config.json").read_bytes()})
+    assert "no such repository" in error_of(mlgcn_pyg.load, "hub:me/absent")
+    assert "no such revision" in error_of(mlgcn_pyg.load, "hub:other/half@" + 40 * "0")
+    assert "config.json of other software" in error_of(mlgcn_pyg.load, "hub:other/bert")
+    assert not any("bert" in line and "safetensors" in line for line in hub.requests)  # not downloaded
+    assert "no model of mlgcn_pyg" in error_of(mlgcn_pyg.load, "hub:other/half")
+    error = error_of(HubModel.from_checkpoint(heads).push_to_hub, "me/heads", token="wrong")
+    assert error.startswith("repo_id: expected a repository on the hub that can be written")
