@@ -106,7 +106,12 @@ def added(head: MLGCNHead, split: Split, x: Tensor, seed: int) -> Iterator[tuple
 
 
 def combinations(split: Split) -> dict[str, Tensor]:
-    """Returns coefficients (2, known labels), with which the classifiers of known labels are added."""
+    """Returns coefficients (2, known labels), with which the classifiers of known labels are added.
+
+    Averages are those of T. Mensink et al., COSTA, 2014, with similarities of embeddings in place of co-occurrences.
+    Least squares is a linear map from embeddings to classifiers, as in B. Romera-Paredes and P. Torr, An embarrassingly
+    simple approach to zero-shot learning, 2015.
+    """
     directions = split.directions()
     cosine = directions[split.unseen] @ directions[split.known].t()
     positive = cosine.clamp(min=1e-6)
@@ -119,7 +124,11 @@ def combinations(split: Split) -> dict[str, Tensor]:
 
 
 def conse(split: Split, logits: Tensor) -> Tensor:
-    """Returns the scores (N, 2) of ConSE: cosines of the mean embedding of an image's most probable labels."""
+    """Returns scores (N, 2): cosines with the mean embedding of the most probable known labels of an image.
+
+    See M. Norouzi et al., `Zero-Shot Learning by Convex Combination of Semantic Embeddings
+    <https://arxiv.org/abs/1312.5650>`_ (ConSE), 2014.
+    """
     top = logits.sigmoid().topk(min(CONSE_LABELS, logits.size(1)))
     weights = torch.zeros_like(logits).scatter(1, top.indices, top.values)
     means = weights / weights.sum(1, keepdim=True) @ split.embeddings[split.known]
@@ -188,17 +197,20 @@ def table(path: Path) -> pd.DataFrame:
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
-    """Returns the mean metrics of each case over labels with half the width of their 95 % interval."""
+    """Returns the mean metrics of each case over labels, with half the widths of 95 % t intervals over labels."""
     labels = rows.groupby([*CASE, "label"], sort=False)[METRICS].mean()
     labels["AP / chance"] = np.log(labels["AP"] / labels["chance"])
     labels["probability / chance"] = labels.pop("probability") / labels["chance"]
+    nearest = labels.xs(("nearest label", ""), level=("head", "unseen"))["AUROC"]
+    labels["difference"] = labels["AUROC"] - nearest.reindex(labels.index.droplevel(["head", "unseen"])).to_numpy()
     groups = labels.groupby(CASE, sort=False)
     mean, count = groups.mean(), groups.size()
     half = groups.std().mul(t.ppf(0.975, count - 1) / np.sqrt(count), axis=0)
     out = pd.DataFrame({"labels": count, "AP": 100 * mean["AP"], "AP ±": 100 * half["AP"]})
     for name, sign in (("low", -1), ("", 0), ("high", 1)):
         out[f"AP / chance {name}".strip()] = np.exp(mean["AP / chance"] + sign * half["AP / chance"])
-    out["AUROC"], out["AUROC ±"] = mean["AUROC"], half["AUROC"]
+    for name, column in (("AUROC", "AUROC"), ("AUROC − nearest", "difference")):
+        out[name], out[f"{name} ±"] = mean[column], half[column]
     out["known mAP"] = 100 * mean["known_mAP"]
     return out.join(mean[["rank", "probability / chance"]]).round(3)
 
