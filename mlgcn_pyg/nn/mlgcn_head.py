@@ -154,8 +154,8 @@ class MLGCNHead(GraphModule):
         Hence a head can score labels that have no training images. Their classifiers follow from their embeddings,
         which must be from the source of the other embeddings, and from their edges. Such scores rank images; a
         threshold requires images that show the label. On coco30k, with two of 18 labels left out of the 20,000 training
-        images and GloVe embeddings, the AUROC of these labels is 0.69, and their AP is 2.1 times that of chance; it is
-        0.92 and 13 times if their targets are used. Heads with random inner layers reach 0.73 and 2.5 times, but 2.6
+        images and GloVe embeddings, the AUROC of these labels is 0.68, and their AP is 2.1 times that of chance; it is
+        0.92 and 13 times if their targets are used. Heads with random inner layers reach 0.74 and 2.5 times, but 2.5
         mAP less for known labels; a head has them if it gets its statistics before it is trained
         (:meth:`~mlgcn_pyg.nn.standardized_head.StandardizedHead.set_statistics`). The linear classifier of the known
         label with the most similar embedding is as good (``benchmarks/unseen_labels.py``).
