@@ -6,7 +6,8 @@
 A pairing divides the labels into pairs at random. For each pair, ML-GCN heads are trained on the other labels, whose
 targets also define the label graph, and the pair is added by ``MLGCNHead.with_graph``. Training images that show the
 pair are kept without these targets. The other methods combine exact linear classifiers of the known labels. Nothing is
-selected on images: the threshold of the edges is the paper's τ, and the number of labels in ConSE that of its paper.
+selected on test images: the threshold of the edges is the paper's τ, the number of labels in ConSE that of its paper,
+and the embeddings of heads with random inner layers were centred and normalised after a look at validation images.
 Data are feature files; by default, they are generated. Results are written after each pair, and a run with the same
 file continues there.
 """
