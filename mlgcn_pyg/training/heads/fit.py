@@ -61,7 +61,9 @@ def fit_head(
     uninterrupted run bit for bit.
 
     Args:
-        head: an :class:`~mlgcn_pyg.nn.MLGCNHead` or a :class:`~mlgcn_pyg.nn.LinearHead`.
+        head: an :class:`~mlgcn_pyg.nn.MLGCNHead`, :class:`~mlgcn_pyg.nn.LinearHead`,
+            :class:`~mlgcn_pyg.nn.SharingHead` or :class:`~mlgcn_pyg.nn.LabelGNNHead`. With ``folder``, the GNN of the
+            latter must have been given by name.
         train: a :class:`~mlgcn_pyg.features.FeatureCache`, or features (N, D) or (N, V, D) and targets (N, C).
         val: the validation data, in the same form; None disables validation.
         config: the settings of the solver, a :class:`~mlgcn_pyg.training.HeadConfig` or a

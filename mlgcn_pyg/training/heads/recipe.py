@@ -1,8 +1,9 @@
 r"""The values of settings that a :class:`~mlgcn_pyg.training.HeadConfig` does not give.
 
 The recipe ``"auto"`` has one rule for all heads. Their classifiers are W_cls = SV with S = I in a linear head, S = Â in
-a sharing head, and S = ÂH in an ML-GCN head, where H are the activations of the labels before the last layer. For C
-labels, N images and momentum m,
+a sharing head, and S = ÂH in an ML-GCN head, where H are the activations of the labels before the last layer. In a head
+with a GNN of PyG, S is the output of the GNN, whose parameters are the inner layers. For C labels, N images and
+momentum m,
 
 .. math::
     \text{lr} = \frac{1.5 \, (1 - m)}{L}, \qquad

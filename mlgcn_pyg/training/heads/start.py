@@ -35,6 +35,8 @@ def start_weights(head: StandardizedHead) -> None:
     The system has an exact solution if there are at most as many labels as columns of Z, and their embeddings differ.
     Otherwise the solution is that of least squares.
 
+    For a head with a GNN of PyG, see :func:`~mlgcn_pyg.training.heads.start_gnn.whiten_inputs`.
+
     Args:
         head: a head with the random weights of a new head.
     """
