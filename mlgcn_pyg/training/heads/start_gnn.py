@@ -41,7 +41,8 @@ def whiten_inputs(head: LabelGNNHead) -> None:
     replaced by WE, so that its random draw remains. A GCN, which propagates after its linear map, then acts on the
     labels as on one-hot labels: its output is :math:`\hat{\mathbf{A}} \mathbf{Q}` with nearly orthonormal rows of Q.
 
-    Frozen weights are kept. So are maps that are no ``torch.nn.Linear`` and no ``torch_geometric.nn.Linear``.
+    Frozen weights are kept. So are maps that are no ``torch.nn.Linear`` and no ``torch_geometric.nn.Linear``, and those
+    whose ``forward`` is called without hooks, as ``TAGConv`` does.
 
     Args:
         head: a head with the random weights of a new head.
