@@ -7,6 +7,8 @@ MathML when the pages are built, so that the site needs neither JavaScript nor a
 """
 
 import importlib
+import logging as logging_of_python
+import warnings
 from pathlib import Path
 
 from docutils import nodes
@@ -41,6 +43,12 @@ autodoc_inherit_docstrings = False
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_default_options = {"members": True, "ignore-module-all": True, "show-inheritance": True}
+
+# pages show warnings of the guides without a place in the code, and nothing of what torch and its exporter report
+warnings.formatwarning = lambda message, category, *_, **__: f"{category.__name__}: {message}\n"
+warnings.filterwarnings("ignore", message=".*torch.jit.script.*")
+for library in ("onnx_ir", "onnxscript"):
+    logging_of_python.getLogger(library).setLevel("WARNING")
 
 # the guides are run when the pages are built; an exception in one fails the build
 sphinx_gallery_conf = {

@@ -68,7 +68,8 @@ print(write_server(folder).name)
 with socket.create_server(("127.0.0.1", 0)) as free:
     port = free.getsockname()[1]
 words = [sys.executable, "onnx_server.py", "model.onnx", str(port)]
-server = subprocess.Popen(words, cwd=folder, stderr=subprocess.DEVNULL)
+quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+server = subprocess.Popen(words, cwd=folder, **quiet)
 url = f"http://127.0.0.1:{port}"
 for _ in range(600):
     try:
