@@ -85,9 +85,9 @@ results = {name: fit_head(h, train, val).last["mAP"] for name, h in heads.items(
 pd.DataFrame({"mAP": results}).round(3)
 
 # %%
-# The warnings are about the graph. A GCN or a GAT treats a label like its neighbours, so
-# that two labels with the same neighbourhood, such as sun and cloud, have one classifier.
-# GraphSAGE and ML-GCN have separate weights for the label itself.
+# The warnings are about the graph. A GCN or a GAT treats a label like its neighbours,
+# so that two labels with the same neighbourhood, such as sun and cloud, have one
+# classifier. GraphSAGE and ML-GCN have separate weights for the label itself.
 #
 # On these images, which are few and of one seed, small differences mean nothing:
 # :func:`~mlgcn_pyg.experiments.compare_heads` and ``mlgcn train-head --gnn gat`` have
