@@ -86,7 +86,9 @@ class HeadConfig(SGDConfig, _RecipeConfig):
     """
 
     optimizer: str | None = by_recipe(
-        one_of(OPTIMIZERS), "The optimizer: sgd with momentum (the paper's), or adamw, which ignores it.", OPTIMIZERS
+        one_of(OPTIMIZERS),
+        "The optimizer: sgd with momentum (the paper's), or adamw, which ignores it (recipe auto: adamw for GNNs).",
+        OPTIMIZERS,
     )
     schedule: str | None = by_recipe(one_of(SCHEDULES), f"{SCHEDULE_HELP} The paper's is step.", SCHEDULES)
     warmup_epochs: float = setting(

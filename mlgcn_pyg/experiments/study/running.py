@@ -5,7 +5,8 @@ Gaussian prior whose logits have a standard deviation of 2 (:mod:`mlgcn_pyg.trai
 
 .. math:: \lambda = \frac{1}{C} \cdot \frac{E \|\tilde{x}\|^2}{4 N} \cdot \frac{\|S\|_F^2}{C}.
 
-It is the weight decay of heads that are trained by SGD, and C λ is the penalty of heads that are fitted exactly.
+It is the weight decay of heads that are trained by SGD, and C λ is the penalty of heads that are fitted exactly. Heads
+with a GNN of PyG are trained by AdamW, whose weight decay 0.01 has the same factors.
 """
 
 import copy

@@ -17,6 +17,9 @@ momentum m,
   labels, with λ = D/(4N). With a given learning rate, it is at most 1.5 (1 − m) / lr.
 * The number of steps is 300, or that of 12 epochs if this is more. A batch has N/10 images, at least 32 and at most
   256, or N/80 images if this is more.
+* A head with a GNN of PyG is trained by AdamW with the learning rate 0.0001 and the weight decay 0.01 of V. S Sᵀ of a
+  GNN has small eigenvalues, whose directions SGD at a stable rate does not learn in this number of steps
+  (:mod:`~mlgcn_pyg.training.heads.start_gnn`).
 * The inner layers start as in :func:`~mlgcn_pyg.training.heads.start.start_weights`, V at 0, and the bias at the
   log-odds. The inner layers have the learning rate lr/1000: if they learn faster, S Sᵀ becomes ill-conditioned.
 
@@ -47,6 +50,7 @@ AdamW, lr 0.0001 (best of three)                               47.6        56.8 
 import math
 from typing import Any
 
+from mlgcn_pyg.nn import LabelGNNHead
 from mlgcn_pyg.training.config import PAPER, HeadConfig, HeadSettings
 from mlgcn_pyg.training.heads.spectra import Spectra
 from mlgcn_pyg.typing import Head
@@ -100,13 +104,14 @@ def batch_size(config: HeadConfig, num_images: int) -> int:
 
 
 def _auto(config: HeadConfig, head: Head, num_images: int, spectra: Spectra) -> dict[str, Any]:
+    optimizer = config.optimizer or ("adamw" if isinstance(head, LabelGNNHead) else "sgd")
     values = {
         "epochs": num_epochs(config, num_images),
         "batch_size": batch_size(config, num_images),
-        "optimizer": "sgd",
+        "optimizer": optimizer,
         "schedule": "cosine",
     }
-    if config.optimizer == "adamw":
+    if optimizer == "adamw":
         return values | {"lr": ADAMW_LR, "weight_decay": ADAMW_DECAY}
     decay = _decay(config, head.num_labels, num_images, spectra)
     return values | {"lr": stable_lr(config, head.num_labels, spectra, decay), "weight_decay": decay}

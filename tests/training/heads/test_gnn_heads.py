@@ -17,7 +17,8 @@ from mlgcn_pyg.training import HeadConfig, fit_head, fit_heads
 from mlgcn_pyg.training.config import HeadSettings
 from mlgcn_pyg.training.heads import engines as engine
 from mlgcn_pyg.training.heads.groups import LR_FACTOR, parameter_groups
-from mlgcn_pyg.training.heads.spectra import label_spectrum
+from mlgcn_pyg.training.heads.recipe import complete
+from mlgcn_pyg.training.heads.spectra import Spectra, Spectrum, label_spectrum
 from mlgcn_pyg.training.heads.start import start_weights
 from tests.training.heads.problems import graph, problem, same, state
 from tests.training.heads.test_resume import interrupt_at
@@ -101,6 +102,15 @@ def test_only_v_decays_and_the_gnn_is_slow(gnn):
     assert [(group["weight_decay"], group[LR_FACTOR]) for group in groups] == [(0.2, 1.0), (0.0, 1e-3), (0.0, 1.0)]
     found = [set(map(id, group["params"])) for group in groups]
     assert found == [{id(head.weight)}, set(map(id, head.gnn.parameters())), {id(head.bias)}]
+
+
+def test_the_recipe_trains_a_gnn_by_adamw_unless_another_optimizer_is_given():
+    head, spectra = fresh("gat"), Spectra(Spectrum(80.0, 1200.0), Spectrum(1.0, 1.0))
+    found = complete(HeadConfig(), head, 300, spectra)
+    assert (found.optimizer, found.lr, found.weight_decay, found.schedule) == ("adamw", 1e-4, 0.01, "cosine")
+    found = complete(HeadConfig(optimizer="sgd"), head, 300, spectra)
+    assert (found.optimizer, found.weight_decay) == ("sgd", 0.2)
+    assert complete(HeadConfig(recipe="paper"), head, 300, spectra).optimizer == "sgd"
 
 
 def test_a_frozen_gnn_is_not_changed():
