@@ -17,9 +17,9 @@ momentum m,
   labels, with λ = D/(4N). With a given learning rate, it is at most 1.5 (1 − m) / lr.
 * The number of steps is 300, or that of 12 epochs if this is more. A batch has N/10 images, at least 32 and at most
   256, or N/80 images if this is more.
-* A head with a GNN of PyG is trained by AdamW with the learning rate 0.0001 and the weight decay 0.01 of V. S Sᵀ of a
-  GNN has small eigenvalues, whose directions SGD at a stable rate does not learn in this number of steps
-  (:mod:`~mlgcn_pyg.training.heads.start_gnn`).
+* A head with a GNN of PyG is trained by AdamW with the weight decay 0.01 of V (N, D) and the learning rate
+  :math:`0.0001 \sqrt{1024 \cdot 1280 / (N D)}`. S Sᵀ of a GNN has small eigenvalues, whose directions SGD at a stable
+  rate does not learn in this number of steps (:mod:`~mlgcn_pyg.training.heads.start_gnn`).
 * The inner layers start as in :func:`~mlgcn_pyg.training.heads.start.start_weights`, V at 0, and the bias at the
   log-odds. The inner layers have the learning rate lr/1000: if they learn faster, S Sᵀ becomes ill-conditioned.
 
@@ -60,6 +60,7 @@ PRIOR_STD = 2.0  # of a logit
 INNER_LR = 1e-3  # the learning rate of the inner layers of ML-GCN, in units of that of the last layer
 STEPS, EPOCHS = 300, 12  # the least numbers of steps and of epochs
 ADAMW_LR = 1e-4  # the steps of AdamW do not depend on the scale of the gradient
+ADAMW_SIZE = 1024 * 1280  # entries of V with which it was selected
 ADAMW_DECAY = 0.01  # PyTorch's default; AdamW's decay is not a penalty on the loss
 
 
@@ -112,9 +113,27 @@ def _auto(config: HeadConfig, head: Head, num_images: int, spectra: Spectra) -> 
         "schedule": "cosine",
     }
     if optimizer == "adamw":
-        return values | {"lr": ADAMW_LR, "weight_decay": ADAMW_DECAY}
+        return values | {"lr": adamw_lr(head), "weight_decay": ADAMW_DECAY}
     decay = _decay(config, head.num_labels, num_images, spectra)
     return values | {"lr": stable_lr(config, head.num_labels, spectra, decay), "weight_decay": decay}
+
+
+def adamw_lr(head: Head) -> float:
+    """Returns the learning rate of AdamW.
+
+    A step of AdamW changes each entry of V (N, D) by at most the learning rate. The logits of S V have N · D such terms,
+    whose sum grows with the root of their number.
+
+    >>> from mlgcn_pyg import LabelGraph
+    >>> graph = LabelGraph.from_targets([[1, 0], [0, 1]])
+    >>> adamw_lr(LabelGNNHead(graph, num_features=1280, hidden_channels=1024))
+    0.0001
+    >>> adamw_lr(LabelGNNHead(graph, num_features=1280, hidden_channels=64))
+    0.0004
+    """
+    if not isinstance(head, LabelGNNHead):
+        return ADAMW_LR
+    return _three_digits(ADAMW_LR * math.sqrt(ADAMW_SIZE / head.weight.numel()))
 
 
 def _decay(config: HeadConfig, num_labels: int, num_images: int, spectra: Spectra) -> float:

@@ -107,7 +107,8 @@ def test_only_v_decays_and_the_gnn_is_slow(gnn):
 def test_the_recipe_trains_a_gnn_by_adamw_unless_another_optimizer_is_given():
     head, spectra = fresh("gat"), Spectra(Spectrum(80.0, 1200.0), Spectrum(1.0, 1.0))
     found = complete(HeadConfig(), head, 300, spectra)
-    assert (found.optimizer, found.lr, found.weight_decay, found.schedule) == ("adamw", 1e-4, 0.01, "cosine")
+    lr = pytest.approx(1e-4 * (1024 * 1280 / (16 * 12)) ** 0.5, rel=5e-3)
+    assert (found.optimizer, found.lr, found.weight_decay, found.schedule) == ("adamw", lr, 0.01, "cosine")
     found = complete(HeadConfig(optimizer="sgd"), head, 300, spectra)
     assert (found.optimizer, found.weight_decay) == ("sgd", 0.2)
     assert complete(HeadConfig(recipe="paper"), head, 300, spectra).optimizer == "sgd"
