@@ -121,8 +121,8 @@ def _auto(config: HeadConfig, head: Head, num_images: int, spectra: Spectra) -> 
 def adamw_lr(head: Head) -> float:
     """Returns the learning rate of AdamW.
 
-    A step of AdamW changes each entry of V (N, D) by at most the learning rate. The logits of S V have N · D such terms,
-    whose sum grows with the root of their number.
+    A step of AdamW changes each entry of V (N, D) by at most about the learning rate. A logit is a sum of N · D terms,
+    one for each entry, and such sums grow with the root of their number.
 
     >>> from mlgcn_pyg import LabelGraph
     >>> graph = LabelGraph.from_targets([[1, 0], [0, 1]])

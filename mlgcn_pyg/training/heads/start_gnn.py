@@ -20,10 +20,13 @@ the same, AdamW, lr 0.0002                  43.8   45.9   44.2   –
 
 With whitened linear maps, SGD reaches 45.4, 52.8, 49.0 and 52.9 with 2,000 images, and AdamW 53.8, 56.3 and 54.7 (GCN,
 SAGE, GAT). With 20,000 images, SGD reaches 54.5, 61.1 and 58.3, and AdamW 62.4, 63.7 and 62.7. A GNN at lr/10 instead
-of lr/1000 loses 1.4 with SAGE and 2,000 images, and at lr 4.9. The learning rate falls with the root of the size of V (N, D): with 2,000 images, GraphSAGE of the widths (N, D) = (64,
-128), (64, 1280) and (1024, 128) reaches 45.5, 55.8 and 46.9, and 22.9, 51.3 and 38.8 at 0.0001.
-ML-GCN reaches 48.1 with 300 images and SGD, and 38.9 on
-the graph with the weighting ``"binary"``, which is that of a GCN.
+of lr/1000 loses 1.4 with SAGE and 2,000 images, and at lr 4.9.
+
+The learning rate falls with the root of the size of V (N, D): with 2,000 images, GraphSAGE with (N, D) = (64, 128),
+(64, 1280) and (1024, 128) reaches 45.5, 55.8 and 46.9. At 0.0001 it reaches 22.9, 51.3 and 38.8.
+
+ML-GCN reaches 48.1 with 300 images and SGD, and 38.9 on the graph with the weighting ``"binary"``, which is that of a
+GCN.
 """
 
 from typing import Any
