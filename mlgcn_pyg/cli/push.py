@@ -33,12 +33,13 @@ def push(
         str | None,
         option("Name of the data set for the model card.", DATA, "--dataset-name", show_default="the feature file"),
     ] = None,
-    overwrite: Annotated[bool, option("Replace the model in --out.", OUTPUT, "--overwrite")] = False,
+    overwrite: Annotated[bool, option("Replace the model and its card in --out.", OUTPUT, "--overwrite")] = False,
 ) -> None:
     """Upload a head or a network with a model card to the Hugging Face Hub, or write the files to a folder.
 
     The card has the results of the run with their intervals, if --checkpoint is a folder of train-head or a head in
-    one. The other commands read the model with --checkpoint FOLDER or --checkpoint hub:OWNER/NAME.
+    one. A card that was edited in the folder of a saved model is uploaded as it is.
+    The other commands read the model with --checkpoint FOLDER or --checkpoint hub:OWNER/NAME.
     """
     if (repo is None) == (out is None):
         fix: Fix = ["give ", Argument("repo", "OWNER/NAME"), " to upload, or ", Argument("out", "FOLDER")]
@@ -48,9 +49,11 @@ def push(
     if repo is None and private is not None:
         raise InputError("private", "no value with --out", private)
     file = checkpoint_file(checkpoint)
-    with renamed_arguments(path="checkpoint"):
+    with renamed_arguments(path="checkpoint", dataset_name="dataset"):
         model = HubModel.from_checkpoint(file, license=license, dataset_name=dataset)
-    if model.results is None:
+    if model.card is not None:
+        console.note(f"The model card is README.md of {checkpoint}, which was edited.")
+    elif model.results is None:
         console.note("The model card has no results: none are recorded beside the checkpoint.")
     if out is not None:
         _write(model, out, overwrite)
@@ -70,7 +73,7 @@ def _write(model: "HubModel", out: Path, overwrite: bool) -> None:
 
 
 def _upload(model: "HubModel", repo: str, private: bool | None) -> None:
-    with console.status(f"uploading to {repo}"), renamed_arguments(repo_id="repo"):
+    with console.status(f"uploading to {repo}"), renamed_arguments(repo_id="repo", card="checkpoint"):
         url = model.push_to_hub(repo, private=private)
     console.say(f"Uploaded: {url}")
     console.say(f"Next: {_predict(model, shlex.quote(f'{PREFIX}{repo}'))}")
@@ -78,5 +81,8 @@ def _upload(model: "HubModel", repo: str, private: bool | None) -> None:
 
 def _predict(model: "HubModel", name: str) -> str:
     """Returns the command that predicts photographs."""
-    more = "" if model.checkpoint.backbone is not None else " --weights WEIGHTS"
-    return f"mlgcn predict PHOTOS --checkpoint {name}{more}"
+    command = f"mlgcn predict PHOTOS --checkpoint {name}"
+    if model.checkpoint.backbone is not None:
+        return command
+    named = "" if model.checkpoint.provenance.get("backbone") else " --backbone BACKBONE"
+    return f"{command}{named} --weights WEIGHTS"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mlgcn_pyg.errors import InputError, first_line
-from mlgcn_pyg.files.pretrained import CONFIG, RESULTS, WEIGHTS, read_config
+from mlgcn_pyg.files.pretrained import CARD, CONFIG, RESULTS, WEIGHTS, read_config
 
 PREFIX = "hub:"
 # errors of huggingface_hub whose first line does not say what is wrong; the classes differ between its versions
@@ -54,7 +54,8 @@ def hub_folder(path: str | Path, revision: str | None = None, **options: Any) ->
         read_config(folder)
         # the folder is named after the commit, which stays the same if others push in the meantime
         _download(name, WEIGHTS, folder.name, options)
-        _download(name, RESULTS, folder.name, options, required=False)
+        for file in (RESULTS, CARD):
+            _download(name, file, folder.name, options, required=False)
     except InputError:
         raise
     except Exception as error:  # of the network, the server, the name or the disk

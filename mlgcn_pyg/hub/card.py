@@ -12,6 +12,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from mlgcn_pyg._version import __version__
 from mlgcn_pyg.checkpoints import Checkpoint
 from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.hub.card_file import Origin, name_of
 from mlgcn_pyg.hub.card_results import reported_images, result_lines
 from mlgcn_pyg.hub.card_settings import decision_lines, feature_lines, graph_lines, training_lines
 from mlgcn_pyg.hub.card_usage import usage_lines
@@ -63,17 +64,18 @@ def model_card(
         "Limits": _limits(checkpoint, results, license, dataset_name),
         "Source": _source(),
     }
-    lines = [f"# {_title(source)}", "", _summary(checkpoint)]
+    lines = [f"# {plain(name_of(source))}", "", _summary(checkpoint)]
     for title, content in sections.items():
         lines += ["", f"## {title}", "", *content]
-    return ModelCard(f"---\n{data.to_yaml()}\n---\n\n" + "\n".join(lines) + "\n")
+    card = ModelCard(f"---\n{data.to_yaml()}\n---\n\n" + "\n".join(lines) + "\n")
+    return ModelCard(Origin(source, license, dataset_name).sign(str(card)))
 
 
 def _metadata(results: RunResults | None, source: str, license: str | None, dataset_name: str | None) -> ModelCardData:
     found = [] if results is None else _eval_results(results, dataset_name)
     return ModelCardData(
         library_name="mlgcn_pyg", pipeline_tag="image-classification", tags=list(TAGS), license=license,
-        model_name=_name(source) if found else None, eval_results=found or None, metrics=["mAP"] if found else None,
+        model_name=name_of(source) if found else None, eval_results=found or None, metrics=["mAP"] if found else None,
     )  # fmt: skip
 
 
@@ -89,15 +91,6 @@ def _eval_results(results: RunResults, dataset_name: str | None) -> list[EvalRes
             dataset_name=name, metric_type="mAP", metric_name="mAP", metric_value=round(mAP.value, 4),
         )
     ]  # fmt: skip
-
-
-def _name(source: str) -> str:
-    """Returns the name of the model: the last part of its source, without the revision."""
-    return source.rpartition("/")[2].partition("@")[0]
-
-
-def _title(source: str) -> str:
-    return plain(_name(source))
 
 
 def _summary(checkpoint: Checkpoint) -> str:

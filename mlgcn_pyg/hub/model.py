@@ -9,12 +9,12 @@ from mlgcn_pyg.checkpoints import Checkpoint, load_checkpoint
 from mlgcn_pyg.checkpoints.files import checkpoint_content
 from mlgcn_pyg.checkpoints.pretrained import write_pretrained
 from mlgcn_pyg.checks import check_path, check_text
-from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.files.atomic import write_text
+from mlgcn_pyg.errors import InputError, first_line
 from mlgcn_pyg.files.hub import PREFIX, hub_folder, is_hub_name, reason
-from mlgcn_pyg.files.pretrained import CARD, RESULTS
+from mlgcn_pyg.files.pretrained import CARD, RESULTS, is_pretrained
 from mlgcn_pyg.files.runs import checkpoint_file
 from mlgcn_pyg.hub.card import model_card
+from mlgcn_pyg.hub.card_file import Origin, is_edited, read_card, with_source, write_card
 from mlgcn_pyg.hub.results import RunResults
 from mlgcn_pyg.nn import StandardizedHead
 from mlgcn_pyg.tensor_checks import check_module
@@ -37,9 +37,11 @@ class HubModel(ModelHubMixin, library_name=LIBRARY, pipeline_tag="image-classifi
         license: the licence of the model, such as ``"mit"``, for the model card. Default: not stated.
         dataset_name: the name of the data set, for the model card. Default: the file of the images that the results
             are reported on.
+        card: the text of a model card, which is used as it is. Default: :func:`model_card` makes it.
 
     Raises:
-        InputError: if ``checkpoint`` is neither, or ``license`` or ``dataset_name`` is no text.
+        InputError: if ``checkpoint`` is neither, another argument is no text, or ``license`` or ``dataset_name`` is
+            given with ``card``.
 
     Source: the mixin of https://huggingface.co/docs/huggingface_hub/package_reference/mixins.
 
@@ -60,12 +62,17 @@ class HubModel(ModelHubMixin, library_name=LIBRARY, pipeline_tag="image-classifi
         results: RunResults | None = None,
         license: str | None = None,
         dataset_name: str | None = None,
+        card: str | None = None,
     ):
         if not isinstance(checkpoint, Checkpoint):
             checkpoint = Checkpoint(check_module("checkpoint", checkpoint, "label_names", "to_linear"))
         self.checkpoint, self.results = checkpoint, results
-        self.license = None if license is None else check_text("license", license)
-        self.dataset_name = None if dataset_name is None else check_text("dataset_name", dataset_name)
+        self.license, self.dataset_name = _line("license", license), _line("dataset_name", dataset_name)
+        self.card = None if card is None else check_text("card", card)
+        for name, value in (("license", license), ("dataset_name", dataset_name)):
+            if card is not None and value is not None:
+                expected = "no value, since the model has a card that was edited"
+                raise InputError(name, expected, repr(value), f"change it in the card, {CARD}")
 
     @property
     def head(self) -> StandardizedHead:
@@ -76,17 +83,24 @@ class HubModel(ModelHubMixin, library_name=LIBRARY, pipeline_tag="image-classifi
     def from_checkpoint(cls, path: str | Path, *, license: str | None = None, dataset_name: str | None = None) -> Self:
         """Returns the model of a checkpoint, with the results of its run where they are known.
 
+        The card of a saved model is kept if it was edited. Else it is made anew, with its licence and name of the data.
+
         Args:
             path: a file, the folder of a run or of a saved model, or ``hub:OWNER/NAME``.
             license: see :class:`HubModel`.
             dataset_name: see :class:`HubModel`.
 
         Raises:
-            InputError: if there is no checkpoint, it is damaged, or a model on the hub cannot be read.
+            InputError: if there is no checkpoint, it is damaged, a model on the hub cannot be read, or ``license`` or
+                ``dataset_name`` is given for a saved model whose card was edited.
         """
         file = checkpoint_file(path)
         results = RunResults.of_checkpoint(file)
-        return cls(load_checkpoint(file), results=results, license=license, dataset_name=dataset_name)
+        card = read_card(file) if is_pretrained(file) else None
+        if card is not None and not is_edited(card) and (origin := Origin.of(card)) is not None:
+            card, license = None, origin.license if license is None else license
+            dataset_name = origin.dataset_name if dataset_name is None else dataset_name
+        return cls(load_checkpoint(file), results=results, license=license, dataset_name=dataset_name, card=card)
 
     @classmethod
     def from_pretrained(  # type: ignore[override]  # the arguments of the mixin, without those for other classes
@@ -133,7 +147,10 @@ class HubModel(ModelHubMixin, library_name=LIBRARY, pipeline_tag="image-classifi
         model_card_kwargs: dict[str, Any] | None = None,
         **push_to_hub_kwargs: Any,
     ) -> str | None:
-        """Writes the files of the model to a folder, each atomically. An existing ``README.md`` is kept.
+        """Writes the files of the model to a folder, each atomically.
+
+        A ``README.md`` that was edited is kept. If it is not that of this model, an
+        :class:`~mlgcn_pyg.errors.InputWarning` says so.
 
         Args:
             save_directory: the folder, which is created if it does not exist.
@@ -154,15 +171,14 @@ class HubModel(ModelHubMixin, library_name=LIBRARY, pipeline_tag="image-classifi
             raise InputError("config", "None, since the checkpoint has the configuration", type(config).__name__)
         folder = check_path("save_directory", save_directory)
         content = checkpoint_content(self.checkpoint)
-        card = self.generate_model_card(**{"source": folder.resolve().name, **(model_card_kwargs or {})})
+        card = self._card(**{"source": folder.resolve().name, **(model_card_kwargs or {})})
         folder.mkdir(parents=True, exist_ok=True)
         write_pretrained(folder, content)
         if self.results is not None:
             self.results.save(folder)
         else:
             (folder / RESULTS).unlink(missing_ok=True)
-        if not (folder / CARD).exists():
-            write_text(folder / CARD, str(card))
+        write_card(folder, card)
         return self.push_to_hub(repo_id or folder.resolve().name, **push_to_hub_kwargs) if push_to_hub else None
 
     def generate_model_card(self, source: str = "FOLDER") -> ModelCard:  # type: ignore[override]
@@ -170,10 +186,23 @@ class HubModel(ModelHubMixin, library_name=LIBRARY, pipeline_tag="image-classifi
 
         Args:
             source: what :func:`mlgcn_pyg.load` in the card loads the model by.
+
+        Raises:
+            InputError: if the card was edited and its metadata are not valid.
         """
-        return model_card(
+        try:
+            return ModelCard(self._card(source))
+        except Exception as error:  # of the parser of YAML, or the fields
+            raise InputError("card", "a card with valid metadata", first_line(error), f"correct {CARD}") from error
+
+    def _card(self, source: str) -> str:
+        """Returns the text of the model card, which is not parsed if it was edited."""
+        if self.card is not None:
+            return with_source(self.card, self.checkpoint, source)
+        card = model_card(
             self.checkpoint, self.results, source=source, license=self.license, dataset_name=self.dataset_name
         )
+        return str(card)
 
     def push_to_hub(  # type: ignore[override]  # the arguments of the mixin, without patterns of files
         self,
@@ -204,6 +233,7 @@ class HubModel(ModelHubMixin, library_name=LIBRARY, pipeline_tag="image-classifi
             InputError: if the hub cannot be reached, or refuses the name, the token or the upload.
         """
         repo_id = check_text("repo_id", repo_id).removeprefix(PREFIX)
+        self.generate_model_card(f"{PREFIX}{repo_id}")  # before anything is created on the hub
         try:
             commit = super().push_to_hub(
                 repo_id, config=config, commit_message=commit_message, private=private, token=token, branch=branch,
@@ -216,3 +246,10 @@ class HubModel(ModelHubMixin, library_name=LIBRARY, pipeline_tag="image-classifi
             fix = "log in with `hf auth login`, or set HF_TOKEN to a token with write access"
             found = f"{repo_id} ({reason(error)})"
             raise InputError("repo_id", "a repository on the hub that can be written", found, fix) from error
+
+
+def _line(name: str, text: str | None) -> str | None:
+    """Returns a text for the metadata of a card, which must be on one line."""
+    if text is not None and not (check_text(name, text).isprintable() and text.strip()):
+        raise InputError(name, "text on one line", repr(text))
+    return text

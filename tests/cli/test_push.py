@@ -88,6 +88,29 @@ def test_thresholds_are_written_into_the_folder(made, tmp_path):
     assert "threshold" in (tmp_path / "n" / "README.md").read_text()
 
 
+def test_an_edited_card_is_uploaded(made, tmp_path, monkeypatch):
+    out = tmp_path / "m"
+    output = run("push", "--checkpoint", made / "run", "--out", out, *CARD)
+    command = f"mlgcn predict PHOTOS --checkpoint {out} --backbone BACKBONE --weights WEIGHTS"
+    assert command in output  # the features record no backbone
+    kept = (out / "README.md").read_text()
+    (out / "README.md").write_text(kept + "\nTaken in 2020.\n")
+    assert "--license: expected no value" in refused("push", "--checkpoint", out, "--repo", "me/x", "--license", "gpl")
+    error = refused("push", "--checkpoint", out, "--out", tmp_path / "n", "--dataset-name", "other")
+    assert "--dataset-name: expected no value" in error and not (tmp_path / "n").exists()
+    with serving() as hub:
+        connect(monkeypatch, hub, tmp_path / "cache")
+        run("push", "--checkpoint", out, "--repo", "me/x")
+        uploaded = hub.commits["me/x"][-1][1]["README.md"].decode()
+        assert "Taken in 2020." in uploaded and "license: mit" in uploaded and "photos" in uploaded
+        (out / "README.md").write_text(kept)  # unedited: made anew, with what the first command was given
+        run("push", "--checkpoint", out, "--repo", "me/y")
+        uploaded = hub.commits["me/y"][-1][1]["README.md"].decode()
+        assert "license: mit" in uploaded and "photos" in uploaded and "hub:me/y" in uploaded
+        run("push", "--checkpoint", "hub:me/x", "--out", tmp_path / "pulled")
+    assert "Taken in 2020." in (tmp_path / "pulled" / "README.md").read_text()
+
+
 def test_an_existing_folder(made, tmp_path):
     out = tmp_path / "m"
     out.mkdir()

@@ -1,13 +1,14 @@
 """Models that are saved, pushed and loaded. The hub is a server over loopback, which huggingface_hub talks to."""
 
 import json
+import warnings
 
 import pytest
 import torch
 
 import mlgcn_pyg
 from mlgcn_pyg.checkpoints import Checkpoint, load_checkpoint
-from mlgcn_pyg.errors import InputError
+from mlgcn_pyg.errors import InputError, InputWarning
 from mlgcn_pyg.files.runs import checkpoint_file
 from mlgcn_pyg.hub import HubModel, RunResults, model_card
 from mlgcn_pyg.nn import LinearHead
@@ -58,9 +59,54 @@ def test_a_network_predicts_the_same(tmp_path):
 def test_an_existing_card_is_kept_and_results_of_another_model_are_not(heads, tmp_path):
     HubModel.from_checkpoint(heads).save_pretrained(tmp_path)
     (tmp_path / "README.md").write_text("mine")
-    HubModel(LinearHead(2, 4)).save_pretrained(tmp_path)
+    with pytest.warns(InputWarning, match=r"README\.md was edited, so it is kept"):
+        HubModel(LinearHead(2, 4)).save_pretrained(tmp_path)
     assert (tmp_path / "README.md").read_text() == "mine" and names(tmp_path) == FILES
     assert load_checkpoint(tmp_path).head.num_features == 4
+
+
+def card_of(folder) -> str:
+    return (folder / "README.md").read_text()
+
+
+def test_a_card_that_nobody_edited_is_replaced(tmp_path):
+    HubModel(LinearHead(2, 4, ["cat", "dog"]), license="mit", dataset_name="pets -->").save_pretrained(tmp_path)
+    assert "license: mit" in card_of(tmp_path)
+    HubModel.from_pretrained(tmp_path).save_pretrained(tmp_path)  # keeps its licence
+    assert "license: mit" in card_of(tmp_path) and HubModel.from_pretrained(tmp_path).dataset_name == "pets -->"
+    (tmp_path / "README.md").write_bytes(card_of(tmp_path).replace("\n", "\r\n").encode())  # no edit, as by git
+    HubModel(LinearHead(2, 4, ["car", "bus"]), license="apache-2.0").save_pretrained(tmp_path)
+    assert "license: apache-2.0" in card_of(tmp_path) and "labels are car, bus" in card_of(tmp_path)
+
+
+def test_an_edited_card_goes_with_its_model(tmp_path):
+    HubModel(LinearHead(2, 4, ["cat", "dog"]), license="mit").save_pretrained(tmp_path / "pets")
+    edited = card_of(tmp_path / "pets").replace("## Limits\n", "## Limits\n\n* Only pets; pets are small.\n")
+    (tmp_path / "pets" / "README.md").write_text(edited)
+    model = HubModel.from_pretrained(tmp_path / "pets")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.save_pretrained(tmp_path / "pets")
+        model.save_pretrained(tmp_path / "new")
+    assert card_of(tmp_path / "pets") == edited
+    found = card_of(tmp_path / "new")
+    assert "* Only pets; pets are small." in found and "# new\n" in found and 'from_pretrained("new")' in found
+    assert '"pets"' not in found and "--checkpoint pets" not in found  # its programs load the new folder
+    with pytest.raises(InputError, match="^license: expected no value, since the model has a card that was edited"):
+        HubModel.from_checkpoint(tmp_path / "new", license="mit")
+    (tmp_path / "new" / "README.md").write_text("---\ntags: [a\n---\n")  # read, but not published
+    with pytest.raises(InputError, match="^card: expected a card with valid metadata"):
+        HubModel.from_pretrained(tmp_path / "new").push_to_hub("me/new")
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"x" * (5 << 20)], ids=["no text", "large"])
+def test_a_card_that_cannot_be_read(tmp_path, content):
+    HubModel(LinearHead(2, 4)).save_pretrained(tmp_path)
+    (tmp_path / "README.md").write_bytes(content)
+    assert "path: expected a model card" in error_of(HubModel.from_pretrained, tmp_path)
+    with pytest.warns(InputWarning):
+        HubModel(LinearHead(2, 4)).save_pretrained(tmp_path)
+    assert (tmp_path / "README.md").read_bytes() == content
 
 
 def test_a_model_that_cannot_be_saved_leaves_the_folder_as_it_was(tmp_path):
@@ -83,6 +129,9 @@ def test_arguments_are_checked(tmp_path, monkeypatch):
     for name in ("license", "dataset_name"):
         with pytest.raises(InputError, match=f"^{name}: expected a string"):
             HubModel(LinearHead(2, 3), **{name: 5})
+        for wrong in ("", "mit\ntags: x", "a\x1b[1m"):
+            with pytest.raises(InputError, match=f"^{name}: expected text on one line"):
+                HubModel(LinearHead(2, 3), **{name: wrong})
     with pytest.raises(InputError, match="^checkpoint: expected a Checkpoint"):
         model_card(LinearHead(2, 3))
     for content in (None, {}, {"setup": 1}):
