@@ -12,6 +12,7 @@ from mlgcn_pyg.cli.command_line import running_command
 from mlgcn_pyg.cli.inputs import open_cache
 from mlgcn_pyg.cli.options import DATA, OUTPUT, option
 from mlgcn_pyg.cli.values import pick_device
+from mlgcn_pyg.cli.verdict import backbone_options
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.files.runs import NETWORK, RECOMMENDED
 
@@ -93,5 +94,16 @@ def next_commands(run: Path, root: Path | None) -> list[str]:
     if (run / NETWORK).is_file():
         return [*lines, f"Next: mlgcn explain PHOTO --checkpoint {folder}"]
     if (run / RECOMMENDED).is_file():
-        return [*lines, f"Next: mlgcn explain PHOTO --checkpoint {folder} --weights WEIGHTS"]
+        options = backbone_options(_recorded(run / RECOMMENDED))
+        return [*lines, f"Next: mlgcn explain PHOTO --checkpoint {folder}{options}"]
     return []
+
+
+def _recorded(path: Path) -> dict[str, Any]:
+    """Returns what the checkpoint of a head records about its features; nothing if it cannot be read."""
+    from mlgcn_pyg.checkpoints import load_checkpoint
+
+    try:
+        return load_checkpoint(path).provenance
+    except InputError:
+        return {}

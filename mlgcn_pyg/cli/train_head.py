@@ -36,7 +36,7 @@ from mlgcn_pyg.cli.options import COMPUTATION, DATA, EXACT, MODEL, OUTPUT, TRAIN
 from mlgcn_pyg.cli.outputs import make_folder
 from mlgcn_pyg.cli.report import check_plotly, write_report
 from mlgcn_pyg.cli.values import parse_widths, pick_device
-from mlgcn_pyg.cli.verdict import commands, show_comparison
+from mlgcn_pyg.cli.verdict import commands, listed, show_comparison
 from mlgcn_pyg.errors import InputError, renamed_arguments
 from mlgcn_pyg.files.locks import locked_folder
 from mlgcn_pyg.files.runs import RECOMMENDED
@@ -174,8 +174,9 @@ def _note_unused(runs: heads.HeadRuns) -> None:
     if given:
         flags = ", ".join("--" + name.replace("_", "-") for name in given)
         verb = "applies" if len(given) == 1 else "apply"
-        slow = ["ML-GCN", *(kind for kind in runs.kinds if kind in heads.GNNS)]
-        console.note(f"{flags} {verb} to {', '.join(slow)} only. Fitted exactly: {', '.join(runs.exact_kinds)}")
+        trained = [kind for kind in runs.kinds if kind not in runs.exact_kinds]
+        to = f"{verb} to {listed(trained)} only" if trained else f"{verb} to heads that are trained by epochs only"
+        console.note(f"{flags} {to}. Fitted exactly: {listed(runs.exact_kinds)}")
 
 
 def _run(runs: heads.HeadRuns, out: Path, overwrite: bool) -> None:

@@ -1,6 +1,7 @@
 """The output of ``mlgcn train-head``: tables, and the commands that follow. The verdict is that of the report."""
 
 import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,8 @@ def show_comparison(
     from mlgcn_pyg.run_report.verdict import selected_on
 
     trained = [kind for kind in results if kind not in runs.exact_kinds]
-    epochs = f"; {' and '.join(trained)}: last epoch, {runs.seeds} seed(s)" if trained else ""
+    seeds = f"{runs.seeds} seed{'s' if runs.seeds > 1 else ''}"
+    epochs = f"; {listed(trained)}: last epoch, {seeds}" if trained else ""
     console.show_table(table1(results, f"{runs.reported.path.name}, {len(runs.reported)} images{epochs}"))
     console.say("")
     console.show_table(interval_table(found.intervals, found.differences, LEVEL))
@@ -51,6 +53,27 @@ def _fitted_exactly(found: "HeadComparison") -> str:
     return f"Fitted exactly: {', '.join(texts)}." if texts else ""
 
 
+def listed(names: Sequence[str]) -> str:
+    """Returns names as a list in a sentence.
+
+    >>> listed(["mlgcn"]), listed(["mlgcn", "sage", "gat"])
+    ('mlgcn', 'mlgcn, sage and gat')
+    """
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+def backbone_options(recorded: Mapping[str, Any]) -> str:
+    """Returns the options that a head on cached features needs to be applied to photographs.
+
+    Args:
+        recorded: what is known about the features.
+
+    >>> backbone_options({"backbone": "resnet101"}), backbone_options({})
+    (' --weights WEIGHTS', ' --backbone BACKBONE --weights WEIGHTS')
+    """
+    return f"{'' if recorded.get('backbone') else ' --backbone BACKBONE'} --weights WEIGHTS"
+
+
 def commands(runs: HeadRuns, out: Path, recommended: bool = True) -> list[str]:
     """Returns the commands that show, use and export the heads in ``out``, with explanations.
 
@@ -61,11 +84,10 @@ def commands(runs: HeadRuns, out: Path, recommended: bool = True) -> list[str]:
     """
     folder, target = shlex.quote(str(out)), shlex.quote(str(out / "recommended.safetensors"))
     recorded = runs.train.meta
-    backbone = "" if recorded.get("backbone") else " --backbone BACKBONE"
     digest = f", SHA-256 {recorded['weights_sha256'][:12]}…" if recorded.get("weights_sha256") else ""
     use = [
         f"To use it, with the backbone's WEIGHTS that computed the features (mlgcn extract{digest}):",
-        f"  mlgcn predict PHOTOS --checkpoint {folder}{backbone} --weights WEIGHTS",
+        f"  mlgcn predict PHOTOS --checkpoint {folder}{backbone_options(recorded)}",
         f"  mlgcn export --checkpoint {folder} --out {target}",
     ]
     return [*(use if recommended else []), f"Next, a page with the photographs: mlgcn report {folder} --root PHOTOS"]

@@ -8,12 +8,17 @@ import torch
 
 from mlgcn_pyg._version import __version__
 from mlgcn_pyg.features import FeatureCache
+from mlgcn_pyg.nn.label_gnn import GNNS
 from mlgcn_pyg.report.page.content import Fact
 from mlgcn_pyg.run_report.feature_files import WORDS
 from mlgcn_pyg.run_report.metrics import RunMetrics
 
 FEATURES = ("backbone", "weights_sha256", "pool", "image_size", "precision", "dtype")  # of the provenance of features
-GRAPH = ("weighting", "tau", "p", "edges", "embedding_dim", "hidden_channels", "learn_edges", "learn_p", "graph_sha256")
+GRAPH = (
+    "weighting", "tau", "p", "edges", "embedding_dim", "hidden_channels", "num_layers", "learn_edges", "learn_p",
+    "graph_sha256",
+)  # fmt: skip
+OF_WEIGHTS = {"weighting", "p"}  # a GNN receives the edges without their weights
 
 
 def run_facts(metrics: RunMetrics, cache: FeatureCache) -> list[Fact]:
@@ -53,6 +58,10 @@ def _settings(metrics: RunMetrics, kind: str) -> str:
     """Returns the settings of a kind of head, and what the exact solver selected."""
     last, own = metrics.heads[kind].last, metrics.heads[kind].setup
     chosen = {letter: last[name] for letter, name in (("λ", "l2"), ("α", "alpha")) if name in last}
+    if kind in GNNS:
+        widths = own.get("hidden_channels") or ()
+        own = {name: value for name, value in own.items() if name not in OF_WEIGHTS}
+        own |= {"hidden_channels": widths[0], "num_layers": len(widths) + 1} if widths else {}
     shown = {name: own[name] for name in GRAPH if own.get(name) is not None}
     seeds = {"seeds": len(metrics.heads[kind].seeds)} if "epoch" in last else {}
     return _listed(chosen | seeds | shown)

@@ -215,7 +215,7 @@ def test_all_heads_and_a_recommendation_without_a_graph(made, tmp_path):
     assert [(kind, len(found["seeds"])) for kind, found in content["heads"].items()] == [
         ("linear", 1), ("sharing", 1), ("mlgcn", 2),
     ]  # fmt: skip
-    assert "--epochs, --seeds apply to ML-GCN only. Fitted exactly: linear, sharing" in output
+    assert "--epochs, --seeds apply to mlgcn only. Fitted exactly: linear and sharing" in output
     assert "selected on 5 folds of the training images; val.h5 only reports" in output
     chosen = content["recommendation"]
     assert chosen["selection"]["images"] == "folds" and chosen["selection"]["mAP"].keys() == content["heads"].keys()

@@ -11,6 +11,7 @@ from mlgcn_pyg.cli import heads
 from mlgcn_pyg.cli.main import app
 from mlgcn_pyg.nn import LabelGNNHead
 from mlgcn_pyg.nn.label_gnn import GNNS
+from mlgcn_pyg.run_report import run_content
 from tests.cli.test_train_head import auto, interrupt, made, run, words
 from tests.training.heads.problems import graph
 
@@ -30,7 +31,8 @@ def test_the_names_are_those_of_the_library():
 def test_gnns_beside_the_other_heads(made, tmp_path):
     out = tmp_path / "run"
     output = run(*auto(made, out, "--graph", made / "g.pt", "--gnn", "gat", "--gnn", "gcn", "--seeds", 2))
-    assert "--epochs, --seeds apply to ML-GCN, gcn, gat only. Fitted exactly: linear, sharing" in output
+    assert "--epochs, --seeds apply to mlgcn, gcn and gat only. Fitted exactly: linear and sharing" in output
+    assert "; mlgcn, gcn and gat: last epoch, 2 seeds" in output
     content = json.loads((out / "metrics.json").read_text())
     assert list(content["heads"]) == ["linear", "sharing", "mlgcn", "gcn", "gat"]
     assert content["heads"]["gat"]["setup"]["hidden_channels"] == [8]
@@ -47,9 +49,14 @@ def test_gnns_beside_the_other_heads(made, tmp_path):
     linear, head = load_checkpoint(tmp_path / "gat.safetensors").head, load_checkpoint(out / "gat-seed0.pt").head
     features = torch.randn(4, 12)
     assert torch.allclose(linear(features), head(features), atol=1e-5)
-    assert "report.html" in mlgcn("report", out)
+    told = mlgcn("report", out)  # the features do not record a backbone
+    assert "report.html" in told
+    assert f"mlgcn explain PHOTO --checkpoint {out} --backbone BACKBONE --weights WEIGHTS" in told
     text = (out / "report.html").read_text()
     assert "gat" in text and "gcn" in text
+    facts = {fact.name: fact.value for fact in run_content(out).facts}  # a GNN receives no weights of edges
+    assert "hidden_channels = 8, num_layers = 2" in facts["gat head"] and "weighting" not in facts["gat head"]
+    assert "p = " not in facts["gat head"] and "p = 0.2" in facts["mlgcn head"] and "tau = " in facts["gat head"]
 
 
 def test_a_folder_of_one_gnn_gets_another_and_a_different_one_is_refused(made, tmp_path):
