@@ -13,7 +13,7 @@ from mlgcn_pyg._version import __version__
 from mlgcn_pyg.checkpoints.content import Content, complete
 from mlgcn_pyg.errors import InputError, first_line
 from mlgcn_pyg.files.atomic import atomic_path, tensor_digest, write_text
-from mlgcn_pyg.files.pretrained import CONFIG, FORMAT, LARGEST, MOST_CONTAINERS, WEIGHTS, read_config
+from mlgcn_pyg.files.pretrained import CONFIG, FORMAT, LARGEST, MOST_CONTAINERS, UNEDITED, WEIGHTS, read_config
 from mlgcn_pyg.files.regular import existing_file
 from mlgcn_pyg.files.tensor_tree import TensorTree
 
@@ -53,8 +53,10 @@ def read_pretrained(folder: Path) -> Content:
     tensors = _read_tensors(folder / WEIGHTS)
     with complete(folder, "a complete model"):
         tree = TensorTree(config["content"], tensors)
-        if config["sha256"] != _digest(tree):
-            raise ValueError("its content is not what was saved")
+        changed = config["sha256"] != _digest(tree)
+    if changed:
+        raise InputError("path", "a complete model", f"{folder}, whose content is not what was saved", UNEDITED)
+    with complete(folder, "a complete model"):
         content = tree.join()
         if not isinstance(content, dict):
             raise ValueError("no content")

@@ -26,6 +26,7 @@ FORMAT = "mlgcn_pyg.pretrained"
 LARGEST = 32 << 20  # bytes of config.json, which become at most 0.5 GB of Python objects
 MOST_CONTAINERS = 1 << 20
 EXPECTED = "a model written by save_pretrained"
+UNEDITED = f"save the model again; {CONFIG} and {WEIGHTS} must not be edited by hand"
 
 
 def is_pretrained(folder: Path) -> bool:
@@ -50,6 +51,9 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise InputError("path", EXPECTED, f"{path} ({first_line(error)})") from error
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise InputError("path", EXPECTED, f"{path} of other software")
-    if config.get("version") != 1:
-        raise InputError("path", "format version 1", f"{config.get('version')} in {path}", "use a newer mlgcn_pyg")
+    version = config.get("version")
+    if isinstance(version, int) and version > 1:
+        raise InputError("path", "format version 1", f"{version} in {path}", "use a newer mlgcn_pyg")
+    if version != 1:
+        raise InputError("path", "format version 1", f"{version or 'none'} in {path}", UNEDITED)
     return config

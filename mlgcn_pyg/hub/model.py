@@ -4,13 +4,14 @@ from pathlib import Path
 from typing import Any, Self
 
 from huggingface_hub import ModelCard, ModelHubMixin
+from huggingface_hub.utils import validate_repo_id
 
 from mlgcn_pyg.checkpoints import Checkpoint, load_checkpoint
 from mlgcn_pyg.checkpoints.files import checkpoint_content
 from mlgcn_pyg.checkpoints.pretrained import write_pretrained
 from mlgcn_pyg.checks import check_path, check_text
 from mlgcn_pyg.errors import InputError, first_line
-from mlgcn_pyg.files.hub import PREFIX, hub_folder, is_hub_name, reason
+from mlgcn_pyg.files.hub import LOGIN, PREFIX, folder_or_hub_name, hub_folder, is_refused, no_connection, reason
 from mlgcn_pyg.files.pretrained import CARD, RESULTS, is_pretrained
 from mlgcn_pyg.files.runs import checkpoint_file
 from mlgcn_pyg.hub.card import model_card
@@ -116,8 +117,8 @@ class HubModel(ModelHubMixin, library_name=LIBRARY, pipeline_tag="image-classifi
         """Returns a model from a folder or from the hub. Files are only read.
 
         Args:
-            pretrained_model_name_or_path: a folder, ``OWNER/NAME`` or ``hub:OWNER/NAME``. A folder that exists has
-                precedence.
+            pretrained_model_name_or_path: a folder, or a string ``OWNER/NAME`` or ``hub:OWNER/NAME``. A folder that
+                exists has precedence. ``./x``, ``/x``, ``~x`` and names without exactly one slash are folders.
             force_download: download files that are in the local cache, too.
             token: the token for a private model. Default: that of ``hf auth login`` or ``HF_TOKEN``.
             cache_dir: the folder of the cache.
@@ -130,7 +131,7 @@ class HubModel(ModelHubMixin, library_name=LIBRARY, pipeline_tag="image-classifi
         """
         path = check_path("pretrained_model_name_or_path", pretrained_model_name_or_path)
         if not path.is_dir():
-            name = path if is_hub_name(path) else f"{PREFIX}{path.as_posix()}"
+            name = folder_or_hub_name("pretrained_model_name_or_path", pretrained_model_name_or_path)
             path = hub_folder(
                 name, revision, token=token, cache_dir=cache_dir, force_download=force_download,
                 local_files_only=local_files_only,
@@ -234,7 +235,12 @@ class HubModel(ModelHubMixin, library_name=LIBRARY, pipeline_tag="image-classifi
         """
         repo_id = check_text("repo_id", repo_id).removeprefix(PREFIX)
         self.generate_model_card(f"{PREFIX}{repo_id}")  # before anything is created on the hub
+        expected = "a repository on the hub that can be written"
         try:
+            validate_repo_id(repo_id)
+            if (problem := no_connection()) is not None:
+                found = f"{repo_id} (the hub cannot be reached: {problem})"
+                raise InputError("repo_id", expected, found, "check the network")
             commit = super().push_to_hub(
                 repo_id, config=config, commit_message=commit_message, private=private, token=token, branch=branch,
                 create_pr=create_pr, model_card_kwargs={"source": f"{PREFIX}{repo_id}"},
@@ -243,9 +249,8 @@ class HubModel(ModelHubMixin, library_name=LIBRARY, pipeline_tag="image-classifi
         except InputError:
             raise
         except Exception as error:  # of the network, the server, or the name
-            fix = "log in with `hf auth login`, or set HF_TOKEN to a token with write access"
-            found = f"{repo_id} ({reason(error)})"
-            raise InputError("repo_id", "a repository on the hub that can be written", found, fix) from error
+            fix = LOGIN.format(access="write") if is_refused(error) else ""
+            raise InputError("repo_id", expected, f"{repo_id} ({reason(error)})", fix) from error
 
 
 def _line(name: str, text: str | None) -> str | None:

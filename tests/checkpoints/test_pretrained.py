@@ -173,12 +173,13 @@ def test_any_flipped_bit_is_noticed(model, name):
     [
         ({"format": "other"}, "of other software"),
         ({"format": None}, "of other software"),
-        ({"version": 2}, "version 1, found 2"),
+        ({"version": 2}, "version 1, found 2 .*use a newer mlgcn_pyg"),
+        ({"version": None}, "version 1, found none .*must not be edited by hand"),
         ({"version": "1"}, "version 1"),
         ({"content": []}, "a complete model"),
         ({"content": {"$dict": [[1, 2, 3]]}}, "a complete model"),
         ({"content": None}, "a complete model"),
-        ({"sha256": 1}, "not what was saved"),
+        ({"sha256": 1}, "not what was saved; save the model again; .*must not be edited by hand"),
     ],
 )
 def test_foreign_configurations(model, change, match):

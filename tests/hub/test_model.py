@@ -1,7 +1,9 @@
 """Models that are saved, pushed and loaded. The hub is a server over loopback, which huggingface_hub talks to."""
 
 import json
+import time
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -159,6 +161,47 @@ def error_of(call, *arguments, **settings) -> str:
     return str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["./x", "../x", "/x", "~x", "~/x", "x", "a/b/c", "C:/x", Path("a/b"), "a/b/"])
+def test_paths_are_no_names_on_the_hub(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", None)  # is not called
+    error = error_of(HubModel.from_pretrained, name)
+    assert error.startswith("pretrained_model_name_or_path: ") and f"found no folder {name}" in error
+
+
+def test_the_address_of_a_page():
+    error = error_of(HubModel.from_pretrained, "https://huggingface.co/me/pets/tree/main?x=1")
+    assert error.endswith('use "hub:me/pets"')
+
+
+@pytest.fixture
+def no_network(monkeypatch, tmp_path):
+    """Connects huggingface_hub with a port that nothing listens on."""
+    with serving() as server:
+        connect(monkeypatch, server, tmp_path / "cache")
+    return server
+
+
+def test_without_a_network(no_network, tmp_path, capfd, caplog):
+    start = time.monotonic()
+    expected = "not in the local cache, and the hub cannot be reached: "
+    assert expected in error_of(HubModel.from_pretrained, "me/pets")
+    error = error_of(mlgcn_pyg.load, "hub:me/pets")
+    assert expected in error and error.endswith("; check the network")
+    assert "hub cannot be reached" in error_of(HubModel.from_pretrained, "me/pets", force_download=True)
+    error = error_of(HubModel(LinearHead(2, 4)).push_to_hub, "me/pets")
+    assert "hub cannot be reached" in error and error.endswith("; check the network") and "log in" not in error
+    assert time.monotonic() - start < 5 and capfd.readouterr() == ("", "") and not caplog.records
+
+
+def test_the_cache_is_used_without_a_network(tmp_path, monkeypatch):
+    with serving() as server:
+        connect(monkeypatch, server, tmp_path / "cache")
+        HubModel(LinearHead(2, 4), license="mit").push_to_hub("me/pets")
+        HubModel.from_pretrained("me/pets")
+    assert HubModel.from_pretrained("me/pets").license == "mit"
+
+
 @pytest.fixture
 def hub(monkeypatch, tmp_path):
     with serving() as server:
@@ -197,3 +240,6 @@ def test_the_hub_refuses(heads, tmp_path, hub):
     assert "no model of mlgcn_pyg" in error_of(mlgcn_pyg.load, "hub:other/half")
     error = error_of(HubModel.from_checkpoint(heads).push_to_hub, "me/heads", token="wrong")
     assert error.startswith("repo_id: expected a repository on the hub that can be written")
+    assert "; log in with `hf auth login`" in error and "hf auth login" not in error_of(
+        HubModel.from_checkpoint(heads).push_to_hub, "a/b/c"
+    )
