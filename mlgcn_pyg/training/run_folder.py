@@ -106,7 +106,9 @@ class RunFolder:
         state = read_run_state(self.path, self.format)
         if state is not None:
             if difference := first_difference(current_names(state["setup"]), self.setup):
-                fix = "resume with the data, model and config of that run, or choose a different folder"
+                # recipes derive settings from the initial weights
+                same = "data, model, initial weights (torch.manual_seed) and config"
+                fix = f"resume with the {same} of that run, or choose a different folder"
                 raise InputError("folder", "a run with the same setup", f"{difference} ({self.path})", fix)
             self.last_saved = self._position(state)
         position = 0 if state is None else state["epoch"] << 32 | state["step"]

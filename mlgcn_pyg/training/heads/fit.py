@@ -58,7 +58,8 @@ def fit_head(
 
     With ``folder``, an interrupted run can be resumed: call this function again with the same data, head and config
     after Ctrl-C, SIGTERM or a crash. The run resumes from its last saved state. On a CPU, the result equals that of an
-    uninterrupted run bit for bit.
+    uninterrupted run bit for bit. Call ``torch.manual_seed`` before the head is built: the recipe ``"auto"`` derives
+    settings from its initial weights.
 
     Args:
         head: an :class:`~mlgcn_pyg.nn.MLGCNHead`, :class:`~mlgcn_pyg.nn.LinearHead`,
