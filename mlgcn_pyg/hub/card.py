@@ -14,7 +14,8 @@ from mlgcn_pyg.checkpoints import Checkpoint
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.hub.card_file import Origin, name_of
 from mlgcn_pyg.hub.card_results import reported_images, result_lines
-from mlgcn_pyg.hub.card_settings import decision_lines, feature_lines, graph_lines, training_lines
+from mlgcn_pyg.hub.card_settings import decision_lines, feature_lines, graph_lines
+from mlgcn_pyg.hub.card_training import training_lines
 from mlgcn_pyg.hub.card_usage import usage_lines
 from mlgcn_pyg.hub.markdown import code, listed, plain
 from mlgcn_pyg.hub.results import RunResults
@@ -24,6 +25,15 @@ from mlgcn_pyg.nn.graph_module import GraphModule
 MOST_LABELS = 200
 TAGS = ("mlgcn", "multi-label-classification", "graph-neural-networks", "pytorch-geometric")
 PAPER = "https://arxiv.org/abs/1904.03582"
+BIBTEX = """```bibtex
+@inproceedings{chen2019multilabel,
+  title     = {Multi-Label Image Recognition with Graph Convolutional Networks},
+  author    = {Chen, Zhao-Min and Wei, Xiu-Shen and Wang, Peng and Guo, Yanwen},
+  booktitle = {Proceedings of the IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)},
+  pages     = {5177--5186},
+  year      = {2019}
+}
+```"""
 
 
 def model_card(
@@ -146,5 +156,7 @@ def _rare_labels(results: RunResults, dataset_name: str | None) -> list[str]:
 def _source() -> list[str]:
     return [
         f"Written by mlgcn\\_pyg {__version__}. The method is that of Z.-M. Chen, X.-S. Wei, P. Wang and Y. Guo, "
-        f"[Multi-Label Image Recognition with Graph Convolutional Networks]({PAPER}), CVPR 2019."
+        f"[Multi-Label Image Recognition with Graph Convolutional Networks]({PAPER}), CVPR 2019.",
+        "",
+        *BIBTEX.splitlines(),
     ]

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mlgcn_pyg.checkpoints import Checkpoint
+from mlgcn_pyg.checks import check_text
 from mlgcn_pyg.errors import InputError, first_line, warn_of_input
 from mlgcn_pyg.files.atomic import write_text
 from mlgcn_pyg.files.pretrained import CARD
@@ -125,3 +126,10 @@ def _body(card: str) -> str:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.rstrip().encode()).hexdigest()
+
+
+def checked_line(argument: str, text: str | None) -> str | None:
+    """Returns a text for the metadata of a card, which must be on one line."""
+    if text is not None and not (check_text(argument, text).isprintable() and text.strip()):
+        raise InputError(argument, "text on one line", repr(text))
+    return text

@@ -1,6 +1,7 @@
 """The section of a model card with the results of the run."""
 
 import math
+import re
 
 from mlgcn_pyg.hub.markdown import code, plain, table
 from mlgcn_pyg.hub.results import RunResults
@@ -26,15 +27,26 @@ def result_lines(results: RunResults | None, dataset_name: str | None) -> list[s
     several = f" The numbers are means over {seeds} seeds; this model has one of them." if seeds > 1 else ""
     lines = [
         f"On {reported_images(results, dataset_name)}, in per cent, with {100 * metrics.level:g} % bootstrap intervals "
-        f"over the images. This model is the {code(kind)} head.{several}",
+        f"over the images. This model is the {code(kind)} head{_recommended(results)}.{several}",
         "",
         *_heads(results),
         "",
         "mAP is the mean over the labels of the average precision. OF1 is the F1 of all predictions together, where "
         "labels with a probability above 0.5 are predicted.",
     ]
-    lines += ["", *(f"* {plain(line)}" for line in verdict(metrics))]
+    lines += ["", *(f"* {plain(_minus(line))}" for line in verdict(metrics))]
     return [*lines, "", *_labels(results)]
+
+
+def _recommended(results: RunResults) -> str:
+    """Returns which head was recommended, if it is a different one."""
+    choice = results.metrics.choice
+    return "" if choice is None or choice.kind == results.kind else f"; recommended was {code(choice.kind)}"
+
+
+def _minus(text: str) -> str:
+    """Returns a sentence with minus signs in front of its negative numbers."""
+    return re.sub(r"(?<![^ \[(])-(?=\d)", "−", text)
 
 
 def _heads(results: RunResults) -> list[str]:

@@ -1,18 +1,11 @@
-"""The sections of a model card about settings: decisions, training, features, and the label graph."""
+"""The sections of a model card about settings: decisions, features, and the label graph."""
 
-from collections.abc import Mapping
 from pathlib import PurePath
-from typing import Any
 
 from mlgcn_pyg.checkpoints import Checkpoint
-from mlgcn_pyg.hub.markdown import code, plain
-from mlgcn_pyg.hub.results import RunResults
-from mlgcn_pyg.nn import StandardizedHead
+from mlgcn_pyg.hub.markdown import UNKNOWN, code, shown
+from mlgcn_pyg.nn import LabelGNNHead, StandardizedHead
 from mlgcn_pyg.nn.graph_module import GraphModule
-
-ELSEWHERE = {"features", "calibration"}  # parts of a configuration that have a section of their own
-PARTS = {"train": "training images", "val": "validation images", "test": "test images"}
-UNKNOWN = "unknown"
 
 
 def decision_lines(checkpoint: Checkpoint) -> list[str]:
@@ -31,22 +24,6 @@ def decision_lines(checkpoint: Checkpoint) -> list[str]:
     return [*lines, "The probabilities are those of the training loss; no calibration is recorded."]
 
 
-def training_lines(checkpoint: Checkpoint, results: RunResults | None) -> list[str]:
-    """Returns the training images and the settings of the training."""
-    lines = []
-    if results is None:
-        lines.append("* training images: unknown")
-    else:
-        setup = results.metrics.setup
-        for part, text in PARTS.items():
-            if (one := setup.get(part)) is not None:
-                found = f"{code(one['file'])}, {int(one['images']):,} images, SHA-256 {code(one['sha256'])}"
-                lines.append(f"* {text}: {found}")
-    known = {name: value for name, value in checkpoint.config.items() if name not in ELSEWHERE}
-    settings = _settings(known)
-    return [*lines, *(settings or ["* settings: unknown"])]
-
-
 def feature_lines(checkpoint: Checkpoint) -> list[str]:
     """Returns how the features that the head receives are computed."""
     known = checkpoint.provenance
@@ -60,7 +37,7 @@ def feature_lines(checkpoint: Checkpoint) -> list[str]:
     lines = [f"* width: {checkpoint.head.num_features:,}"]
     if checkpoint.backbone is not None:
         names.pop("transform")  # always that of predict
-    return [*lines, *(f"* {text}: {_value(known.get(name))}" for name, text in names.items())]
+    return [*lines, *(f"* {text}: {shown(known.get(name))}" for name, text in names.items())]
 
 
 def graph_lines(head: StandardizedHead) -> list[str]:
@@ -71,10 +48,12 @@ def graph_lines(head: StandardizedHead) -> list[str]:
     lines = [
         f"* labels: {graph.num_labels:,}",
         f"* edges: {graph.edge_index.size(1):,}",
-        f"* weighting: {_value(graph.weighting)}",
-        f"* threshold τ of the edges: {_value(graph.tau)}",
-        f"* weight p of the neighbours: {_value(graph.p)}",
+        f"* threshold τ of the edges: {shown(graph.tau)}",
     ]
+    if isinstance(head, LabelGNNHead):  # it has its own weights
+        lines.append(f"* edges weighted by P: {'yes' if head.weighted else 'no'}")
+    else:
+        lines += [f"* weighting: {shown(graph.weighting)}", f"* weight p of the neighbours: {shown(graph.p)}"]
     if graph.x is None:
         return [*lines, "* embeddings of the labels: one-hot"]
     source = graph.x_source.get("file") or graph.x_source.get("encoder")
@@ -82,21 +61,3 @@ def graph_lines(head: StandardizedHead) -> list[str]:
     if prompts := graph.x_source.get("prompts"):
         origin += f", prompts {', '.join(map(code, prompts))}"
     return [*lines, f"* embeddings of the labels: {graph.x.size(1):,} numbers each, source {origin}"]
-
-
-def _settings(values: Mapping[str, Any]) -> list[str]:
-    """Returns one line per setting that is a plain value and not a default of None."""
-    plain_values = {
-        name: value for name, value in values.items() if isinstance(value, str | int | float | list | tuple)
-    }
-    return [f"* {plain(name)}: {_value(value)}" for name, value in plain_values.items()]
-
-
-def _value(value: Any) -> str:
-    if value is None:
-        return UNKNOWN
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, list | tuple):
-        return code(", ".join(map(str, value))[:200])
-    return plain(value) if isinstance(value, bool | int) else code(str(value)[:500])

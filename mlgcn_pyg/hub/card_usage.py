@@ -17,9 +17,8 @@ def usage_lines(checkpoint: Checkpoint, source: str) -> list[str]:
         checkpoint: the model.
         source: what :func:`mlgcn_pyg.load` loads the model by.
     """
-    if checkpoint.backbone is not None:
-        return _of_network(source)
-    return _of_head(checkpoint, source)
+    lines = _of_head(checkpoint, source) if checkpoint.backbone is None else _of_network(source)
+    return [f"To install the package: {code('pip install mlgcn_pyg')}", "", *lines]
 
 
 def _of_network(source: str) -> list[str]:

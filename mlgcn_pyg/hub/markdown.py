@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from mlgcn_pyg.errors import printable_line
 
+UNKNOWN = "unknown"
 ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 # what may begin markup, a formula, a link, a mention or an emoji within a line
 SPECIAL = re.compile(r"[#$*@\[\\\]^_`{|}~]|:(?=\S)|(?<=[A-Za-z])\.(?=\w)")
@@ -53,3 +55,18 @@ def listed(values: Iterable[str], most: int) -> str:
     texts = list(values)
     more = f" and {len(texts) - most:,} more" if len(texts) > most else ""
     return ", ".join(texts[:most]) + more
+
+
+def shown(value: Any) -> str:
+    """Returns a setting as Markdown, shortened; ``unknown`` for None.
+
+    >>> shown(None), shown(0.1), shown("adamw"), shown([1, 2])
+    ('unknown', '0.1', '`adamw`', '`1, 2`')
+    """
+    if value is None:
+        return UNKNOWN
+    if isinstance(value, float):
+        return f"{value:.6g}".replace("-", "−")
+    if isinstance(value, list | tuple):
+        return code(", ".join(map(str, value))[:200])
+    return plain(value) if isinstance(value, bool | int) else code(str(value)[:500])

@@ -15,7 +15,7 @@ from mlgcn_pyg.files.hub import LOGIN, PREFIX, folder_or_hub_name, hub_folder, i
 from mlgcn_pyg.files.pretrained import CARD, RESULTS, is_pretrained
 from mlgcn_pyg.files.runs import checkpoint_file
 from mlgcn_pyg.hub.card import model_card
-from mlgcn_pyg.hub.card_file import Origin, is_edited, read_card, with_source, write_card
+from mlgcn_pyg.hub.card_file import Origin, checked_line, is_edited, read_card, with_source, write_card
 from mlgcn_pyg.hub.results import RunResults
 from mlgcn_pyg.nn import StandardizedHead
 from mlgcn_pyg.tensor_checks import check_module
@@ -68,12 +68,18 @@ class HubModel(ModelHubMixin, library_name=LIBRARY, pipeline_tag="image-classifi
         if not isinstance(checkpoint, Checkpoint):
             checkpoint = Checkpoint(check_module("checkpoint", checkpoint, "label_names", "to_linear"))
         self.checkpoint, self.results = checkpoint, results
-        self.license, self.dataset_name = _line("license", license), _line("dataset_name", dataset_name)
+        self.license, self.dataset_name = checked_line("license", license), checked_line("dataset_name", dataset_name)
         self.card = None if card is None else check_text("card", card)
         for name, value in (("license", license), ("dataset_name", dataset_name)):
             if card is not None and value is not None:
                 expected = "no value, since the model has a card that was edited"
                 raise InputError(name, expected, repr(value), f"change it in the card, {CARD}")
+
+    def __repr__(self) -> str:
+        head, backbone = self.head, self.checkpoint.backbone
+        gnn = f" {name}" if (name := getattr(head, "gnn_name", None)) else ""
+        network = "" if backbone is None else f", backbone {backbone.name}"
+        return f"HubModel({type(head).__name__}{gnn}, {head.num_labels} labels, {head.num_features} features{network})"
 
     @property
     def head(self) -> StandardizedHead:
@@ -251,10 +257,3 @@ class HubModel(ModelHubMixin, library_name=LIBRARY, pipeline_tag="image-classifi
         except Exception as error:  # of the network, the server, or the name
             fix = LOGIN.format(access="write") if is_refused(error) else ""
             raise InputError("repo_id", expected, f"{repo_id} ({reason(error)})", fix) from error
-
-
-def _line(name: str, text: str | None) -> str | None:
-    """Returns a text for the metadata of a card, which must be on one line."""
-    if text is not None and not (check_text(name, text).isprintable() and text.strip()):
-        raise InputError(name, "text on one line", repr(text))
-    return text

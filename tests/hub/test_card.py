@@ -14,6 +14,7 @@ from mlgcn_pyg.checkpoints import Checkpoint
 from mlgcn_pyg.files.runs import checkpoint_file
 from mlgcn_pyg.graph import LabelEmbeddings
 from mlgcn_pyg.hub import HubModel, RunResults, model_card
+from mlgcn_pyg.hub.card_results import _minus
 from mlgcn_pyg.nn import LabelGNNHead, LinearHead, SharingHead
 from tests.hub.runs import NAMES, make_caches, make_run, network, photo, rare_run
 from tests.run_report.runs import run
@@ -80,10 +81,54 @@ def test_the_label_graph(heads):
         assert "τ of the edges: 0.5" in text and "neighbours: 0.3" in text and "edges: 4" in text and "one-hot" in text
 
 
-def test_a_gnn_is_named():
-    head = LabelGNNHead(LabelGraph.from_targets([[1, 0], [0, 1]], label_names=["a", "b"]), 4, "sage", 3)
-    card = model_card(Checkpoint(head))
-    assert "a GNN head (`sage`)" in card.text and "weighting: `paper`" in sections(card)["Label graph"]
+def test_a_gnn_has_its_size_and_no_weighting():
+    config = {
+        "recipe": "auto", "lr": None, "momentum": 0.9, "lr_step": 40, "lr_gamma": 0.1, "schedule": None, "val_every": 1,
+        "clip_norm": 10.0, "optimizer": None,
+    }  # fmt: skip
+    head = LabelGNNHead(LabelGraph.from_targets([[1, 0], [0, 1]], p=0.2, label_names=["a", "b"]), 4, "sage", 3)
+    card = model_card(Checkpoint(head, config=config))
+    found = sections(card)
+    assert "a GNN head (`sage`)" in card.text and "edges weighted by P: no" in found["Label graph"]
+    assert "weighting" not in found["Label graph"] and "weight p" not in found["Label graph"]
+    assert "* layers: 2\n* width of the layers: 3\n" in found["Training"]
+    assert "maximum norm of the gradient: 10" in found["Training"]
+    for unused in ("momentum", "reduction", "val", "lr"):  # AdamW with the cosine schedule
+        assert unused not in found["Training"].replace("validation images", "")
+    chosen = "chosen by the recipe `auto`, and not recorded: epochs, images per step, optimizer, schedule of the "
+    assert f"* {chosen}learning rate, learning rate, weight decay" in found["Training"]
+
+
+@pytest.mark.parametrize(("schedule", "recipe", "shown"), [
+    ("step", "auto", True), (None, "paper", True), (None, "auto", False), ("cosine", "paper", False),
+])  # fmt: skip
+def test_settings_of_a_schedule_that_is_not_used(schedule, recipe, shown):
+    config = {"recipe": recipe, "schedule": schedule, "lr_step": 40, "lr_gamma": 0.1, "momentum": 0.9}
+    text = sections(model_card(Checkpoint(LinearHead(2, 4), config=config)))["Training"]
+    assert ("epochs between reductions of the learning rate: 40" in text) == shown and "momentum: 0.9" in text
+
+
+def test_values_that_were_selected_are_those_of_the_run(heads):
+    last = RunResults.of_checkpoint(heads / "linear-seed0.pt").metrics.heads["linear"].last
+    text = sections(HubModel.from_checkpoint(heads / "linear-seed0.pt").generate_model_card())["Training"]
+    assert f"strength λ of the L2 penalty: {last['l2']:.6g}".replace("-", "−") in text
+    for name in ("select", "tolerance", r"per\_label", "views", "l2"):
+        assert f"* {name}:" not in text
+    last = RunResults.of_checkpoint(heads / "mlgcn-seed0.pt").metrics.heads["mlgcn"].last
+    text = sections(HubModel.from_checkpoint(heads / "mlgcn-seed0.pt").generate_model_card())["Training"]
+    assert f"* epochs: {last['epoch']}" in text and "* width of the hidden layers: " in text
+
+
+def test_a_head_that_was_not_recommended_says_so(heads):
+    recommended = json.loads((heads / "metrics.json").read_text())["recommendation"]["head"]
+    other = next(kind for kind in ("linear", "mlgcn") if kind != recommended)
+    text = sections(HubModel.from_checkpoint(heads / f"{other}-seed0.pt").generate_model_card())["Results"]
+    assert f"This model is the `{other}` head; recommended was `{recommended}`." in text
+    assert "recommended was" not in str(HubModel.from_checkpoint(heads).generate_model_card())
+
+
+def test_negative_numbers_have_a_minus_sign_and_names_keep_their_hyphens():
+    assert _minus("lower for t-3 -0.1 [-1.2, -0.2]") == "lower for t-3 −0.1 [−1.2, −0.2]"
 
 
 def test_embeddings_of_a_sentence_encoder():

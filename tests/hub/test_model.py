@@ -9,11 +9,12 @@ import pytest
 import torch
 
 import mlgcn_pyg
+from mlgcn_pyg import LabelGraph
 from mlgcn_pyg.checkpoints import Checkpoint, load_checkpoint
 from mlgcn_pyg.errors import InputError, InputWarning
 from mlgcn_pyg.files.runs import checkpoint_file
 from mlgcn_pyg.hub import HubModel, RunResults, model_card
-from mlgcn_pyg.nn import LinearHead
+from mlgcn_pyg.nn import LabelGNNHead, LinearHead
 from tests.hub.hub_server import connect, disconnect, serving
 from tests.hub.runs import make_caches, make_run, network, photo
 
@@ -146,6 +147,13 @@ def test_arguments_are_checked(tmp_path, monkeypatch):
     for wrong in ("a/b/c", "--", ""):
         with pytest.raises(InputError, match="^repo_id: expected a repository"):
             HubModel(LinearHead(2, 3)).push_to_hub(wrong)
+
+
+def test_repr():
+    assert repr(HubModel(LinearHead(2, 3))) == "HubModel(LinearHead, 2 labels, 3 features)"
+    assert repr(HubModel(network())) == "HubModel(LinearHead, 2 labels, 512 features, backbone squeezenet1_1)"
+    head = LabelGNNHead(LabelGraph.from_targets([[1, 0], [0, 1]]), 4, "sage")
+    assert repr(HubModel(head)) == "HubModel(LabelGNNHead sage, 2 labels, 4 features)"
 
 
 def test_the_checkpoint_is_not_copied():
