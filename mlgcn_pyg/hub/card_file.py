@@ -1,11 +1,12 @@
 """Files of model cards. The last line of a card says how it was made, so that edits are noticed and kept.
 
 That line is a comment of HTML, which is not shown. It has the arguments of :func:`mlgcn_pyg.hub.model_card` and a
-digest of the lines above.
+digest of the other lines.
 """
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -39,11 +40,11 @@ class Origin:
     @classmethod
     def of(cls, card: str) -> "Origin | None":
         """Returns the origin of a card, or None if the card does not state it."""
-        last = card.rstrip().rpartition("\n")[2]
-        if not (last.startswith(START) and last.endswith(END)):
+        line = next(filter(_states_origin, card.split("\n")), None)
+        if line is None:
             return None
         try:
-            found = cls(**json.loads(last[len(START) : -len(END)]))
+            found = cls(**json.loads(line.strip()[len(START) : -len(END)]))
         except (TypeError, ValueError, RecursionError):
             return None
         texts = (found.license or "", found.dataset_name or "", found.source, found.sha256)
@@ -116,12 +117,17 @@ def name_of(source: str) -> str:
 
 def _lines_with_source(checkpoint: Checkpoint, origin: Origin) -> list[str]:
     name = name_of(origin.source)
-    return [f"# {plain(name)}", f"- name: {name}", *usage_lines(checkpoint, origin.source), origin.line()]
+    value = name if re.fullmatch(r"[A-Za-z][\w.-]*", name) else json.dumps(name)  # else not plain text in YAML
+    return [f"# {plain(name)}", f"- name: {value}", *usage_lines(checkpoint, origin.source), origin.line()]
+
+
+def _states_origin(line: str) -> bool:
+    return line.strip().startswith(START) and line.strip().endswith(END)
 
 
 def _body(card: str) -> str:
-    """Returns a card without its last line."""
-    return card.rstrip().rpartition("\n")[0]
+    """Returns a card without its origin, below which others may have written more."""
+    return "\n".join(line for line in card.split("\n") if not _states_origin(line))
 
 
 def _digest(text: str) -> str:

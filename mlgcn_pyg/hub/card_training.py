@@ -28,6 +28,7 @@ NAMES = {
     "patience": "epochs without improvement before the end",
     "l2": "strength λ of the L2 penalty",
     "alpha": "share α of the similarities",
+    "selection_mAP": "mAP of the images that λ and α were selected on",
     "folds": "folds of the training images that λ and α are selected on",
 }
 FOUND = {"epoch": "epochs", "l2": "l2", "alpha": "alpha"}  # in the last record of a history: the setting

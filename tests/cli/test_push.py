@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from huggingface_hub import ModelCard
 
 from mlgcn_pyg.checkpoints import load_checkpoint, save_checkpoint
 from mlgcn_pyg.files.runs import checkpoint_file
@@ -103,12 +104,15 @@ def test_an_edited_card_is_uploaded(made, tmp_path, monkeypatch):
         run("push", "--checkpoint", out, "--repo", "me/x")
         uploaded = hub.commits["me/x"][-1][1]["README.md"].decode()
         assert "Taken in 2020." in uploaded and "license: mit" in uploaded and "photos" in uploaded
+        assert ModelCard(uploaded).data.model_name == "x"
         (out / "README.md").write_text(kept)  # unedited: made anew, with what the first command was given
         run("push", "--checkpoint", out, "--repo", "me/y")
         uploaded = hub.commits["me/y"][-1][1]["README.md"].decode()
         assert "license: mit" in uploaded and "photos" in uploaded and "hub:me/y" in uploaded
         run("push", "--checkpoint", "hub:me/x", "--out", tmp_path / "pulled")
     assert "Taken in 2020." in (tmp_path / "pulled" / "README.md").read_text()
+    run("push", "--checkpoint", tmp_path / "pulled", "--out", tmp_path / "a: [b")
+    assert ModelCard((tmp_path / "a: [b" / "README.md").read_text()).data.model_name == "a: [b"
 
 
 def test_an_existing_folder(made, tmp_path):
