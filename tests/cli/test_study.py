@@ -111,7 +111,7 @@ def test_average_pooling_is_a_contender(made, tmp_path):
     ("words", "text"),
     [
         ((), "--features: expected a feature file to divide, or files to train and to report on, found neither"),
-        (("--contender", "gat"), "--contender: expected names of linear, linear average, mlgcn,"),
+        (("--contender", "resnet"), "--contender: expected names of linear, linear average, mlgcn,"),
         (("--preset", "fig9"), "--preset: expected one of quick, table1,"),
         (("--images", 500), "--images: expected at most"),
         (("--splits", 0), "--splits: expected"),
@@ -128,7 +128,7 @@ def test_wrong_input_is_one_line(made, tmp_path, words, text):
 
 
 def test_an_error_is_json_with_json(made, tmp_path):
-    words = ("--features", made / "all.h5", "--contender", "gat", "--json", *common(tmp_path))
+    words = ("--features", made / "all.h5", "--contender", "resnet", "--json", *common(tmp_path))
     found = CliRunner().invoke(app, ["study", *map(str, words)])
     assert found.exit_code == 2 and "--contender" in json.loads(found.stdout)["error"]
 
