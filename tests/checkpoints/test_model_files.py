@@ -162,7 +162,7 @@ def test_bad_arguments_of_save_model(backbone, tmp_path):
     own.num_features = 512
     with pytest.raises(InputError, match="mlgcn_pyg.nn.Backbone, found Identity"):
         save_model(tmp_path / "m", MLGCN(own, make_head()), image_size=3)
-    with pytest.raises(InputError, match="head: expected an MLGCNHead, a SharingHead or a LinearHead, found"):
+    with pytest.raises(InputError, match="head: expected a head of mlgcn_pyg.nn, found"):
         save_head(tmp_path / "h", own)
     assert not list(tmp_path.iterdir())
 

@@ -11,7 +11,7 @@ from mlgcn_pyg.features import FeatureCache
 from mlgcn_pyg.features.batches import ResidentRows
 from mlgcn_pyg.training import HeadConfig, fit_head, fit_heads
 from mlgcn_pyg.training.config import PAPER
-from mlgcn_pyg.training.heads import fit
+from mlgcn_pyg.training.heads import solvers
 from mlgcn_pyg.training.heads.engines import GraphedStep, forget_accumulators
 from mlgcn_pyg.training.heads.stacked import stack_heads
 from mlgcn_pyg.training.heads.steps import Step, make_optimizers, matmul_precision, rate_tensor
@@ -65,7 +65,7 @@ def on_cpu(monkeypatch):
 
     def use(turn, fused=()):
         made = []
-        monkeypatch.setattr(fit, "make_step", graphed(turn, made, fused))
+        monkeypatch.setattr(solvers, "make_step", graphed(turn, made, fused))
         return made
 
     return use
