@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlgcn_pyg.errors import Fix, InputError, first_line
+from mlgcn_pyg.text import nearest_choice
 from mlgcn_pyg.values import real_number, shown
 
 if TYPE_CHECKING:  # not imported at run time, so that the command line shows its help without loading torch
@@ -18,11 +19,17 @@ def check_choice(argument: str, value: str, choices: Iterable[str]) -> str:
     """Returns ``value`` if it is one of ``choices``.
 
     Raises:
-        InputError: if it is not; the message lists all choices.
+        InputError: if it is not; the message lists all choices, and names the one that is spelled similarly, if any.
+
+    >>> check_choice("gnn", "GATT", ["gcn", "gat", "gin"])
+    Traceback (most recent call last):
+    mlgcn_pyg.errors.InputError: gnn: expected one of gcn, gat, gin, found 'GATT'; did you mean 'gat'?
     """
     choices = list(choices)
     if not isinstance(value, str) or value not in choices:
-        raise InputError(argument, "one of " + ", ".join(choices), shown(value))
+        near = nearest_choice(value, choices) if isinstance(value, str) else None
+        fix = f"did you mean {near!r}?" if near else ""
+        raise InputError(argument, "one of " + ", ".join(choices), shown(value), fix)
     return value
 
 

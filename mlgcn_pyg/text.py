@@ -3,12 +3,14 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 
 # Characters that are never drawn: Unicode's Default_Ignorable_Code_Point, and interlinear annotation marks.
 INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
     "\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
+LONGEST_CHOICE = 50  # letters of a value that are compared with those of choices
 SPACING = re.compile(r"(?<!\d)[\s_\-]+|[\s_\-]+(?!\d)")
 
 
@@ -58,6 +60,17 @@ def described_forms(merged: dict[str, list[str]], limit: int = 5) -> str:
 def _escaped(text: str) -> str:
     """Returns ``ascii(text)`` with the second of two spaces escaped, since messages have no runs of spaces."""
     return ascii(text).replace("  ", " \\x20")
+
+
+def nearest_choice(value: str, choices: Iterable[str]) -> str | None:
+    """Returns the choice whose spelling is most similar to ``value``, in any case; None if none is similar.
+
+    >>> nearest_choice("tensorbord", ["wandb", "tensorboard"]), nearest_choice("x", ["wandb", "tensorboard"])
+    ('tensorboard', None)
+    """
+    lower = {choice.lower(): choice for choice in reversed(list(choices))}
+    near = get_close_matches(value[:LONGEST_CHOICE].lower(), lower, n=1)
+    return lower[near[0]] if near else None
 
 
 def look_alikes(names: Sequence[str]) -> tuple[tuple[str, ...], ...]:

@@ -1,9 +1,9 @@
 """The options that describe label embeddings, declared once for all commands that read them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from mlgcn_pyg.cli import console
 from mlgcn_pyg.cli.options import DATA, choice, from_dataclass, option
@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # these load torch
 
 SENTENCE = "sentence:"  # before the folder or the name of a sentence encoder
 SOURCES = "Word vectors, label embeddings, a file of mlgcn embed, or sentence:ENCODER, a folder or a name on the hub."
+ONLY_ENCODERS = f"{SENTENCE}ENCODER in --embeddings, since only encoders read prompts"
 FORMATS = ("auto", "text", "binary", "npy", "pickle", "mlgcn")
 OOV = ("error", "zero", "random")
 
@@ -64,9 +65,6 @@ class EmbeddingOptions:
     def _encode(self, label_names: Sequence[str], encoder: str, aliases: dict[str, str]) -> "LabelEmbeddings":
         from mlgcn_pyg.graph import sentence_embeddings
 
-        given = {"embeddings_format": "auto", "oov": "error"}
-        if other := [name for name, default in given.items() if getattr(self, name) != default]:
-            raise InputError(other[0], "a file of word vectors or embeddings", f"{SENTENCE}{encoder}")
         renamed = renamed_arguments(encoder="embeddings", prompts="prompt", aliases="alias")
         with console.progress_bar("encoding labels", len(label_names)) as update, renamed:
             return sentence_embeddings(
@@ -81,8 +79,6 @@ class EmbeddingOptions:
         """Returns the embeddings of a file. Words without a vector are listed on stderr."""
         from mlgcn_pyg.graph import label_embeddings
 
-        if self.prompt:
-            raise InputError("prompt", f"{SENTENCE}ENCODER in --embeddings, since only encoders read prompts", path)
         renamed = renamed_arguments(path="embeddings", max_bytes="embeddings_max_bytes")
         with console.status(f"reading {path.name}"), renamed:
             result = label_embeddings(
@@ -114,6 +110,36 @@ class EmbeddingOptions:
 
 
 EMBEDDINGS = from_dataclass(EmbeddingOptions)
+
+
+def check_embedding_options(values: Mapping[str, Any]) -> None:
+    """Checks the options of embeddings against their source, before data are read.
+
+    Args:
+        values: the values of the parameters of a command.
+
+    Raises:
+        InputError: if a prompt does not have ``{}`` once, an option does not apply to the source, or the source is the
+            folder of a sentence encoder without ``sentence:``.
+    """
+    prompts = values.get("prompt") or ()
+    for prompt in prompts:
+        if prompt.count("{}") != 1:
+            raise InputError("prompt", "texts with one {} for the label, such as 'a photo of a {}'", repr(prompt))
+    given = values.get("embeddings")
+    sources = given if isinstance(given, list) else [given] if given else []
+    for source in sources:
+        if str(source).startswith(SENTENCE):
+            of_files = {"embeddings_format": "auto", "oov": "error"}
+            if other := [name for name, default in of_files.items() if values.get(name, default) != default]:
+                raise InputError(other[0], "a file of word vectors or embeddings", source)
+        elif Path(source, "modules.json").is_file():
+            fix = ("pass ", Argument("embeddings", f"{SENTENCE}{source}"))
+            raise InputError("embeddings", "a file", f"the folder of a sentence encoder, {source}", fix)
+        elif prompts:
+            raise InputError("prompt", ONLY_ENCODERS, source)
+    if prompts and not sources:
+        raise InputError("prompt", ONLY_ENCODERS, "no --embeddings")
 
 
 def _parse_aliases(pairs: Sequence[str], label_names: Sequence[str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
+from mlgcn_pyg.cli.embedding_options import check_embedding_options
 from mlgcn_pyg.cli.json_output import print_json
 from mlgcn_pyg.cli.paths import prepare_paths
 from mlgcn_pyg.cli.processes import print_once
@@ -174,6 +175,7 @@ class Command(TyperCommand):
                 check_standard_output("json")
             check_values(ctx.command, ctx.params)
             prepare_paths(ctx.command, ctx.params)
+            check_embedding_options(ctx.params)
             return super().invoke(ctx)
         except BrokenPipeError:  # the reader of standard output has what it wanted
             raise typer.Exit(1) from None

@@ -137,7 +137,9 @@ class EditedGraph(LabelGraphData):
 
         Args:
             label_names: the names of the new labels.
-            x: (n, F) their embeddings, from the source of those of this graph; None if this graph has one-hot labels.
+            x: (n, F) their embeddings, from the source of those of this graph, such as the result of
+                :func:`~mlgcn_pyg.graph.label_embeddings` or :func:`~mlgcn_pyg.graph.sentence_embeddings` for
+                ``label_names``; None if this graph has one-hot labels.
 
         Raises:
             InputError: if the graph has one of the labels; if ``x`` has no row for each name, or not the width of the

@@ -57,7 +57,7 @@ def label_embeddings(
             * ``"auto"``: detected from the file (:func:`~mlgcn_pyg.graph.embeddings_format`).
 
         aliases: maps label names without a vector to words, which are separated by blanks. Their case is kept, and
-            a word may be a phrase such as ``New_York`` or ``/c/en/dog``.
+            a word may be a phrase such as ``New_York`` or ``/c/en/dog``. Names of other labels are ignored.
         oov: how to treat an out-of-vocabulary word, which has no vector. ``"error"`` raises an error. ``"zero"`` uses
             the zero vector. ``"random"`` draws a vector from a normal distribution, scaled to the mean square of the
             known vectors. The draw depends only on ``seed`` and the word.
@@ -78,7 +78,7 @@ def label_embeddings(
     tensor([[0.5000, 0.5000],
             [3.0000, 3.0000]])
     """
-    path = existing_file("path", path)
+    path = _existing_file(path)
     names = normal_label_names(label_names)
     check_choice("oov", oov, OOV)
     seed = check_count("seed", seed)
@@ -92,6 +92,15 @@ def label_embeddings(
         with renamed_arguments(x="path"):
             return LabelEmbeddings(names, _matrix(path, format), source)
     return _mean_vectors(names, path, format, aliases, oov, seed, source, max_bytes)
+
+
+def _existing_file(path: str | Path) -> Path:
+    """Returns ``path`` if it is a file. The error about a sentence encoder names the function that reads it."""
+    encoder = isinstance(path, str) and path.startswith("sentence:")
+    if encoder or (isinstance(path, str | Path) and Path(path, "modules.json").is_file()):
+        fix = f"call sentence_embeddings(label_names, {str(path).removeprefix('sentence:')!r})"
+        raise InputError("path", "a file of word vectors or embeddings", f"the sentence encoder {path}", fix)
+    return existing_file("path", path)
 
 
 def _mean_vectors(

@@ -48,7 +48,7 @@ def sentence_embeddings(
         encoder: the folder of an encoder, or its name on the Hugging Face Hub, such as ``"all-MiniLM-L6-v2"``, which is
             downloaded once.
         prompts: texts that each have ``{}`` once, such as ``"a photo of a {}"``.
-        aliases: maps label names to the words to use instead.
+        aliases: maps label names to the words to use instead. Names of other labels are ignored.
         device: the device of the encoder.
         progress: a function that is called with the numbers of encoded and of all labels.
 

@@ -19,6 +19,7 @@ from mlgcn_pyg.checks import check_path
 from mlgcn_pyg.errors import InputError, first_line
 from mlgcn_pyg.files.regular import existing_file
 
+PREFIX = "sentence:"  # of encoders on the command line
 ORGANIZATION = "sentence-transformers"  # of names without one
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 DOWNLOADED = ("*.json", "*.safetensors", "*.txt", "*.model")  # no pickles, no code
@@ -48,6 +49,9 @@ def encoder_folder(encoder: str | Path) -> Path:
     folder = check_path("encoder", encoder)
     if folder.is_dir() and encoder != "":
         return folder
+    if str(encoder).startswith(PREFIX):
+        fix = f"pass {str(encoder).removeprefix(PREFIX)!r}"
+        raise InputError("encoder", f"a folder or a name without {PREFIX!r}, which the command line has", encoder, fix)
     if isinstance(encoder, Path) or not HUB_NAME.fullmatch(encoder):
         raise InputError("encoder", "a folder, or a name on the Hugging Face Hub", f"no folder {encoder}")
     from huggingface_hub import snapshot_download

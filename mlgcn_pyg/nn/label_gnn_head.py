@@ -57,7 +57,9 @@ class LabelGNNHead(GraphModule):
         num_features: size D of an image feature (``backbone.num_features``). Default: 2048, as for ResNet-101.
         gnn: ``"gcn"``, ``"sage"``, ``"gat"``, ``"gatv2"`` or ``"gin"`` for a model of ``torch_geometric.nn.models``
             (GCN, GraphSAGE, GAT, GIN) with its default settings and LeakyReLU(0.2) between the layers; or a module that
-            maps x (C, F) and ``edge_index`` (2, E) to (C, N), which becomes part of the head.
+            maps x (C, F) and ``edge_index`` (2, E) to (C, N), which becomes part of the head. A head with a module can
+            neither be saved by :func:`~mlgcn_pyg.checkpoints.save_head` nor be trained with ``folder``, since files
+            contain no code; its folded form can be saved by :func:`~mlgcn_pyg.checkpoints.save_linear`.
         hidden_channels: N, the width of all layers of a GNN that is given by name; default: 1024.
         num_layers: the number of convolutions of a GNN that is given by name; default: 2.
         weighted: if set to True, the GNN receives ``graph.edge_prob``, P(L_j | L_i), as its argument ``edge_weight``.

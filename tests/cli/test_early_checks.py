@@ -23,6 +23,15 @@ graph --dataset table --root . --labels no.csv --out g.pt -> --labels: expected 
 graph --dataset table --root . --labels t.csv --out g.xyz -> --out: expected a name that ends in .pt
 graph --dataset table --root no --labels t.csv --out g.pt -> --root: expected a folder that exists
 embed --embeddings no.txt --names t.csv --out e.pt -> --embeddings: expected a file that exists
+embed --embeddings e --names t.csv --out e.pt -> --embeddings: expected a file, found the folder of a sentence encoder
+embed --embeddings sentence:e --names t.csv --prompt dog --out e.pt -> --prompt: expected texts with one {}
+graph --dataset table --root . --labels t.csv --out g.pt --embeddings t.csv --prompt a{} -> --prompt: expected sentence:
+graph --dataset table --root . --labels t.csv --out g.pt --prompt a{} -> --prompt: expected sentence:ENCODER in
+graph --dataset table --root . --labels t.csv --out g.pt --embeddings sentence:e --oov zero -> --oov: expected a file of
+graph --dataset table --root . --labels t.csv --out g.pt --embeddings no.txt -> --embeddings: expected a file that
+study --features t.csv --out s --embeddings sentence:e --embeddings-format text -> --embeddings-format: expected a file
+study --features t.csv --out s --embeddings no.txt -> --embeddings: expected a file that exists
+train-head --train t.csv --val t.csv --out runs --gnn gatt -> did you mean 'gat'?
 embed --embeddings t.csv --names t.csv --oov x --out e.pt -> --oov: expected one of error, zero, random
 extract --dataset table --root . --labels t.csv --out f.h5 --dtype int8 -> --dtype: expected one of float16
 extract --dataset table --root . --labels t.csv --out f.h5 --image-size big -> --image-size: expected a side
@@ -82,7 +91,9 @@ cache repair no.h5 -> FILE: expected a file that exists
 
 def test_trivial_errors_need_no_torch(tmp_path):
     (tmp_path / "t.csv").write_text("image,labels\na.png,cat\n")
+    (tmp_path / "e").mkdir()
+    (tmp_path / "e/modules.json").write_text("[]")
     words = {"input": TABLE.strip(), "cwd": tmp_path, "capture_output": True, "text": True}
     done = subprocess.run([sys.executable, "-c", SCRIPT], **words)
     assert done.returncode == 0, done.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["e", "t.csv"]

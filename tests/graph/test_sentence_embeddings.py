@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mlgcn_pyg.errors import InputError
-from mlgcn_pyg.graph import LabelEmbeddings, LabelGraph, sentence_embeddings
+from mlgcn_pyg.graph import LabelEmbeddings, LabelGraph, label_embeddings, sentence_embeddings
 from tests.graph.encoders import change_json, tiny_encoder
 
 NAMES = ["dog", "Traffic_light", "tvmonitor"]
@@ -128,3 +128,12 @@ def test_a_missing_library_is_named(tiny, monkeypatch):
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
     with pytest.raises(InputError, match=r"encoder: expected sentence-transformers to be .*mlgcn_pyg\[text\]"):
         sentence_embeddings(["dog"], tiny)
+
+
+def test_each_function_names_the_other_form_of_an_encoder(tiny):
+    with pytest.raises(InputError, match=r"the sentence encoder sentence:S; call sentence_embeddings\(.*, 'S'\)"):
+        label_embeddings(["dog"], "sentence:S")
+    with pytest.raises(InputError, match="the sentence encoder .*; call sentence_embeddings"):
+        label_embeddings(["dog"], tiny)
+    with pytest.raises(InputError, match="encoder: expected a folder or a name without 'sentence:'.*; pass 'S'"):
+        sentence_embeddings(["dog"], "sentence:S")

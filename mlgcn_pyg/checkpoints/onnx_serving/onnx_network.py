@@ -19,6 +19,7 @@ from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 # not EPS, for example: its files are programs, which Pillow runs
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 Image.MAX_IMAGE_PIXELS = 32_000_000  # Pillow raises for twice as many
+PAGE = Path(__file__).with_name("onnx_page.html")  # of the server
 MAX_INPUT = 4096**2  # pixels of the images that a network requires
 MAX_SIDE = 65_535  # in pixels, as in JPEG; Pillow needs much time and memory for millions of rows
 MAX_SCANS = 64  # of a progressive JPEG file; each takes a pass over all pixels, and may have no more than 30 bytes
@@ -40,6 +41,12 @@ class ImageError(ValueError):
     def __init__(self, status: int, reason: str):
         super().__init__(reason)
         self.status = status
+
+    @property
+    def answer(self) -> str:
+        """The reason, and how to send an image, since forms and JSON are no images either."""
+        hint = "; the body must be the bytes of the image, as of curl --data-binary @photo.jpg"
+        return f"{self}{hint if self.status in (415, 422) else ''}"
 
 
 @dataclass(frozen=True)

@@ -5,18 +5,17 @@ Open http://127.0.0.1:8000, or send an image: ``curl --data-binary @photo.jpg ht
 
 import asyncio
 import sys
-from pathlib import Path
 
-import uvicorn
 from fastapi import FastAPI, Request, responses
-from onnx_network import ImageError, Label, OnnxNetwork, open_network
+from onnx_network import PAGE, ImageError, Label, OnnxNetwork, open_network
 from starlette.requests import ClientDisconnect
+from uvicorn import run
 
 
 def application(network: OnnxNetwork, limit: int = 20_000_000, seconds: int = 60) -> FastAPI:
-    app = FastAPI()
-    app.get("/", response_class=responses.FileResponse)(lambda: Path(__file__).with_name("onnx_page.html"))
-    app.exception_handler(ImageError)(lambda _, error: responses.JSONResponse({"detail": str(error)}, error.status))
+    app = FastAPI(docs_url=None, redoc_url=None, title="mlgcn_pyg")  # pages of these load scripts from elsewhere
+    app.get("/", response_class=responses.FileResponse)(lambda: PAGE)
+    app.exception_handler(ImageError)(lambda _, error: responses.JSONResponse({"detail": error.answer}, error.status))
     for late in (TimeoutError, ClientDisconnect):
         app.exception_handler(late)(lambda *_: responses.JSONResponse({"detail": f"no image within {seconds} s"}, 408))
 
@@ -35,5 +34,6 @@ def application(network: OnnxNetwork, limit: int = 20_000_000, seconds: int = 60
 
 if __name__ == "__main__":
     words = [*sys.argv[1:], "8000"]
-    model, port = words[:2] if words[1:] and words[1] in map(str, range(65536)) else sys.exit(__doc__)
-    uvicorn.run(application(open_network(model)), port=int(port), limit_concurrency=128, timeout_graceful_shutdown=5)
+    if len(words) not in (2, 3) or words[0].startswith("-") or words[1] not in map(str, range(65536)):
+        sys.exit(f"{__doc__}\nexpected a model and a port from 0 to 65535, found {' '.join(sys.argv[1:]) or 'neither'}")
+    run(application(open_network(words[0])), port=int(words[1]), limit_concurrency=128, timeout_graceful_shutdown=5)

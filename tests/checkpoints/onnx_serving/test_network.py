@@ -77,8 +77,10 @@ def test_metadata_of_another_network_end_the_server_with_one_line(folder, export
         )
 
 
-@pytest.mark.parametrize("words", [(), ("m.onnx", "many"), ("m.onnx", "65536")])
+@pytest.mark.parametrize("words", [(), ("--help",), ("m.onnx", "many"), ("m.onnx", "65536")])
 def test_wrong_arguments_show_the_usage(folder, words):
     process = start(folder, *words)
-    assert "python onnx_server.py model.onnx [port]" in process.communicate(timeout=100)[1] and process.returncode == 1
+    said = process.communicate(timeout=100)[1]
+    assert "python onnx_server.py model.onnx [port]" in said and process.returncode == 1
+    assert f"expected a model and a port from 0 to 65535, found {' '.join(words) or 'neither'}" in said
     assert program(folder, *words[:1])[0] == 1

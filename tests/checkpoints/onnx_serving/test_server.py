@@ -118,6 +118,27 @@ def test_what_is_refused_has_a_clear_status(server, body, status, reason):
     assert send(server, PNG)[0] == 200
 
 
+FORM = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n' + PNG + b"\r\n--x--\r\n"
+
+
+@pytest.mark.parametrize(
+    "body, kind",
+    [
+        (FORM, "multipart/form-data; boundary=x"),
+        (b'{"image": "iVBORw0KGgo="}', "application/json"),
+        (b"file=a.png", "application/x-www-form-urlencoded"),
+        (saved(colours(), "JPEG")[:-300], "application/x-www-form-urlencoded"),
+    ],
+)
+def test_bodies_of_other_forms_are_told_how_to_send_an_image(server, body, kind):
+    status, answer = send(server, body, headers={"Content-Type": kind})
+    assert status in (415, 422) and answer["detail"].endswith("of the image, as of curl --data-binary @photo.jpg")
+
+
+def test_no_page_loads_scripts_from_elsewhere(server):
+    assert [send(server, None, path, "GET")[0] for path in ("/docs", "/redoc")] == [404, 404]
+
+
 def test_other_requests(server):
     assert send(server, None, method="GET")[0] == 405
     assert send(server, PNG, "/other")[0] == 404
