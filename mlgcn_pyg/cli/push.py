@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from mlgcn_pyg.cli import console
 from mlgcn_pyg.cli.inputs import checkpoint_file
 from mlgcn_pyg.cli.options import DATA, MODEL, OUTPUT, option
+from mlgcn_pyg.cli.verdict import backbone_options
 from mlgcn_pyg.errors import Argument, Fix, InputError, renamed_arguments
 from mlgcn_pyg.files.hub import PREFIX
 from mlgcn_pyg.files.new_folder import new_folder
@@ -82,7 +83,4 @@ def _upload(model: "HubModel", repo: str, private: bool | None) -> None:
 def _predict(model: "HubModel", name: str) -> str:
     """Returns the command that predicts photographs."""
     command = f"mlgcn predict PHOTOS --checkpoint {name}"
-    if model.checkpoint.backbone is not None:
-        return command
-    named = "" if model.checkpoint.provenance.get("backbone") else " --backbone BACKBONE"
-    return f"{command}{named} --weights WEIGHTS"
+    return command if model.checkpoint.backbone is not None else command + backbone_options(model.checkpoint.provenance)

@@ -30,6 +30,7 @@ from mlgcn_pyg.cli.outputs import make_folder
 from mlgcn_pyg.cli.study_data import feature_files, open_data
 from mlgcn_pyg.cli.study_tables import paper_tables, show_study
 from mlgcn_pyg.cli.values import num_cores, pick_device
+from mlgcn_pyg.cli.verdict import listed
 from mlgcn_pyg.errors import InputError
 from mlgcn_pyg.files.atomic import write_text
 from mlgcn_pyg.files.locks import locked_folder
@@ -188,7 +189,7 @@ def _report(study: "Study", out: Path, effect: float, replicates: int, device: s
     study_page(
         content,
         out / "study.md",
-        title=f"Does the label graph help? A study of {_listed(content['setup']['files']['features'])}",
+        title=f"Does the label graph help? A study of {listed(content['setup']['files']['features'])}",
         figures={CAPTIONS[name]: path for name, path in figures.items()},
         tables=paper_tables(found),
         commands=content["commands"],
@@ -204,7 +205,7 @@ def _show(content: dict[str, Any], out: Path, figures: Sequence[str]) -> None:
     show_study(content)
     for line in content["verdict"]:
         console.say(line)
-    console.say(f"Wrote {_listed(['study.md', 'study.json', 'study.csv', 'runs.csv', *figures])} to {out}")
+    console.say(f"Wrote {listed(['study.md', 'study.json', 'study.csv', 'runs.csv', *figures])} to {out}")
     console.say(f"Next, as a page for a browser: mlgcn report {shlex.quote(str(out))}")
 
 
@@ -221,12 +222,3 @@ def _figures(found: "Analysis", out: Path) -> dict[str, Path]:
             raise
         console.note(f"No figures: {error}")
         return {}
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Returns names with commas and a last "and".
-
-    >>> _listed(["train.h5", "val.h5", "test.h5"])
-    'train.h5, val.h5 and test.h5'
-    """
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
